@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <type_traits>
+#include <vector>
+
+/// Where numbers lie. Every array of the library is a row-major matrix [rows, cols] without gaps; a vector is one row. A
+/// `matrix_view` points into memory that somebody else owns (a backend's, on whichever device); a `host_matrix` owns its
+/// numbers in host memory and is how weights and results travel in and out of a backend.
+
+namespace trimtab {
+
+/// Counts and positions, signed so that differences are safe.
+using index_t = std::ptrdiff_t;
+
+template <typename T>
+struct matrix_view {
+  T* data = nullptr;
+  index_t rows = 0;
+  index_t cols = 0;
+
+  constexpr index_t size() const { return rows * cols; }
+  constexpr bool empty() const { return size() == 0; }
+  constexpr T* row(index_t i) const { return data + i * cols; }
+
+  /// The same numbers cut into rows of another width: [rows, cols] seen as [rows * cols / width, width].
+  constexpr matrix_view reshaped(index_t width) const {
+    assert(width > 0 and size() % width == 0);
+    return {data, size() / width, width};
+  }
+
+  constexpr matrix_view<T const> as_const() const { return {data, rows, cols}; }
+  constexpr operator matrix_view<T const>() const
+    requires(not std::is_const_v<T>)
+  {
+    return as_const();
+  }
+};
+
+template <typename T>
+struct host_matrix {
+  index_t rows = 0;
+  index_t cols = 0;
+  std::vector<T> values = {};
+
+  host_matrix() = default;
+  host_matrix(index_t row_count, index_t col_count)
+      : rows(row_count), cols(col_count), values(static_cast<std::size_t>(row_count * col_count)) {}
+
+  bool empty() const { return values.empty(); }
+  T& operator()(index_t i, index_t j) { return values[static_cast<std::size_t>(i * cols + j)]; }
+  T const& operator()(index_t i, index_t j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
+  matrix_view<T> view() { return {values.data(), rows, cols}; }
+  matrix_view<T const> view() const { return {values.data(), rows, cols}; }
+};
+
+}  // namespace trimtab

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+
+#include <string>
+
+/// The numbers that define a pre-norm decoder-only transformer of method.md section 1: what a Hugging Face `config.json`
+/// says, in the words of this library. Reading and checking the file is the business of io/.
+
+namespace trimtab {
+
+enum class activation {
+  gelu_tanh,  ///< `gelu_new`, GPT-2's
+  gelu_erf,   ///< `gelu`, Pythia's
+};
+
+struct model_config {
+  std::string architecture = {};        ///< "gpt2" or "gpt_neox"
+  index_t layers = 0;                   ///< L
+  index_t width = 0;                    ///< D, channels of the residual stream
+  index_t heads = 0;                    ///< attention heads; they share the width evenly
+  index_t hidden = 0;                   ///< F, neurons of one MLP
+  index_t context = 0;                  ///< the longest prompt
+  index_t vocabulary = 0;               ///< V, rows of the token embedding, padding included
+  index_t rotary_channels = 0;          ///< leading channels of each head that rotary positions turn; 0 without
+  double rotary_base = 10000;           ///< theta of the rotary frequencies
+  double layer_norm_epsilon = 1e-5;
+  activation nonlinearity = activation::gelu_tanh;
+  bool parallel_residual = false;       ///< attention and MLP read the same stream and are added together
+
+  index_t head_width() const { return width / heads; }
+
+  friend bool operator==(model_config const&, model_config const&) = default;
+};
+
+}  // namespace trimtab

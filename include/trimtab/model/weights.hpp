@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+#include <trimtab/model/config.hpp>
+
+#include <concepts>
+
+/// A transformer's weights in host memory, in the one layout that both families share: every linear map as [in, out],
+/// query, key and value beside each other as [D, 3D] = [q | k | v], each with its heads in order. Readers of files turn
+/// GPT-2's and GPT-NeoX's own layouts into this one, so that the model code never asks which family it runs.
+
+namespace trimtab {
+
+/// y = x W + b with W [in, out] and b [1, out].
+template <typename T>
+struct linear_weights {
+  host_matrix<T> weight = {};
+  host_matrix<T> bias = {};
+};
+
+/// Gain and bias of a LayerNorm, each [1, D].
+template <typename T>
+struct layer_norm_weights {
+  host_matrix<T> gain = {};
+  host_matrix<T> bias = {};
+};
+
+template <typename T>
+struct block_weights {
+  layer_norm_weights<T> norm_1 = {};  ///< before the attention
+  linear_weights<T> qkv = {};         ///< [D, 3D]
+  linear_weights<T> attn_out = {};    ///< [D, D]
+  layer_norm_weights<T> norm_2 = {};  ///< before the MLP
+  linear_weights<T> mlp_in = {};      ///< [D, F]
+  linear_weights<T> mlp_out = {};     ///< [F, D]
+};
+
+/// Everything outside the blocks.
+template <typename T>
+struct outer_weights {
+  host_matrix<T> token_embedding = {};     ///< [V, D]
+  host_matrix<T> position_embedding = {};  ///< [context, D]; empty for rotary positions
+  layer_norm_weights<T> norm_final = {};
+  host_matrix<T> unembedding = {};         ///< [V, D]; empty when tied to the token embedding
+};
+
+/// Gives a model its weights block by block, so that a large model never lies in host memory twice.
+///
+/// Satisfied by: `io::model_folder`, `random_weights` of the tests.
+/// A source delivers shapes that agree with its `config()`; it throws `error` where it cannot.
+template <typename S, typename T>
+concept weight_source = requires(S& source, index_t layer) {
+  { source.config() } -> std::convertible_to<model_config>;
+  { source.template block<T>(layer) } -> std::same_as<block_weights<T>>;
+  { source.template outer<T>() } -> std::same_as<outer_weights<T>>;
+};
+
+}  // namespace trimtab
