@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <compare>
+
+/// A scalar that carries a derivative: x + i h with h so tiny (1e-40, say) that h² vanishes. Run any row function, or the
+/// whole model, with it and the imaginary part of the result over h is the derivative, exact to rounding, without the
+/// cancellation of a difference quotient (Squire and Trapp 1998). Comparisons look at the real part only, so `max`, a
+/// hinge or a shift by the largest logit are written as for any number. It mixes with int and double like a number;
+/// `std::complex` would not (`1 + z` does not compile there), and every policy would have to be spelt around that.
+
+namespace trimtab {
+
+struct complex_step {
+  double real = 0;
+  double imag = 0;
+
+  constexpr complex_step() = default;
+  constexpr complex_step(double re) : real(re) {}
+  constexpr complex_step(double re, double im) : real(re), imag(im) {}
+  explicit constexpr operator double() const { return real; }
+
+  constexpr complex_step& operator+=(complex_step b) { return *this = *this + b; }
+  constexpr complex_step& operator-=(complex_step b) { return *this = *this - b; }
+  constexpr complex_step& operator*=(complex_step b) { return *this = *this * b; }
+  constexpr complex_step& operator/=(complex_step b) { return *this = *this / b; }
+
+  friend constexpr complex_step operator+(complex_step a) { return a; }
+  friend constexpr complex_step operator-(complex_step a) { return {-a.real, -a.imag}; }
+  friend constexpr complex_step operator+(complex_step a, complex_step b) { return {a.real + b.real, a.imag + b.imag}; }
+  friend constexpr complex_step operator-(complex_step a, complex_step b) { return {a.real - b.real, a.imag - b.imag}; }
+  // Products of two imaginary parts are of order h² and below every bit that is kept: they are left out.
+  friend constexpr complex_step operator*(complex_step a, complex_step b) {
+    return {a.real * b.real, a.real * b.imag + a.imag * b.real};
+  }
+  friend constexpr complex_step operator/(complex_step a, complex_step b) {
+    const double quotient = a.real / b.real;
+    return {quotient, (a.imag - quotient * b.imag) / b.real};
+  }
+
+  friend constexpr bool operator==(complex_step a, complex_step b) { return a.real == b.real; }
+  friend constexpr auto operator<=>(complex_step a, complex_step b) { return a.real <=> b.real; }
+
+  friend complex_step sqrt(complex_step x) {
+    const double root = std::sqrt(x.real);
+    return {root, x.imag / (2 * root)};
+  }
+  friend complex_step exp(complex_step x) {
+    const double e = std::exp(x.real);
+    return {e, e * x.imag};
+  }
+  friend complex_step log(complex_step x) { return {std::log(x.real), x.imag / x.real}; }
+  friend complex_step tanh(complex_step x) {
+    const double t = std::tanh(x.real);
+    return {t, (1 - t * t) * x.imag};
+  }
+  friend complex_step erf(complex_step x) {
+    constexpr double two_over_sqrt_pi = 1.1283791670955126;
+    return {std::erf(x.real), two_over_sqrt_pi * std::exp(-x.real * x.real) * x.imag};
+  }
+  friend complex_step abs(complex_step x) { return x.real < 0 ? -x : x; }
+  friend bool isfinite(complex_step x) { return std::isfinite(x.real) and std::isfinite(x.imag); }
+};
+
+}  // namespace trimtab

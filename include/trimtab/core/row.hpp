@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/names.hpp>
+#include <trimtab/core/view.hpp>
+
+#include <concepts>
+#include <utility>
+
+/// The row: the one thing that a policy, a term or a LayerNorm sees. It is one activation vector (or one row of logits)
+/// with what belongs to it, and it hides whether a SIMD lane or a GPU thread stands behind each channel.
+///
+///     r.each([&](auto j) { ... });          for every channel j, in any order, at once where the machine can
+///     r.each(n, [&](auto j) { ... });       for the channels below n
+///     r.sum([&](auto j) { return ...; });   a sum over the channels, always in the same order; r.max likewise
+///     r.at(j, [&](auto j) { ... });         for channel j alone
+///
+/// Channels are reached as `r.h(j)`, `r.out(j)`, `r.d_out(j)`, `r.d_h(j)`; everything else by its name: `r(weight, j)`,
+/// `r(alpha)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`. One rule for all adjoints: the gradient of `h` is
+/// *set*, gradients of parameters are *added to*, because many rows share them.
+
+namespace trimtab {
+
+/// The verbs and names above, on whatever machine.
+///
+/// Satisfied by: `eigen::row<...>`, `renamed_row<...>`, `row_archetype<float>`.
+template <typename R>
+concept row = requires(R& r, index_t j) {
+  typename R::scalar;
+  { r.width() } -> std::convertible_to<index_t>;
+  r.each([](auto) {});
+  r.each(j, [](auto) {});
+  r.at(j, [](auto) {});
+  { r.sum([](auto) { return typename R::scalar{}; }) } -> std::convertible_to<typename R::scalar>;
+  { r.max([](auto) { return typename R::scalar{}; }) } -> std::convertible_to<typename R::scalar>;
+};
+
+template <row R>
+using scalar_of = typename R::scalar;
+
+/// The short spellings. A row derives from this and provides `operator()(name, j)` and `operator()(name)`.
+template <typename Row>
+struct row_vocabulary {
+  constexpr decltype(auto) h(index_t j) const { return self()(name::h, j); }
+  constexpr decltype(auto) out(index_t j) const { return self()(name::out, j); }
+  constexpr decltype(auto) d_h(index_t j) const { return d(name::h, j); }
+  constexpr decltype(auto) d_out(index_t j) const { return d(name::out, j); }
+  constexpr decltype(auto) reference(index_t j) const { return self()(name::reference, j); }
+  constexpr auto beta() const { return self()(name::beta); }
+  constexpr auto correct() const { return self()(name::correct); }
+  constexpr auto wrong() const { return self()(name::wrong); }
+  /// The weight of this row's value in the loss.
+  constexpr auto d_value() const { return d(name::value); }
+
+  template <typename Name>
+  constexpr decltype(auto) d(Name, index_t j) const {
+    return self()(gradient_of<Name>{}, j);
+  }
+  template <typename Name>
+  constexpr decltype(auto) d(Name) const {
+    return self()(gradient_of<Name>{});
+  }
+
+ private:
+  constexpr Row const& self() const { return static_cast<Row const&>(*this); }
+};
+
+/// The smallest row: it has every name and computes nothing. Concepts use it to ask whether a row function is one.
+template <typename T>
+struct row_archetype : row_vocabulary<row_archetype<T>> {
+  using scalar = T;
+
+  T* anything = nullptr;
+
+  constexpr index_t width() const { return 0; }
+  template <typename F>
+  constexpr void each(F&& f) const {
+    f(index_t{});
+  }
+  template <typename F>
+  constexpr void each(index_t, F&& f) const {
+    f(index_t{});
+  }
+  template <typename F>
+  constexpr void at(index_t j, F&& f) const {
+    f(j);
+  }
+  template <typename F>
+  constexpr T sum(F&& f) const {
+    return f(index_t{});
+  }
+  template <typename F>
+  constexpr T max(F&& f) const {
+    return f(index_t{});
+  }
+  template <typename Name>
+  constexpr T& operator()(Name, index_t) const {
+    return *anything;
+  }
+  template <typename Name>
+  constexpr T& operator()(Name) const {
+    return *anything;
+  }
+  constexpr index_t operator()(decltype(name::correct)) const { return 0; }
+  constexpr index_t operator()(decltype(name::wrong)) const { return 0; }
+};
+
+/// A function of a row with its adjoint.
+///
+/// Satisfied by: `layer_norm`, `gelu`, `policy::activ_scalar`.
+/// Beyond the syntax: `backward` is the adjoint of `forward`; neither reads what `out` or `d_h` held before.
+/// `h` and `out`, and `d_h` and `d_out`, may be the same memory only where the function says so.
+template <typename F, typename T = float>
+concept row_function = requires(F const f, row_archetype<T>& r) {
+  f.forward(r);
+  f.backward(r);
+};
+
+/// How many rows of scratch memory a row function asks for.
+template <typename F>
+constexpr int scratch_rows_of() {
+  if constexpr (requires { F::scratch_rows; })
+    return F::scratch_rows;
+  else
+    return 0;
+}
+
+}  // namespace trimtab

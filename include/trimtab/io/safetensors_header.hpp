@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/io/dtype.hpp>
+#include <trimtab/io/json.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// The table of contents of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes with the
+/// length N of the header, N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__":
+/// {string: string}}, and then the data, which the tensors cover without gap or overlap. What comes out of here has been
+/// checked against the size of the file, so that whoever reads a tensor need not.
+
+namespace trimtab::io {
+
+struct tensor_entry {
+  dtype type = dtype::f32;
+  std::vector<index_t> shape = {};
+  std::size_t begin = 0;  ///< of its bytes, counted from the start of the data
+  std::size_t end = 0;
+};
+
+struct safetensors_header {
+  std::map<std::string, tensor_entry, std::less<>> tensors = {};
+  std::map<std::string, std::string, std::less<>> metadata = {};
+  std::size_t data_begin = 0;  ///< where in the file the data start
+};
+
+/// "[2, 3]"
+inline std::string shape_text(std::vector<index_t> const& shape) {
+  std::string text;
+  for (auto const size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
+/// What the format's own library allows.
+inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
+
+namespace detail {
+
+[[noreturn]] inline void refuse_safetensors(std::string const& file, std::string const& reason) {
+  throw error(error_kind::bad_file, "'" + file + "' is not a valid safetensors file: " + reason);
+}
+
+/// One entry of the header, its shape and offsets checked against each other but not yet against the file.
+inline tensor_entry parse_tensor_entry(std::string const& name, json const& entry, std::string const& file) {
+  auto const refuse = [&](std::string const& reason) {
+    refuse_safetensors(file, "tensor " + abbreviated(name) + " " + reason);
+  };
+  if (not entry.is_object()) refuse("should be described by an object, found " + abbreviated(entry));
+  for (auto const key : {"dtype", "shape", "data_offsets"})
+    if (not entry.contains(key)) refuse("lacks \"" + std::string(key) + "\"");
+  for (auto const& [key, value] : entry.items())
+    if (key != "dtype" and key != "shape" and key != "data_offsets") refuse("has an unknown entry " + abbreviated(key));
+
+  // nlohmann keeps what has no sign and no fraction as unsigned, and what does not fit in 64 bits as floating point.
+  auto const whole_numbers = [&](char const* key) {
+    auto const& list = entry.at(key);
+    auto const is_size = [](json const& value) {
+      return value.is_number_unsigned() and value.get<std::uint64_t>() <= std::numeric_limits<index_t>::max();
+    };
+    if (not list.is_array() or not std::ranges::all_of(list, is_size))
+      refuse("should have a list of whole numbers as \"" + std::string(key) + "\", found " + abbreviated(list));
+    return list.get<std::vector<index_t>>();
+  };
+  tensor_entry result;
+  auto const& type = entry.at("dtype");
+  auto const known = type.is_string() ? dtype_named(type.get<std::string>()) : std::nullopt;
+  if (not known) refuse("has dtype " + abbreviated(type) + ", which is none of " + dtype_names());
+  result.type = *known;
+  result.shape = whole_numbers("shape");
+  auto const offsets = whole_numbers("data_offsets");
+  if (offsets.size() != 2) refuse("should have two \"data_offsets\", found " + shape_text(offsets));
+  if (offsets[1] < offsets[0]) refuse("ends before it begins: data_offsets " + shape_text(offsets));
+  result.begin = static_cast<std::size_t>(offsets[0]);
+  result.end = static_cast<std::size_t>(offsets[1]);
+
+  auto bytes = static_cast<index_t>(bytes_of(result.type));
+  for (auto const size : result.shape) {
+    if (size != 0 and bytes > std::numeric_limits<index_t>::max() / size)
+      refuse("has a shape beyond all memory: " + shape_text(result.shape));
+    bytes *= size;
+  }
+  if (bytes != offsets[1] - offsets[0])
+    refuse("of shape " + shape_text(result.shape) + " and dtype " + std::string(name_of(result.type)) + " needs " +
+           std::to_string(bytes) + " bytes, but its data_offsets hold " + std::to_string(offsets[1] - offsets[0]));
+  return result;
+}
+
+/// The tensors, in the order of their offsets, must cover all `size` bytes of the data exactly once.
+inline void check_coverage(safetensors_header const& header, std::size_t size, std::string const& file) {
+  std::vector<std::pair<std::string const*, tensor_entry const*>> order;
+  for (auto const& [name, entry] : header.tensors) order.emplace_back(&name, &entry);
+  std::ranges::sort(order, {}, [](auto const& one) { return std::pair(one.second->begin, one.second->end); });
+  std::size_t covered = 0;
+  for (auto const& [name, entry] : order) {
+    auto const at = "tensor " + abbreviated(*name) + " begins at byte " + std::to_string(entry->begin) + " of the data";
+    if (entry->begin < covered)
+      refuse_safetensors(file, at + ", inside the tensor before it, which ends at " + std::to_string(covered));
+    if (entry->begin > covered)
+      refuse_safetensors(file, at + ", but the tensor before it ends at " + std::to_string(covered));
+    if (entry->end > size)
+      refuse_safetensors(file, "tensor " + abbreviated(*name) + " ends at byte " + std::to_string(entry->end) +
+                                   " of the data, but the file holds only " + std::to_string(size) +
+                                   "; it may be truncated");
+    covered = entry->end;
+  }
+  if (covered != size)
+    refuse_safetensors(file, std::to_string(size - covered) + " bytes after its last tensor belong to none");
+}
+
+}  // namespace detail
+
+/// Reads and checks the header at the start of `bytes`, the whole content of `file`. Throws `error(bad_file)`.
+inline safetensors_header parse_safetensors_header(std::span<std::byte const> bytes, std::string const& file) {
+  std::uint64_t length = 0;
+  if (bytes.size() < sizeof length)
+    detail::refuse_safetensors(file, "it has " + std::to_string(bytes.size()) + " bytes, too few for any header");
+  std::memcpy(&length, bytes.data(), sizeof length);
+  if (length > safetensors_header_limit)
+    detail::refuse_safetensors(file, "its header claims " + std::to_string(length) + " bytes, the format allows " +
+                                         std::to_string(safetensors_header_limit));
+  if (length > bytes.size() - sizeof length)
+    detail::refuse_safetensors(file, "its header claims " + std::to_string(length) + " bytes, but only " +
+                                         std::to_string(bytes.size() - sizeof length) +
+                                         " follow; it may be truncated");
+  auto const text = std::string_view(reinterpret_cast<char const*>(bytes.data()) + sizeof length, length);
+  if (not text.starts_with('{')) detail::refuse_safetensors(file, "its header does not start with '{'");
+
+  safetensors_header header;
+  header.data_begin = sizeof length + static_cast<std::size_t>(length);
+  auto const contents = parse_json(text, file);
+  for (auto const& [name, entry] : contents.items()) {
+    if (name != "__metadata__") {
+      header.tensors.emplace(name, detail::parse_tensor_entry(name, entry, file));
+      continue;
+    }
+    if (not entry.is_object())
+      detail::refuse_safetensors(file, "__metadata__ should be an object, found " + abbreviated(entry));
+    for (auto const& [key, value] : entry.items()) {
+      if (not value.is_string())
+        detail::refuse_safetensors(file, "the metadata " + abbreviated(key) + " should be a string, found " +
+                                             abbreviated(value));
+      header.metadata.emplace(key, value.get<std::string>());
+    }
+  }
+  detail::check_coverage(header, bytes.size() - header.data_begin, file);
+  return header;
+}
+
+}  // namespace trimtab::io

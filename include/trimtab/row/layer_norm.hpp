@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/row.hpp>
+#include <trimtab/row/math.hpp>
+
+/// LayerNorm over the channels of a row (Ba et al. 2016): out = (h - mean) / sqrt(variance + epsilon) · gain + bias, with the
+/// variance of the population. Mean and deviation are computed again in the adjoint: two sums are cheaper than keeping them.
+
+namespace trimtab {
+
+struct layer_norm {
+  static constexpr per_channel<"gain"> gain{};
+  static constexpr per_channel<"bias"> bias{};
+
+  double epsilon = 1e-5;
+
+  constexpr void forward(row auto& r) const {
+    const auto [mean, scale] = statistics(r);
+    r.each([&, mean = mean, scale = scale](auto j) { r.out(j) = (r.h(j) - mean) * scale * r(gain, j) + r(bias, j); });
+  }
+
+  constexpr void backward(row auto& r) const {
+    using T = scalar_of<std::remove_reference_t<decltype(r)>>;
+    const auto [mean, scale] = statistics(r);
+    const T m = mean, s = scale;
+    const T n = static_cast<T>(static_cast<double>(r.width()));
+    const T d_mean = r.sum([&](auto j) { return r.d_out(j) * r(gain, j); }) / n;
+    const T d_scale = r.sum([&](auto j) { return r.d_out(j) * r(gain, j) * (r.h(j) - m) * s; }) / n;
+    r.each([&](auto j) { r.d_h(j) = s * (r.d_out(j) * r(gain, j) - d_mean - (r.h(j) - m) * s * d_scale); });
+  }
+
+ private:
+  template <typename T>
+  struct moments {
+    T mean;
+    T scale;  ///< 1 / sqrt(variance + epsilon)
+  };
+
+  template <row R>
+  constexpr moments<scalar_of<R>> statistics(R const& r) const {
+    using T = scalar_of<R>;
+    using math::sqrt;
+    const T n = static_cast<T>(static_cast<double>(r.width()));
+    const T mean = r.sum([&](auto j) { return r.h(j); }) / n;
+    const T variance = r.sum([&](auto j) { return (r.h(j) - mean) * (r.h(j) - mean); }) / n;
+    return {mean, 1 / sqrt(variance + static_cast<T>(epsilon))};
+  }
+};
+
+}  // namespace trimtab

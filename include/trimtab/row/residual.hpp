@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/row.hpp>
+
+/// What joins and moves rows. Their adjoints are each other: a sum sends its gradient to every summand as it is, and the
+/// gradient of what was read twice is a sum. All work in place (`h` and `out` the same memory).
+
+namespace trimtab {
+
+/// out = h. With a selection on one of them, a gather or a scatter of rows.
+struct copy {
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = r.h(j); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) = r.d_out(j); });
+  }
+};
+
+/// out = h + branch.
+struct residual {
+  static constexpr per_channel<"branch"> branch{};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = r.h(j) + r(branch, j); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) = r.d(branch, j) = r.d_out(j); });
+  }
+};
+
+/// out = 0.
+struct zero {
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = 0; });
+  }
+};
+
+}  // namespace trimtab

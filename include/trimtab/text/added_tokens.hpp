@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/text/pattern.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Tokens that are found in the text as they are, before it is cut into words: `<|endoftext|>`, or GPT-NeoX's runs of
+/// spaces. The rules are those of Hugging Face's tokenizers: the leftmost match counts, of those the longest.
+
+namespace trimtab::text {
+
+struct added_token {
+  int id = 0;
+  std::string content = {};
+  bool special = false;      ///< a control token; matched only where the caller allows it
+  bool normalized = true;    ///< looked for in normalized text instead of the text as given
+  bool single_word = false;  ///< no match next to a word character
+  bool lstrip = false;       ///< takes the white space before it
+  bool rstrip = false;       ///< takes the white space after it
+};
+
+enum class special_tokens {
+  ordinary,  ///< their text is text like any other: what comes from outside cannot forge control tokens
+  allow,     ///< their text stands for the token
+};
+
+class added_token_splitter {
+ public:
+  explicit added_token_splitter(std::vector<added_token> tokens) : tokens_(std::move(tokens)) {
+    std::erase_if(tokens_, [](auto const& token) { return token.content.empty(); });
+    std::ranges::stable_sort(tokens_, std::ranges::greater{}, [](auto const& token) { return token.content.size(); });
+    for (std::size_t i = 0; i < tokens_.size(); ++i)
+      by_first_byte_[static_cast<unsigned char>(tokens_[i].content[0])].push_back(i);
+  }
+
+  /// Calls `visit(piece, id)` for each piece of `text` in order: `id` is an added token's, or nothing for the text
+  /// between them.
+  template <std::invocable<std::string_view, std::optional<int>> Visit>
+  void operator()(std::string_view text, special_tokens special, Visit visit) const {
+    std::size_t done = 0;  // everything before it has been visited
+    for (std::size_t at = 0; at < text.size();) {
+      auto const* const token = longest_at(text, at, special);
+      if (token == nullptr) {
+        ++at;
+        continue;
+      }
+      auto begin = at;
+      auto end = at + token->content.size();
+      at = end;
+      if (token->single_word and touches_word(text, begin, end)) continue;
+      if (token->lstrip) begin = white_space_before(text, done, begin);
+      if (token->rstrip) end += white_space_.length(text, end);
+      if (done < begin) visit(text.substr(done, begin - done), std::nullopt);
+      visit(text.substr(begin, end - begin), token->id);
+      at = done = end;
+    }
+    if (done < text.size()) visit(text.substr(done), std::nullopt);
+  }
+
+ private:
+  /// A class of characters, repeated.
+  struct run_of {
+    pattern characters;
+    std::size_t length(std::string_view text, std::size_t begin) const {
+      return pattern::matcher(characters)(text, begin).value_or(0);
+    }
+  };
+
+  added_token const* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
+    for (auto const i : by_first_byte_[static_cast<unsigned char>(text[at])]) {
+      auto const& token = tokens_[i];
+      if (token.special and special == special_tokens::ordinary) continue;
+      if (text.substr(at).starts_with(token.content)) return &token;
+    }
+    return nullptr;
+  }
+
+  static std::size_t previous_character(std::string_view text, std::size_t at) {
+    do --at;
+    while ((static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+    return at;
+  }
+
+  bool touches_word(std::string_view text, std::size_t begin, std::size_t end) const {
+    auto const before = begin > 0 and word_.length(text, previous_character(text, begin)) > 0;
+    return before or (end < text.size() and word_.length(text, end) > 0);
+  }
+
+  std::size_t white_space_before(std::string_view text, std::size_t done, std::size_t begin) const {
+    while (begin > done) {
+      auto const previous = previous_character(text, begin);
+      if (white_space_.length(text.substr(0, begin), previous) == 0) break;
+      begin = previous;
+    }
+    return begin;
+  }
+
+  std::vector<added_token> tokens_;                           // the longest first
+  std::array<std::vector<std::size_t>, 256> by_first_byte_;  // places in tokens_, ascending
+  run_of white_space_{pattern(R"(\p{White_Space}++)")};
+  // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.
+  run_of word_{pattern(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])")};
+};
+
+}  // namespace trimtab::text

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+/// UTF-8 as Unicode defines it (table 3-7 of the standard): no overlong forms, no surrogates, nothing above U+10FFFF.
+/// What is not UTF-8 comes in "maximal subparts", the pieces that Python, Rust and browsers replace by one U+FFFD each.
+
+namespace trimtab::text {
+
+/// One step through UTF-8: a whole character or, if not `valid`, the maximal subpart of an ill-formed one.
+struct utf8_step {
+  std::size_t length = 0;
+  bool valid = false;
+};
+
+/// The character, or the ill-formed piece, at the beginning of `bytes`, which must not be empty.
+constexpr utf8_step first_utf8_step(std::string_view bytes) {
+  auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  auto const lead = byte(0);
+  if (lead < 0x80) return {1, true};
+  if (lead < 0xC2 or lead > 0xF4) return {1, false};
+  std::size_t const length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  // Only the second byte's range depends on the lead: it keeps out overlong forms, surrogates and too large values.
+  auto const low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  auto const high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  for (std::size_t i = 1; i < length; ++i) {
+    auto const in_range = i < bytes.size() and (i == 1 ? byte(i) >= low and byte(i) <= high : (byte(i) & 0xC0) == 0x80);
+    if (not in_range) return {i, false};
+  }
+  return {length, true};
+}
+
+/// Whether UTF-8 text can contain this byte at all: 13 of the 256 values never occur.
+constexpr bool occurs_in_utf8(unsigned char byte) { return byte != 0xC0 and byte != 0xC1 and byte <= 0xF4; }
+
+/// Throws `bad_text`, with the offset of the first bad byte, unless `text` is UTF-8.
+inline void require_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    auto const step = first_utf8_step(text.substr(at));
+    if (not step.valid)
+      throw error(error_kind::bad_text, "the text is not valid UTF-8 at byte " + std::to_string(at) +
+                                            "; convert it to UTF-8 before it is encoded");
+    at += step.length;
+  }
+}
+
+/// The bytes as UTF-8 text, every ill-formed piece replaced by U+FFFD.
+inline std::string replace_invalid_utf8(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size());
+  while (not bytes.empty()) {
+    auto const step = first_utf8_step(bytes);
+    text += step.valid ? bytes.substr(0, step.length) : std::string_view("\xEF\xBF\xBD");
+    bytes.remove_prefix(step.length);
+  }
+  return text;
+}
+
+/// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
+inline std::string quoted(std::string_view bytes) {
+  constexpr std::size_t longest = 60;
+  std::string shown = "\"";
+  while (not bytes.empty() and shown.size() < longest) {
+    auto const step = first_utf8_step(bytes);
+    auto const is_control = static_cast<unsigned char>(bytes[0]) < 0x20 or bytes[0] == 0x7F;
+    shown += is_control or not step.valid ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, step.length);
+    bytes.remove_prefix(step.length);
+  }
+  return shown + (bytes.empty() ? "\"" : "...\"");
+}
+
+}  // namespace trimtab::text
