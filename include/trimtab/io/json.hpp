@@ -29,7 +29,7 @@ inline constexpr std::size_t json_depth_limit = 64;
 
 /// A JSON value as a sentence can hold it: ASCII, and not longer than a glance.
 inline std::string abbreviated(json const& value) {
-  auto text = value.dump(-1, ' ', true);
+  auto text = value.dump(-1, ' ', true, json::error_handler_t::replace);
   return text.size() <= 60 ? text : text.substr(0, 57) + "...";
 }
 

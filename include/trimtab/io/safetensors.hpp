@@ -10,10 +10,12 @@
 #include <trimtab/io/safetensors_header.hpp>
 
 #include <algorithm>
-#include <cassert>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -58,12 +60,13 @@ class safetensors_file {
     auto result = host_matrix<T>(rows, place.shape.empty() ? 1 : place.shape.back());
     bool all_finite = true;
     bool const known = visit_dtype(place.type, [&]<typename Stored>(std::type_identity<Stored>) {
-      all_finite = convert<Stored>(bytes(name).data(), result.values);
+      all_finite = convert<Stored>(bytes(name), result.values);
     });
     if (not known)
       throw error(error_kind::bad_file, described(name) + " is of dtype " + std::string(name_of(place.type)) +
                                             ", which cannot be read as numbers");
-    if (not all_finite and policy == non_finite::refuse) refuse_non_finite(name, result);
+    if (not all_finite and policy == non_finite::refuse)
+      refuse_non_finite<std::conditional_t<std::same_as<T, float>, float, double>>(name);
     return result;
   }
 
@@ -80,18 +83,19 @@ class safetensors_file {
 
   /// Fills `values` from unaligned memory; true where every number is finite, as stored and as converted.
   template <typename Stored, typename T>
-  static bool convert(std::byte const* source, std::vector<T>& values) {
+  static bool convert(std::span<std::byte const> bytes, std::vector<T>& values) {
     bool all_finite = true;
+    auto source = bytes.data();
     for (auto& value : values) {
       Stored stored;
       std::memcpy(&stored, source, sizeof stored);
       source += sizeof stored;
       using widened = std::conditional_t<std::is_arithmetic_v<Stored>, Stored, float>;
-      if constexpr (std::is_floating_point_v<T>) {
-        value = static_cast<T>(static_cast<widened>(stored));
+      auto const number = static_cast<double>(static_cast<widened>(stored));
+      if constexpr (std::same_as<T, float>) {
+        value = static_cast<float>(number);
         all_finite &= is_finite(value);
       } else {
-        auto const number = static_cast<double>(static_cast<widened>(stored));
         value = T(number);
         all_finite &= is_finite(number);
       }
@@ -99,23 +103,76 @@ class safetensors_file {
     return all_finite;
   }
 
-  template <typename T>
-  [[noreturn]] void refuse_non_finite(std::string_view name, host_matrix<T> const& converted) const {
-    // The search is done again with `double`, in which only a stored NaN or infinity is not finite.
-    index_t position = 0;
-    if constexpr (std::is_floating_point_v<T>) {
-      auto const finite = [](T value) { return is_finite(value); };
-      position = std::ranges::find_if_not(converted.values, finite) - converted.values.begin();
-    } else {
-      auto const numbers = read<double>(name, non_finite::allow);
-      auto const finite = [](double value) { return is_finite(value); };
-      position = std::ranges::find_if_not(numbers.values, finite) - numbers.values.begin();
-    }
-    auto where = shape(name);
-    for (auto axis = where.size(); axis-- > 0;) position = (std::div(position, std::exchange(where[axis], position % where[axis]))).quot;
-    throw error(error_kind::bad_file, described(name) + " holds a number that is not finite at " + shape_text(where));
+  /// `Real` is `float` where a number may be finite in the file and not after its conversion.
+  template <typename Real>
+  [[noreturn]] void refuse_non_finite(std::string_view name) const {
+    auto const numbers = read<Real>(name, non_finite::allow);
+    auto const first = std::ranges::find_if_not(numbers.values, [](Real value) { return is_finite(value); });
+    auto position = first - numbers.values.begin();
+    auto index = shape(name);
+    for (auto axis = index.rbegin(); axis != index.rend(); ++axis)
+      position /= std::exchange(*axis, position % *axis);
+    throw error(error_kind::bad_file, described(name) + " holds a number that is not finite at " + shape_text(index));
   }
 
   mapped_file file_;
   safetensors_header header_;
 };
+
+/// A tensor on its way into a file.
+struct stored_tensor {
+  dtype type = dtype::f32;
+  std::vector<index_t> shape = {};
+  std::vector<std::byte> bytes = {};
+};
+
+/// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is given.
+template <typename T>
+  requires std::same_as<T, float> or std::same_as<T, double>
+stored_tensor store(host_matrix<T> const& matrix, std::vector<index_t> shape) {
+  auto const raw = std::as_bytes(std::span(matrix.values));
+  return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
+}
+template <typename T>
+stored_tensor store(host_matrix<T> const& matrix) {
+  return store(matrix, {matrix.rows, matrix.cols});
+}
+
+/// The whole content of a safetensors file. As in the format's own library wider types come first and the header ends on a
+/// multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
+inline std::vector<std::byte> safetensors_bytes(std::map<std::string, stored_tensor> const& tensors,
+                                                std::map<std::string, std::string> const& metadata = {}) {
+  using item = std::pair<std::string const, stored_tensor>;
+  std::vector<item const*> order;
+  for (auto const& tensor : tensors) order.push_back(&tensor);
+  std::ranges::stable_sort(order, std::ranges::greater{}, [](item const* one) { return bytes_of(one->second.type); });
+
+  json header = json::object();
+  if (not metadata.empty()) header["__metadata__"] = metadata;
+  std::size_t size = 0;
+  for (auto const* one : order) {
+    auto const& [name, tensor] = *one;
+    auto const end = size + tensor.bytes.size();
+    header[name] = {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {size, end}}};
+    size = end;
+  }
+  auto text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  auto const length = std::uint64_t{text.size()};
+
+  std::vector<std::byte> bytes;
+  bytes.reserve(sizeof length + text.size() + size);
+  auto const append = [&](std::span<std::byte const> part) { bytes.insert(bytes.end(), part.begin(), part.end()); };
+  append(std::as_bytes(std::span(&length, 1)));
+  append(std::as_bytes(std::span(text)));
+  for (auto const* one : order) append(one->second.bytes);
+  return bytes;
+}
+
+/// Writes a safetensors file, replacing one that stands there only when all is written. Throws `error(io)`.
+inline void write_safetensors(std::filesystem::path const& path, std::map<std::string, stored_tensor> const& tensors,
+                              std::map<std::string, std::string> const& metadata = {}) {
+  write_file_atomically(path, safetensors_bytes(tensors, metadata));
+}
+
+}  // namespace trimtab::io
