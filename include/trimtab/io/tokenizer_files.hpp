@@ -43,7 +43,7 @@ class tokenizer_reader {
     if (not object.is_object()) refuse(name, "an object of tokens and ids", object);
     std::vector<std::pair<std::string, int>> tokens;
     tokens.reserve(object.size());
-    for (auto const& [token, value] : object.items()) tokens.emplace_back(token, id(value, text::quoted(token)));
+    for (auto const& [token, value] : object.items()) tokens.emplace_back(token, id(value, text::in_quotes(token)));
     return tokens;
   }
 
@@ -117,7 +117,7 @@ class tokenizer_reader {
     if (space == 0 or space >= merge.size() - 1 or merge.find(' ', space + 1) != merge.npos)
       throw error(error_kind::bad_file, "'" + file_ + "': " + where +
                                             " should be two tokens with a space between them, found " +
-                                            text::quoted(merge));
+                                            text::in_quotes(merge));
     return {std::string(merge.substr(0, space)), std::string(merge.substr(space + 1))};
   }
 
@@ -167,7 +167,7 @@ class tokenizer_reader {
     for (auto const& item : list) {
       auto const& content = entry(item, "content");
       if (not content.is_string()) refuse("\"content\" of an added token", "a string", content);
-      auto const name = text::quoted(content.get_ref<std::string const&>());
+      auto const name = text::in_quotes(content.get_ref<std::string const&>());
       auto const special = flag(item, "special", false, name);
       tokens.push_back({.id = id(entry(item, "id"), name),
                         .content = content,

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <trimtab/text/pattern.hpp>
-#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <array>
@@ -59,7 +58,7 @@ class added_token_splitter {
       at = end;
       if (token->single_word and touches_word(text, begin, end)) continue;
       if (token->lstrip) begin = white_space_before(text, done, begin);
-      if (token->rstrip) end += white_space_.length(text, end);
+      if (token->rstrip) end = white_space_after(text, end);
       if (done < begin) visit(text.substr(done, begin - done), std::nullopt);
       visit(text.substr(begin, end - begin), token->id);
       at = done = end;
@@ -68,13 +67,10 @@ class added_token_splitter {
   }
 
  private:
-  /// A class of characters, repeated.
-  struct run_of {
-    pattern characters;
-    std::size_t length(std::string_view text, std::size_t begin) const {
-      return pattern::matcher(characters)(text, begin).value_or(0);
-    }
-  };
+  /// The length of the character at `at` if it is one of `characters`, else 0.
+  static std::size_t length_of(pattern const& characters, std::string_view text, std::size_t at) {
+    return at < text.size() ? pattern::matcher(characters)(text, at).value_or(0) : 0;
+  }
 
   added_token const* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
     for (auto const i : by_first_byte_[static_cast<unsigned char>(text[at])]) {
@@ -92,24 +88,29 @@ class added_token_splitter {
   }
 
   bool touches_word(std::string_view text, std::size_t begin, std::size_t end) const {
-    auto const before = begin > 0 and word_.length(text, previous_character(text, begin)) > 0;
-    return before or (end < text.size() and word_.length(text, end) > 0);
+    auto const before = begin > 0 and length_of(word_, text, previous_character(text, begin)) > 0;
+    return before or length_of(word_, text, end) > 0;
   }
 
   std::size_t white_space_before(std::string_view text, std::size_t done, std::size_t begin) const {
     while (begin > done) {
       auto const previous = previous_character(text, begin);
-      if (white_space_.length(text.substr(0, begin), previous) == 0) break;
+      if (length_of(white_space_, text, previous) == 0) break;
       begin = previous;
     }
     return begin;
   }
 
+  std::size_t white_space_after(std::string_view text, std::size_t end) const {
+    while (auto const length = length_of(white_space_, text, end)) end += length;
+    return end;
+  }
+
   std::vector<added_token> tokens_;                           // the longest first
   std::array<std::vector<std::size_t>, 256> by_first_byte_;  // places in tokens_, ascending
-  run_of white_space_{pattern(R"(\p{White_Space}++)")};
+  pattern white_space_{R"(\p{White_Space})"};
   // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.
-  run_of word_{pattern(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])")};
+  pattern word_{R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])"};
 };
 
 }  // namespace trimtab::text

@@ -62,7 +62,7 @@ inline std::string replace_invalid_utf8(std::string_view bytes) {
 }
 
 /// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
-inline std::string quoted(std::string_view bytes) {
+inline std::string in_quotes(std::string_view bytes) {
   constexpr std::size_t longest = 60;
   std::string shown = "\"";
   while (not bytes.empty() and shown.size() < longest) {
