@@ -1,0 +1,60 @@
+# The library's dependencies: the system's package where there is one, else the sources at a pinned commit. Those of the
+# tests, the examples and the benchmarks are declared where they are used. GLOBAL: a parent project links them through
+# trimtab::trimtab.
+
+include(FetchContent)
+
+list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")  # FindPCRE2, Findutf8proc
+
+# For sources that are fetched: nothing of theirs but the library.
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
+set(BUILD_TESTING OFF)
+set(EIGEN_BUILD_DOC OFF)
+set(JSON_BuildTests OFF)
+set(PCRE2_BUILD_TESTS OFF)
+set(PCRE2_BUILD_PCRE2GREP OFF)
+set(UTF8PROC_INSTALL OFF)
+
+FetchContent_Declare(Eigen3
+  GIT_REPOSITORY https://gitlab.com/libeigen/eigen.git
+  GIT_TAG 3147391d946bb4b6c68edd901f2add6ac1f31f8c  # 3.4.0
+  SYSTEM FIND_PACKAGE_ARGS 3.4 CONFIG GLOBAL)
+FetchContent_Declare(nlohmann_json
+  GIT_REPOSITORY https://github.com/nlohmann/json.git
+  GIT_TAG 9cca280a4d0ccf0c08f47a99aa71d1b0e52f8d03  # 3.11.3
+  SYSTEM FIND_PACKAGE_ARGS 3.10 CONFIG GLOBAL)
+FetchContent_Declare(PCRE2
+  GIT_REPOSITORY https://github.com/PCRE2Project/pcre2.git
+  GIT_TAG 52c08847921a324c804cabf2814549f50bce1265  # 10.42
+  SYSTEM FIND_PACKAGE_ARGS MODULE GLOBAL)
+FetchContent_Declare(utf8proc
+  GIT_REPOSITORY https://github.com/JuliaStrings/utf8proc.git
+  GIT_TAG 1cb28a66ca79a0845e99433fd1056257456cef8b  # 2.8.0
+  SYSTEM FIND_PACKAGE_ARGS MODULE GLOBAL)
+FetchContent_MakeAvailable(Eigen3 nlohmann_json PCRE2 utf8proc)
+
+# Fetched, the two C libraries lack the names and the include folders that their find modules give.
+if(NOT TARGET PCRE2::8BIT)
+  add_library(PCRE2::8BIT INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(PCRE2::8BIT INTERFACE pcre2-8-static)
+  target_include_directories(PCRE2::8BIT INTERFACE "${pcre2_BINARY_DIR}")
+endif()
+if(NOT TARGET utf8proc::utf8proc)
+  add_library(utf8proc::utf8proc INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(utf8proc::utf8proc INTERFACE utf8proc)
+  target_include_directories(utf8proc::utf8proc INTERFACE "${utf8proc_SOURCE_DIR}")
+endif()
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED GLOBAL)
+find_package(OpenMP REQUIRED COMPONENTS CXX GLOBAL)
+
+# The one list of what trimtab::trimtab links, here and in the installed package.
+set(TRIMTAB_DEPENDENCIES
+  Eigen3::Eigen
+  nlohmann_json::nlohmann_json
+  PCRE2::8BIT
+  utf8proc::utf8proc
+  OpenMP::OpenMP_CXX
+  Threads::Threads)

@@ -1,0 +1,22 @@
+# The package: headers, targets and the find modules that the dependencies without a package of their own need.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/trimtab")
+
+install(TARGETS trimtab EXPORT trimtab-targets FILE_SET HEADERS COMPONENT development)
+install(EXPORT trimtab-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
+
+string(REPLACE ";" " " TRIMTAB_DEPENDENCIES_IN_A_LINE "${TRIMTAB_DEPENDENCIES}")
+configure_package_config_file(cmake/trimtab-config.cmake.in trimtab-config.cmake INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file(trimtab-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(
+  FILES
+    "${CMAKE_CURRENT_BINARY_DIR}/trimtab-config.cmake"
+    "${CMAKE_CURRENT_BINARY_DIR}/trimtab-config-version.cmake"
+    cmake/FindPCRE2.cmake
+    cmake/Findutf8proc.cmake
+  DESTINATION "${package_dir}"
+  COMPONENT development)
+install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT development)

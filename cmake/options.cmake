@@ -1,0 +1,18 @@
+# What can be switched on and off. Everything beyond the library itself defaults to on only when trimtab is the top project.
+
+option(TRIMTAB_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_BUILD_EXAMPLES "Build the examples and the command-line program" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_BUILD_BENCHMARKS "Build the benchmarks where Google Benchmark is installed" OFF)
+option(TRIMTAB_INSTALL "Give `cmake --install` something to install" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_NATIVE "Compile this project's own programs for the processor of this machine" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_SANITIZE "Compile this project's own programs with address and undefined-behaviour sanitizers" OFF)
+option(TRIMTAB_WARNINGS_AS_ERRORS "Treat warnings in this project's own programs as errors" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_CUDA "Build the CUDA backend" OFF)
+
+if(TRIMTAB_CUDA)
+  message(FATAL_ERROR "This version of trimtab has no CUDA backend yet: configure without TRIMTAB_CUDA, e.g. with the preset `release`.")
+endif()
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+endif()

@@ -1,0 +1,19 @@
+# How this project's own tests, examples and benchmarks are compiled. None of it is asked of users: their flags are theirs.
+
+include(cmake/warnings.cmake)
+
+add_library(trimtab_program INTERFACE)
+target_link_libraries(trimtab_program INTERFACE trimtab::trimtab trimtab_warnings)
+
+# Nobody reads errno after a mathematical function; without it sqrt is one instruction that loops can vectorise.
+target_compile_options(trimtab_program INTERFACE -fno-math-errno)
+if(TRIMTAB_NATIVE)
+  target_compile_options(trimtab_program INTERFACE -march=native)
+endif()
+if(TRIMTAB_SANITIZE)
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(trimtab_program INTERFACE ${sanitizers})
+  target_link_options(trimtab_program INTERFACE ${sanitizers})
+endif()
+
+set(CMAKE_CXX_EXTENSIONS OFF)
