@@ -1,9 +1,8 @@
 # How this project's own tests, examples and benchmarks are compiled. None of it is asked of users: their flags are theirs.
 
-include(cmake/warnings.cmake)
-
 add_library(trimtab_program INTERFACE)
-target_link_libraries(trimtab_program INTERFACE trimtab::trimtab trimtab_warnings)
+target_link_libraries(trimtab_program INTERFACE trimtab::trimtab)
+target_compile_options(trimtab_program INTERFACE ${TRIMTAB_WARNINGS})
 
 # Nobody reads errno after a mathematical function; without it sqrt is one instruction that loops can vectorise.
 target_compile_options(trimtab_program INTERFACE -fno-math-errno)
