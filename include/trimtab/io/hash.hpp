@@ -21,9 +21,15 @@ namespace trimtab::io {
 class byte_hash {
  public:
   void add(std::span<std::byte const> part) {
-    for (std::size_t i = 0; i < part.size(); i += sizeof(std::uint64_t)) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, part.data() + i, part.size() - i < sizeof word ? part.size() - i : sizeof word);
+    std::uint64_t word = 0;
+    auto const whole = part.size() / sizeof word * sizeof word;
+    for (std::size_t i = 0; i < whole; i += sizeof word) {
+      std::memcpy(&word, part.data() + i, sizeof word);
+      add_word(word);
+    }
+    if (auto const rest = part.subspan(whole); not rest.empty()) {
+      word = 0;
+      std::memcpy(&word, rest.data(), rest.size());
       add_word(word);
     }
     add_word(part.size());

@@ -5,6 +5,7 @@
 #include <trimtab/model/config.hpp>
 
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 
 /// Hugging Face's `config.json` as a `model_config`. Sizes must be given; what may be missing has the default of
@@ -70,7 +71,7 @@ inline void read_rotary(json_object const& file, model_config& config) {
   if (file.has("rope_scaling") and not file.is_null("rope_scaling")) refuse_scaling(file.object("rope_scaling"));
   bool const newer = file.has("rope_parameters") and not file.is_null("rope_parameters");
   auto const rope = newer ? file.object("rope_parameters") : file;
-  refuse_scaling(rope);
+  if (newer) refuse_scaling(rope);
 
   // The first of the names by which an object has this number.
   struct named_number {

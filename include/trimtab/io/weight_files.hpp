@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/io/json.hpp>
+#include <trimtab/io/safetensors.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The weights of a model folder by name, whether they lie in `model.safetensors` or in several shards that
+/// `model.safetensors.index.json` lists as {"weight_map": {tensor: shard}}. Checkpoints of one family differ in whether its
+/// prefix (`transformer.`, `gpt_neox.`) stands before the names, and in buffers that older versions stored beside the
+/// weights: names here have no prefix, and buffers are left out.
+
+namespace trimtab::io {
+
+namespace detail {
+
+/// Whether `name` is a causal mask or a table of rotary frequencies. The point matters: `.attn.bias` is GPT-2's mask, while
+/// `.attn.c_attn.bias` is a weight.
+inline bool is_buffer(std::string_view name) {
+  constexpr auto buffers = std::to_array<std::string_view>({".attn.bias", ".attn.masked_bias", ".attention.bias",
+                                                            ".attention.masked_bias", ".rotary_emb.inv_freq"});
+  auto const dotted = "." + std::string(name);
+  return std::ranges::any_of(buffers, [&](std::string_view ending) { return dotted.ends_with(ending); });
+}
+
+/// A name from an index file is only a name: whatever could lead out of the folder, or end the name early, is refused.
+inline void check_shard_name(std::string const& shard, std::string const& index) {
+  auto const is_strange = [](char c) { return c == '/' or c == '\\' or static_cast<unsigned char>(c) < ' '; };
+  if (not shard.ends_with(".safetensors") or shard.starts_with('.') or std::ranges::any_of(shard, is_strange))
+    throw error(error_kind::bad_file, "'" + index + "' names the shard " + abbreviated(shard) +
+                                          "; expected the plain name of a .safetensors file in the same folder");
+}
+
+}  // namespace detail
+
+class weight_files {
+ public:
+  struct place {
+    std::size_t file = 0;
+    std::string full_name = {};  ///< with the prefix, if it has one
+  };
+
+  /// Opens the weights of `folder`. Throws `error(io)` or `error(bad_file)`.
+  weight_files(std::filesystem::path const& folder, std::string_view prefix) {
+    auto const index = folder / "model.safetensors.index.json";
+    if (std::filesystem::exists(folder / "model.safetensors")) {
+      add_file(folder / "model.safetensors", prefix);
+    } else if (std::filesystem::exists(index)) {
+      add_shards(folder, index, prefix);
+    } else {
+      throw error(error_kind::io, "'" + folder.string() + "' holds neither model.safetensors nor " +
+                                      "model.safetensors.index.json; weights in other formats must be converted first");
+    }
+  }
+
+  /// Where each weight lies, by its name without prefix.
+  auto const& places() const { return places_; }
+  bool contains(std::string_view name) const { return places_.contains(name); }
+  std::vector<index_t> const& shape(std::string_view name) const { return at(name).shape(place_of(name).full_name); }
+  std::span<std::byte const> bytes(std::string_view name) const { return at(name).bytes(place_of(name).full_name); }
+  template <readable_scalar T>
+  host_matrix<T> read(std::string_view name, non_finite policy) const {
+    return at(name).template read<T>(place_of(name).full_name, policy);
+  }
+
+ private:
+  place const& place_of(std::string_view name) const { return places_.find(name)->second; }
+  safetensors_file const& at(std::string_view name) const { return files_[place_of(name).file]; }
+
+  void add_file(std::filesystem::path const& path, std::string_view prefix) {
+    files_.emplace_back(path);
+    for (auto const& [full_name, entry] : files_.back().tensors()) {
+      auto const name = full_name.substr(full_name.starts_with(prefix) ? prefix.size() : 0);
+      if (detail::is_buffer(name)) continue;
+      auto const [position, is_new] = places_.emplace(name, place{files_.size() - 1, full_name});
+      if (not is_new) {
+        auto const& [first_file, first_name] = position->second;
+        throw error(error_kind::bad_file, "'" + path.string() + "' holds '" + full_name + "', but so does '" +
+                                              files_[first_file].path().string() + "' as '" + first_name + "'");
+      }
+    }
+  }
+
+  void add_shards(std::filesystem::path const& folder, std::filesystem::path const& index, std::string_view prefix) {
+    auto const contents = json_object(read_json_file(index), index.string(), error_kind::bad_file);
+    auto const weight_map = contents.object("weight_map");
+    std::map<std::string, std::size_t> shards;  // and their places in files_
+    for (auto const& [name, shard] : weight_map.value().items()) shards[weight_map.text(name)] = 0;
+    for (auto& [shard, number] : shards) {
+      detail::check_shard_name(shard, index.string());
+      number = files_.size();
+      add_file(folder / shard, prefix);
+    }
+    for (auto const& [name, shard] : weight_map.value().items())
+      if (not files_[shards[shard]].contains(name))
+        throw error(error_kind::bad_file, "'" + index.string() + "' puts '" + name + "' into '" +
+                                              shard.template get<std::string>() + "', which does not hold it");
+    for (auto const& [name, where] : places_)
+      if (not weight_map.has(where.full_name))
+        throw error(error_kind::bad_file, "'" + files_[where.file].path().string() + "' holds '" + where.full_name +
+                                              "', which '" + index.string() + "' does not list");
+  }
+
+  std::vector<safetensors_file> files_ = {};
+  std::map<std::string, place, std::less<>> places_ = {};
+};
+
+}  // namespace trimtab::io
