@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+#include <trimtab/model/config.hpp>
+#include <trimtab/model/weights.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <utility>
+
+/// Weights for tests: for any configuration a model that is small, deterministic and alive. Attention is neither uniform nor
+/// one-hot, every block changes the stream noticeably, gains differ from 1 and biases from 0, and logits are of order 1 to
+/// 5, so that a wrong term anywhere shows in the result.
+
+namespace trimtab {
+
+/// Standard normal numbers from Vigna's splitmix64 by the method of Box and Muller.
+class random_normal {
+ public:
+  explicit random_normal(std::uint64_t seed) : state_(seed) {}
+
+  double operator()() {
+    auto const radius = std::sqrt(-2 * std::log(1 - uniform()));
+    return radius * std::cos(2 * std::numbers::pi * uniform());
+  }
+
+ private:
+  std::uint64_t bits() {
+    auto z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }  // [0, 1)
+
+  std::uint64_t state_;
+};
+
+/// Standard deviations of the random weights. Linear maps are divided by the square root of their inputs, so that a map of
+/// scale 1 keeps the size of what it maps.
+struct random_scales {
+  double embedding = 1.0;
+  double query_key_value = 1.2;
+  double attn_out = 1.0;
+  double mlp_in = 1.0;
+  double mlp_out = 1.0;
+  double bias = 0.1;
+  double gain = 0.2;    ///< around 1
+  double logits = 2.0;  ///< of the logits
+};
+
+/// A `weight_source` of random weights; the same arguments give the same model, whichever block is asked for first. All
+/// numbers are rounded to `float`, so that models in different precisions have equal weights.
+class random_weights {
+ public:
+  /// GPT-2 ties its embeddings, GPT-NeoX does not, unless the caller says otherwise with the third argument.
+  explicit random_weights(model_config const& config, std::uint64_t seed = 1)
+      : random_weights(config, seed, config.architecture == "gpt2") {}
+  random_weights(model_config config, std::uint64_t seed, bool tied_embeddings, random_scales scales = {})
+      : config_(std::move(config)), seed_(seed), tied_(tied_embeddings), scales_(scales) {}
+
+  model_config const& config() const { return config_; }
+  bool tied_embeddings() const { return tied_; }
+
+  template <typename T>
+  block_weights<T> block(index_t layer) const {
+    auto const width = config_.width;
+    auto normal = generator(layer + 1);
+    block_weights<T> weights;
+    weights.norm_1 = layer_norm<T>(normal);
+    weights.qkv = linear<T>(normal, width, 3 * width, scales_.query_key_value);
+    weights.attn_out = linear<T>(normal, width, width, scales_.attn_out);
+    weights.norm_2 = layer_norm<T>(normal);
+    weights.mlp_in = linear<T>(normal, width, config_.hidden, scales_.mlp_in);
+    weights.mlp_out = linear<T>(normal, config_.hidden, width, scales_.mlp_out);
+    return weights;
+  }
+
+  template <typename T>
+  outer_weights<T> outer() const {
+    auto const width = config_.width;
+    // The last LayerNorm leaves rows of norm sqrt(width), so logits have the standard deviation that is asked for.
+    auto const unembedding_scale = scales_.logits / std::sqrt(static_cast<double>(width));
+    auto normal = generator(0);
+    outer_weights<T> weights;
+    weights.token_embedding =
+        matrix<T>(normal, config_.vocabulary, width, tied_ ? unembedding_scale : scales_.embedding);
+    if (config_.rotary_channels == 0)
+      weights.position_embedding = matrix<T>(normal, config_.context, width, scales_.embedding / 2);
+    weights.norm_final = layer_norm<T>(normal);
+    if (not tied_) weights.unembedding = matrix<T>(normal, config_.vocabulary, width, unembedding_scale);
+    return weights;
+  }
+
+ private:
+  random_normal generator(index_t part) const {
+    return random_normal(seed_ * 0xd1342543de82ef95u + static_cast<std::uint64_t>(part) * 0x2545f4914f6cdd1du);
+  }
+
+  template <typename T>
+  static host_matrix<T> matrix(random_normal& normal, index_t rows, index_t cols, double scale, double mean = 0) {
+    auto result = host_matrix<T>(rows, cols);
+    for (auto& value : result.values)
+      value = static_cast<T>(static_cast<float>(mean + scale * normal()));
+    return result;
+  }
+  template <typename T>
+  layer_norm_weights<T> layer_norm(random_normal& normal) const {
+    auto gain = matrix<T>(normal, 1, config_.width, scales_.gain, 1);
+    return {std::move(gain), matrix<T>(normal, 1, config_.width, scales_.bias)};
+  }
+  template <typename T>
+  linear_weights<T> linear(random_normal& normal, index_t in, index_t out, double scale) const {
+    auto weight = matrix<T>(normal, in, out, scale / std::sqrt(static_cast<double>(in)));
+    return {std::move(weight), matrix<T>(normal, 1, out, scales_.bias)};
+  }
+
+  model_config config_;
+  std::uint64_t seed_;
+  bool tied_;
+  random_scales scales_;
+};
+
+static_assert(weight_source<random_weights, float> and weight_source<random_weights const, double>);
+
+}  // namespace trimtab

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/io/atomic_file.hpp>
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <stdlib.h>
+
+/// A new empty folder for one test, gone with everything in it at the end of the scope.
+
+namespace trimtab {
+
+class temporary_folder {
+ public:
+  temporary_folder() {
+    auto name = (std::filesystem::temp_directory_path() / "trimtab-test-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + name);
+    path_ = name;
+  }
+  temporary_folder(temporary_folder const&) = delete;
+  temporary_folder& operator=(temporary_folder const&) = delete;
+  ~temporary_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  std::filesystem::path const& path() const { return path_; }
+
+  /// Puts a file with this content into the folder and gives its path.
+  std::filesystem::path file(std::string const& name, std::string_view content) const {
+    io::write_file_atomically(path_ / name, content);
+    return path_ / name;
+  }
+
+ private:
+  std::filesystem::path path_ = {};
+};
+
+}  // namespace trimtab
