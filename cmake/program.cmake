@@ -14,5 +14,3 @@ if(TRIMTAB_SANITIZE)
   target_compile_options(trimtab_program INTERFACE ${sanitizers})
   target_link_options(trimtab_program INTERFACE ${sanitizers})
 endif()
-
-set(CMAKE_CXX_EXTENSIONS OFF)
