@@ -70,7 +70,8 @@ function(install_missing_packages)
     endif()
   endif()
 
-  step("update the lists of packages" ${as_root} apt-get update)
+  message(STATUS "trimtab: update the lists of packages")
+  execute_process(COMMAND ${as_root} apt-get update)  # where it fails, older lists may still serve
   step("install ${names}" ${as_root} env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends
     ${missing})
 endfunction()
