@@ -49,7 +49,8 @@ class tokenizer {
         nfc_(data.nfc),
         add_prefix_space_(data.add_prefix_space) {
     for (auto const& [token, id] : data.vocabulary) add(token, id, from_byte_level(token).value_or(token));
-    bpe_.emplace(byte_ids(), merge_rules(data));
+    auto const ids_of_bytes = byte_ids();
+    bpe_.emplace(ids_of_bytes, merge_rules(data));
     for (auto const& token : data.added_tokens) add_to_vocabulary(token);
   }
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/attention.hpp>
+#include <trimtab/backend/eigen/matmul.hpp>
+#include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/rows.hpp>
+#include <trimtab/core/backend.hpp>
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+/// The CPU backend: Eigen's memory and packets, OpenMP's threads. Results are the same bits for any number of threads.
+
+namespace trimtab {
+
+template <typename T>
+class eigen_backend {
+ public:
+  using scalar = T;
+  using memory = eigen::array<T>;
+  using indices = std::vector<int>;
+  using linear = eigen::linear<T>;
+
+  eigen_backend() : eigen_backend(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
+  explicit eigen_backend(int threads) : threads_(threads) { assert(threads > 0); }
+
+  int threads() const { return threads_; }
+
+  memory allocate(index_t count) const { return memory(count); }
+  memory upload(matrix_view<T const> host) const {
+    memory m(host.size());
+    std::copy_n(host.data, host.size(), m.data());
+    return m;
+  }
+  indices upload(std::vector<int> host) const { return host; }
+  host_matrix<T> download(matrix_view<T const> m) const {
+    host_matrix<T> host(m.rows, m.cols);
+    std::copy_n(m.data, m.size(), host.values.data());
+    return host;
+  }
+  void copy(matrix_view<T const> from, matrix_view<T> to) const { std::copy_n(from.data, from.size(), to.data); }
+  void fill(matrix_view<T> m, T value) const { std::fill_n(m.data, m.size(), value); }
+
+  linear prepare(matrix_view<T const> weight, matrix_view<T const> bias, bool transposed = false) const {
+    return linear(weight, bias, transposed);
+  }
+  void multiply(linear const& w, matrix_view<T const> x, matrix_view<T> y) const {
+    eigen::multiply(threads_, w.forward(), x, w.bias(), y);
+  }
+  void multiply_adjoint(linear const& w, matrix_view<T const> d_y, matrix_view<T> d_x) const {
+    eigen::multiply(threads_, w.adjoint(), d_y, static_cast<T const*>(nullptr), d_x);
+  }
+
+  void attention(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) const {
+    eigen::attention(threads_, shape, heads, qkv, z);
+  }
+  void attention_adjoint(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T const> d_z,
+                         matrix_view<T> d_qkv) const {
+    eigen::attention_adjoint(threads_, shape, heads, qkv, d_z, d_qkv);
+  }
+
+  template <typename F, typename... Operand>
+  void forward(F const& f, index_t rows, index_t width, Operand... operands) const {
+    eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
+      auto r = eigen::row_of<T>(width, i, operands...);
+      f.forward(r);
+    });
+  }
+  template <typename F, typename... Operand>
+  void backward(F const& f, index_t rows, index_t width, Operand... operands) const {
+    eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
+      auto r = eigen::row_of<T>(width, i, operands...);
+      f.backward(r);
+    });
+  }
+
+  /// values[i] = term.value(row i).
+  template <typename Term, typename... Operand>
+  void values(Term const& term, index_t rows, index_t width, T* values, Operand... operands) const {
+    eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
+      auto r = eigen::row_of<T>(width, i, operands...);
+      values[i] = term.value(r);
+    });
+  }
+  /// Adds the gradient of term.value(row i), times the row's `d_value`, to `d_h`.
+  template <typename Term, typename... Operand>
+  void gradients(Term const& term, index_t rows, index_t width, Operand... operands) const {
+    eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
+      auto r = eigen::row_of<T>(width, i, operands...);
+      term.gradient(r);
+    });
+  }
+
+  template <intervention_policy P>
+  void intervene(P const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta, T const* theta,
+                 record_view records) const {
+    eigen::intervene(threads_, policy, h, out, beta, theta, records);
+  }
+  template <intervention_policy P>
+  void intervene_adjoint(P const& policy, matrix_view<T const> h, matrix_view<T const> d_out, matrix_view<T> d_h,
+                         T const* beta, T const* theta, T* d_theta, T* partial, record_view records) const {
+    eigen::intervene_adjoint(threads_, policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
+  }
+
+ private:
+  int threads_;
+};
+
+static_assert(tensor_backend<eigen_backend<float>>);
+
+}  // namespace trimtab

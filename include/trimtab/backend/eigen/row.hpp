@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/operand.hpp>
+#include <trimtab/core/row.hpp>
+
+#include <type_traits>
+
+/// The row on the CPU: one thread walks it, and its channels are SIMD lanes. `each` promises the compiler that channels do not
+/// touch each other; `sum` keeps sixteen running sums, which is enough to hide the latency of an addition at any SIMD width and
+/// fixes the order of the summands, so that the bits do not depend on where the row lies.
+
+namespace trimtab::eigen {
+
+/// A name and the memory behind it for one row.
+template <typename Name, typename T>
+struct bound {
+  T* data;
+};
+
+template <typename T, typename... Bound>
+class row : public row_vocabulary<row<T, Bound...>>, Bound... {
+ public:
+  using scalar = T;
+
+  explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
+
+  index_t width() const { return width_; }
+
+  template <typename F>
+  void each(F&& f) const {
+    each(width_, f);
+  }
+
+  template <typename F>
+  void each(index_t n, F&& f) const {
+#pragma omp simd
+    for (index_t j = 0; j < n; ++j) f(j);
+  }
+
+  template <typename F>
+  void at(index_t j, F&& f) const {
+    f(j);
+  }
+
+  template <typename F>
+  T sum(F&& f) const {
+    return reduce(f, T(0), [](T a, T b) { return a + b; });
+  }
+
+  /// At least one channel.
+  template <typename F>
+  T max(F&& f) const {
+    return reduce(f, f(index_t{}), [](T a, T b) { return a < b ? b : a; });
+  }
+
+  template <typename Name>
+  auto& operator()(Name, index_t j) const {
+    return find<Name>()[j];
+  }
+
+  template <typename Name>
+  auto& operator()(Name) const {
+    return *find<Name>();
+  }
+
+ private:
+  static constexpr index_t lanes = 16;
+
+  template <typename F, typename Combine>
+  T reduce(F& f, T start, Combine combine) const {
+    T running[lanes];
+    for (T& lane : running) lane = start;
+    index_t j = 0;
+    for (; j + lanes <= width_; j += lanes) {
+#pragma omp simd
+      for (index_t k = 0; k < lanes; ++k) running[k] = combine(running[k], f(j + k));
+    }
+    for (index_t k = 0; j < width_; ++j, ++k) running[k] = combine(running[k], f(j));
+    for (index_t half = lanes / 2; half > 0; half /= 2)
+      for (index_t k = 0; k < half; ++k) running[k] = combine(running[k], running[k + half]);
+    return running[0];
+  }
+
+  template <typename Name, typename U>
+  static U* pointer(bound<Name, U> const& operand) {
+    return operand.data;
+  }
+
+  template <typename Name>
+  auto* find() const {
+    constexpr bool given = requires(row const& self) { pointer<Name>(self); };
+    static_assert(given, "this row function reads a name that it is not given here: see `Name` in the line above; the names "
+                         "are those of the policy's parameters, of its scratch rows, and of trimtab::name");
+    if constexpr (given) return pointer<Name>(*this);
+  }
+
+  index_t width_;
+};
+
+/// Row i of the operands.
+template <typename T, typename... Name, typename... U>
+auto row_of(index_t width, index_t i, operand<Name, U>... operands) {
+  return row<T, bound<Name, U>...>(width, bound<Name, U>{operands.at(i)}...);
+}
+
+}  // namespace trimtab::eigen

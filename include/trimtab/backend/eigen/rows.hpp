@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/row.hpp>
+#include <trimtab/core/policy.hpp>
+#include <trimtab/core/records.hpp>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+/// Running row functions over rows on the CPU: OpenMP hands whole rows to threads, so no result depends on how many there are.
+
+namespace trimtab::eigen {
+
+/// f(i) for i below n, on `threads` threads where the work (in numbers touched) is worth their start.
+template <typename F>
+void parallel_for(int threads, index_t n, index_t work, F&& f) {
+  constexpr index_t worthwhile = 16384;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 and work > worthwhile)
+  for (index_t i = 0; i < n; ++i) f(i);
+}
+
+/// f(scratch operands...) with the scratch rows that the row function F asked for, kept by each thread from call to call.
+template <typename F, typename T, typename Body>
+void with_scratch(index_t width, Body&& body) {
+  constexpr int count = scratch_rows_of<F>();
+  if constexpr (count == 0) {
+    body();
+  } else {
+    thread_local std::vector<T> memory;
+    if (static_cast<index_t>(memory.size()) < count * width) memory.resize(static_cast<std::size_t>(count * width));
+    [&]<int... K>(std::integer_sequence<int, K...>) {
+      body(operand<scratch_row<K>, T>{memory.data() + K * width, 0, nullptr}...);
+    }(std::make_integer_sequence<int, count>{});
+  }
+}
+
+/// f(operands...) with the parameters of one record.
+template <typename Policy, typename T, typename F>
+void with_parameters(index_t width, T const* values, F&& f) {
+  Policy::parameters.apply(width, [&](auto... p) { f(operand<decltype(p.name), T const>{values + p.offset}...); });
+}
+
+/// f(operands...) with the parameters of one record and their gradients.
+template <typename Policy, typename T, typename F>
+void with_parameters(index_t width, T const* values, T* gradients, F&& f) {
+  Policy::parameters.apply(width, [&](auto... p) {
+    f(operand<decltype(p.name), T const>{values + p.offset}...,
+      operand<gradient_of<decltype(p.name)>, T>{gradients + p.offset}...);
+  });
+}
+
+/// out = policy(h) where the row has a record in θ, out = h elsewhere.
+template <typename Policy, typename T>
+void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta, T const* theta,
+               record_view records) {
+  parallel_for(threads, h.rows, h.size(), [&](index_t i) {
+    const index_t slot = records.slot[i];
+    if (slot < 0) {
+      std::copy_n(h.row(i), h.cols, out.row(i));
+      return;
+    }
+    with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
+      with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
+        auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out), operand<per_row<"beta">, T const>{beta, 1},
+                           parameters..., scratch...);
+        policy.forward(r);
+      });
+    });
+  });
+}
+
+/// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
+template <typename Policy, typename T>
+void intervene_adjoint(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T const> d_out,
+                       matrix_view<T> d_h, T const* beta, T const* theta, T* d_theta, T* partial, record_view records) {
+  const index_t size = Policy::parameters.size(h.cols);
+  parallel_for(threads, h.rows, h.size(), [&](index_t i) {
+    if (records.slot[i] < 0) std::copy_n(d_out.row(i), h.cols, d_h.row(i));
+  });
+  parallel_for(threads, records.pieces, h.size(), [&](index_t piece) {
+    T* const sums = partial + piece * size;
+    std::fill_n(sums, size, T(0));
+    for (int k = records.piece_begin[piece]; k < records.piece_begin[piece + 1]; ++k) {
+      const index_t i = records.order[k];
+      with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
+        with_parameters<Policy>(h.cols, theta + records.slot[i], sums, [&](auto... parameters) {
+          auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
+                             operand<per_row<"beta">, T const>{beta, 1}, parameters..., scratch...);
+          policy.backward(r);
+        });
+      });
+    }
+  });
+  parallel_for(threads, records.records, records.pieces * size, [&](index_t record) {
+    T* const total = d_theta + records.record_slot[record];
+    std::fill_n(total, size, T(0));
+    for (int piece = records.record_begin[record]; piece < records.record_begin[record + 1]; ++piece)
+      for (index_t j = 0; j < size; ++j) total[j] += partial[piece * size + j];
+  });
+}
+
+}  // namespace trimtab::eigen

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/layers.hpp>
+#include <trimtab/core/policy.hpp>
+#include <trimtab/core/position.hpp>
+#include <trimtab/core/site.hpp>
+
+#include <utility>
+
+/// One line of a composition: at this site, with this policy, in these layers, with parameters for these positions.
+///
+///     at(site::attn_out{}, policy::activ_scalar{})
+///     at(site::resid_post{}, policy::steer_vec{}, layers::range(4, 11), positions::from_end(8))
+
+namespace trimtab {
+
+/// The positions of a policy unless the user says otherwise: one set for all where it reads `h` itself, else by index.
+template <typename Policy>
+position_key default_positions() {
+  if constexpr (shares_positions<Policy>)
+    return positions::shared();
+  else
+    return positions::absolute();
+}
+
+template <typename Site, typename Policy>
+struct intervention {
+  using site_type = Site;
+  using policy_type = Policy;
+
+  Policy policy = {};
+  layer_set layers = layer_set::all();
+  position_key positions = default_positions<Policy>();
+};
+
+template <typename Site, typename Policy>
+auto at(Site, Policy policy, layer_set in = layer_set::all(), position_key by = default_positions<Policy>()) {
+  static_assert(hook_site<Site>, "the first argument of at() is a site such as site::attn_out{}");
+  static_assert(intervention_policy<Policy>,
+                "the second argument of at() is a policy: a trivially copyable type with `parameters`, a forward(row auto&) and "
+                "its adjoint backward(row auto&), such as policy::activ_scalar{}");
+  return intervention<Site, Policy>{policy, std::move(in), std::move(by)};
+}
+
+}  // namespace trimtab

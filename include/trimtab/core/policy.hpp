@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/row.hpp>
+
+#include <array>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+/// What a policy is: a row function from the activations `h` that arrive at a site to the activations `out` that go on, with
+/// parameters of its own and the strength β. The parameters of one place (a layer and a position) form one record, the
+/// policy's `parameters` one after another; a record of zeros must leave `h` as it is.
+
+namespace trimtab {
+
+/// A parameter's place in its record.
+template <typename Name>
+struct parameter_place {
+  Name name;
+  index_t offset;  ///< of its first number
+  index_t extent;  ///< how many numbers: the row's width, or 1
+};
+
+/// The parameters of a policy in the order in which they lie in a record.
+template <typename... Names>
+struct parameter_list {
+  static constexpr std::size_t count = sizeof...(Names);
+
+  constexpr parameter_list() = default;
+  constexpr explicit parameter_list(Names...)
+    requires(count > 0)
+  {}
+
+  /// Numbers in one record of a site whose rows have `width` channels.
+  static constexpr index_t size(index_t width) { return (index_t{} + ... + extent<Names>(width)); }
+
+  template <typename Name>
+  static constexpr bool contains = (std::is_same_v<Name, Names> or ...);
+
+  /// f(parameter_place...) with one argument a parameter.
+  template <typename F>
+  static constexpr decltype(auto) apply(index_t width, F&& f) {
+    std::array<index_t, count + 1> offsets{};
+    index_t next = 0;
+    std::size_t k = 0;
+    ((offsets[k++] = next, next += extent<Names>(width)), ...);
+    return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+      return f(parameter_place<Names>{{}, offsets[I], extent<Names>(width)}...);
+    }(std::index_sequence_for<Names...>{});
+  }
+
+ private:
+  template <typename Name>
+  static constexpr index_t extent(index_t width) {
+    return Name::is_per_channel ? width : 1;
+  }
+};
+
+/// The parameter's name in files: `alpha`, or `0.alpha` inside a sequence.
+template <typename Name>
+std::string label(Name) {
+  if constexpr (requires { Name::scope; })
+    return std::to_string(Name::scope) + "." + label(typename Name::inner{});
+  else
+    return std::string(Name::text);
+}
+
+/// What happens to the activations of a hook site.
+///
+/// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.
+/// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h`; `backward` is its adjoint.
+/// `h`, `out`, `d_h` and `d_out` are four different pieces of memory.
+template <typename P>
+concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {
+  { P::parameters.size(index_t{}) } -> std::convertible_to<index_t>;
+};
+
+/// A policy whose parameters are shared by all positions unless the user says otherwise, because it reads `h` itself.
+template <typename P>
+inline constexpr bool shares_positions = requires { requires P::shared_by_positions; };
+
+}  // namespace trimtab

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/view.hpp>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// How a place in a prompt finds its parameters (method.md section 3):
+///
+///     positions::absolute()               by index; all prompts must then have the same length
+///     positions::from_end(n)              by distance from the last token; tokens further away than n are left alone
+///     positions::role({"subject", "end"}) by label; tokens without one are left alone
+///     positions::shared()                 one set for all
+
+namespace trimtab {
+
+class position_key {
+ public:
+  enum class kind { absolute, from_end, role, shared };
+
+  kind by() const { return kind_; }
+  index_t count() const { return count_; }
+  std::vector<std::string> const& roles() const { return roles_; }
+
+  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one.
+  position_key resolved(std::span<prompt_pair const> prompts) const {
+    position_key key = *this;
+    if (key.count_ > 0) return key;
+    index_t shortest = 0, longest = 0;
+    for (prompt_pair const& p : prompts) {
+      const auto length = static_cast<index_t>(p.ids.size());
+      shortest = longest == 0 ? length : std::min(shortest, length);
+      longest = std::max(longest, length);
+    }
+    if (kind_ == kind::absolute and shortest != longest)
+      throw error(error_kind::mismatch, "absolute positions need prompts of equal length, but these have " +
+                                            std::to_string(shortest) + " to " + std::to_string(longest) +
+                                            " tokens; use from_end, role or shared positions");
+    key.count_ = longest;
+    return key;
+  }
+
+  /// The record of each token of a prompt, -1 for a token that is left alone.
+  std::vector<int> records(prompt_pair const& prompt) const {
+    const auto length = static_cast<index_t>(prompt.ids.size());
+    std::vector<int> record(prompt.ids.size(), -1);
+    const auto set = [&](index_t i, index_t r) { record[static_cast<std::size_t>(i)] = static_cast<int>(r); };
+    switch (kind_) {
+      case kind::absolute:
+        if (length != count_)
+          throw error(error_kind::mismatch, "the intervention has absolute positions for prompts of " + std::to_string(count_) +
+                                                " tokens, but a prompt has " + std::to_string(length) +
+                                                "; fit with from_end, role or shared positions for prompts of any length");
+        for (index_t i = 0; i < length; ++i) set(i, i);
+        break;
+      case kind::from_end:
+        for (index_t i = std::max<index_t>(0, length - count_); i < length; ++i) set(i, length - 1 - i);
+        break;
+      case kind::role:
+        for (index_t k = 0; k < count_; ++k)
+          if (const auto span = prompt.roles.find(roles_[static_cast<std::size_t>(k)]); span != prompt.roles.end())
+            for (index_t i = std::max(0, span->second.first); i < std::min<index_t>(length, span->second.last); ++i) set(i, k);
+        break;
+      case kind::shared: std::ranges::fill(record, 0); break;
+    }
+    return record;
+  }
+
+  /// The name of the kind in files and on the command line.
+  std::string text() const {
+    switch (kind_) {
+      case kind::absolute: return "absolute";
+      case kind::from_end: return "from_end";
+      case kind::role: return "role";
+      case kind::shared: break;
+    }
+    return "shared";
+  }
+
+  static position_key of(kind by, index_t count, std::vector<std::string> roles = {}) {
+    position_key key;
+    key.kind_ = by;
+    key.count_ = count;
+    key.roles_ = std::move(roles);
+    return key;
+  }
+
+  friend bool operator==(position_key const&, position_key const&) = default;
+
+ private:
+  kind kind_ = kind::absolute;
+  index_t count_ = 0;  ///< places; 0 until the prompts are known
+  std::vector<std::string> roles_ = {};
+};
+
+namespace positions {
+
+inline position_key absolute(index_t length = 0) { return position_key::of(position_key::kind::absolute, length); }
+inline position_key from_end(index_t count = 0) { return position_key::of(position_key::kind::from_end, count); }
+inline position_key shared() { return position_key::of(position_key::kind::shared, 1); }
+inline position_key role(std::vector<std::string> roles) {
+  if (roles.empty()) throw error(error_kind::bad_argument, "positions by role need the name of at least one role");
+  const auto count = static_cast<index_t>(roles.size());
+  return position_key::of(position_key::kind::role, count, std::move(roles));
+}
+
+}  // namespace positions
+}  // namespace trimtab

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+/// What a model is steered on: a prompt, the token that should follow it and the one that should not.
+
+namespace trimtab {
+
+/// The tokens [first, last) of a prompt.
+struct token_span {
+  int first = 0;
+  int last = 0;
+
+  friend bool operator==(token_span const&, token_span const&) = default;
+};
+
+struct prompt_pair {
+  std::string prompt = {};
+  std::vector<int> ids = {};                     ///< the prompt's tokens; its last one is where answers are scored
+  int correct_id = 0;
+  int wrong_id = 0;
+  std::string correct = {};                      ///< with its leading space, " Mary"
+  std::string wrong = {};
+  std::map<std::string, token_span> roles = {};  ///< what tokens are to the task, "subject"; each task names its own
+
+  friend bool operator==(prompt_pair const&, prompt_pair const&) = default;
+};
+
+}  // namespace trimtab

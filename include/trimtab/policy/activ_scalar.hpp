@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/policy.hpp>
+
+/// The static scalar, Eq. 5 of arXiv 2410.04962: out = (1 + β α) h. One number a place: the paper's ActivScalar, which shows
+/// where an answer is decided, because what it turns up or down is what the model itself computed there.
+
+namespace trimtab::policy {
+
+struct activ_scalar {
+  static constexpr std::string_view text = "activ-scalar";
+  static constexpr per_row<"alpha"> alpha{};
+  static constexpr parameter_list parameters{alpha};
+
+  constexpr void forward(row auto& r) const {
+    const auto gain = 1 + r.beta() * r(alpha);
+    r.each([&](auto j) { r.out(j) = gain * r.h(j); });
+  }
+
+  constexpr void backward(row auto& r) const {
+    const auto gain = 1 + r.beta() * r(alpha);
+    r.each([&](auto j) { r.d_h(j) = gain * r.d_out(j); });
+    r.d(alpha) += r.beta() * r.sum([&](auto j) { return r.h(j) * r.d_out(j); });
+  }
+};
+
+}  // namespace trimtab::policy

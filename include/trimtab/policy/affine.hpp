@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/policy.hpp>
+
+/// Magnitude and direction at once: out = (1 + β α) h + β v, `activ_scalar` and `steer_vec` in one record.
+
+namespace trimtab::policy {
+
+struct affine {
+  static constexpr std::string_view text = "affine";
+  static constexpr per_row<"alpha"> alpha{};
+  static constexpr per_channel<"vector"> vector{};
+  static constexpr parameter_list parameters{alpha, vector};
+
+  constexpr void forward(row auto& r) const {
+    const auto gain = 1 + r.beta() * r(alpha);
+    r.each([&](auto j) { r.out(j) = gain * r.h(j) + r.beta() * r(vector, j); });
+  }
+
+  constexpr void backward(row auto& r) const {
+    const auto gain = 1 + r.beta() * r(alpha);
+    r.each([&](auto j) {
+      r.d_h(j) = gain * r.d_out(j);
+      r.d(vector, j) += r.beta() * r.d_out(j);
+    });
+    r.d(alpha) += r.beta() * r.sum([&](auto j) { return r.h(j) * r.d_out(j); });
+  }
+};
+
+}  // namespace trimtab::policy

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/policy.hpp>
+#include <trimtab/core/renamed_row.hpp>
+
+/// Policies one after another at one site: each reads what the one before it wrote, out = p_n(... p_2(p_1(h))).
+/// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters of the
+/// k-th policy carry the prefix `k.`. What lies between two policies is kept in scratch rows and made again in the adjoint.
+
+namespace trimtab::policy {
+
+template <intervention_policy First, intervention_policy... Rest>
+struct sequence;
+
+namespace detail {
+
+/// How the first policy of a sequence calls things: its own parameters carry the scope 0.
+template <typename First>
+struct own_scope {
+  template <typename Name>
+  constexpr auto operator()(Name n) const {
+    if constexpr (First::parameters.template contains<Name>)
+      return scoped<0, Name>{};
+    else
+      return n;
+  }
+  template <typename Name>
+  constexpr auto operator()(gradient_of<Name>) const {
+    return gradient_of<decltype((*this)(Name{}))>{};
+  }
+};
+
+/// And with the activation that it hands on in scratch memory instead of `out`.
+template <typename First>
+struct to_first : own_scope<First> {
+  using own_scope<First>::operator();
+
+  constexpr scratch_row<0> operator()(per_channel<"out">) const { return {}; }
+  constexpr scratch_row<1> operator()(gradient_of<per_channel<"out">>) const { return {}; }
+  template <int K>
+  constexpr scratch_row<K + 2> operator()(scratch_row<K>) const {
+    return {};
+  }
+};
+
+/// How the rest calls things: everything is one scope further in, and `h` is what the first handed on.
+template <int FirstScratchRows>
+struct to_rest {
+  template <typename Name>
+  constexpr Name operator()(Name n) const {
+    return n;
+  }
+  template <int K, typename Inner>
+  constexpr scoped<K + 1, Inner> operator()(scoped<K, Inner>) const {
+    return {};
+  }
+  template <int K, typename Inner>
+  constexpr gradient_of<scoped<K + 1, Inner>> operator()(gradient_of<scoped<K, Inner>>) const {
+    return {};
+  }
+  constexpr scratch_row<0> operator()(per_channel<"h">) const { return {}; }
+  constexpr scratch_row<1> operator()(gradient_of<per_channel<"h">>) const { return {}; }
+  template <int K>
+  constexpr scratch_row<K + 2 + FirstScratchRows> operator()(scratch_row<K>) const {
+    return {};
+  }
+};
+
+}  // namespace detail
+
+template <intervention_policy Last>
+struct sequence<Last> {
+  static constexpr std::string_view text = "sequence";
+  static constexpr bool shared_by_positions = shares_positions<Last>;
+  static constexpr int scratch_rows = scratch_rows_of<Last>();
+  static constexpr auto parameters = []<typename... A>(parameter_list<A...>) {
+    return parameter_list<scoped<0, A>...>{};
+  }(Last::parameters);
+
+  Last last{};
+
+  constexpr sequence() = default;
+  constexpr explicit sequence(Last policy) : last(policy) {}
+
+  constexpr void forward(row auto& r) const {
+    renamed_row own(r, detail::own_scope<Last>{});
+    last.forward(own);
+  }
+  constexpr void backward(row auto& r) const {
+    renamed_row own(r, detail::own_scope<Last>{});
+    last.backward(own);
+  }
+};
+
+template <intervention_policy First, intervention_policy... Rest>
+struct sequence {
+  using tail = sequence<Rest...>;
+
+  static constexpr std::string_view text = "sequence";
+  static constexpr bool shared_by_positions = shares_positions<First> or shares_positions<tail>;
+  // Two rows of its own, the activation between first and rest and its gradient, then those of the parts.
+  static constexpr int scratch_rows = 2 + scratch_rows_of<First>() + tail::scratch_rows;
+  static constexpr auto parameters = []<typename... A, int... K, typename... B>(parameter_list<A...>,
+                                                                                parameter_list<scoped<K, B>...>) {
+    return parameter_list<scoped<0, A>..., scoped<K + 1, B>...>{};
+  }(First::parameters, tail::parameters);
+
+  First first{};
+  tail rest{};
+
+  constexpr sequence() = default;
+  constexpr explicit sequence(First f, Rest... r) : first(f), rest(r...) {}
+
+  constexpr void forward(row auto& r) const {
+    renamed_row head(r, detail::to_first<First>{});
+    renamed_row remainder(r, detail::to_rest<scratch_rows_of<First>()>{});
+    first.forward(head);
+    rest.forward(remainder);
+  }
+
+  constexpr void backward(row auto& r) const {
+    renamed_row head(r, detail::to_first<First>{});
+    renamed_row remainder(r, detail::to_rest<scratch_rows_of<First>()>{});
+    first.forward(head);
+    rest.backward(remainder);
+    first.backward(head);
+  }
+};
+
+}  // namespace trimtab::policy

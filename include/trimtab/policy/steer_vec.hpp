@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/policy.hpp>
+
+/// The static vector, Eq. 4 of arXiv 2410.04962: out = h + β v. The steering vector that most work uses; D numbers a place.
+
+namespace trimtab::policy {
+
+struct steer_vec {
+  static constexpr std::string_view text = "steer-vec";
+  static constexpr per_channel<"vector"> vector{};
+  static constexpr parameter_list parameters{vector};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = r.h(j) + r.beta() * r(vector, j); });
+  }
+
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) {
+      r.d_h(j) = r.d_out(j);
+      r.d(vector, j) += r.beta() * r.d_out(j);
+    });
+  }
+};
+
+}  // namespace trimtab::policy

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/random.hpp>
+#include <trimtab/task/draw.hpp>
+#include <trimtab/task/fill.hpp>
+#include <trimtab/task/prompt_pair.hpp>
+#include <trimtab/task/words.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Country-capital conflicts: "The capital of Germany is Rome. Q: What is the capital of Germany? A:" is to be continued
+/// by what the model has memorised, " Berlin", and not by what the context claims, " Rome". The form `country` asks the
+/// other way round, "Rome is in"; without a context any other answer is the wrong one, " Italy" against " France".
+/// Roles: `subject` where the question names what it asks about, `end` the last token, and in a conflict
+/// `context_subject` and `context_answer` where the context names them.
+
+namespace trimtab::task {
+
+/// What a prompt asks for.
+enum class ccc_form {
+  capital,  ///< "The capital of Germany is", " Berlin"
+  country,  ///< "Rome is in", " Italy"
+};
+
+struct ccc_options {
+  int train = 64;
+  int test = 64;
+  int test_other_lengths = 64;
+  std::uint64_t seed = 1;
+  ccc_form ask = ccc_form::capital;
+  bool context = true;  ///< a context that claims the wrong answer; without it only memory is asked
+};
+
+namespace detail {
+
+/// What is asked about and its true answer, which is one token.
+struct ccc_fact {
+  std::string_view subject;
+  std::string_view answer;
+};
+
+using ccc_facts = std::vector<ccc_fact>;
+using ccc_templates = std::span<std::string_view const>;
+
+/// The templates of the sets of equal length and those of the set of other lengths.
+inline std::pair<ccc_templates, ccc_templates> templates_of(ccc_options const& options) {
+  if (options.ask == ccc_form::capital)
+    return options.context ? std::pair<ccc_templates, ccc_templates>{words::capital_templates,
+                                                                     words::capital_other_templates}
+                           : std::pair<ccc_templates, ccc_templates>{words::capital_recall_templates,
+                                                                     words::capital_recall_other_templates};
+  return options.context ? std::pair<ccc_templates, ccc_templates>{words::country_templates,
+                                                                   words::country_other_templates}
+                         : std::pair<ccc_templates, ccc_templates>{words::country_recall_templates,
+                                                                   words::country_recall_other_templates};
+}
+
+/// Draws prompts about some facts; other facts give the claims.
+template <text_encoder Encoder>
+class ccc_source {
+ public:
+  ccc_source(Encoder const& encoder, random_generator& random) : encoder_(encoder), random_(random) {}
+
+  /// The facts whose answer is, after a space, one token.
+  ccc_facts facts(ccc_form ask) const {
+    ccc_facts usable;
+    for (auto const& [country, capital] : words::capitals) {
+      auto const fact = ask == ccc_form::capital ? ccc_fact{country, capital} : ccc_fact{capital, country};
+      if (single_token(encoder_, " " + std::string(fact.answer))) usable.push_back(fact);
+    }
+    return usable;
+  }
+
+  /// `claims` must hold at least three facts.
+  prompt_pair operator()(ccc_facts const& about, ccc_facts const& claims, ccc_templates templates) {
+    auto const& fact = one_of(about);
+    auto const* claim = &one_of(claims);
+    while (claim->subject == fact.subject) claim = &one_of(claims);
+    auto const* other = &one_of(claims);
+    while (other->subject == fact.subject or other->subject == claim->subject) other = &one_of(claims);
+    return make(templates[random_.below(templates.size())], fact, *claim, *other);
+  }
+
+  /// All claims are one token, so the template and the fact alone decide the length.
+  int length(std::string_view pattern, ccc_fact const& fact) const {
+    return static_cast<int>(make(pattern, fact, fact, fact).ids.size());
+  }
+
+ private:
+  ccc_fact const& one_of(ccc_facts const& facts) { return facts[random_.below(facts.size())]; }
+
+  prompt_pair make(std::string_view pattern, ccc_fact const& fact, ccc_fact const& claim,
+                   ccc_fact const& other) const {
+    auto const filled = fill(encoder_, pattern,
+                             {{"SUBJECT", fact.subject},
+                              {"CLAIM", claim.answer},
+                              {"OTHER", other.subject},
+                              {"OTHER_ANSWER", other.answer}});
+    prompt_pair pair{.prompt = filled.text, .ids = filled.ids, .correct = " " + std::string(fact.answer),
+                     .wrong = " " + std::string(claim.answer)};
+    pair.correct_id = single_token(encoder_, pair.correct).value();
+    pair.wrong_id = single_token(encoder_, pair.wrong).value();
+    auto const& subjects = filled.spans.at("SUBJECT");
+    pair.roles = {{"subject", subjects.back()}, {"end", {filled.length() - 1, filled.length()}}};
+    if (auto const context = filled.spans.find("CLAIM"); context != filled.spans.end()) {
+      pair.roles["context_subject"] = subjects.front();
+      pair.roles["context_answer"] = context->second.front();
+    }
+    return pair;
+  }
+
+  Encoder const& encoder_;
+  random_generator& random_;
+};
+
+}  // namespace detail
+
+/// Train and test prompts of one length, the one that most countries give, and test prompts of all other lengths. No
+/// country and no capital of the train prompts is in a test prompt. The same options and tokenizer give the same prompts
+/// everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has not enough
+/// words.
+template <text_encoder Encoder>
+prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
+  require_count("ccc: train", options.train);
+  require_count("ccc: test", options.test);
+  require_count("ccc: test_other_lengths", options.test_other_lengths);
+
+  random_generator random(options.seed);
+  detail::ccc_source<Encoder> source(encoder, random);
+  auto facts = source.facts(options.ask);
+  random.shuffle(facts);
+  auto const [templates, other_templates] = detail::templates_of(options);
+
+  std::vector<int> lengths;
+  for (auto const& fact : facts) lengths.push_back(source.length(templates.front(), fact));
+  auto const length = facts.empty() ? 0 : most_common(lengths);
+  detail::ccc_facts same, other;
+  for (std::size_t i = 0; i < facts.size(); ++i) (lengths[i] == length ? same : other).push_back(facts[i]);
+
+  auto const [train_facts, test_facts] = halves(same);
+  if (test_facts.size() < 3)
+    throw error(error_kind::bad_data,
+                "the task ccc needs six countries and capitals whose answers are one token each and whose prompts are of "
+                "one length, but this tokenizer has only " + std::to_string(same.size()) + " of the " +
+                    std::to_string(words::capitals.size()) +
+                    "; take a model with a larger vocabulary or prompts of your own");
+
+  // Facts of another length may lend the other test prompts their subjects too, but no claims: test's own suffice.
+  auto other_facts = test_facts;
+  other_facts.insert(other_facts.end(), other.begin(), other.end());
+  std::vector<std::string_view> any_template(templates.begin(), templates.end());
+  any_template.insert(any_template.end(), other_templates.begin(), other_templates.end());
+
+  auto const draw = [&](int count, char const* set, auto const& about, auto const& claims, auto const& from,
+                        bool same_length) {
+    return draw_distinct(count, set, "ask for fewer or take a model with a larger vocabulary",
+                         [&]() -> std::optional<prompt_pair> {
+                           auto pair = source(about, claims, from);
+                           auto const fits = (static_cast<int>(pair.ids.size()) == length) == same_length;
+                           return fits ? std::optional(std::move(pair)) : std::nullopt;
+                         });
+  };
+  return {.train = draw(options.train, "ccc: train", train_facts, train_facts, templates, true),
+          .test = draw(options.test, "ccc: test", test_facts, test_facts, templates, true),
+          .test_other_lengths = draw(options.test_other_lengths, "ccc: test_other_lengths", other_facts, test_facts,
+                                     any_template, false)};
+}
+
+}  // namespace trimtab::task

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/random.hpp>
+#include <trimtab/task/draw.hpp>
+#include <trimtab/task/fill.hpp>
+#include <trimtab/task/prompt_pair.hpp>
+#include <trimtab/task/words.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Indirect object identification (Wang et al. 2023): "When Mary and John went to the store, John gave a drink to" is to
+/// be continued by the person who has not been named twice, " Mary", and not by " John". The two are introduced in either
+/// order. Roles: `io` and `s1` where they are introduced, `s2` where the subject is named again, `end` the last token.
+
+namespace trimtab::task {
+
+struct ioi_options {
+  int train = 64;
+  int test = 64;
+  int test_other_lengths = 64;
+  std::uint64_t seed = 1;
+};
+
+namespace detail {
+
+/// The words that, after a space, are one token. A choice needs `least` of them.
+std::vector<std::string_view> single_token_words(text_encoder auto const& encoder,
+                                                 std::span<std::string_view const> words, std::size_t least,
+                                                 std::string const& kind) {
+  std::vector<std::string_view> single;
+  for (auto const word : words)
+    if (single_token(encoder, " " + std::string(word))) single.push_back(word);
+  if (single.size() < least)
+    throw error(error_kind::bad_data, "the task ioi needs " + std::to_string(least) + " " + kind +
+                                          " that are one token each, but this tokenizer has only " +
+                                          std::to_string(single.size()) + " of the " + std::to_string(words.size()) +
+                                          "; take a model with a larger vocabulary or prompts of your own");
+  return single;
+}
+
+/// Draws prompts from some names and templates.
+template <text_encoder Encoder>
+class ioi_source {
+ public:
+  ioi_source(Encoder const& encoder, random_generator& random)
+      : encoder_(encoder),
+        random_(random),
+        places_(single_token_words(encoder, words::places, 1, "places")),
+        objects_(single_token_words(encoder, words::objects, 1, "objects")) {}
+
+  std::string_view one_of(std::vector<std::string_view> const& words) { return words[random_.below(words.size())]; }
+
+  prompt_pair operator()(std::vector<std::string_view> const& names, std::vector<std::string_view> const& templates) {
+    auto const io = one_of(names);
+    auto subject = one_of(names);
+    while (subject == io) subject = one_of(names);
+    return make(one_of(templates), io, subject, random_.below(2) == 0);
+  }
+
+  /// The length of all prompts of a template: every word in it is one token.
+  int length(std::string_view pattern, std::vector<std::string_view> const& names) {
+    return static_cast<int>(make(pattern, names[0], names[1], true).ids.size());
+  }
+
+ private:
+  prompt_pair make(std::string_view pattern, std::string_view io, std::string_view subject, bool io_comes_first) {
+    auto const filled = fill(encoder_, pattern,
+                             {{"FIRST", io_comes_first ? io : subject},
+                              {"SECOND", io_comes_first ? subject : io},
+                              {"SUBJECT", subject},
+                              {"PLACE", one_of(places_)},
+                              {"OBJECT", one_of(objects_)}});
+    prompt_pair pair{.prompt = filled.text, .ids = filled.ids, .correct = " " + std::string(io),
+                     .wrong = " " + std::string(subject)};
+    pair.correct_id = single_token(encoder_, pair.correct).value();
+    pair.wrong_id = single_token(encoder_, pair.wrong).value();
+    pair.roles = {{"io", filled.spans.at(io_comes_first ? "FIRST" : "SECOND").front()},
+                  {"s1", filled.spans.at(io_comes_first ? "SECOND" : "FIRST").front()},
+                  {"s2", filled.spans.at("SUBJECT").front()},
+                  {"end", {filled.length() - 1, filled.length()}}};
+    return pair;
+  }
+
+  Encoder const& encoder_;
+  random_generator& random_;
+  std::vector<std::string_view> places_;
+  std::vector<std::string_view> objects_;
+};
+
+}  // namespace detail
+
+/// Train and test prompts of one length, the one that most templates have, and test prompts of all other lengths; the
+/// test prompts share no name with the train prompts. The same options and tokenizer give the same prompts everywhere.
+/// Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has not enough words.
+template <text_encoder Encoder>
+prompt_sets ioi(Encoder const& encoder, ioi_options const& options = {}) {
+  require_count("ioi: train", options.train);
+  require_count("ioi: test", options.test);
+  require_count("ioi: test_other_lengths", options.test_other_lengths);
+
+  random_generator random(options.seed);
+  detail::ioi_source<Encoder> source(encoder, random);
+  auto names = detail::single_token_words(encoder, words::names, 4, "names");
+  random.shuffle(names);
+  auto const [train_names, test_names] = halves(names);
+
+  std::vector<int> lengths;
+  for (auto const pattern : words::ioi_templates) lengths.push_back(source.length(pattern, names));
+  auto const length = most_common(lengths);
+  std::vector<std::string_view> same, other;
+  for (std::size_t i = 0; i < lengths.size(); ++i)
+    (lengths[i] == length ? same : other).push_back(words::ioi_templates[i]);
+
+  auto const draw = [&](int count, char const* set, auto const& from_names, auto const& templates) {
+    return draw_distinct(count, set, "ask for fewer", [&]() -> std::optional<prompt_pair> {
+      return templates.empty() ? std::nullopt : std::optional(source(from_names, templates));
+    });
+  };
+  return {.train = draw(options.train, "ioi: train", train_names, same),
+          .test = draw(options.test, "ioi: test", test_names, same),
+          .test_other_lengths = draw(options.test_other_lengths, "ioi: test_other_lengths", test_names, other)};
+}
+
+}  // namespace trimtab::task

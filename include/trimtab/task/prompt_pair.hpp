@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/prompt_pair.hpp>
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a task gives: prompt pairs to learn from and to test on, made with any tokenizer.
+
+namespace trimtab::task {
+
+struct prompt_sets {
+  std::vector<prompt_pair> train = {};
+  std::vector<prompt_pair> test = {};                ///< of train's length, with none of its entities
+  std::vector<prompt_pair> test_other_lengths = {};  ///< of any length but train's, with none of its entities
+};
+
+/// Text to token ids.
+///
+/// Satisfied by: `text::tokenizer`.
+/// Where a text is cut before a space, the ids of its two parts are together the ids of the whole.
+template <typename T>
+concept text_encoder = requires(T const& encoder, std::string_view text) {
+  { encoder.encode(text) } -> std::convertible_to<std::vector<int>>;
+};
+
+/// The id of a text that is one token, nothing for a text of several.
+std::optional<int> single_token(text_encoder auto const& encoder, std::string_view text) {
+  std::vector<int> const ids = encoder.encode(text);
+  return ids.size() == 1 ? std::optional(ids.front()) : std::nullopt;
+}
+
+}  // namespace trimtab::task
