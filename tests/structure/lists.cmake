@@ -1,10 +1,11 @@
-# Sources are listed by hand, never globbed by the build. This finds the file that somebody forgot to list. (A listed file
-# that does not exist stops CMake itself.)
+# Sources are listed by hand, never globbed by the build. This finds the file that somebody forgot to list, and the name
+# that somebody forgot to take out.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")
 
-# check_list(FOLDER SUFFIX-TO-DROP GLOB...): each file that matches is a word of FOLDER/CMakeLists.txt.
+# check_list(FOLDER SUFFIX-TO-DROP GLOB...): each file that matches is a word of FOLDER/CMakeLists.txt,
+# and, where nothing is dropped, each file named there exists.
 function(check_list folder drop)
   file(STRINGS "${root}/${folder}/CMakeLists.txt" lines REGEX "^[^#]")
   string(REGEX REPLACE "[ \t()\n]+" ";" words "${lines}")
@@ -14,6 +15,11 @@ function(check_list folder drop)
     string(REGEX REPLACE "${drop}" "" word "${file}")
     if(NOT word IN_LIST words)
       complain("${folder}/${file} is not listed in ${folder}/CMakeLists.txt.")
+    endif()
+  endforeach()
+  foreach(word IN LISTS words)
+    if(drop STREQUAL "^$" AND word MATCHES "^[a-z_0-9/]+\\.(hpp|cuh|cpp)$" AND NOT EXISTS "${root}/${folder}/${word}")
+      complain("${folder}/CMakeLists.txt lists ${word}, which does not exist.")
     endif()
   endforeach()
   set(complaints ${complaints} PARENT_SCOPE)
