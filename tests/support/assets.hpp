@@ -32,7 +32,8 @@ inline std::optional<std::filesystem::path> asset(std::string const& name) {
 
 /// The sentence for WARN; ctest shows a test that says "skipped:" as skipped.
 inline std::string missing_asset(std::string const& name) {
-  return "skipped: no '" + name + "' in '" + assets_folder().string() + "'; TRIMTAB_TEST_ASSETS can name another folder";
+  return "skipped: no '" + name + "' in '" + assets_folder().string() +
+         "'; TRIMTAB_TEST_ASSETS can name another folder";
 }
 
 }  // namespace trimtab::test

@@ -4,14 +4,14 @@
 /// Catch2, version 2 or 3, whichever is there. What the tests use is spelled alike in both, but for what is bridged here.
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
-#include <catch2/catch_template_test_macros.hpp>
-#include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators_all.hpp>
-#include <catch2/matchers/catch_matchers_all.hpp>
+#  include <catch2/catch_template_test_macros.hpp>
+#  include <catch2/catch_test_macros.hpp>
+#  include <catch2/generators/catch_generators_all.hpp>
+#  include <catch2/matchers/catch_matchers_all.hpp>
 #else
-#include <catch2/catch.hpp>
+#  include <catch2/catch.hpp>
 
-#include <string>
+#  include <string>
 
 namespace Catch::Matchers {
 inline auto ContainsSubstring(std::string const& part) { return Contains(part); }

@@ -35,7 +35,8 @@ class tokenizer_reader {
     data.merges = merges(entry(model, "merges"));
     data.nfc = nfc(root);
     data.add_prefix_space = add_prefix_space(root);
-    if (auto const& tokens = entry(root, "added_tokens"); not tokens.is_null()) data.added_tokens = added_tokens(tokens);
+    if (auto const& tokens = entry(root, "added_tokens"); not tokens.is_null())
+      data.added_tokens = added_tokens(tokens);
     return data;
   }
 
@@ -67,8 +68,8 @@ class tokenizer_reader {
                 "'" + file_ + "': " + name + " should be " + expected + ", found " + abbreviated(found));
   }
   [[noreturn]] void unsupported(std::string const& name, std::string const& supported, json const& found) const {
-    throw error(error_kind::bad_config, "'" + file_ + "': " + name + " " + abbreviated(found) +
-                                            " is not supported, only " + supported + " is");
+    throw error(error_kind::bad_config,
+                "'" + file_ + "': " + name + " " + abbreviated(found) + " is not supported, only " + supported + " is");
   }
 
   /// The value of `key`, null if there is none.
@@ -90,8 +91,8 @@ class tokenizer_reader {
 
   int id(json const& value, std::string const& token) const {
     if (not value.is_number_integer() or value < 0 or value >= text::tokenizer_id_limit)
-      refuse("the id of the token " + token,
-             "a whole number from 0 to " + std::to_string(text::tokenizer_id_limit - 1), value);
+      refuse("the id of the token " + token, "a whole number from 0 to " + std::to_string(text::tokenizer_id_limit - 1),
+             value);
     return value.get<int>();
   }
 
@@ -103,12 +104,10 @@ class tokenizer_reader {
     if (auto const& type = type_of(model); not type.is_null() and type != "BPE")
       unsupported("the model type", "\"BPE\"", type);
     for (auto const* const key : {"continuing_subword_prefix", "end_of_word_suffix"})
-      if (auto const& affix = entry(model, key); not affix.is_null() and affix != "")
-        unsupported(key, "none", affix);
+      if (auto const& affix = entry(model, key); not affix.is_null() and affix != "") unsupported(key, "none", affix);
     if (auto const& dropout = entry(model, "dropout"); not dropout.is_null() and dropout != 0)
       unsupported("dropout", "none", dropout);
-    if (flag(model, "ignore_merges", false, "the model"))
-      unsupported("ignore_merges", "false", true);
+    if (flag(model, "ignore_merges", false, "the model")) unsupported("ignore_merges", "false", true);
     return model;
   }
 
@@ -201,7 +200,8 @@ inline text::tokenizer read_tokenizer_json(std::filesystem::path const& file) {
 }
 
 /// The tokenizer of GPT-2 from a vocabulary (an object of tokens and ids) and a list of merges (a pair of tokens a line).
-inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabulary, std::filesystem::path const& merges) {
+inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabulary,
+                                           std::filesystem::path const& merges) {
   text::tokenizer_data data;
   data.vocabulary = detail::tokenizer_reader(vocabulary.string()).vocabulary(read_json_file(vocabulary), "the file");
   data.merges = detail::tokenizer_reader(merges.string()).merge_lines(mapped_file(merges).text());

@@ -106,7 +106,7 @@ class added_token_splitter {
     return end;
   }
 
-  std::vector<added_token> tokens_;                           // the longest first
+  std::vector<added_token> tokens_;                          // the longest first
   std::array<std::vector<std::size_t>, 256> by_first_byte_;  // places in tokens_, ascending
   pattern white_space_{R"(\p{White_Space})"};
   // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.

@@ -5,7 +5,7 @@
 
 // Width 0 declares the `_8` names without choosing for users who include this header beside a PCRE2 of their own.
 #ifndef PCRE2_CODE_UNIT_WIDTH
-#define PCRE2_CODE_UNIT_WIDTH 0
+#  define PCRE2_CODE_UNIT_WIDTH 0
 #endif
 #include <pcre2.h>
 
@@ -59,8 +59,8 @@ class pattern {
     auto* const code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(expression.data()), expression.size(), options,
                                        &failure, &at, nullptr);
     if (code == nullptr)
-      throw error(error_kind::bad_argument, "PCRE2 does not take the pattern \"" + std::string(expression) + "\": " +
-                                                message(failure) + " (version 10.40 or later is needed)");
+      throw error(error_kind::bad_argument, "PCRE2 does not take the pattern \"" + std::string(expression) +
+                                                "\": " + message(failure) + " (version 10.40 or later is needed)");
     // Where the system forbids making code at run time, matching still works, slower.
     pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE);
     return {code, [](pcre2_code_8 const* c) { pcre2_code_free_8(const_cast<pcre2_code_8*>(c)); }};

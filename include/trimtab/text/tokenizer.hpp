@@ -30,8 +30,8 @@ namespace trimtab::text {
 
 /// Everything that defines a tokenizer, as its files say it; reading them is the business of io/.
 struct tokenizer_data {
-  std::vector<std::pair<std::string, int>> vocabulary = {};        ///< token in byte-level spelling, id
-  std::vector<std::pair<std::string, std::string>> merges = {};    ///< in order of rank
+  std::vector<std::pair<std::string, int>> vocabulary = {};      ///< token in byte-level spelling, id
+  std::vector<std::pair<std::string, std::string>> merges = {};  ///< in order of rank
   std::vector<added_token> added_tokens = {};
   bool nfc = false;               ///< bring text into normal form C first
   bool add_prefix_space = false;  ///< put a space before text that does not begin with one
@@ -176,8 +176,8 @@ class tokenizer {
         auto const id = find(token);
         if (not id)
           refuse("merge " + std::to_string(rules.size() + 1) + " (" + in_quotes(merge.first) + " and " +
-                 in_quotes(merge.second) +
-                 ") needs the token " + in_quotes(token) + ", which is not in the vocabulary");
+                 in_quotes(merge.second) + ") needs the token " + in_quotes(token) +
+                 ", which is not in the vocabulary");
         return *id;
       };
       rules.push_back({id_of(left), id_of(right), id_of(left + right)});

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/text/added_tokens.hpp>
+
+#include "support/catch.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using namespace trimtab;
+using text::added_token;
+using text::special_tokens;
+
+namespace {
+
+using pieces = std::vector<std::pair<std::string, int>>;
+constexpr int between = -1;
+
+pieces split(std::vector<added_token> const& tokens, std::string_view text,
+             special_tokens special = special_tokens::ordinary) {
+  pieces found;
+  text::added_token_splitter const splitter(tokens);
+  splitter(text, special,
+           [&](std::string_view piece, std::optional<int> id) { found.emplace_back(piece, id.value_or(between)); });
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("the leftmost token counts, of those the longest") {
+  std::vector<added_token> const tokens = {
+      {.id = 1, .content = "ab"}, {.id = 2, .content = "abc"}, {.id = 3, .content = "bcde"}};
+  CHECK(split(tokens, "xabcde") == pieces{{"x", between}, {"abc", 2}, {"de", between}});
+  CHECK(split(tokens, "ababx") == pieces{{"ab", 1}, {"ab", 1}, {"x", between}});
+  CHECK(split(tokens, "bcd") == pieces{{"bcd", between}});
+  CHECK(split(tokens, "").empty());
+  CHECK(split({}, "abc") == pieces{{"abc", between}});
+  CHECK(split({{.id = 1, .content = ""}}, "abc") == pieces{{"abc", between}});
+}
+
+TEST_CASE("special tokens are ordinary text unless they are allowed") {
+  std::vector<added_token> const tokens = {{.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<"}};
+  CHECK(split(tokens, "a<e>") == pieces{{"a", between}, {"<", 2}, {"e>", between}});
+  CHECK(split(tokens, "a<e>", special_tokens::allow) == pieces{{"a", between}, {"<e>", 1}});
+}
+
+TEST_CASE("a single word does not touch other words") {
+  std::vector<added_token> const tokens = {{.id = 1, .content = "ab", .single_word = true}};
+  CHECK(split(tokens, "ab,ab") == pieces{{"ab", 1}, {",", between}, {"ab", 1}});
+  // Letters, digits, marks and connectors are parts of words; so are circled letters, which are symbols.
+  for (std::string const part : {"x", "é", "1", "_", "\u0301", "\u203F", "\u200D", "\u24B6"}) {
+    CHECK(split(tokens, "ab" + part) == pieces{{"ab" + part, between}});
+    CHECK(split(tokens, part + "ab") == pieces{{part + "ab", between}});
+  }
+  for (std::string const other : {" ", "-", "\u00B2", "€"})
+    CHECK(split(tokens, "ab" + other) == pieces{{"ab", 1}, {other, between}});
+}
+
+TEST_CASE("stripping takes the white space beside a token") {
+  std::vector<added_token> const left = {{.id = 1, .content = "#", .lstrip = true}};
+  CHECK(split(left, "a \u3000\n# b") == pieces{{"a", between}, {" \u3000\n#", 1}, {" b", between}});
+  CHECK(split(left, "# #") == pieces{{"#", 1}, {" #", 1}});
+  CHECK(split(left, "  #") == pieces{{"  #", 1}});
+  std::vector<added_token> const right = {{.id = 1, .content = "#", .rstrip = true}};
+  CHECK(split(right, "a # \u3000\nb") == pieces{{"a ", between}, {"# \u3000\n", 1}, {"b", between}});
+  CHECK(split(right, "#  ") == pieces{{"#  ", 1}});
+  std::vector<added_token> const both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
+  CHECK(split(both, " # # ") == pieces{{" # ", 1}, {"# ", 1}});
+}
+
+TEST_CASE("a megabyte of white space is stripped in no time") {
+  std::string const spaces(std::size_t{1} << 20, ' ');
+  std::vector<added_token> const both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
+  CHECK(split(both, spaces + "#" + spaces).size() == 1);
+}
