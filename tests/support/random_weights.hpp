@@ -1,42 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/random.hpp>
 #include <trimtab/core/view.hpp>
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/weights.hpp>
 
 #include <cmath>
 #include <cstdint>
-#include <numbers>
 #include <utility>
 
 /// Weights for tests: for any configuration a model that is small, deterministic and alive. Attention is neither uniform nor
 /// one-hot, every block changes the stream noticeably, gains differ from 1 and biases from 0, and logits are of order 1 to
 /// 5, so that a wrong term anywhere shows in the result.
 
-namespace trimtab {
-
-/// Standard normal numbers from Vigna's splitmix64 by the method of Box and Muller.
-class random_normal {
- public:
-  explicit random_normal(std::uint64_t seed) : state_(seed) {}
-
-  double operator()() {
-    auto const radius = std::sqrt(-2 * std::log(1 - uniform()));
-    return radius * std::cos(2 * std::numbers::pi * uniform());
-  }
-
- private:
-  std::uint64_t bits() {
-    auto z = state_ += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }  // [0, 1)
-
-  std::uint64_t state_;
-};
+namespace trimtab::test {
 
 /// Standard deviations of the random weights. Linear maps are divided by the square root of their inputs, so that a map of
 /// scale 1 keeps the size of what it maps.
@@ -67,14 +45,14 @@ class random_weights {
   template <typename T>
   block_weights<T> block(index_t layer) const {
     auto const width = config_.width;
-    auto normal = generator(layer + 1);
+    auto random = generator(layer + 1);
     block_weights<T> weights;
-    weights.norm_1 = layer_norm<T>(normal);
-    weights.qkv = linear<T>(normal, width, 3 * width, scales_.query_key_value);
-    weights.attn_out = linear<T>(normal, width, width, scales_.attn_out);
-    weights.norm_2 = layer_norm<T>(normal);
-    weights.mlp_in = linear<T>(normal, width, config_.hidden, scales_.mlp_in);
-    weights.mlp_out = linear<T>(normal, config_.hidden, width, scales_.mlp_out);
+    weights.norm_1 = layer_norm<T>(random);
+    weights.qkv = linear<T>(random, width, 3 * width, scales_.query_key_value);
+    weights.attn_out = linear<T>(random, width, width, scales_.attn_out);
+    weights.norm_2 = layer_norm<T>(random);
+    weights.mlp_in = linear<T>(random, width, config_.hidden, scales_.mlp_in);
+    weights.mlp_out = linear<T>(random, config_.hidden, width, scales_.mlp_out);
     return weights;
   }
 
@@ -83,38 +61,37 @@ class random_weights {
     auto const width = config_.width;
     // The last LayerNorm leaves rows of norm sqrt(width), so logits have the standard deviation that is asked for.
     auto const unembedding_scale = scales_.logits / std::sqrt(static_cast<double>(width));
-    auto normal = generator(0);
+    auto random = generator(0);
     outer_weights<T> weights;
     weights.token_embedding =
-        matrix<T>(normal, config_.vocabulary, width, tied_ ? unembedding_scale : scales_.embedding);
+        matrix<T>(random, config_.vocabulary, width, tied_ ? unembedding_scale : scales_.embedding);
     if (config_.rotary_channels == 0)
-      weights.position_embedding = matrix<T>(normal, config_.context, width, scales_.embedding / 2);
-    weights.norm_final = layer_norm<T>(normal);
-    if (not tied_) weights.unembedding = matrix<T>(normal, config_.vocabulary, width, unembedding_scale);
+      weights.position_embedding = matrix<T>(random, config_.context, width, scales_.embedding / 2);
+    weights.norm_final = layer_norm<T>(random);
+    if (not tied_) weights.unembedding = matrix<T>(random, config_.vocabulary, width, unembedding_scale);
     return weights;
   }
 
  private:
-  random_normal generator(index_t part) const {
-    return random_normal(seed_ * 0xd1342543de82ef95u + static_cast<std::uint64_t>(part) * 0x2545f4914f6cdd1du);
+  random_generator generator(index_t part) const {
+    return random_generator(seed_ * 0xd1342543de82ef95u + static_cast<std::uint64_t>(part) * 0x2545f4914f6cdd1du);
   }
 
   template <typename T>
-  static host_matrix<T> matrix(random_normal& normal, index_t rows, index_t cols, double scale, double mean = 0) {
+  static host_matrix<T> matrix(random_generator& random, index_t rows, index_t cols, double scale, double mean = 0) {
     auto result = host_matrix<T>(rows, cols);
-    for (auto& value : result.values)
-      value = static_cast<T>(static_cast<float>(mean + scale * normal()));
+    for (auto& value : result.values) value = static_cast<T>(static_cast<float>(mean + scale * random.normal()));
     return result;
   }
   template <typename T>
-  layer_norm_weights<T> layer_norm(random_normal& normal) const {
-    auto gain = matrix<T>(normal, 1, config_.width, scales_.gain, 1);
-    return {std::move(gain), matrix<T>(normal, 1, config_.width, scales_.bias)};
+  layer_norm_weights<T> layer_norm(random_generator& random) const {
+    auto gain = matrix<T>(random, 1, config_.width, scales_.gain, 1);
+    return {std::move(gain), matrix<T>(random, 1, config_.width, scales_.bias)};
   }
   template <typename T>
-  linear_weights<T> linear(random_normal& normal, index_t in, index_t out, double scale) const {
-    auto weight = matrix<T>(normal, in, out, scale / std::sqrt(static_cast<double>(in)));
-    return {std::move(weight), matrix<T>(normal, 1, out, scales_.bias)};
+  linear_weights<T> linear(random_generator& random, index_t in, index_t out, double scale) const {
+    auto weight = matrix<T>(random, in, out, scale / std::sqrt(static_cast<double>(in)));
+    return {std::move(weight), matrix<T>(random, 1, out, scales_.bias)};
   }
 
   model_config config_;
@@ -125,4 +102,4 @@ class random_weights {
 
 static_assert(weight_source<random_weights, float> and weight_source<random_weights const, double>);
 
-}  // namespace trimtab
+}  // namespace trimtab::test

@@ -12,7 +12,7 @@
 
 /// A new empty folder for one test, gone with everything in it at the end of the scope.
 
-namespace trimtab {
+namespace trimtab::test {
 
 class temporary_folder {
  public:
@@ -40,4 +40,4 @@ class temporary_folder {
   std::filesystem::path path_ = {};
 };
 
-}  // namespace trimtab
+}  // namespace trimtab::test

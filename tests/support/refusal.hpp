@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+
+#include "catch.hpp"
+
+#include <string>
+
+/// Tests of bad input: that it is refused, as which kind, and with which sentence.
+
+namespace trimtab::test {
+
+/// The sentence of the `error` of this kind that `call()` throws; where there is none, a failed check and a reason.
+template <typename Call>
+std::string refusal(error_kind kind, Call&& call) {
+  try {
+    call();
+  } catch (error const& problem) {
+    CAPTURE(std::string(problem.what()));
+    CHECK(problem.kind() == kind);
+    return problem.what();
+  }
+  FAIL_CHECK("expected a refusal, but nothing was thrown");
+  return {};
+}
+
+}  // namespace trimtab::test
