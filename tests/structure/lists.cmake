@@ -4,8 +4,8 @@
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")
 
-# check_list(FOLDER SUFFIX-TO-DROP GLOB...): each file that matches is a word of FOLDER/CMakeLists.txt,
-# and, where nothing is dropped, each file named there exists.
+# check_list(FOLDER SUFFIX-TO-DROP GLOB...): each file that matches, with or without the suffix, is a word of
+# FOLDER/CMakeLists.txt, and, where nothing is dropped, each file named there exists.
 function(check_list folder drop)
   file(STRINGS "${root}/${folder}/CMakeLists.txt" lines REGEX "^[^#]")
   string(REGEX REPLACE "[ \t()\n]+" ";" words "${lines}")
@@ -13,7 +13,7 @@ function(check_list folder drop)
   file(GLOB_RECURSE files RELATIVE "${root}/${folder}" ${ARGN})
   foreach(file IN LISTS files)
     string(REGEX REPLACE "${drop}" "" word "${file}")
-    if(NOT word IN_LIST words)
+    if(NOT file IN_LIST words AND NOT word IN_LIST words)
       complain("${folder}/${file} is not listed in ${folder}/CMakeLists.txt.")
     endif()
   endforeach()
