@@ -49,19 +49,20 @@ struct ccc_fact {
 };
 
 using ccc_facts = std::vector<ccc_fact>;
-using ccc_templates = std::span<std::string_view const>;
+using sentences = std::span<std::string_view const>;
 
-/// The templates of the sets of equal length and those of the set of other lengths.
-inline std::pair<ccc_templates, ccc_templates> templates_of(ccc_options const& options) {
-  if (options.ask == ccc_form::capital)
-    return options.context ? std::pair<ccc_templates, ccc_templates>{words::capital_templates,
-                                                                     words::capital_other_templates}
-                           : std::pair<ccc_templates, ccc_templates>{words::capital_recall_templates,
-                                                                     words::capital_recall_other_templates};
-  return options.context ? std::pair<ccc_templates, ccc_templates>{words::country_templates,
-                                                                   words::country_other_templates}
-                         : std::pair<ccc_templates, ccc_templates>{words::country_recall_templates,
-                                                                   words::country_recall_other_templates};
+struct ccc_templates {
+  sentences plain;  ///< of the sets of equal length
+  sentences other;
+};
+
+inline ccc_templates templates_of(ccc_form ask, bool context) {
+  using namespace words;
+  if (ask == ccc_form::capital)
+    return context ? ccc_templates{capital_templates, capital_other_templates}
+                   : ccc_templates{capital_recall_templates, capital_recall_other_templates};
+  return context ? ccc_templates{country_templates, country_other_templates}
+                 : ccc_templates{country_recall_templates, country_recall_other_templates};
 }
 
 /// Draws prompts about some facts; other facts give the claims.
@@ -81,7 +82,7 @@ class ccc_source {
   }
 
   /// `claims` must hold at least three facts.
-  prompt_pair operator()(ccc_facts const& about, ccc_facts const& claims, ccc_templates templates) {
+  prompt_pair operator()(ccc_facts const& about, ccc_facts const& claims, sentences templates) {
     auto const& fact = one_of(about);
     auto const* claim = &one_of(claims);
     while (claim->subject == fact.subject) claim = &one_of(claims);
@@ -98,14 +99,13 @@ class ccc_source {
  private:
   ccc_fact const& one_of(ccc_facts const& facts) { return facts[random_.below(facts.size())]; }
 
-  prompt_pair make(std::string_view pattern, ccc_fact const& fact, ccc_fact const& claim,
-                   ccc_fact const& other) const {
-    auto const filled = fill(encoder_, pattern,
-                             {{"SUBJECT", fact.subject},
-                              {"CLAIM", claim.answer},
-                              {"OTHER", other.subject},
-                              {"OTHER_ANSWER", other.answer}});
-    prompt_pair pair{.prompt = filled.text, .ids = filled.ids, .correct = " " + std::string(fact.answer),
+  prompt_pair make(std::string_view pattern, ccc_fact const& fact, ccc_fact const& claim, ccc_fact const& other) const {
+    auto const filled = fill(
+        encoder_, pattern,
+        {{"SUBJECT", fact.subject}, {"CLAIM", claim.answer}, {"OTHER", other.subject}, {"OTHER_ANSWER", other.answer}});
+    prompt_pair pair{.prompt = filled.text,
+                     .ids = filled.ids,
+                     .correct = " " + std::string(fact.answer),
                      .wrong = " " + std::string(claim.answer)};
     pair.correct_id = single_token(encoder_, pair.correct).value();
     pair.wrong_id = single_token(encoder_, pair.wrong).value();
@@ -138,10 +138,10 @@ prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
   detail::ccc_source<Encoder> source(encoder, random);
   auto facts = source.facts(options.ask);
   random.shuffle(facts);
-  auto const [templates, other_templates] = detail::templates_of(options);
+  auto const templates = detail::templates_of(options.ask, options.context);
 
   std::vector<int> lengths;
-  for (auto const& fact : facts) lengths.push_back(source.length(templates.front(), fact));
+  for (auto const& fact : facts) lengths.push_back(source.length(templates.plain.front(), fact));
   auto const length = facts.empty() ? 0 : most_common(lengths);
   detail::ccc_facts same, other;
   for (std::size_t i = 0; i < facts.size(); ++i) (lengths[i] == length ? same : other).push_back(facts[i]);
@@ -149,16 +149,16 @@ prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
   auto const [train_facts, test_facts] = halves(same);
   if (test_facts.size() < 3)
     throw error(error_kind::bad_data,
-                "the task ccc needs six countries and capitals whose answers are one token each and whose prompts are of "
-                "one length, but this tokenizer has only " + std::to_string(same.size()) + " of the " +
-                    std::to_string(words::capitals.size()) +
+                "the task ccc needs six countries and capitals whose answers are one token each "
+                "and whose prompts are of one length, but this tokenizer has only " +
+                    std::to_string(same.size()) + " of the " + std::to_string(words::capitals.size()) +
                     "; take a model with a larger vocabulary or prompts of your own");
 
   // Facts of another length may lend the other test prompts their subjects too, but no claims: test's own suffice.
   auto other_facts = test_facts;
   other_facts.insert(other_facts.end(), other.begin(), other.end());
-  std::vector<std::string_view> any_template(templates.begin(), templates.end());
-  any_template.insert(any_template.end(), other_templates.begin(), other_templates.end());
+  std::vector<std::string_view> any_template(templates.plain.begin(), templates.plain.end());
+  any_template.insert(any_template.end(), templates.other.begin(), templates.other.end());
 
   auto const draw = [&](int count, char const* set, auto const& about, auto const& claims, auto const& from,
                         bool same_length) {
@@ -169,8 +169,8 @@ prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
                            return fits ? std::optional(std::move(pair)) : std::nullopt;
                          });
   };
-  return {.train = draw(options.train, "ccc: train", train_facts, train_facts, templates, true),
-          .test = draw(options.test, "ccc: test", test_facts, test_facts, templates, true),
+  return {.train = draw(options.train, "ccc: train", train_facts, train_facts, templates.plain, true),
+          .test = draw(options.test, "ccc: test", test_facts, test_facts, templates.plain, true),
           .test_other_lengths = draw(options.test_other_lengths, "ccc: test_other_lengths", other_facts, test_facts,
                                      any_template, false)};
 }

@@ -78,7 +78,9 @@ class ioi_source {
                               {"SUBJECT", subject},
                               {"PLACE", one_of(places_)},
                               {"OBJECT", one_of(objects_)}});
-    prompt_pair pair{.prompt = filled.text, .ids = filled.ids, .correct = " " + std::string(io),
+    prompt_pair pair{.prompt = filled.text,
+                     .ids = filled.ids,
+                     .correct = " " + std::string(io),
                      .wrong = " " + std::string(subject)};
     pair.correct_id = single_token(encoder_, pair.correct).value();
     pair.wrong_id = single_token(encoder_, pair.wrong).value();

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// A tokenizer for tests of tasks: a word with the space before it is a token, a punctuation mark too. Ids are given as
+/// words come up. A word of more than `longest` letters is cut into tokens of that many, so that it is not a single one.
+
+namespace trimtab::test {
+
+class word_tokenizer {
+ public:
+  explicit word_tokenizer(std::size_t longest = 100) : longest_(longest) {}
+
+  std::vector<int> encode(std::string_view text) const {
+    std::vector<int> ids;
+    while (not text.empty()) {
+      std::size_t length = 1;
+      if (not is_mark(text[0]))
+        while (length < text.size() and text[length] != ' ' and not is_mark(text[length])) ++length;
+      auto word = text.substr(0, length);
+      text.remove_prefix(length);
+      for (; not word.empty(); word.remove_prefix(std::min(word.size(), longest_)))
+        ids.push_back(id(std::string(word.substr(0, longest_))));
+    }
+    return ids;
+  }
+
+  std::string decode(std::span<int const> ids) const {
+    std::string text;
+    for (auto const id : ids) text += words_.at(static_cast<std::size_t>(id));
+    return text;
+  }
+
+ private:
+  static bool is_mark(char c) { return std::ispunct(static_cast<unsigned char>(c)) != 0; }
+
+  int id(std::string const& word) const {
+    auto const [found, is_new] = ids_.emplace(word, static_cast<int>(words_.size()));
+    if (is_new) words_.push_back(word);
+    return found->second;
+  }
+
+  std::size_t longest_;
+  mutable std::map<std::string, int> ids_ = {};
+  mutable std::vector<std::string> words_ = {};
+};
+
+}  // namespace trimtab::test

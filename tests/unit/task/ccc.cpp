@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/task/ccc.hpp>
+
+#include "prompt_checks.hpp"
+#include "support/catch.hpp"
+#include "support/refusal.hpp"
+#include "support/word_tokenizer.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace trimtab;
+using Catch::Matchers::ContainsSubstring;
+using task::ccc_form;
+
+namespace {
+
+test::word_tokenizer const tokenizer;
+
+/// What is asked about -> the true answer, both with a leading space.
+std::map<std::string, std::string> truth(ccc_form ask) {
+  std::map<std::string, std::string> answers;
+  for (auto const& [country, capital] : task::words::capitals) {
+    auto const a = " " + std::string(country), b = " " + std::string(capital);
+    answers[ask == ccc_form::capital ? a : b] = ask == ccc_form::capital ? b : a;
+  }
+  return answers;
+}
+
+/// The subject, with a leading space even where it begins the text.
+std::string subject_of(prompt_pair const& pair) {
+  auto const text = test::text_of(tokenizer, pair, "subject");
+  return text.starts_with(' ') ? text : " " + text;
+}
+
+/// All countries and capitals that a prompt names or asks for.
+std::set<std::string> entities(std::vector<prompt_pair> const& prompts) {
+  std::set<std::string> all;
+  for (auto const& pair : prompts) {
+    for (auto const& [country, capital] : task::words::capitals)
+      for (auto const word : {country, capital}) {
+        auto const text = " " + pair.prompt + pair.correct + pair.wrong + " ";
+        for (auto const* const after : {" ", ".", "?"})
+          if (text.find(" " + std::string(word) + after) != text.npos) all.insert(std::string(word));
+      }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("Country and capital prompts are what they say") {
+  auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
+  auto const context = GENERATE(true, false);
+  auto const sets = task::ccc(
+      tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40, .seed = 1, .ask = ask, .context = context});
+  CHECK(sets.train.size() == 64);
+  CHECK(sets.test.size() == 50);
+  CHECK(sets.test_other_lengths.size() == 40);
+  test::check_lengths(sets);
+  auto const answers = truth(ask);
+  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+    test::check_prompts(tokenizer, set);
+    for (auto const& pair : set) {
+      CAPTURE(pair.prompt);
+      CHECK(answers.at(subject_of(pair)) == pair.correct);
+      CHECK(pair.prompt.find(pair.correct + ".") == std::string::npos);  // the context never gives it away
+      CHECK(pair.roles.contains("context_answer") == context);
+      CHECK(pair.roles.contains("context_subject") == context);
+      if (not context) continue;
+      CHECK(test::text_of(tokenizer, pair, "context_answer") == pair.wrong);
+      CHECK_THAT(" " + test::text_of(tokenizer, pair, "context_subject"), ContainsSubstring(subject_of(pair)));
+      CHECK(pair.roles.at("context_subject").last <= pair.roles.at("subject").first);
+    }
+  }
+}
+
+TEST_CASE("Train and test prompts share no country and no capital") {
+  auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
+  auto const seed = GENERATE(1u, 2u);
+  auto const sets = task::ccc(tokenizer, {.train = 200, .test = 200, .test_other_lengths = 200, .seed = seed, .ask = ask});
+  auto const train = entities(sets.train);
+  CHECK(train.size() > 100);
+  CHECK(test::disjoint(train, entities(sets.test)));
+  CHECK(test::disjoint(train, entities(sets.test_other_lengths)));
+}
+
+TEST_CASE("The forms of the paper") {
+  auto const conflict = task::ccc(tokenizer).train[0];
+  auto const country = subject_of(conflict);
+  CHECK(conflict.prompt ==
+        "The capital of" + country + " is" + conflict.wrong + ". Q: What is the capital of" + country + "? A:");
+  auto const memory = task::ccc(tokenizer, {.ask = ccc_form::country, .context = false}).train[0];
+  CHECK(" " + memory.prompt == subject_of(memory) + " is in");
+}
+
+TEST_CASE("A seed gives the same conflicts again, another seed gives others") {
+  auto const same = task::ccc(tokenizer, {.seed = 7});
+  CHECK(same.train == task::ccc(tokenizer, {.seed = 7}).train);
+  CHECK(same.test == task::ccc(tokenizer, {.seed = 7}).test);
+  CHECK(same.test_other_lengths == task::ccc(tokenizer, {.seed = 7}).test_other_lengths);
+  CHECK(same.train != task::ccc(tokenizer, {.seed = 8}).train);
+}
+
+TEST_CASE("These are the conflicts of seed 1, with any standard library") {
+  CHECK(task::ccc(tokenizer, {.train = 1}).train[0].prompt ==
+        "The capital of Italy is Hanoi. Q: What is the capital of Italy? A:");
+}
+
+TEST_CASE("Answers of several tokens are left out; what is asked about may be several") {
+  test::word_tokenizer const short_words(7);  // a space and six letters
+  auto const sets = task::ccc(short_words, {.train = 64, .test = 64, .test_other_lengths = 300});
+  test::check_lengths(sets);
+  bool several = false;
+  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+    test::check_prompts(short_words, set);
+    for (auto const& pair : set) {
+      auto const [first, last] = pair.roles.at("subject");
+      several = several or last - first > 1;
+    }
+  }
+  CHECK(several);
+}
+
+TEST_CASE("More prompts than there are: the refusal says how many could be made") {
+  test::word_tokenizer const short_words(6);
+  auto const sentence =
+      test::refusal(error_kind::bad_data, [&] { task::ccc(short_words, {.train = 5'000, .test = 10}); });
+  CHECK_THAT(sentence, ContainsSubstring("ccc: train") and ContainsSubstring("5000") and ContainsSubstring("only"));
+  CHECK_THAT(test::refusal(error_kind::bad_data, [] { task::ccc(test::word_tokenizer(2)); }),
+             ContainsSubstring("only 0 of the"));
+  test::refusal(error_kind::bad_argument, [] { task::ccc(tokenizer, {.train = -1}); });
+}
