@@ -15,7 +15,7 @@
 #include <vector>
 
 /// Byte-pair encoding (Sennrich et al., 2016, arXiv:1508.07909) of one word: beginning with its bytes, the neighbouring
-/// pair of lowest rank is merged, the leftmost of equals first, until no pair has a rule. Symbols form a linked list and
+/// pair of lowest rank is merged, the leftmost of equals first, until no pair has a rule. Symbols form a linked list,
 /// candidates a heap, so a word of n bytes takes O(n log n) steps.
 
 namespace trimtab::text {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/row.hpp>
+
+#include <concepts>
+#include <type_traits>
+
+/// What an objective is made of (method.md section 4). A *logit term* is a function of one row of logits: it gives a value and
+/// adds the value's gradient to `d_h`; the loss takes its mean over prompts and strengths. A *parameter term* looks at the
+/// parameters instead and is left to the optimizer's proximal step.
+
+namespace trimtab {
+
+/// Opts a type into `term + term` and `weight * term`; the terms of the library and of users alike set it to true.
+template <typename T>
+inline constexpr bool enable_objective_term = false;
+
+/// A function of a row of logits `h`, the untouched model's `reference`, `correct()`, `wrong()` and `beta()`.
+///
+/// Satisfied by: `objective::effectiveness`, `objective::faithfulness`.
+/// Beyond the syntax: `gradient` adds `d_value()` times the gradient of `value` with respect to `h` to `d_h`.
+template <typename T>
+concept logit_term = enable_objective_term<T> and std::is_trivially_copyable_v<T> and
+                     requires(T const term, row_archetype<float>& r) {
+                       { term.value(r) } -> std::convertible_to<float>;
+                       term.gradient(r);
+                     };
+
+/// How the size of the parameters is counted.
+enum class parameter_norm {
+  sum,    ///< Σ |θ|
+  mean,   ///< Σ |θ| / count
+  group,  ///< Σ over places of the Euclidean norm of their record
+};
+
+/// A penalty on the parameters.
+///
+/// Satisfied by: `objective::minimality`.
+template <typename T>
+concept parameter_term = enable_objective_term<T> and requires(T const term) {
+  { term.norm } -> std::convertible_to<parameter_norm>;
+};
+
+template <typename T>
+concept objective_term = logit_term<T> or parameter_term<T>;
+
+}  // namespace trimtab

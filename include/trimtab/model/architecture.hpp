@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/site.hpp>
+#include <trimtab/model/config.hpp>
+
+#include <string_view>
+
+/// What the compiler must know of a model family: which sites its blocks have. Everything else is a number in `model_config`.
+
+namespace trimtab {
+
+struct gpt2_architecture {
+  static constexpr std::string_view text = "gpt2";
+  static constexpr residual_form residual = residual_form::sequential;
+};
+
+/// Pythia's blocks are parallel; `use_parallel_residual: false` makes the sequential kind.
+template <residual_form Form = residual_form::parallel>
+struct gpt_neox_architecture {
+  static constexpr std::string_view text = "gpt_neox";
+  static constexpr residual_form residual = Form;
+};
+
+/// A family of transformers.
+///
+/// Satisfied by: `gpt2_architecture`, `gpt_neox_architecture<>`.
+template <typename A>
+concept model_architecture = requires {
+  { A::text } -> std::convertible_to<std::string_view>;
+  { A::residual } -> std::convertible_to<residual_form>;
+};
+
+/// Channels of one row at a site.
+template <hook_site Site>
+index_t site_width(model_config const& config) {
+  switch (Site::rows) {
+    case site_rows::head: return config.head_width();
+    case site_rows::hidden: return config.hidden;
+    case site_rows::stream: break;
+  }
+  return config.width;
+}
+
+/// Rows at a site for each token: the heads, or one.
+template <hook_site Site>
+index_t site_parts(model_config const& config) {
+  return Site::rows == site_rows::head ? config.heads : 1;
+}
+
+}  // namespace trimtab

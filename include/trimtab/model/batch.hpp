@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/model/config.hpp>
+#include <trimtab/model/workspace.hpp>
+
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+/// Prompts laid out as rows (core/ragged.hpp) with everything that the model asks of a row: its token, its position, where its
+/// heads lie. Scored are the positions whose logits are wanted: the last of each prompt, or all of them.
+
+namespace trimtab {
+
+enum class scored { last, all };
+
+/// Throws `bad_text` where the model cannot read the prompt.
+inline void check_prompt(model_config const& config, std::span<int const> ids) {
+  if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
+  if (static_cast<index_t>(ids.size()) > config.context)
+    throw error(error_kind::bad_text, "the prompt has " + std::to_string(ids.size()) + " tokens, but the model reads at most " +
+                                          std::to_string(config.context));
+  for (int id : ids)
+    if (id < 0 or id >= config.vocabulary)
+      throw error(error_kind::bad_text, "token id " + std::to_string(id) + " is outside the model's vocabulary of " +
+                                            std::to_string(config.vocabulary) + " tokens");
+}
+
+template <tensor_backend B>
+class batch {
+ public:
+  /// Throws `bad_text` for a prompt that is empty, too long, or has ids outside the vocabulary.
+  batch(B const& backend, model_config const& config, std::span<std::vector<int> const> prompts, scored where = scored::last)
+      : memory_(backend) {
+    std::vector<int> offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places;
+    for (std::vector<int> const& ids : prompts) {
+      check_prompt(config, ids);
+      const int length = static_cast<int>(ids.size());
+      for (int i = 0; i < length; ++i) {
+        if (where == scored::all or i == length - 1) {
+          query_positions.push_back(i);
+          query_rows.push_back(offsets.back() + i);
+        }
+        tokens.push_back(ids[static_cast<std::size_t>(i)]);
+        places.push_back(i);
+      }
+      longest_ = std::max<index_t>(longest_, length);
+      offsets.push_back(offsets.back() + length);
+      query_offsets.push_back(static_cast<int>(query_positions.size()));
+    }
+    const auto count = static_cast<index_t>(prompts.size());
+    const auto rows = static_cast<index_t>(tokens.size());
+    const auto queries = static_cast<index_t>(query_rows.size());
+
+    std::vector<int> head_rows, head_places;  // the heads of queries and keys, for rotary positions
+    if (config.rotary_channels > 0)
+      for (index_t i = 0; i < rows; ++i)
+        for (index_t k = 0; k < 2 * config.heads; ++k) {
+          head_rows.push_back(static_cast<int>(i * 3 * config.heads + k));
+          head_places.push_back(places[static_cast<std::size_t>(i)]);
+        }
+
+    int const* const begin = memory_.take(offsets);
+    int const* const position = memory_.take(places);
+    all_ = {count, rows, rows, longest_, begin, begin, position};
+    scored_ = {count, rows, queries, longest_, begin, memory_.take(query_offsets), memory_.take(query_positions)};
+    tokens_ = memory_.take(tokens);
+    positions_ = position;
+    query_rows_ = memory_.take(query_rows);
+    head_row_count_ = static_cast<index_t>(head_rows.size());
+    head_rows_ = memory_.take(head_rows);
+    head_positions_ = memory_.take(head_places);
+  }
+
+  index_t sequences() const { return all_.sequences; }
+  index_t rows() const { return all_.rows; }
+  index_t queries() const { return scored_.queries; }
+  ragged_shape const& all() const { return all_; }
+  ragged_shape const& scored_only() const { return scored_; }
+  int const* tokens() const { return tokens_; }          ///< [rows]
+  int const* positions() const { return positions_; }    ///< [rows]
+  int const* query_rows() const { return query_rows_; }  ///< [queries]
+  index_t head_row_count() const { return head_row_count_; }
+  int const* head_rows() const { return head_rows_; }
+  int const* head_positions() const { return head_positions_; }
+
+ private:
+  workspace<B> memory_;
+  index_t longest_ = 0;
+  ragged_shape all_ = {}, scored_ = {};
+  index_t head_row_count_ = 0;
+  int const *tokens_ = nullptr, *positions_ = nullptr, *query_rows_ = nullptr, *head_rows_ = nullptr,
+            *head_positions_ = nullptr;
+};
+
+}  // namespace trimtab

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/objective.hpp>
+#include <trimtab/row/math.hpp>
+
+/// L_E: the steered logits prefer the token that β points at, by a margin m:
+///
+///     ψ(m − sign(β) · (z[correct] − z[wrong])),   ψ(u) = max(0, u), u, or log(1 + e^u)
+///
+/// The hinge has slope 0 at its kink.
+
+namespace trimtab::objective {
+
+enum class psi { hinge, identity, softplus };
+
+struct effectiveness {
+  double margin = 1;
+  psi shape = psi::hinge;
+
+  constexpr auto value(row auto& r) const {
+    using T = scalar_of<std::remove_reference_t<decltype(r)>>;
+    using math::exp, math::log, math::abs;
+    const T u = shortfall(r);
+    const T positive = u > 0 ? u : T(0);
+    if (shape == psi::identity) return u;
+    if (shape == psi::softplus) return static_cast<T>(positive + log(1 + exp(-abs(u))));
+    return positive;
+  }
+
+  constexpr void gradient(row auto& r) const {
+    using T = scalar_of<std::remove_reference_t<decltype(r)>>;
+    using math::exp;
+    const T u = shortfall(r);
+    T slope = u > 0 ? T(1) : T(0);
+    if (shape == psi::identity) slope = 1;
+    if (shape == psi::softplus) slope = u > 0 ? 1 / (1 + exp(-u)) : 1 - 1 / (1 + exp(u));
+    const T d = r.d_value() * slope * direction(r);
+    r.at(r.correct(), [&](auto j) { r.d_h(j) -= d; });
+    r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
+  }
+
+ private:
+  template <row R>
+  static constexpr scalar_of<R> direction(R const& r) {
+    using T = scalar_of<R>;
+    return r.beta() > 0 ? T(1) : r.beta() < 0 ? T(-1) : T(0);
+  }
+  template <row R>
+  constexpr scalar_of<R> shortfall(R const& r) const {
+    return static_cast<scalar_of<R>>(margin) - direction(r) * (r.h(r.correct()) - r.h(r.wrong()));
+  }
+};
+
+}  // namespace trimtab::objective
+
+template <>
+inline constexpr bool trimtab::enable_objective_term<trimtab::objective::effectiveness> = true;

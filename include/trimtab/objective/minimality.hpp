@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/objective.hpp>
+
+/// L_M: few and small parameters, Σ |θ| (or its mean, or the Euclidean norms of the places). Its weight reaches the optimizer,
+/// whose proximal step makes zeros exact.
+
+namespace trimtab::objective {
+
+struct minimality {
+  parameter_norm norm = parameter_norm::sum;
+};
+
+}  // namespace trimtab::objective
+
+template <>
+inline constexpr bool trimtab::enable_objective_term<trimtab::objective::minimality> = true;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+/// The tokens of a tokenizer: for each id its spelling and the bytes it stands for, and the id for each spelling. The ids
+/// may have holes.
+
+namespace trimtab::text {
+
+/// Ids are below this; no vocabulary in use comes near, and a wild id must not claim memory.
+inline constexpr int token_id_limit = 1'000'000;
+
+class vocabulary {
+ public:
+  /// Throws `bad_file` for an id or a spelling that is taken, and for one that cannot be.
+  void add(std::string const& token, int id, std::string const& bytes) {
+    auto const name = "the token " + in_quotes(token);
+    if (token.empty()) refuse("the token with the id " + std::to_string(id) + " is empty");
+    if (id < 0 or id >= token_id_limit)
+      refuse(name + " has the id " + std::to_string(id) + ", expected one from 0 to " +
+             std::to_string(token_id_limit - 1));
+    if (contains(id))
+      refuse(name + " has the id " + std::to_string(id) + ", which " + in_quotes(this->token(id)) + " has already");
+    if (not ids_.emplace(token, id).second) refuse(name + " is in the vocabulary twice");
+    if (id >= size()) entries_.resize(static_cast<std::size_t>(id) + 1);
+    entries_[static_cast<std::size_t>(id)] = {token, bytes};
+  }
+
+  /// Adds a token that stands for its spelling as it is, even where the byte-level spelling would say otherwise.
+  void add_literal(std::string const& token, int id) {
+    auto const known = find(token);
+    if (not known) return add(token, id, token);
+    if (*known != id)
+      refuse("the added token " + in_quotes(token) + " has the id " + std::to_string(id) +
+             ", but in the vocabulary it has the id " + std::to_string(*known));
+    entries_[static_cast<std::size_t>(id)].bytes = token;
+  }
+
+  /// One more than the largest id.
+  index_t size() const { return std::ssize(entries_); }
+
+  bool contains(int id) const {
+    return id >= 0 and id < size() and not entries_[static_cast<std::size_t>(id)].token.empty();
+  }
+
+  std::optional<int> find(std::string_view token) const {
+    auto const found = ids_.find(token);
+    return found == ids_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  /// These throw `bad_argument` for an id without a token.
+  std::string const& token(int id) const { return at(id).token; }
+  std::string const& bytes(int id) const { return at(id).bytes; }
+
+ private:
+  struct entry {
+    std::string token = {};
+    std::string bytes = {};
+  };
+
+  /// Lets the map be searched by a string_view without making a string of it.
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
+  };
+
+  [[noreturn]] static void refuse(std::string const& sentence) { throw error(error_kind::bad_file, sentence); }
+
+  entry const& at(int id) const {
+    if (not contains(id))
+      throw error(error_kind::bad_argument, "the vocabulary has no token with the id " + std::to_string(id) +
+                                                ", its ids go from 0 to " + std::to_string(size() - 1));
+    return entries_[static_cast<std::size_t>(id)];
+  }
+
+  std::vector<entry> entries_;  // by id; holes are empty
+  std::unordered_map<std::string, int, string_hash, std::equal_to<>> ids_;
+};
+
+}  // namespace trimtab::text

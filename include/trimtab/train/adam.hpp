@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/optimizer.hpp>
+#include <trimtab/row/math.hpp>
+#include <trimtab/train/proximal.hpp>
+
+#include <cmath>
+#include <string>
+
+/// Adam (Kingma and Ba 2015) with the penalty as a proximal step in Adam's own metric (method.md section 5):
+///
+///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
+///
+/// so that zeros are exact. `subgradient` puts λ ∂‖θ‖ into Adam's gradient instead; parameters then only dither around zero.
+
+namespace trimtab {
+
+/// The update of one step.
+struct adam_update {
+  double learning_rate, decay_1, decay_2, epsilon;
+  double correction_1, correction_2;  ///< 1 / (1 - decay^t)
+  penalty penalise;
+  bool subgradient;
+
+  constexpr void forward(row auto& r) const {
+    using T = scalar_of<std::remove_reference_t<decltype(r)>>;
+    using math::sqrt;
+    using name::theta, name::first_moment, name::second_moment;
+    const T b1 = static_cast<T>(decay_1), b2 = static_cast<T>(decay_2), lr = static_cast<T>(learning_rate);
+    const T c1 = static_cast<T>(correction_1), c2 = static_cast<T>(correction_2), eps = static_cast<T>(epsilon);
+    const T lambda = static_cast<T>(penalise.weight);
+    if (subgradient) add_subgradient(r, lambda, penalise.norm);
+    r.each([&](auto j) {
+      const T g = r.d(theta, j);
+      r(first_moment, j) = b1 * r(first_moment, j) + (1 - b1) * g;
+      r(second_moment, j) = b2 * r(second_moment, j) + (1 - b2) * g * g;
+      r(theta, j) -= lr / (sqrt(c2 * r(second_moment, j)) + eps) * c1 * r(first_moment, j);
+    });
+    if (subgradient or penalise.weight == 0) return;
+    shrink(r, penalise.norm, [&](auto j) { return lambda * lr / (sqrt(c2 * r(second_moment, j)) + eps); });
+  }
+};
+
+struct adam {
+  double learning_rate = 0.03;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-8;
+  bool subgradient = false;
+
+  /// Throws `bad_argument` for a value with which no step can be made.
+  void check() const {
+    const auto refuse = [](std::string const& what, double value, std::string const& expected) {
+      throw error(error_kind::bad_argument, what + " is " + std::to_string(value) + "; it must be " + expected);
+    };
+    if (not(std::isfinite(learning_rate) and learning_rate > 0)) refuse("the learning rate", learning_rate, "a positive number");
+    if (not(beta_1 >= 0 and beta_1 < 1)) refuse("Adam's beta_1", beta_1, "at least 0 and below 1");
+    if (not(beta_2 >= 0 and beta_2 < 1)) refuse("Adam's beta_2", beta_2, "at least 0 and below 1");
+    if (not(std::isfinite(epsilon) and epsilon > 0)) refuse("Adam's epsilon", epsilon, "a positive number");
+  }
+
+  adam_update update(index_t t, penalty p) const {
+    const double steps = static_cast<double>(t);
+    return {learning_rate, beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, steps)), 1 / (1 - std::pow(beta_2, steps)), p,
+            subgradient};
+  }
+};
+
+static_assert(optimizer<adam>);
+
+}  // namespace trimtab

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/optimizer.hpp>
+#include <trimtab/row/math.hpp>
+
+/// The proximal step of a penalty on one record of parameters u, where each parameter j has a threshold t_j = η_j λ of its own:
+///
+///     Σ |θ|   θ_j = sign(u_j) max(0, |u_j| − t_j)
+///     ‖θ‖₂    θ_j = u_j s / (s + t_j) with s = ‖θ‖ the root of Σ (u_j / (s + t_j))² = 1, and θ = 0 if Σ (u_j / t_j)² <= 1
+///
+/// The second is exact also where thresholds differ within the record, which a plain block threshold is not.
+
+namespace trimtab {
+
+/// u [the row's theta] is replaced by the proximal point.
+template <row R, typename Threshold>
+constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
+  using T = scalar_of<R>;
+  using name::theta;
+  if (norm != parameter_norm::group) {
+    r.each([&](auto j) {
+      const T u = r(theta, j), t = threshold(j);
+      r(theta, j) = u > t ? u - t : u < -t ? u + t : T(0);
+    });
+    return;
+  }
+  const auto excess = [&](T s) {
+    return r.sum([&](auto j) {
+      const T q = r(theta, j) / (s + threshold(j));
+      return q * q;
+    });
+  };
+  if (excess(T(0)) <= 1) {
+    r.each([&](auto j) { r(theta, j) = 0; });
+    return;
+  }
+  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it.
+  T s = 0;
+  for (int k = 0; k < 100; ++k) {
+    const T slope = r.sum([&](auto j) {
+      const T d = s + threshold(j), q = r(theta, j) / d;
+      return 2 * q * q / d;
+    });
+    const T step = (excess(s) - 1) / slope;
+    s += step;
+    if (not(step > s * static_cast<T>(sizeof(T) == sizeof(float) ? 1e-7 : 1e-15))) break;
+  }
+  r.each([&](auto j) { r(theta, j) *= s / (s + threshold(j)); });
+}
+
+/// Adds λ ∂‖θ‖ to the gradient; 0 is the subgradient at 0.
+template <row R>
+constexpr void add_subgradient(R& r, scalar_of<R> lambda, parameter_norm norm) {
+  using T = scalar_of<R>;
+  using math::sqrt;
+  using name::theta;
+  if (norm != parameter_norm::group) {
+    r.each([&](auto j) { r.d(theta, j) += r(theta, j) > 0 ? lambda : r(theta, j) < 0 ? -lambda : T(0); });
+    return;
+  }
+  const T length = sqrt(r.sum([&](auto j) { return r(theta, j) * r(theta, j); }));
+  const T scale = length > 0 ? lambda / length : T(0);
+  r.each([&](auto j) { r.d(theta, j) += scale * r(theta, j); });
+}
+
+}  // namespace trimtab
