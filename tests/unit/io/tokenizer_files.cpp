@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/random_text.hpp"
 #include "support/refusal.hpp"
-#include "support/small_tokenizer.hpp"
+#include "support/small_tokenizer_json.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <filesystem>
@@ -31,20 +31,6 @@ using ids = std::vector<int>;
 std::string content_of(fs::path const& file) {
   std::ifstream stream(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-/// A whole `tokenizer.json` of a small vocabulary: "ab" is 256, " ab" is 257.
-json small_json() {
-  auto const data = test::small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}});
-  auto vocabulary = json::object();
-  for (auto const& [token, id] : data.vocabulary) vocabulary[token] = id;
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"added_tokens", json::array({{{"id", 258}, {"content", "<e>"}, {"special", true}, {"normalized", false}}})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}}},
-          {"decoder", {{"type", "ByteLevel"}}},
-          {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", {"a b", "Ġ ab"}}}}};
 }
 
 text::tokenizer read_text(std::string const& content) {
@@ -154,7 +140,7 @@ TEST_CASE("GPT-NeoX: the ids of the reference") {
 }
 
 TEST_CASE("the three ways to ship a tokenizer agree") {
-  auto const root = small_json();
+  auto const root = test::small_tokenizer_json();
   auto const vocabulary = root["model"]["vocab"].dump();
   std::string const merges = "#version: 0.2\na b\nĠ ab\n";
   auto const t = read(root);
@@ -169,15 +155,9 @@ TEST_CASE("the three ways to ship a tokenizer agree") {
   CHECK(t.encode("<e>", text::special_tokens::allow) == ids{258});
 }
 
-TEST_CASE("merges are strings or pairs") {
-  auto root = small_json();
-  root["model"]["merges"] = json::array({json::array({"a", "b"}), json::array({"Ġ", "ab"})});
-  CHECK(read(root).encode("ab ab") == ids{256, 257});
-}
-
 TEST_CASE("only the first line of merges is a comment") {
   test::temporary_folder const folder;
-  auto vocabulary = small_json()["model"]["vocab"];
+  auto vocabulary = test::small_tokenizer_json()["model"]["vocab"];
   vocabulary["##"] = 258;
   vocabulary["#version:x"] = 259;
   folder.file("vocab.json", vocabulary.dump());
@@ -188,152 +168,8 @@ TEST_CASE("only the first line of merges is a comment") {
   CHECK(io::read_tokenizer(folder.path()).encode("##") == ids{258});
 }
 
-TEST_CASE("the options of tokenizer.json count") {
-  auto root = small_json();
-  SECTION("prefix space") {
-    root["pre_tokenizer"]["add_prefix_space"] = true;
-    CHECK(read(root).encode("ab") == ids{257});
-  }
-  SECTION("prefix space, by default") {
-    root["pre_tokenizer"].erase("add_prefix_space");
-    CHECK(read(root).encode("ab") == ids{257});
-  }
-  SECTION("normal form C, also in a sequence") {
-    root["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({{{"type", "NFC"}}})}};
-    CHECK(read(root).encode("e\u0301") == read(root).encode("\u00E9"));
-  }
-  SECTION("no added tokens") {
-    root.erase("added_tokens");
-    CHECK(read(root).vocabulary_size() == 258);
-  }
-  SECTION("empty affixes, as in GPT-2's file") {
-    root["model"]["continuing_subword_prefix"] = "";
-    root["model"]["end_of_word_suffix"] = "";
-    root["model"]["dropout"] = nullptr;
-    CHECK(read(root).encode("ab") == ids{256});
-  }
-  SECTION("flags of added tokens") {
-    root["added_tokens"].push_back(
-        {{"id", 259}, {"content", "##"}, {"lstrip", true}, {"rstrip", true}, {"single_word", true}});
-    CHECK(read(root).encode("ab ## ab") == ids{256, 259, 256});
-    CHECK(read(root).encode("ab##") == ids{256, '#', '#'});
-  }
-}
-
-TEST_CASE("what is not supported is named") {
-  auto root = small_json();
-  auto const refused = [&](std::string const& part) {
-    check_refused([&] { read(root); }, error_kind::bad_config, part);
-  };
-  SECTION("model") {
-    root["model"]["type"] = "WordPiece";
-    refused("model type \"WordPiece\"");
-  }
-  SECTION("normalizer") {
-    root["normalizer"] = {{"type", "Lowercase"}};
-    refused("Lowercase");
-  }
-  SECTION("a part of the normalizer") {
-    root["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "Strip"}}}}};
-    refused("Strip");
-  }
-  SECTION("pre-tokenizer") {
-    root["pre_tokenizer"] = {{"type", "Whitespace"}};
-    refused("Whitespace");
-  }
-  SECTION("no pre-tokenizer") {
-    root["pre_tokenizer"] = nullptr;
-    refused("the pre-tokenizer null");
-  }
-  SECTION("a pre-tokenizer without GPT-2's words") {
-    root["pre_tokenizer"]["use_regex"] = false;
-    refused("use_regex");
-  }
-  SECTION("an affix") {
-    root["model"]["end_of_word_suffix"] = "</w>";
-    refused("end_of_word_suffix \"</w>\"");
-  }
-  SECTION("dropout") {
-    root["model"]["dropout"] = 0.1;
-    refused("dropout 0.1");
-  }
-  SECTION("ignore_merges") {
-    root["model"]["ignore_merges"] = true;
-    refused("ignore_merges");
-  }
-}
-
-TEST_CASE("what is malformed is named, with the file") {
-  auto root = small_json();
-  auto& model = root["model"];
-  auto const refused = [&](std::string const& part) {
-    check_refused([&] { read(root); }, error_kind::bad_file, part);
-    check_refused([&] { read(root); }, error_kind::bad_file, "tokenizer.json'");
-  };
-  SECTION("no object") {
-    root = json::array();
-    refused("should be an object, found []");
-  }
-  SECTION("no model") {
-    root.erase("model");
-    refused("\"model\" should be an object, found null");
-  }
-  SECTION("no vocabulary") {
-    model.erase("vocab");
-    refused("model.vocab should be");
-  }
-  SECTION("no merges") {
-    model.erase("merges");
-    refused("model.merges should be a list");
-  }
-  SECTION("ids") {
-    auto const wrong =
-        GENERATE(as<json>{}, -1, 1.5, "7", nullptr, 1'000'000, 18446744073709551615u, 9223372036854775808u);
-    model["vocab"]["xy"] = wrong;
-    refused("the id of the token \"xy\" should be a whole number from 0 to 999999, found " + wrong.dump());
-  }
-  SECTION("an id twice") {
-    model["vocab"]["xy"] = 256;
-    refused("has the id 256, which");
-  }
-  SECTION("merges") {
-    auto const wrong =
-        GENERATE(as<json>{}, "ab", "a b c", " b", "a ", "", 7, json::array({"a"}), json::array({"a", 1}));
-    model["merges"].push_back(wrong);
-    refused("merge 3");
-  }
-  SECTION("a merge of unknown tokens") {
-    model["merges"].push_back("x y");
-    refused("merge 3 (\"x\" and \"y\") needs the token \"xy\"");
-  }
-  SECTION("a byte without a symbol") {
-    model["vocab"].erase("A");
-    refused("the symbol \"A\" of the byte 65");
-  }
-  SECTION("added tokens") {
-    root["added_tokens"] = {{"a", 1}};
-    refused("\"added_tokens\" should be a list");
-  }
-  SECTION("an added token without content") {
-    root["added_tokens"] = {{{"id", 258}}};
-    refused("\"content\" of an added token should be a string, found null");
-  }
-  SECTION("an added token that is none") {
-    root["added_tokens"] = {7};
-    refused("\"content\" of an added token");
-  }
-  SECTION("an added token without an id") {
-    root["added_tokens"][0].erase("id");
-    refused("the id of the token \"<e>\"");
-  }
-  SECTION("a flag that is none") {
-    root["added_tokens"][0]["lstrip"] = 1;
-    refused("\"lstrip\" of \"<e>\" should be true or false, found 1");
-  }
-}
-
 TEST_CASE("broken files end in a sentence") {
-  auto const whole = small_json().dump();
+  auto const whole = test::small_tokenizer_json().dump();
   SECTION("truncated") {
     for (std::size_t length = 0; length < whole.size(); length += 97)
       check_refused([&] { read_text(whole.substr(0, length)); }, error_kind::bad_file, "JSON");
@@ -353,7 +189,7 @@ TEST_CASE("broken files end in a sentence") {
   }
   SECTION("lines that are no merges") {
     test::temporary_folder const folder;
-    folder.file("vocab.json", small_json()["model"]["vocab"].dump());
+    folder.file("vocab.json", test::small_tokenizer_json()["model"]["vocab"].dump());
     folder.file("merges.txt", "#version: 0.2\na b\nabc\n");
     check_refused([&] { io::read_tokenizer(folder.path()); }, error_kind::bad_file, "line 3");
     check_refused([&] { io::read_tokenizer(folder.path()); }, error_kind::bad_file, "merges.txt");

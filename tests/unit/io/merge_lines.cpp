@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/io/merge_lines.hpp>
+
+#include "support/catch.hpp"
+#include "support/refusal.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace trimtab;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+using pairs = std::vector<std::pair<std::string, std::string>>;
+}
+
+TEST_CASE("two tokens a line") {
+  CHECK(io::merges_of("a b\nĠ ab\n", "f") == pairs{{"a", "b"}, {"Ġ", "ab"}});
+  CHECK(io::merges_of("a b\r\nĠ ab", "f") == pairs{{"a", "b"}, {"Ġ", "ab"}});
+  CHECK(io::merges_of("", "f").empty());
+  CHECK(io::merges_of("\n\n", "f").empty());
+}
+
+TEST_CASE("only the first line can be a comment") {
+  CHECK(io::merges_of("#version: 0.2\n# #\n#$ #$\n", "f") == pairs{{"#", "#"}, {"#$", "#$"}});
+  CHECK(io::merges_of("# #\n", "f") == pairs{{"#", "#"}});
+}
+
+TEST_CASE("a line without two tokens is named") {
+  for (std::string const line : {"ab", "a b c", "a  b", " b", "a ", " "}) {
+    auto const sentence =
+        test::refusal(error_kind::bad_file, [&] { io::merges_of("#version: 0.2\na b\n" + line + "\n", "merges.txt"); });
+    CHECK_THAT(sentence, ContainsSubstring("'merges.txt': line 3") and ContainsSubstring("\"" + line + "\""));
+  }
+}
