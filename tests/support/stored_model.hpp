@@ -27,9 +27,9 @@ struct folder_style {
   bool prefix = true;
   int shards = 1;
   io::dtype type = io::dtype::f32;
-  bool buffers = false;         ///< causal masks and rotary frequencies beside the weights
-  bool tied_copy = false;       ///< a tied unembedding stored all the same
-  bool attention_bias = true;   ///< false: GPT-NeoX without biases in its attention, which must then be zero
+  bool buffers = false;        ///< causal masks and rotary frequencies beside the weights
+  bool tied_copy = false;      ///< a tied unembedding stored all the same
+  bool attention_bias = true;  ///< false: GPT-NeoX without biases in its attention, which must then be zero
 };
 
 /// The nearest binary16, for numbers within its range.

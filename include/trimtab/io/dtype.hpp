@@ -69,9 +69,8 @@ struct float16 {
     auto const exponent = (bits >> 10) & 0x1fu;
     auto const fraction = bits & 0x3ffu;
     // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one.
-    auto const magnitude = exponent == 0
-                               ? std::bit_cast<std::uint32_t>(static_cast<float>(fraction) * 0x1p-24f)
-                               : (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
+    auto const magnitude = exponent == 0 ? std::bit_cast<std::uint32_t>(static_cast<float>(fraction) * 0x1p-24f)
+                                         : (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
     return std::bit_cast<float>(sign | magnitude);
   }
 };

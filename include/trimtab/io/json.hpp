@@ -38,7 +38,8 @@ inline json parse_json(std::string_view text, std::string const& file) {
   auto const refuse = [&](std::string const& reason) {
     throw error(error_kind::bad_file, "'" + file + "' is not valid JSON: " + reason);
   };
-  if (text.size() > json_size_limit) refuse("it has " + std::to_string(text.size()) + " bytes, more than any known use");
+  if (text.size() > json_size_limit)
+    refuse("it has " + std::to_string(text.size()) + " bytes, more than any known use");
   if (auto const nul = text.find('\0'); nul != text.npos) refuse("byte " + std::to_string(nul) + " is NUL");
 
   using event = json::parse_event_t;

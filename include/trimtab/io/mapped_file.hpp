@@ -38,8 +38,7 @@ class mapped_file {
     if (start == MAP_FAILED) throw_system_error("map", name);
     bytes_ = {static_cast<std::byte const*>(start), size};
   }
-  mapped_file(mapped_file&& other) noexcept
-      : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+  mapped_file(mapped_file&& other) noexcept : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
   mapped_file& operator=(mapped_file other) noexcept {
     std::swap(path_, other.path_);
     std::swap(bytes_, other.bytes_);

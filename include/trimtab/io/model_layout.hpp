@@ -70,8 +70,8 @@ struct gpt2_layout {
     return {.token_embedding = tensors.matrix(embedding, config.vocabulary, config.width),
             .position_embedding = tensors.matrix("wpe.weight", config.context, config.width),
             .norm_final = detail::layer_norm(tensors, "ln_f", config.width),
-            .unembedding = file.tied_embeddings ? host_matrix<T>{}
-                                                : tensors.matrix(unembedding, config.vocabulary, config.width)};
+            .unembedding =
+                file.tied_embeddings ? host_matrix<T>{} : tensors.matrix(unembedding, config.vocabulary, config.width)};
   }
 };
 
@@ -115,8 +115,8 @@ struct gpt_neox_layout {
     return {.token_embedding = tensors.matrix(embedding, config.vocabulary, config.width),
             .position_embedding = {},
             .norm_final = detail::layer_norm(tensors, "final_layer_norm", config.width),
-            .unembedding = file.tied_embeddings ? host_matrix<T>{}
-                                                : tensors.matrix(unembedding, config.vocabulary, config.width)};
+            .unembedding =
+                file.tied_embeddings ? host_matrix<T>{} : tensors.matrix(unembedding, config.vocabulary, config.width)};
   }
 };
 

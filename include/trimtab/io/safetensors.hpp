@@ -110,8 +110,7 @@ class safetensors_file {
     auto const first = std::ranges::find_if_not(numbers.values, [](Real value) { return is_finite(value); });
     auto position = first - numbers.values.begin();
     auto index = shape(name);
-    for (auto axis = index.rbegin(); axis != index.rend(); ++axis)
-      position /= std::exchange(*axis, position % *axis);
+    for (auto axis = index.rbegin(); axis != index.rend(); ++axis) position /= std::exchange(*axis, position % *axis);
     throw error(error_kind::bad_file, described(name) + " holds a number that is not finite at " + shape_text(index));
   }
 
@@ -128,11 +127,11 @@ struct stored_tensor {
 
 /// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is given.
 template <typename T>
-  requires std::same_as<T, float> or std::same_as<T, double>
-stored_tensor store(host_matrix<T> const& matrix, std::vector<index_t> shape) {
-  auto const raw = std::as_bytes(std::span(matrix.values));
-  return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
-}
+  requires std::same_as<T, float> or std::same_as<T, double> stored_tensor store(host_matrix<T> const& matrix,
+                                                                                 std::vector<index_t> shape) {
+    auto const raw = std::as_bytes(std::span(matrix.values));
+    return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
+  }
 template <typename T>
 stored_tensor store(host_matrix<T> const& matrix) {
   return store(matrix, {matrix.rows, matrix.cols});

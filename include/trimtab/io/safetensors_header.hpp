@@ -133,8 +133,7 @@ inline safetensors_header parse_safetensors_header(std::span<std::byte const> by
                                          std::to_string(safetensors_header_limit));
   if (length > bytes.size() - sizeof length)
     detail::refuse_safetensors(file, "its header claims " + std::to_string(length) + " bytes, but only " +
-                                         std::to_string(bytes.size() - sizeof length) +
-                                         " follow; it may be truncated");
+                                         std::to_string(bytes.size() - sizeof length) + " follow; it may be truncated");
   auto const text = std::string_view(reinterpret_cast<char const*>(bytes.data()) + sizeof length, length);
   if (not text.starts_with('{')) detail::refuse_safetensors(file, "its header does not start with '{'");
 
@@ -150,8 +149,8 @@ inline safetensors_header parse_safetensors_header(std::span<std::byte const> by
       detail::refuse_safetensors(file, "__metadata__ should be an object, found " + abbreviated(entry));
     for (auto const& [key, value] : entry.items()) {
       if (not value.is_string())
-        detail::refuse_safetensors(file, "the metadata " + abbreviated(key) + " should be a string, found " +
-                                             abbreviated(value));
+        detail::refuse_safetensors(
+            file, "the metadata " + abbreviated(key) + " should be a string, found " + abbreviated(value));
       header.metadata.emplace(key, value.get<std::string>());
     }
   }

@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -27,8 +28,8 @@ namespace detail {
 /// Whether `name` is a causal mask or a table of rotary frequencies. The point matters: `.attn.bias` is GPT-2's mask, while
 /// `.attn.c_attn.bias` is a weight.
 inline bool is_buffer(std::string_view name) {
-  constexpr auto buffers = std::to_array<std::string_view>({".attn.bias", ".attn.masked_bias", ".attention.bias",
-                                                            ".attention.masked_bias", ".rotary_emb.inv_freq"});
+  constexpr auto buffers = std::to_array<std::string_view>(
+      {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"});
   auto const dotted = "." + std::string(name);
   return std::ranges::any_of(buffers, [&](std::string_view ending) { return dotted.ends_with(ending); });
 }
@@ -53,9 +54,10 @@ class weight_files {
   /// Opens the weights of `folder`. Throws `error(io)` or `error(bad_file)`.
   weight_files(std::filesystem::path const& folder, std::string_view prefix) {
     auto const index = folder / "model.safetensors.index.json";
-    if (std::filesystem::exists(folder / "model.safetensors")) {
+    std::error_code unreadable;  // whatever it is, opening the file will say it
+    if (std::filesystem::exists(folder / "model.safetensors", unreadable)) {
       add_file(folder / "model.safetensors", prefix);
-    } else if (std::filesystem::exists(index)) {
+    } else if (std::filesystem::exists(index, unreadable)) {
       add_shards(folder, index, prefix);
     } else {
       throw error(error_kind::io, "'" + folder.string() + "' holds neither model.safetensors nor " +

@@ -16,11 +16,11 @@ TEST_CASE("binary16 has the values of IEEE 754") {
   auto const value = [](unsigned bits) { return static_cast<float>(io::float16{static_cast<std::uint16_t>(bits)}); };
   STATIC_REQUIRE(static_cast<float>(io::float16{0x3c00}) == 1.0f);
   CHECK(value(0xc000) == -2.0f);
-  CHECK(value(0x3555) == 0x1.554p-2f);   // the nearest to 1/3
-  CHECK(value(0x7bff) == 65504.0f);      // the largest
-  CHECK(value(0x0400) == 0x1p-14f);      // the smallest normal
-  CHECK(value(0x03ff) == 0x3ffp-24f);    // the largest subnormal
-  CHECK(value(0x0001) == 0x1p-24f);      // the smallest
+  CHECK(value(0x3555) == 0x1.554p-2f);  // the nearest to 1/3
+  CHECK(value(0x7bff) == 65504.0f);     // the largest
+  CHECK(value(0x0400) == 0x1p-14f);     // the smallest normal
+  CHECK(value(0x03ff) == 0x3ffp-24f);   // the largest subnormal
+  CHECK(value(0x0001) == 0x1p-24f);     // the smallest
   CHECK(std::signbit(value(0x8000)));
   CHECK(value(0x7c00) == std::numeric_limits<float>::infinity());
   CHECK(value(0xfc00) == -std::numeric_limits<float>::infinity());

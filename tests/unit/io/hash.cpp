@@ -29,8 +29,12 @@ TEST_CASE("The hash is the documented one: saved files contain it") {
 }
 
 TEST_CASE("Parts, order, length and every bit matter") {
-  std::set<std::string> seen = {hash_of({"ab", "c"}), hash_of({"a", "bc"}), hash_of({"abc"}), hash_of({"c", "ab"}),
-                                hash_of({std::string("abc\0", 4)}), hash_of({"abc", ""})};
+  std::set<std::string> seen = {hash_of({"ab", "c"}),
+                                hash_of({"a", "bc"}),
+                                hash_of({"abc"}),
+                                hash_of({"c", "ab"}),
+                                hash_of({std::string("abc\0", 4)}),
+                                hash_of({"abc", ""})};
   CHECK(seen.size() == 6);
   std::string const text(40, 'x');
   for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {

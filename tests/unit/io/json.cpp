@@ -14,7 +14,8 @@ TEST_CASE("A JSON file is read, wherever its bytes are unusual but right") {
   auto const folder = temporary_folder();
   CHECK(io::read_json_file(folder.file("a", "{\"a\": [1, 2.5, \"\\u00e9 é\", null]}\n"))["a"][2] == "é é");
   CHECK(io::read_json_file(folder.file("b", "\xef\xbb\xbf{}")).empty());
-  CHECK(io::read_json_file(folder.file("c", "{\"a\": {\"x\": 1}, \"b\": {\"x\": 2}, \"c\": [{\"x\": 3}, {\"x\": 4}]}")).size() == 3);
+  CHECK(io::read_json_file(folder.file("c", "{\"a\": {\"x\": 1}, \"b\": {\"x\": 2}, \"c\": [{\"x\": 3}, {\"x\": 4}]}"))
+            .size() == 3);
 }
 
 TEST_CASE("What is not JSON is refused with file and place") {
@@ -47,9 +48,12 @@ TEST_CASE("What is not JSON is refused with file and place") {
 }
 
 TEST_CASE("Getters name file, key, what they expected and what they found") {
-  auto const file = io::json_object(io::parse_json(R"({"n": 3, "zero": 0, "minus": -1, "half": 0.5, "whole": 3.0, "text": "a",
+  auto const file =
+      io::json_object(io::parse_json(R"({"n": 3, "zero": 0, "minus": -1, "half": 0.5, "whole": 3.0, "text": "a",
       "yes": true, "nothing": null, "large": 2147483648, "huge": 99999999999999999999, "inner": {"n": 7},
-      "list": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26]})", "f"), "f");
+      "list": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26]})",
+                                     "f"),
+                      "f");
   CHECK(file.count("n") == 3);
   CHECK(file.count("absent", 5) == 5);
   CHECK(file.number("half") == 0.5);
@@ -65,13 +69,16 @@ TEST_CASE("Getters name file, key, what they expected and what they found") {
     CHECK_THAT(bad_config([&] { file.count(key, 1); }),
                ContainsSubstring("'f': \"" + std::string(key) + "\" should be a positive whole number, found "));
   CHECK_THAT(bad_config([&] { file.count("large"); }), ContainsSubstring("below 2^31, found 2147483648"));
-  CHECK_THAT(bad_config([&] { file.count("absent"); }), ContainsSubstring("lacks \"absent\", which should be a positive"));
-  CHECK_THAT(bad_config([&] { file.number("text", 1.0); }), ContainsSubstring("\"text\" should be a number, found \"a\""));
+  CHECK_THAT(bad_config([&] { file.count("absent"); }),
+             ContainsSubstring("lacks \"absent\", which should be a positive"));
+  CHECK_THAT(bad_config([&] { file.number("text", 1.0); }),
+             ContainsSubstring("\"text\" should be a number, found \"a\""));
   CHECK_THAT(bad_config([&] { file.flag("n"); }), ContainsSubstring("true or false, found 3"));
   CHECK_THAT(bad_config([&] { file.flag("nothing", true); }), ContainsSubstring("true or false, found null"));
   CHECK_THAT(bad_config([&] { file.text("n"); }), ContainsSubstring("a string, found 3"));
   CHECK_THAT(bad_config([&] { file.object("list"); }), ContainsSubstring("an object, found [1,2,3"));
   CHECK(bad_config([&] { file.object("list"); }).size() < 120);
-  CHECK_THAT(bad_config([&] { io::json_object(io::json::array(), "g"); }), ContainsSubstring("'g' should hold a JSON object"));
+  CHECK_THAT(bad_config([&] { io::json_object(io::json::array(), "g"); }),
+             ContainsSubstring("'g' should hold a JSON object"));
   CHECK(refusal(error_kind::bad_file, [] { io::json_object({}, "g", error_kind::bad_file); }).size() > 0);
 }

@@ -68,7 +68,8 @@ TEST_CASE("What is written is read back: names, shapes, numbers, metadata") {
 }
 
 TEST_CASE("The same tensors give the same bytes, aligned as the format's own library aligns them") {
-  auto const bytes = io::safetensors_bytes({{"b", io::store(row<float>({1}), {1})}, {"a", io::store(row<float>({2}), {1})},
+  auto const bytes = io::safetensors_bytes({{"b", io::store(row<float>({1}), {1})},
+                                            {"a", io::store(row<float>({2}), {1})},
                                             {"c", io::store(row<double>({3}), {1})}});
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), sizeof length);
@@ -92,8 +93,8 @@ TEST_CASE("Numbers of every dtype are converted, from any address") {
   auto const numbers = [&](std::string const& dtype, std::string const& data, index_t count) {
     // One U8 and an odd header before the tensor: nothing is aligned.
     auto const end = std::to_string(1 + data.size());
-    auto header = R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":")" + dtype +
-                  R"(","shape":[)" + std::to_string(count) + R"(],"data_offsets":[1,)" + end + "]}}";
+    auto header = R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":")" + dtype + R"(","shape":[)" +
+                  std::to_string(count) + R"(],"data_offsets":[1,)" + end + "]}}";
     if (header.size() % 2 == 0) header += ' ';
     auto const path = folder.file("t", raw_file(header, 1 + data.size(), "\1" + data));
     auto const file = io::safetensors_file(path);
@@ -187,9 +188,12 @@ TEST_CASE("Malformed files are refused, each with its sentence") {
       {raw_file(std::string("{}\0", 3), 0), "byte 2 is NUL"},
       {raw_file("{\"\xff\":{}}", 0), "ill-formed UTF-8"},
       {raw_file("{\"a\":" + std::string(100'000, '['), 0), "nested deeper"},
-      {raw_file(R"({"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0),
+      {raw_file(
+           R"({"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+           0),
        "the key \"t\" stands twice"},
-      {raw_file(R"({"t":{"dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4]}})", 4), "the key \"shape\" stands twice"},
+      {raw_file(R"({"t":{"dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4]}})", 4),
+       "the key \"shape\" stands twice"},
       // Metadata.
       {raw_file(R"({"__metadata__":[]})", 0), "__metadata__ should be an object, found []"},
       {raw_file(R"({"__metadata__":{"n":1}})", 0), "the metadata \"n\" should be a string, found 1"},
@@ -201,7 +205,8 @@ TEST_CASE("Malformed files are refused, each with its sentence") {
       {raw_file(entry(R"({"shape":[4],"data_offsets":[0,4]})"), 4), "tensor \"t\" lacks \"dtype\""},
       {raw_file(entry(R"({"dtype":"U8","data_offsets":[0,4]})"), 4), "tensor \"t\" lacks \"shape\""},
       {raw_file(entry(R"({"dtype":"U8","shape":[4]})"), 4), "tensor \"t\" lacks \"data_offsets\""},
-      {raw_file(entry(R"({"dtype":"U8","shape":[4],"data_offsets":[0,4],"strides":[1]})"), 4), "unknown entry \"strides\""},
+      {raw_file(entry(R"({"dtype":"U8","shape":[4],"data_offsets":[0,4],"strides":[1]})"), 4),
+       "unknown entry \"strides\""},
       {raw_file(tensor("\"Q4\"", "[4]", "[0,4]"), 4), "has dtype \"Q4\", which is none of F64, F32, F16"},
       {raw_file(tensor("\"f32\"", "[1]", "[0,4]"), 4), "has dtype \"f32\", which is none of"},
       {raw_file(tensor("1", "[4]", "[0,4]"), 4), "has dtype 1, which is none of"},
@@ -212,10 +217,12 @@ TEST_CASE("Malformed files are refused, each with its sentence") {
       {raw_file(tensor("\"U8\"", "[[4]]", "[0,4]"), 4), "a list of whole numbers as \"shape\""},
       {raw_file(tensor("\"U8\"", "[9223372036854775808]", "[0,4]"), 4), "a list of whole numbers as \"shape\""},
       {raw_file(tensor("\"U8\"", "[36893488147419103236]", "[0,4]"), 4), "a list of whole numbers as \"shape\""},
-      {raw_file(tensor("\"U8\"", "[4294967296,4294967296]", "[0,0]"), 0), "beyond all memory: [4294967296, 4294967296]"},
+      {raw_file(tensor("\"U8\"", "[4294967296,4294967296]", "[0,0]"), 0),
+       "beyond all memory: [4294967296, 4294967296]"},
       {raw_file(tensor("\"F64\"", "[2305843009213693952]", "[0,0]"), 0), "beyond all memory"},
       {raw_file(tensor("\"U8\"", "[4294967296,4294967296,0]", "[0,0]"), 0), "beyond all memory"},
-      {raw_file(tensor("\"F32\"", "[3]", "[0,4]"), 4), "of shape [3] and dtype F32 needs 12 bytes, but its data_offsets hold 4"},
+      {raw_file(tensor("\"F32\"", "[3]", "[0,4]"), 4),
+       "of shape [3] and dtype F32 needs 12 bytes, but its data_offsets hold 4"},
       {raw_file(tensor("\"F32\"", "[]", "[0,0]"), 0), "of shape [] and dtype F32 needs 4 bytes"},
       {raw_file(tensor("\"F32\"", "[0]", "[0,4]"), 4), "of shape [0] and dtype F32 needs 0 bytes"},
       // Offsets.
@@ -225,12 +232,15 @@ TEST_CASE("Malformed files are refused, each with its sentence") {
       {raw_file(tensor("\"U8\"", "[4]", "[-4,0]"), 4), "a list of whole numbers as \"data_offsets\", found [-4,0]"},
       {raw_file(tensor("\"U8\"", "[4]", "[4,0]"), 4), "ends before it begins: data_offsets [4, 0]"},
       {raw_file(tensor("\"U8\"", "[4]", "[18446744073709551612,0]"), 4), "a list of whole numbers as \"data_offsets\""},
-      {raw_file(tensor("\"U8\"", "[4]", "[0,4]"), 3), "ends at byte 4 of the data, but the file holds only 3; it may be truncated"},
+      {raw_file(tensor("\"U8\"", "[4]", "[0,4]"), 3),
+       "ends at byte 4 of the data, but the file holds only 3; it may be truncated"},
       {raw_file(tensor("\"U8\"", "[9223372036854775807]", "[0,9223372036854775807]"), 3), "but the file holds only 3"},
-      {raw_file(tensor("\"U8\"", "[4]", "[2,6]"), 6), "begins at byte 2 of the data, but the tensor before it ends at 0"},
+      {raw_file(tensor("\"U8\"", "[4]", "[2,6]"), 6),
+       "begins at byte 2 of the data, but the tensor before it ends at 0"},
       {raw_file(tensor("\"U8\"", "[4]", "[0,4]"), 6), "2 bytes after its last tensor belong to none"},
       {raw_file("{}", 1), "1 bytes after its last tensor"},
-      {raw_file(two("[0,4]", "[2,6]"), 6), "\"u\" begins at byte 2 of the data, inside the tensor before it, which ends at 4"},
+      {raw_file(two("[0,4]", "[2,6]"), 6),
+       "\"u\" begins at byte 2 of the data, inside the tensor before it, which ends at 4"},
       {raw_file(two("[0,4]", "[0,4]"), 4), "\"u\" begins at byte 0 of the data, inside"},
       {raw_file(two("[5,9]", "[0,4]"), 9), "\"t\" begins at byte 5 of the data, but the tensor before it ends at 4"},
       {raw_file(two("[4,8]", "[0,4]"), 7), "\"t\" ends at byte 8 of the data"},
