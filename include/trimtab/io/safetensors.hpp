@@ -10,6 +10,7 @@
 #include <trimtab/io/safetensors_header.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -126,13 +128,14 @@ struct stored_tensor {
 };
 
 /// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is given.
-template <typename T>
-  requires std::same_as<T, float> or std::same_as<T, double> stored_tensor store(host_matrix<T> const& matrix,
-                                                                                 std::vector<index_t> shape) {
-    auto const raw = std::as_bytes(std::span(matrix.values));
-    return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
-  }
-template <typename T>
+template <std::floating_point T>
+stored_tensor store(host_matrix<T> const& matrix, std::vector<index_t> shape) {
+  static_assert(std::same_as<T, float> or std::same_as<T, double>);
+  assert(std::accumulate(shape.begin(), shape.end(), index_t{1}, std::multiplies{}) == matrix.view().size());
+  auto const raw = std::as_bytes(std::span(matrix.values));
+  return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
+}
+template <std::floating_point T>
 stored_tensor store(host_matrix<T> const& matrix) {
   return store(matrix, {matrix.rows, matrix.cols});
 }
@@ -141,6 +144,7 @@ stored_tensor store(host_matrix<T> const& matrix) {
 /// multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
 inline std::vector<std::byte> safetensors_bytes(std::map<std::string, stored_tensor> const& tensors,
                                                 std::map<std::string, std::string> const& metadata = {}) {
+  assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself
   using item = std::pair<std::string const, stored_tensor>;
   std::vector<item const*> order;
   for (auto const& tensor : tensors) order.push_back(&tensor);
