@@ -15,6 +15,8 @@ namespace trimtab::objective {
 enum class psi { hinge, identity, softplus };
 
 struct effectiveness {
+  static constexpr std::string_view text = "effectiveness";
+
   double margin = 1;
   psi shape = psi::hinge;
 

@@ -18,6 +18,8 @@ enum class vocabulary { masked, full };
 enum class kl_direction { forward, reverse };
 
 struct faithfulness {
+  static constexpr std::string_view text = "faithfulness";
+
   vocabulary over = vocabulary::masked;
   kl_direction direction = kl_direction::forward;
 

@@ -9,6 +9,8 @@
 namespace trimtab::objective {
 
 struct minimality {
+  static constexpr std::string_view text = "minimality";
+
   parameter_norm norm = parameter_norm::sum;
 };
 

@@ -4,7 +4,9 @@
 #include <trimtab/train/bound_steering.hpp>
 #include <trimtab/train/untouched.hpp>
 
+#include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 /// A steered model on a set of prompts, planned once and run as often as the parameters change. Each prompt rides once for every
@@ -24,6 +26,16 @@ inline std::vector<std::vector<int>> ids_of(std::span<prompt_pair const> prompts
   std::vector<std::vector<int>> ids;
   for (prompt_pair const& p : prompts) ids.push_back(p.ids);
   return ids;
+}
+
+/// Parameters of one lane to the backend.
+template <tensor_backend B>
+void load(B const& backend, std::span<double const> theta, matrix_view<typename B::scalar> to) {
+  using T = typename B::scalar;
+  host_matrix<T> host(1, to.size());
+  std::ranges::transform(theta, host.values.begin(), [](double x) { return static_cast<T>(x); });
+  const auto there = backend.upload(std::as_const(host).view());
+  backend.copy(there.view(1, to.size()), to);
 }
 
 template <typename Model, typename... Interventions>

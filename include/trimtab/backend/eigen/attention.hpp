@@ -53,17 +53,13 @@ class attention_head {
   void probabilities(index_t i, T const* keys_transposed, T* p) const {
     against_all(query(i), keys_transposed, i + 1, p);
     for (index_t j = 0; j <= i; ++j) p[j] *= scale;
-    softmax{}.forward(over(i + 1, bound<per_channel<"h">, T>{p}, bound<per_channel<"out">, T>{p}));
+    auto scores = row_of<T>(i + 1, 0, operand<per_channel<"h">, T>{p}, operand<per_channel<"out">, T>{p});
+    softmax{}.forward(scores);
   }
 
   static void add_scaled(index_t n, T a, T const* x, T* y) {
 #pragma omp simd
     for (index_t j = 0; j < n; ++j) y[j] += a * x[j];
-  }
-
-  template <typename... Bound>
-  static auto over(index_t n, Bound... operands) {
-    return row<T, Bound...>(n, operands...);
   }
 
   index_t first_row, length, first_query, queries, model_width, width, column;
@@ -129,8 +125,9 @@ void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, ma
       T const* const d_out = d_z.row(head.first_query + k) + head.column;
       head.probabilities(i, keys, p);
       head.against_all(d_out, values, i + 1, d_p);
-      softmax{}.backward(head.over(i + 1, bound<per_channel<"out">, T>{p}, bound<gradient_of<per_channel<"out">>, T>{d_p},
-                                   bound<gradient_of<per_channel<"h">>, T>{d_p}));
+      auto scores = row_of<T>(i + 1, 0, operand<per_channel<"out">, T>{p}, operand<gradient_of<per_channel<"out">>, T>{d_p},
+                              operand<gradient_of<per_channel<"h">>, T>{d_p});
+      softmax{}.backward(scores);
       for (index_t j = 0; j <= i; ++j) {
         const T d_score = d_p[j] * head.scale;
         head.add_scaled(width, d_score, head.key(j), d_query(i));

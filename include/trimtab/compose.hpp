@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/complex_step.hpp>
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/intervention.hpp>
+#include <trimtab/model/gpt2.hpp>
+#include <trimtab/model/gpt_neox.hpp>
+#include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/faithfulness.hpp>
+#include <trimtab/objective/minimality.hpp>
+#include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/policy/activ_scalar.hpp>
+#include <trimtab/policy/affine.hpp>
+#include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/policy/sequence.hpp>
+#include <trimtab/policy/steer_vec.hpp>
+#include <trimtab/train/adam.hpp>
+#include <trimtab/train/evaluate.hpp>
+#include <trimtab/train/trainer.hpp>
+
+/// Everything that is composed and trained, without a backend, files or JSON.

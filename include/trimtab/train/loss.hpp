@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/backend.hpp>
+#include <trimtab/core/objective.hpp>
+#include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/train/parameter_layout.hpp>
+#include <trimtab/train/steered.hpp>
+
+#include <cmath>
+#include <span>
+#include <string>
+#include <vector>
+
+/// The objective on the logits of a steered pass: each logit term is a mean over prompts and strengths, its gradient goes into
+/// d_logits; the penalty on the parameters is counted here and applied by the optimizer.
+
+namespace trimtab {
+
+/// One term of the loss, before its weight.
+struct term_value {
+  std::string name = {};
+  double weight = 1;
+  double value = 0;
+  std::vector<double> per_sequence = {};  ///< empty for a penalty on parameters
+};
+
+struct loss_values {
+  std::vector<term_value> terms = {};
+
+  double total() const {
+    double sum = 0;
+    for (term_value const& t : terms) sum += t.weight * t.value;
+    return sum;
+  }
+};
+
+namespace detail {
+
+template <typename Term>
+std::string term_name(Term const&) {
+  if constexpr (requires { Term::text; })
+    return std::string(Term::text);
+  else
+    return "term";
+}
+
+}  // namespace detail
+
+/// The size of one lane's parameters θ under a norm.
+inline double norm_of(parameter_layout const& layout, std::span<double const> theta, parameter_norm norm) {
+  double total = 0;
+  if (norm == parameter_norm::group) {
+    for (parameter_block const& block : layout.blocks)
+      for (index_t r = 0; r < block.records(); ++r) {
+        double square = 0;
+        for (index_t j = 0; j < block.record_size; ++j) {
+          const double x = theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
+          square += x * x;
+        }
+        total += std::sqrt(square);
+      }
+    return total;
+  }
+  for (double x : theta) total += std::abs(x);
+  return norm == parameter_norm::mean and not theta.empty() ? total / static_cast<double>(theta.size()) : total;
+}
+
+template <tensor_backend B, typename... Terms>
+class loss {
+ public:
+  using T = typename B::scalar;
+
+  /// The sequences of a batch, each scored at one position.
+  loss(B const& backend, objective::weighted_sum<Terms...> sum, std::span<prompt_pair const> prompts,
+       std::span<steered_sequence const> sequences)
+      : backend_(&backend), sum_(std::move(sum)), memory_(backend), count_(static_cast<index_t>(sequences.size())) {
+    std::vector<int> correct, wrong, prompt;
+    host_matrix<T> beta(1, count_);
+    for (steered_sequence const& s : sequences) {
+      prompt_pair const& p = prompts[static_cast<std::size_t>(s.prompt)];
+      beta.values[correct.size()] = static_cast<T>(s.beta);
+      correct.push_back(p.correct_id);
+      wrong.push_back(p.wrong_id);
+      prompt.push_back(static_cast<int>(s.prompt));
+    }
+    beta_ = memory_.take(beta);
+    correct_ = memory_.take(std::move(correct));
+    wrong_ = memory_.take(std::move(wrong));
+    prompt_ = memory_.take(std::move(prompt));
+    values_ = memory_.take(1, count_);
+    sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
+      host_matrix<T> share(1, 1);
+      share.values[0] = static_cast<T>(t.weight / static_cast<double>(count_));
+      share_.push_back(memory_.take(share));
+    });
+  }
+
+  /// Every term's value; the parameters in host memory are for the penalty.
+  loss_values values(matrix_view<T const> logits, matrix_view<T const> reference, parameter_layout const& layout,
+                     std::span<double const> theta) const {
+    loss_values all;
+    sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
+      term_value v{detail::term_name(t.term), t.weight, 0, {}};
+      if constexpr (logit_term<Term>) {
+        with_rows(logits, reference, [&](auto... operands) {
+          backend_->values(t.term, count_, logits.cols, values_.data, operands...);
+        });
+        for (T x : backend_->download(values_).values) v.per_sequence.push_back(static_cast<double>(x));
+        for (double x : v.per_sequence) v.value += x / static_cast<double>(count_);
+      } else {
+        v.value = norm_of(layout, theta, t.term.norm);
+      }
+      all.terms.push_back(std::move(v));
+    });
+    return all;
+  }
+
+  /// Sets d_logits to the gradient of the logit terms, weights included.
+  void gradient(matrix_view<T const> logits, matrix_view<T const> reference, matrix_view<T> d_logits) const {
+    backend_->fill(d_logits, T(0));
+    std::size_t k = 0;
+    sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
+      const matrix_view<T const> share = share_[k++];
+      if constexpr (logit_term<Term>)
+        with_rows(logits, reference, [&](auto... operands) {
+          backend_->gradients(t.term, count_, logits.cols, operands..., each_row(d(name::h), d_logits),
+                              all_rows(d(name::value), share));
+        });
+    });
+  }
+
+  /// The penalty that the optimizer has to honour.
+  penalty penalise(index_t parameters) const {
+    penalty p;
+    int found = 0;
+    sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
+      if constexpr (parameter_term<Term> and not logit_term<Term>) {
+        p = {t.weight, t.term.norm};
+        if (p.norm == parameter_norm::mean) p.weight /= static_cast<double>(std::max<index_t>(1, parameters));
+        ++found;
+      }
+    });
+    if (found > 1)
+      throw error(error_kind::bad_argument, "the objective has two penalties on the parameters; the proximal step takes one");
+    return p;
+  }
+
+ private:
+  template <typename F>
+  void with_rows(matrix_view<T const> logits, matrix_view<T const> reference, F&& f) const {
+    f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
+      operand<per_row<"beta">, T const>{beta_.data, 1}, operand<per_row<"correct">, int const>{correct_, 1},
+      operand<per_row<"wrong">, int const>{wrong_, 1});
+  }
+
+  B const* backend_;
+  objective::weighted_sum<Terms...> sum_;
+  workspace<B> memory_;
+  index_t count_;
+  matrix_view<T> beta_ = {}, values_ = {};
+  int const *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr;
+  std::vector<matrix_view<T>> share_ = {};
+};
+
+}  // namespace trimtab

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/train/adam.hpp>
+#include <trimtab/train/fitted.hpp>
+#include <trimtab/train/loss.hpp>
+#include <trimtab/train/steered.hpp>
+
+#include <cmath>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// Learns the parameters of a composition: the model is frozen, all parameters start at the identity, and every step sees all
+/// prompts at all strengths. `trainer(steering, objective, adam{...}).fit(prompts, {.steps = 200})`.
+
+namespace trimtab {
+
+struct fit_options {
+  index_t steps = 200;
+  std::vector<double> strengths = {+1.0, -1.0};  ///< B of method.md section 4
+  /// Called before each step with its number and the loss there; false ends the fit and keeps what was learned.
+  std::function<bool(index_t, loss_values const&)> before_step = {};
+};
+
+/// Throws `bad_data` or `bad_argument` where prompts or strengths cannot be learned from.
+inline void check_prompts(std::span<prompt_pair const> prompts, index_t vocabulary) {
+  if (prompts.empty()) throw error(error_kind::bad_data, "there are no prompts; at least one prompt pair is needed");
+  std::size_t number = 0;
+  for (prompt_pair const& p : prompts) {
+    const std::string which = "prompt pair " + std::to_string(++number);
+    for (int id : {p.correct_id, p.wrong_id})
+      if (id < 0 or id >= vocabulary)
+        throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
+                                              ", outside the model's vocabulary of " + std::to_string(vocabulary));
+    if (p.correct_id == p.wrong_id)
+      throw error(error_kind::bad_data, which + " has the same token as correct and as wrong answer; they must differ");
+  }
+}
+inline void check_strengths(std::span<double const> strengths) {
+  if (strengths.empty()) throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
+  for (double beta : strengths)
+    if (not std::isfinite(beta)) throw error(error_kind::bad_argument, "a strength is not a finite number");
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+class trainer;
+
+template <typename Model, typename... Interventions, typename... Terms, optimizer Optimizer>
+class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Optimizer> {
+ public:
+  using steering_type = steering<Model, Interventions...>;
+  using T = typename Model::scalar;
+
+  trainer(steering_type composition, objective::weighted_sum<Terms...> objective, Optimizer with)
+      : steering_(std::move(composition)), objective_(std::move(objective)), optimizer_(std::move(with)) {}
+
+  /// The parameters after the last step. Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` before any work is done.
+  fitted<steering_type> fit(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
+    Model const& model = steering_.model();
+    auto const& backend = model.backend();
+    check_prompts(prompts, model.config().vocabulary);
+    check_strengths(options.strengths);
+    if constexpr (requires { optimizer_.check(); }) optimizer_.check();
+    if (options.steps < 0) throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
+
+    fitted<steering_type> result{steering_, {steering_.layout(prompts), {}}, {}, false};
+    parameter_layout const& layout = result.values.layout;
+    steered run(steering_, layout, prompts, every_strength(static_cast<index_t>(prompts.size()), options.strengths), 1,
+                tape_use::forward_and_backward);
+    const loss objective(backend, objective_, prompts, run.sequences());
+    const penalty penalise = objective.penalise(layout.lane_size());
+
+    workspace<typename Model::backend_type> memory(backend);
+    const matrix_view<T> first = memory.take(1, run.theta().cols), second = memory.take(1, run.theta().cols);
+    for (index_t step = 1;; ++step) {
+      const matrix_view<T const> logits = run.forward();
+      result.values.theta = download(run.theta(), layout.lane_size());
+      result.history.push_back(objective.values(logits, run.reference().logits(), layout, result.values.theta));
+      if (step > options.steps) break;
+      if (options.before_step and not options.before_step(step, result.history.back())) {
+        result.interrupted = true;
+        break;
+      }
+      objective.gradient(logits, run.reference().logits(), run.d_logits());
+      run.backward();
+      update(layout, optimizer_.update(step, penalise), run.theta(), run.gradient(), first, second);
+    }
+    return result;
+  }
+
+ private:
+  std::vector<double> download(matrix_view<T const> theta, index_t count) const {
+    std::vector<double> host;
+    for (T x : steering_.model().backend().download(theta).values) host.push_back(static_cast<double>(x));
+    host.resize(static_cast<std::size_t>(count));
+    return host;
+  }
+
+  /// One update of every record.
+  template <typename Update>
+  void update(parameter_layout const& layout, Update const& update, matrix_view<T> theta, matrix_view<T> gradient,
+              matrix_view<T> first, matrix_view<T> second) const {
+    for (parameter_block const& block : layout.blocks) {
+      const auto records = [&](matrix_view<T> v) {
+        return matrix_view<T>{v.data + block.offset, block.records(), block.record_size};
+      };
+      steering_.model().backend().forward(update, block.records(), block.record_size, each_row(name::theta, records(theta)),
+                                          each_row(d(name::theta), records(gradient)),
+                                          each_row(name::first_moment, records(first)),
+                                          each_row(name::second_moment, records(second)));
+    }
+  }
+
+  steering_type steering_;
+  objective::weighted_sum<Terms...> objective_;
+  Optimizer optimizer_;
+};
+
+template <typename Model, typename... Interventions, typename... Terms, optimizer Optimizer>
+trainer(steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Optimizer)
+    -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Optimizer>;
+
+}  // namespace trimtab
