@@ -625,8 +625,9 @@ def make_batches(name, context, ids):
 PAPER_SITES = ["attn_out", "mlp_out", "resid_post"]
 DEFAULT_OBJECTIVE = {"psi": "hinge", "margin": 1.0, "kl": "masked", "kl_direction": "forward", "minimality": "sum",
                      "lambda_f": 1.0, "lambda_m": 0.01, "strengths": [1, -1]}
-# Bounds of the parameters: small enough that no activation is scaled to nearly zero, where LayerNorm is ill-conditioned.
-BOUNDS = {"alpha": 0.6, "vector": 0.5, "weight": 0.04, "bias": 0.2}
+# Bounds of the parameters (of a weight: times its width): small enough that no activation is scaled to nearly zero,
+# where LayerNorm is ill-conditioned.
+BOUNDS = {"alpha": 0.6, "vector": 0.5, "weight": 0.6, "bias": 0.2}
 
 
 def intervention(policy, position_key, sites, layers=(0, 1, 2), **variant):
@@ -684,7 +685,7 @@ def intervention_cases(model):
     add("dyn_scalar-last-layers", "dyn_scalar", "shared", PAPER_SITES, [1, 2])
     # strengths beyond +1 and -1
     add("activ_scalar-strengths", "activ_scalar", "absolute", PAPER_SITES, objective={"strengths": [1, -1, 0.5]})
-    add("dyn_scalar-strengths", "dyn_scalar", "shared", PAPER_SITES, objective={"strengths": [2, -0.5]})
+    add("dyn_scalar-strengths", "dyn_scalar", "shared", PAPER_SITES, objective={"strengths": [1.5, -0.5]})
     return cases
 
 
@@ -728,7 +729,8 @@ def trajectory_specs():
 def random_parameters(model, spec, *names):
     random, params = seeded("parameters", *names), {}
     for name, shape in parameter_shapes(model, spec).items():
-        values = (BOUNDS[name.rsplit(".", 1)[1]] * random.uniform(-1, 1, shape)).astype(np.float32)
+        bound = BOUNDS[name.rsplit(".", 1)[1]] / (shape[-1] if name.endswith(".weight") else 1)
+        values = (bound * random.uniform(-1, 1, shape)).astype(np.float32)
         for layer in range(model.layers):
             if layer not in spec["layers"]:
                 values[layer] = 0
