@@ -35,10 +35,10 @@ TEST_CASE("What is not JSON is refused with file and place") {
       {std::string(1'000'000, '['), "nested deeper than 64 levels"},
       {"{\"a\": " + std::string(1'000'000, '"'), "syntax error"},
   };
-  for (auto const& [text, sentence] : table) {
-    auto const said = refusal(error_kind::bad_file, [&] { io::parse_json(text, "dir/some.json"); });
+  for (auto const& row : table) {
+    auto const said = refusal(error_kind::bad_file, [&] { io::parse_json(row.text, "dir/some.json"); });
     CHECK_THAT(said, ContainsSubstring("'dir/some.json' is not valid JSON: "));
-    CHECK_THAT(said, ContainsSubstring(sentence));
+    CHECK_THAT(said, ContainsSubstring(row.sentence));
     CHECK(said.size() < 300);
   }
   auto const deepest = std::string(64, '[') + std::string(64, ']');
