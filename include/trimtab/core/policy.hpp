@@ -66,6 +66,20 @@ std::string label(Name) {
     return std::string(Name::text);
 }
 
+/// Where a fit of a policy best starts ; a policy may say it as `static constexpr fit_defaults defaults`.
+struct fit_defaults {
+  double lambda_m = 0.01;  ///< weight of the minimality
+  double learning_rate = 0.01;
+};
+
+template <typename P>
+constexpr fit_defaults defaults_of() {
+  if constexpr (requires { P::defaults; })
+    return P::defaults;
+  else
+    return {};
+}
+
 /// What happens to the activations of a hook site.
 ///
 /// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.

@@ -24,6 +24,7 @@ struct gate {
 template <gate Gate = gate{}>
 struct dyn_scalar {
   static constexpr std::string_view text = "dyn-scalar";
+  static constexpr fit_defaults defaults{.lambda_m = 0.01, .learning_rate = 0.001};
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"weight"> weight{};
   static constexpr per_row<"bias"> bias{};

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/train/evaluate.hpp>
+#include <trimtab/train/fitted.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// Figures as an aligned table: the first column to the left, the others to the right.
+
+namespace trimtab::report {
+
+/// A number with `digits` behind the point.
+inline std::string number(double x, int digits = 2) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, x);
+  return text;
+}
+
+class table {
+ public:
+  explicit table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  /// A line across.
+  void rule() { rows_.push_back({}); }
+
+  std::string text() const {
+    std::vector<std::size_t> widths(rows_.front().size(), 0);
+    for (auto const& row : rows_)
+      for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], columns(row[c]));
+    std::size_t total = 0;
+    for (std::size_t w : widths) total += w + 2;
+    std::string out;
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      if (rows_[r].empty()) {
+        out += std::string(total, '-');
+      } else {
+        for (std::size_t c = 0; c < rows_[r].size(); ++c) {
+          const std::string gap(widths[c] - columns(rows_[r][c]), ' ');
+          out += c == 0 ? rows_[r][c] + gap : "  " + gap + rows_[r][c];
+        }
+      }
+      out += '\n';
+      if (r == 0) out += std::string(total, '-') + '\n';
+    }
+    return out;
+  }
+
+ private:
+  /// What UTF-8 text takes on a screen: one column for each character, which holds for what the library prints.
+  static std::size_t columns(std::string const& text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  }
+
+  std::vector<std::vector<std::string>> rows_ = {};
+};
+
+/// The columns of method.md section 6 that fit on a line, for β = +1 and −1.
+inline std::vector<std::string> metrics_header(std::string first) {
+  return {std::move(first), "flip +1", "flip -1",   "both",   "diff +1",    "diff -1", "p correct +1",
+          "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero",  "of"};
+}
+
+inline std::vector<std::string> metrics_row(std::string first, metrics const& m, parameter_counts const& c) {
+  strength_metrics const& up = m.at.at(+1);
+  strength_metrics const& down = m.at.at(-1);
+  return {std::move(first),          number(up.flip_rate),           number(down.flip_rate),
+          number(m.flip_rate_both),  number(up.logit_diff),          number(down.logit_diff),
+          number(up.probability_correct), number(down.probability_wrong), number(m.kl_masked, 3),
+          number(m.kl_full, 3),      number(m.top_other_same),       std::to_string(c.nonzero_parameters),
+          std::to_string(c.parameters)};
+}
+
+/// The untouched model in the same columns: what follows each strength before anything was done.
+inline std::vector<std::string> untouched_row(std::string first, metrics const& m) {
+  double prefers_correct = 0, prefers_wrong = 0;
+  std::vector<double> const& diffs = m.logit_diffs.at(0);
+  for (double d : diffs) {
+    prefers_correct += d > 0 ? 1 / static_cast<double>(diffs.size()) : 0;
+    prefers_wrong += d < 0 ? 1 / static_cast<double>(diffs.size()) : 0;
+  }
+  strength_metrics const& at = m.at.at(0);
+  return {std::move(first),          number(prefers_correct),        number(prefers_wrong), number(0),   number(at.logit_diff),
+          number(at.logit_diff),     number(at.probability_correct), number(at.probability_wrong), number(0, 3), number(0, 3),
+          number(1),                 "0",                            "0"};
+}
+
+}  // namespace trimtab::report
