@@ -17,6 +17,7 @@
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/evaluate.hpp>
+#include <trimtab/train/site_geometry.hpp>
 #include <trimtab/train/trainer.hpp>
 
 /// Everything that is composed and trained, without a backend, files or JSON.

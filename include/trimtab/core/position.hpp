@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-/// How a place in a prompt finds its parameters (method.md section 3):
+/// How a place in a prompt finds its parameters:
 ///
 ///     positions::absolute()               by index; all prompts must then have the same length
 ///     positions::from_end(n)              by distance from the last token; tokens further away than n are left alone

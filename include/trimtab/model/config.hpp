@@ -5,7 +5,7 @@
 
 #include <string>
 
-/// The numbers that define a pre-norm decoder-only transformer of method.md section 1: what a Hugging Face `config.json`
+/// The numbers that define a pre-norm decoder-only transformer: what a Hugging Face `config.json`
 /// says, in the words of this library. Reading and checking the file is the business of io/.
 
 namespace trimtab {

@@ -61,7 +61,7 @@ class table {
   std::vector<std::vector<std::string>> rows_ = {};
 };
 
-/// The columns of method.md section 6 that fit on a line, for β = +1 and −1.
+/// The figures of an evaluation that fit on a line, for β = +1 and −1.
 inline std::vector<std::string> metrics_header(std::string first) {
   return {std::move(first), "flip +1", "flip -1",   "both",   "diff +1",    "diff -1", "p correct +1",
           "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero",  "of"};

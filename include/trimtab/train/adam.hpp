@@ -9,7 +9,7 @@
 #include <cmath>
 #include <string>
 
-/// Adam (Kingma and Ba 2015) with the penalty as a proximal step in Adam's own metric (method.md section 5):
+/// Adam (Kingma and Ba 2015) with the penalty as a proximal step in Adam's own metric:
 ///
 ///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
 ///

@@ -36,12 +36,22 @@ struct bound_rows {
 template <tensor_backend B, typename... Interventions>
 class bound_steering {
  public:
+  using backend_type = B;
   using T = typename B::scalar;
+
+  /// Which of the interventions is at the site.
+  template <hook_site Site>
+  static constexpr std::size_t index = [] {
+    std::size_t k = 0;
+    bool found = false;
+    ((found = found or std::is_same_v<Site, typename Interventions::site_type>, k += found ? 0 : 1), ...);
+    return k;
+  }();
 
   bound_steering(B const& backend, model_config const& config, std::tuple<Interventions...> interventions,
                  parameter_layout const& layout, std::span<prompt_pair const> prompts,
                  std::span<steered_sequence const> sequences, index_t lanes, scored where)
-      : interventions_(std::move(interventions)), layout_(layout), last_layer_(config.layers - 1), lanes_(lanes),
+      : interventions_(std::move(interventions)), layout_(layout), last_layer_(config.layers - 1),
         backend_(&backend), memory_(backend) {
     const index_t size = std::max<index_t>(1, lanes * layout.lane_size());
     theta_ = memory_.take(1, size);
@@ -89,14 +99,6 @@ class bound_steering {
   }
 
  private:
-  template <hook_site Site>
-  static constexpr std::size_t index = [] {
-    std::size_t k = 0;
-    bool found = false;
-    ((found = found or std::is_same_v<Site, typename Interventions::site_type>, k += found ? 0 : 1), ...);
-    return k;
-  }();
-
   /// In the last layer only scored rows are left, except where the layer begins.
   template <hook_site Site>
   bound_rows<T> const& rows_at(index_t layer) const {
@@ -139,7 +141,7 @@ class bound_steering {
 
   std::tuple<Interventions...> interventions_;
   parameter_layout layout_;
-  index_t last_layer_, lanes_;
+  index_t last_layer_;
   B const* backend_;
   workspace<B> memory_;
   matrix_view<T> theta_ = {}, d_theta_ = {};

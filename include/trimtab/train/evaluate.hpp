@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-/// The figures of method.md section 6: does the intervention flip the answer (effectiveness), and does it leave the rest alone
+/// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
 /// (faithfulness)? What it costs in parameters (minimality) is `count` in fitted.hpp. The untouched model's row is strength 0.
 
 namespace trimtab {

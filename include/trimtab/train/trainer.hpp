@@ -20,7 +20,7 @@ namespace trimtab {
 
 struct fit_options {
   index_t steps = 200;
-  std::vector<double> strengths = {+1.0, -1.0};  ///< B of method.md section 4
+  std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, each counts alike
   /// Called before each step with its number and the loss there; false ends the fit and keeps what was learned.
   std::function<bool(index_t, loss_values const&)> before_step = {};
 };

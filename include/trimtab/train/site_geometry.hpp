@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/train/evaluate.hpp>
+
+#include <span>
+#include <vector>
+
+/// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by how much
+/// their direction, cos(out, h), at every place of every site, as means over prompts. A steering vector that multiplies the length
+/// of what it meets does something else than one that turns it.
+
+namespace trimtab {
+
+/// One intervention's places: [chosen layer][position * parts + part]; a place that no row of the prompts came by has `rows` 0.
+struct site_geometry {
+  parameter_block block = {};
+  std::vector<std::vector<double>> norm_ratio = {}, cosine = {};
+  std::vector<std::vector<index_t>> rows = {};
+};
+
+namespace detail {
+
+/// ‖out‖ / ‖h‖ of a row.
+struct norm_ratio {
+  auto value(row auto& r) const {
+    using math::sqrt;
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
+    return sqrt(out / h);
+  }
+};
+
+/// cos(out, h) of a row.
+struct cosine {
+  auto value(row auto& r) const {
+    using math::sqrt;
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
+    return r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out);
+  }
+};
+
+/// Hooks that look at what goes in and out of the hooks they wrap.
+template <typename Bound>
+struct measuring_hooks : hooks_of<Bound> {
+  using T = typename Bound::T;
+
+  std::vector<site_geometry>* geometry;
+  matrix_view<T> values;                         ///< [1, rows * parts] memory
+  std::vector<std::vector<int>> const* records;  ///< by block, the record of each row, -1 for none
+  std::vector<std::vector<int>> const* scored_records;
+  index_t last_layer;
+  typename Bound::backend_type const* backend;
+
+  template <hook_site Site>
+  void forward(index_t layer, matrix_view<T const> h, matrix_view<T> out) const {
+    hooks_of<Bound>::template forward<Site>(layer, h, out);
+    const std::size_t k = Bound::template index<Site>;
+    const bool scored_only = layer == last_layer and not std::is_same_v<Site, site::resid_pre>;
+    std::vector<int> const& record = (scored_only ? *scored_records : *records)[k];
+    site_geometry& g = (*geometry)[k];
+    const auto place = static_cast<std::size_t>(std::ranges::lower_bound(g.block.layers, layer) - g.block.layers.begin());
+    const auto measure = [&](auto term, std::vector<double>& sums, bool counts) {
+      backend->values(term, h.rows, h.cols, values.data, each_row(name::h, h), each_row(name::out, out));
+      const host_matrix<T> host = backend->download({values.data, 1, h.rows});
+      for (std::size_t i = 0; i < record.size(); ++i) {
+        if (record[i] < 0) continue;
+        sums[static_cast<std::size_t>(record[i])] += static_cast<double>(host.values[i]);
+        if (counts) ++g.rows[place][static_cast<std::size_t>(record[i])];
+      }
+    };
+    measure(norm_ratio{}, g.norm_ratio[place], true);
+    measure(cosine{}, g.cosine[place], false);
+  }
+};
+
+}  // namespace detail
+
+/// Measured at one strength, one entry for each intervention of the composition. Throws as `evaluate` does.
+template <typename Model, typename... Interventions>
+std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> const& composition, parameters const& values,
+                                            std::span<prompt_pair const> prompts, double strength) {
+  using B = typename Model::backend_type;
+  using T = typename Model::scalar;
+  using bound_type = bound_steering<B, Interventions...>;
+  Model const& model = composition.model();
+  const std::vector<double> strengths{strength};
+  check_strengths(strengths);
+  const auto sequences = every_strength(static_cast<index_t>(prompts.size()), strengths);
+  const batch<B> rows(model.backend(), model.config(), ids_of(prompts));
+  bound_type bound(model.backend(), model.config(), composition.interventions(), values.layout, prompts, sequences, 1,
+                   scored::last);
+  load(model.backend(), values.theta, bound.theta());
+
+  std::vector<site_geometry> geometry;
+  std::vector<std::vector<int>> records, scored_records;
+  for (parameter_block const& block : values.layout.blocks) {
+    const auto places = static_cast<std::size_t>(block.records_per_layer());
+    const std::size_t layers = block.layers.size();
+    geometry.push_back({block, {layers, std::vector<double>(places)}, {layers, std::vector<double>(places)},
+                        {layers, std::vector<index_t>(places)}});
+    std::vector<int>& all = records.emplace_back();
+    std::vector<int>& last = scored_records.emplace_back();
+    for (prompt_pair const& p : prompts) {
+      const std::vector<int> of_prompt = block.positions.records(p);
+      for (std::size_t i = 0; i < of_prompt.size(); ++i)
+        for (index_t part = 0; part < block.parts; ++part) {
+          const int record = of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
+          all.push_back(record);
+          if (i + 1 == of_prompt.size()) last.push_back(record);
+        }
+    }
+  }
+
+  workspace<B> memory(model.backend());
+  const matrix_view<T> stream = memory.take(rows.rows(), model.config().width);
+  model.embed(rows, stream);
+  detail::measuring_hooks<bound_type> hooks{{&bound},         &geometry, memory.take(1, rows.rows() * model.config().heads),
+                                            &records,         &scored_records, model.config().layers - 1,
+                                            &model.backend()};
+  pass<Model, detail::measuring_hooks<bound_type>>(model, rows, {0, model.config().layers}, hooks).forward(stream);
+  for (site_geometry& g : geometry)
+    for (std::size_t l = 0; l < g.rows.size(); ++l)
+      for (std::size_t i = 0; i < g.rows[l].size(); ++i) {
+        const double n = static_cast<double>(std::max<index_t>(1, g.rows[l][i]));
+        g.norm_ratio[l][i] /= n;
+        g.cosine[l][i] /= n;
+      }
+  return geometry;
+}
+
+}  // namespace trimtab
