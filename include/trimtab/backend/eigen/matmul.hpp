@@ -101,9 +101,13 @@ void multiply_block(panels<T> const& w, index_t p, T const* x, T const* bias, T*
   using namespace Eigen::internal;
   constexpr int lanes = tile<T>::lanes;
   const index_t depth = w.depth();
+  // All loops over `sums` are unrolled: an array that is indexed by a variable anywhere lives in memory everywhere.
   packet<T> sums[Rows][2];
-  for (int i = 0; i < Rows; ++i)
-    for (int h = 0; h < 2; ++h) sums[i][h] = bias ? ploadu<packet<T>>(bias + h * lanes) : pset1<packet<T>>(T(0));
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {
+    sums[i][0] = bias ? ploadu<packet<T>>(bias) : pset1<packet<T>>(T(0));
+    sums[i][1] = bias ? ploadu<packet<T>>(bias + lanes) : pset1<packet<T>>(T(0));
+  }
 
   T const* panel = w.panel(p);
   for (index_t k = 0; k < depth; ++k, panel += 2 * lanes) {
@@ -116,6 +120,7 @@ void multiply_block(panels<T> const& w, index_t p, T const* x, T const* bias, T*
     }
   }
 
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
     if (columns == 2 * lanes) {
       pstoreu(y + i * y_stride, sums[i][0]);
