@@ -68,6 +68,8 @@ TEST_CASE("stripping takes the white space beside a token") {
   CHECK(split(right, "#  ") == pieces{{"#  ", 1}});
   std::vector<added_token> const both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
   CHECK(split(both, " # # ") == pieces{{" # ", 1}, {"# ", 1}});
+  // White space that a token took is no other token's.
+  CHECK(split({right[0], {.id = 2, .content = "  "}}, "#  x  ") == pieces{{"#  ", 1}, {"x", between}, {"  ", 2}});
 }
 
 TEST_CASE("a megabyte of white space is stripped in no time") {
