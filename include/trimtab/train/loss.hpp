@@ -3,6 +3,7 @@
 
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/core/optimizer.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/train/parameter_layout.hpp>
 #include <trimtab/train/steered.hpp>
