@@ -68,9 +68,11 @@ struct float16 {
     auto const sign = (bits & 0x8000u) << 16;
     auto const exponent = (bits >> 10) & 0x1fu;
     auto const fraction = bits & 0x3ffu;
-    // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one.
-    auto const magnitude = exponent == 0 ? std::bit_cast<std::uint32_t>(static_cast<float>(fraction) * 0x1p-24f)
-                                         : (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
+    // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one. Both cases are worked
+    // out before one is chosen: compilers then convert several numbers at once.
+    auto const subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
+    auto const normal = (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
+    auto const magnitude = exponent == 0 ? subnormal : normal;
     return std::bit_cast<float>(sign | magnitude);
   }
 };

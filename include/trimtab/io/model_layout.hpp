@@ -6,6 +6,8 @@
 #include <trimtab/model/weights.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -20,16 +22,25 @@ namespace trimtab::io {
 
 namespace detail {
 
-/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares, because one of the two sides is walked against its
-/// grain and a whole column of a large matrix does not stay in the cache.
+/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares by way of a small buffer, because one of the two sides
+/// is walked against its grain, and the far lines of large matrices push each other out of the cache.
 template <typename T, typename ColumnOf>
 host_matrix<T> transposed(host_matrix<T> const& matrix, ColumnOf const& column_of) {
   constexpr index_t side = 32;
+  std::array<T, static_cast<std::size_t>(side * side)> square = {};
+  auto const at = [&](index_t i, index_t j) -> T& {
+    return square[static_cast<std::size_t>(i % side * side + j % side)];
+  };
   auto result = host_matrix<T>(matrix.cols, matrix.rows);
   for (index_t top = 0; top < matrix.rows; top += side)
-    for (index_t left = 0; left < matrix.cols; left += side)
-      for (index_t i = top; i < std::min(top + side, matrix.rows); ++i)
-        for (index_t j = left; j < std::min(left + side, matrix.cols); ++j) result(j, column_of(i)) = matrix(i, j);
+    for (index_t left = 0; left < matrix.cols; left += side) {
+      auto const bottom = std::min(top + side, matrix.rows);
+      auto const right = std::min(left + side, matrix.cols);
+      for (index_t i = top; i < bottom; ++i)
+        for (index_t j = left; j < right; ++j) at(i, j) = matrix(i, j);
+      for (index_t j = left; j < right; ++j)
+        for (index_t i = top; i < bottom; ++i) result(j, column_of(i)) = at(i, j);
+    }
   return result;
 }
 

@@ -163,9 +163,9 @@ inline std::vector<std::byte> safetensors_bytes(std::map<std::string, stored_ten
   text.resize((text.size() + 7) / 8 * 8, ' ');
   auto const length = std::uint64_t{text.size()};
 
-  std::vector<std::byte> bytes;
-  bytes.reserve(sizeof length + text.size() + size);
-  auto const append = [&](std::span<std::byte const> part) { bytes.insert(bytes.end(), part.begin(), part.end()); };
+  auto bytes = std::vector<std::byte>(sizeof length + text.size() + size);
+  auto place = bytes.begin();
+  auto const append = [&](std::span<std::byte const> part) { place = std::ranges::copy(part, place).out; };
   append(std::as_bytes(std::span(&length, 1)));
   append(std::as_bytes(std::span(text)));
   for (auto const* one : order) append(one->second.bytes);

@@ -28,6 +28,7 @@ TEST_CASE("What is not JSON is refused with file and place") {
       {"{} {}", "expected end of input"},
       {"{\"a\": NaN}", "invalid literal"},
       {"{\"a\": 1e999}", "number overflow"},
+      {std::string(10'000, '9'), "number overflow"},
       {"{\"a\": \"\xff\"}", "ill-formed UTF-8"},
       {"{\"a\": 1, \"b\": 2, \"a\": 3}", "the key \"a\" stands twice"},
       {"[{\"a\": [], \"a\": 3}]", "the key \"a\" stands twice"},
