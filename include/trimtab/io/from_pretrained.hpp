@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/tokenizer_files.hpp>
+#include <trimtab/text/tokenizer.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+/// A Hugging Face folder as a model that runs, with its tokenizer:
+///
+///     auto model = from_pretrained<gpt2<eigen_backend<float>>>("gpt2/");
+///
+/// `pretrained<Model>` is that model and remembers where it is from.
+
+namespace trimtab {
+
+/// A model of the type `Model` from a folder.
+template <typename Model>
+class pretrained : public Model {
+ public:
+  /// Throws `io`, `bad_file` or `bad_config` for a folder that holds no model of a supported family, `mismatch` for one of
+  /// another architecture than `Model`.
+  explicit pretrained(std::filesystem::path const& folder, typename Model::backend_type backend = {},
+                      io::model_folder_options options = {})
+      : pretrained(std::make_shared<io::model_folder const>(folder, options), std::move(backend)) {}
+
+  /// Throws what is wrong with the tokenizer's files; a model whose prompts are given as ids needs none.
+  text::tokenizer const& tokenizer() const {
+    if (complaint_) throw *complaint_;
+    return *tokenizer_;
+  }
+  bool has_tokenizer() const { return tokenizer_ != nullptr; }
+
+  /// Tells these weights from others (io/model_folder.hpp). Reads all weights.
+  std::string weights_hash() const { return folder_->weights_hash(); }
+
+ private:
+  pretrained(std::shared_ptr<io::model_folder const> folder, typename Model::backend_type backend)
+      : Model(*folder, std::move(backend)), folder_(std::move(folder)) {
+    try {
+      tokenizer_ = std::make_shared<text::tokenizer const>(io::read_tokenizer(folder_->path()));
+    } catch (error const& problem) {
+      complaint_ = problem;
+    }
+  }
+
+  std::shared_ptr<io::model_folder const> folder_;  // mapped, not read: it costs no memory
+  std::shared_ptr<text::tokenizer const> tokenizer_ = {};
+  std::optional<error> complaint_ = {};
+};
+
+/// The model in `folder`. Throws as the constructor of `pretrained` does.
+template <typename Model>
+pretrained<Model> from_pretrained(std::filesystem::path const& folder, typename Model::backend_type backend = {},
+                                  io::model_folder_options options = {}) {
+  return pretrained<Model>(folder, std::move(backend), options);
+}
+
+}  // namespace trimtab

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/io/atomic_file.hpp>
+#include <trimtab/io/json.hpp>
+#include <trimtab/io/mapped_file.hpp>
+#include <trimtab/task/prompt_pair.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Prompt pairs of one's own as JSON Lines, one pair a line (method.md section 7), as text or as token ids:
+///
+///     {"prompt": "When Mary and John ...", "correct": " Mary", "wrong": " John", "roles": {"subject": [3, 4]}}
+///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2}
+///
+/// A role is the span [first, last) of the prompt's tokens. Blank lines are skipped, keys without a meaning here too.
+
+namespace trimtab::io {
+
+/// What the model allows; 0 allows anything.
+struct prompt_limits {
+  index_t vocabulary = 0;
+  index_t context = 0;
+};
+
+namespace detail {
+
+/// Stands in where there is no tokenizer: every pair must then give ids.
+struct no_encoder {
+  std::vector<int> encode(std::string_view text) const {
+    throw error(error_kind::bad_data, "the text " + abbreviated(json(text)) +
+                                          " needs a tokenizer, and there is none; give \"ids\", \"correct_id\" and \"wrong_id\"");
+  }
+};
+
+/// One line, with everything that a complaint about it names.
+template <task::text_encoder Encoder>
+class prompt_line {
+ public:
+  prompt_line(std::string_view text, std::string const& place, Encoder const& encoder, prompt_limits limits)
+      : line_(parse_json(text, place), place, error_kind::bad_data), encoder_(encoder), limits_(limits) {}
+
+  prompt_pair pair() const {
+    prompt_pair p;
+    if (line_.has("ids")) {
+      p = {.prompt = line_.text("prompt", ""), .ids = ids(), .correct_id = id("correct_id"), .wrong_id = id("wrong_id"),
+           .correct = line_.text("correct", ""), .wrong = line_.text("wrong", "")};
+    } else {
+      p = {.prompt = line_.text("prompt"), .correct = line_.text("correct"), .wrong = line_.text("wrong")};
+      p.ids = encoded("prompt");
+      p.correct_id = answer("correct");
+      p.wrong_id = answer("wrong");
+    }
+    if (p.ids.empty()) refuse("has an empty prompt; it needs at least one token");
+    if (limits_.context > 0 and std::ssize(p.ids) > limits_.context)
+      refuse("has a prompt of " + std::to_string(p.ids.size()) + " tokens, but the model reads at most " +
+             std::to_string(limits_.context));
+    if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
+    if (line_.has("roles")) read_roles(p);
+    return p;
+  }
+
+ private:
+  [[noreturn]] void refuse(std::string const& what) const {
+    throw error(error_kind::bad_data, "'" + line_.file() + "' " + what);
+  }
+
+  int id_of(json const& value, std::string const& key) const {
+    bool const fits = value.is_number_unsigned() and value.get<std::uint64_t>() <= 0x7fffffffu;
+    if (not fits) line_.refuse(key, key == "ids" ? "an array of token ids" : "a token id");
+    auto const found = value.get<int>();
+    if (limits_.vocabulary > 0 and found >= limits_.vocabulary)
+      refuse("has the token id " + std::to_string(found) + " in \"" + key + "\", outside the model's vocabulary of " +
+             std::to_string(limits_.vocabulary) + " tokens");
+    return found;
+  }
+  int id(std::string const& key) const {
+    if (not line_.has(key)) line_.refuse(key, "a token id");
+    return id_of(line_.value().at(key), key);
+  }
+  std::vector<int> ids() const {
+    auto const& list = line_.value().at("ids");
+    if (not list.is_array()) line_.refuse("ids", "an array of token ids");
+    std::vector<int> found;
+    for (auto const& entry : list) found.push_back(id_of(entry, "ids"));
+    return found;
+  }
+
+  std::vector<int> encoded(std::string const& key) const {
+    try {
+      return encoder_.encode(line_.text(key));
+    } catch (error const& problem) {
+      throw error(problem.kind(), "'" + line_.file() + "', \"" + key + "\": " + problem.what());
+    }
+  }
+  /// An answer is one token, because one position is scored.
+  int answer(std::string const& key) const {
+    auto const found = encoded(key);
+    if (found.size() != 1) {
+      std::string pieces;
+      for (int one : found) pieces += (pieces.empty() ? "" : ", ") + piece(one);
+      refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " + std::to_string(found.size()) +
+             " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
+             " for this tokenizer; an answer must be exactly one, mostly a word with the space before it");
+    }
+    return found.front();
+  }
+  std::string piece(int token) const {
+    if constexpr (requires { encoder_.decode(std::span<int const>(&token, 1)); })
+      return abbreviated(json(encoder_.decode(std::span<int const>(&token, 1))));
+    else
+      return std::to_string(token);
+  }
+
+  void read_roles(prompt_pair& p) const {
+    auto const roles = line_.object("roles");
+    for (auto const& [name, span] : roles.value().items()) {
+      auto const is_index = [&](json const& x) { return x.is_number_unsigned() and x.get<std::uint64_t>() <= p.ids.size(); };
+      bool const fits = span.is_array() and span.size() == 2 and is_index(span[0]) and is_index(span[1]) and
+                        span[0].template get<int>() < span[1].template get<int>();
+      if (not fits)
+        roles.refuse(name, "a span [first, last) of the prompt's " + std::to_string(p.ids.size()) + " tokens");
+      p.roles[name] = {span[0].template get<int>(), span[1].template get<int>()};
+    }
+  }
+
+  json_object line_;
+  Encoder const& encoder_;
+  prompt_limits limits_;
+};
+
+}  // namespace detail
+
+/// The prompt pairs of a file. Throws `io` where it cannot be read, `bad_file` for a line that is no JSON, `bad_data` for one
+/// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
+template <task::text_encoder Encoder>
+std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder, prompt_limits limits = {}) {
+  auto const file = mapped_file(path);
+  auto rest = file.text();
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+  std::vector<prompt_pair> pairs;
+  for (std::size_t number = 1; not rest.empty(); ++number) {
+    auto const end = std::min(rest.find('\n'), rest.size());
+    auto const line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    auto const place = path.string() + ", line " + std::to_string(number);
+    pairs.push_back(detail::prompt_line(line, place, encoder, limits).pair());
+  }
+  if (pairs.empty())
+    throw error(error_kind::bad_data, "'" + path.string() + "' holds no prompt pairs; expected one JSON object a line");
+  return pairs;
+}
+
+/// The same for files that give ids only.
+inline std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, prompt_limits limits = {}) {
+  return read_prompts(path, detail::no_encoder{}, limits);
+}
+
+/// Writes prompt pairs, as text where they have text, which serves any model, and else as ids. Throws `io`.
+inline void write_prompts(std::filesystem::path const& path, std::span<prompt_pair const> pairs) {
+  std::string lines;
+  for (auto const& p : pairs) {
+    json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
+                                 : json{{"prompt", p.prompt}, {"correct", p.correct}, {"wrong", p.wrong}};
+    for (auto const& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
+    lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  }
+  write_file_atomically(path, lines);
+}
+
+}  // namespace trimtab::io
