@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/objective/effectiveness.hpp>
+
+#include "support/gradients.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using objective::effectiveness, objective::psi;
+
+namespace {
+
+struct reading {
+  double value;
+  std::vector<double> gradient;
+};
+
+/// Value and gradient of a row of three logits whose second is correct and whose third is wrong.
+reading read(effectiveness term, std::vector<double> logits, double beta) {
+  std::vector<double> gradient(3);
+  double value = 0, one = 1;
+  int const correct = 1, wrong = 2;
+  auto const run = [&](auto f) {
+    f(operand<per_channel<"h">, double const>{logits.data()}, operand<per_row<"beta">, double const>{&beta},
+      operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong});
+  };
+  eigen_backend<double> const backend(1);
+  run([&](auto... operands) { backend.values(term, 1, 3, &value, operands...); });
+  run([&](auto... operands) {
+    backend.gradients(term, 1, 3, operands..., operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
+                      operand<gradient_of<per_row<"value">>, double const>{&one});
+  });
+  return {value, gradient};
+}
+
+}  // namespace
+
+TEST_CASE("Effectiveness is differentiated rightly in all its forms") {
+  for (index_t width : {3, 17, 64})
+    for (psi shape : {psi::hinge, psi::identity, psi::softplus})
+      for (double margin : {0.0, 1.0}) check_term(effectiveness{.margin = margin, .shape = shape}, width);
+}
+
+TEST_CASE("Effectiveness is the shortfall of the logit difference from the margin, under psi") {
+  std::vector<double> const z{9, 0.5, 2};  // D = -1.5
+  CHECK(read({.margin = 1}, z, 1).value == 2.5);
+  CHECK(read({.margin = 1}, z, 0.3).value == 2.5);  // only the sign of the strength counts
+  CHECK(read({.margin = 1}, z, -1).value == 0);
+  CHECK(read({.margin = 1, .shape = psi::identity}, z, -1).value == -0.5);
+  CHECK(std::abs(read({.margin = 1, .shape = psi::softplus}, z, 1).value - std::log1p(std::exp(2.5))) < 1e-14);
+  CHECK(std::abs(read({.margin = 1, .shape = psi::softplus}, z, -1).value - std::log1p(std::exp(-0.5))) < 1e-14);
+
+  CHECK(read({.margin = 1}, z, 1).gradient == std::vector<double>{0, -1, 1});
+  CHECK(read({.margin = 2}, z, -1).gradient == std::vector<double>{0, 1, -1});
+  CHECK(read({.margin = 1}, z, -1).gradient == std::vector<double>{0, 0, 0});
+}
+
+TEST_CASE("The hinge has slope 0 at its kink") {
+  CHECK(read({.margin = 1}, {9, 3, 2}, 1).value == 0);
+  CHECK(read({.margin = 1}, {9, 3, 2}, 1).gradient == std::vector<double>{0, 0, 0});
+}
+
+TEST_CASE("At strength 0 effectiveness has no direction") {
+  for (psi shape : {psi::hinge, psi::identity, psi::softplus})
+    CHECK(read({.margin = 1, .shape = shape}, {9, 0.5, 2}, 0).gradient == std::vector<double>{0, 0, 0});
+}
+
+TEST_CASE("Softplus bears large shortfalls") {
+  CHECK(read({.margin = 0, .shape = psi::softplus}, {0, 0, 1e6}, 1).value == 1e6);
+  CHECK(std::abs(read({.margin = 0, .shape = psi::softplus}, {0, 1e6, 0}, 1).value) < 1e-300);
+  CHECK(read({.margin = 0, .shape = psi::softplus}, {0, 0, 1e6}, 1).gradient == std::vector<double>{0, -1, 1});
+}

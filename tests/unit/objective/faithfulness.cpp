@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/objective/faithfulness.hpp>
+
+#include "support/gradients.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using objective::faithfulness, objective::kl_direction, objective::vocabulary;
+
+namespace {
+
+constexpr int correct = 1, wrong = 3;
+
+template <typename T>
+T value_of(faithfulness term, std::vector<T> const& logits, std::vector<T> const& reference) {
+  T value = 0;
+  eigen_backend<T>(1).values(term, 1, static_cast<index_t>(logits.size()), &value,
+                             operand<per_channel<"h">, T const>{logits.data()},
+                             operand<per_channel<"reference">, T const>{reference.data()},
+                             operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong});
+  return value;
+}
+
+template <typename T>
+std::vector<T> gradient_of_row(faithfulness term, std::vector<T> const& logits, std::vector<T> const& reference) {
+  std::vector<T> gradient(logits.size());
+  T const one = 1;
+  eigen_backend<T>(1).gradients(
+      term, 1, static_cast<index_t>(logits.size()), operand<per_channel<"h">, T const>{logits.data()},
+      operand<per_channel<"reference">, T const>{reference.data()}, operand<gradient_of<per_channel<"h">>, T>{gradient.data()},
+      operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong},
+      operand<gradient_of<per_row<"value">>, T const>{&one});
+  return gradient;
+}
+
+/// KL of two rows of logits, over all tokens or over those that are no answer.
+double kl(std::vector<double> const& p_logits, std::vector<double> const& q_logits, bool masked) {
+  std::vector<double> p, q;
+  double p_sum = 0, q_sum = 0;
+  for (std::size_t j = 0; j < p_logits.size(); ++j) {
+    if (masked and (j == correct or j == wrong)) continue;
+    p_sum += p.emplace_back(std::exp(p_logits[j]));
+    q_sum += q.emplace_back(std::exp(q_logits[j]));
+  }
+  double sum = 0;
+  for (std::size_t j = 0; j < p.size(); ++j) sum += p[j] / p_sum * std::log(p[j] / p_sum / (q[j] / q_sum));
+  return sum;
+}
+
+std::vector<faithfulness> every_variant() {
+  std::vector<faithfulness> all;
+  for (vocabulary over : {vocabulary::masked, vocabulary::full})
+    for (kl_direction direction : {kl_direction::forward, kl_direction::reverse}) all.push_back({over, direction});
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("Faithfulness is differentiated rightly in all its forms") {
+  for (index_t width : {4, 5, 17, 64})
+    for (faithfulness term : every_variant()) check_term(term, width);
+}
+
+TEST_CASE("Faithfulness is a Kullback-Leibler divergence") {
+  auto const z = random_matrix<double>(1, 9, 1, 2).values, z0 = random_matrix<double>(1, 9, 2, 2).values;
+  for (faithfulness term : every_variant()) {
+    bool const masked = term.over == vocabulary::masked;
+    double const expected = term.direction == kl_direction::forward ? kl(z0, z, masked) : kl(z, z0, masked);
+    CHECK(std::abs(value_of(term, z, z0) - expected) < 1e-14);
+  }
+}
+
+TEST_CASE("The masked divergence does not see the answers") {
+  auto z = random_matrix<double>(1, 9, 1, 2).values;
+  auto const z0 = random_matrix<double>(1, 9, 2, 2).values;
+  auto const before = value_of({}, z, z0);
+  z[correct] = 50, z[wrong] = -50;
+  CHECK(value_of({}, z, z0) == before);
+  auto const gradient = gradient_of_row<double>({}, z, z0);
+  CHECK(gradient[correct] == 0);
+  CHECK(gradient[wrong] == 0);
+}
+
+TEST_CASE("The divergence from itself is zero, and so is its gradient") {
+  auto const z = random_matrix<float>(1, 501, 1, 3).values;
+  for (faithfulness term : every_variant()) {
+    CHECK(value_of(term, z, z) == 0);
+    for (float g : gradient_of_row(term, z, z)) CHECK(std::abs(g) < 1e-12f);
+  }
+}
+
+TEST_CASE("A vocabulary with nothing to keep has divergence 0") {
+  std::vector<double> const z4{1, 2, 3, 4}, y4{4, 3, 2, 1};
+  for (kl_direction direction : {kl_direction::forward, kl_direction::reverse}) {
+    faithfulness const term{vocabulary::masked, direction};
+    int const first = 0, second = 1, third = 2;
+    for (index_t width : {2, 3}) {
+      double value = -1, one = 1;
+      std::vector<double> gradient(4);
+      int const other = width == 3 ? third : second;
+      operand<per_row<"correct">, int const> const c{&first};
+      operand<per_row<"wrong">, int const> const w{&other};
+      operand<per_channel<"h">, double const> const h{z4.data()};
+      operand<per_channel<"reference">, double const> const reference{y4.data()};
+      eigen_backend<double> const backend(1);
+      backend.values(term, 1, width, &value, h, reference, c, w);
+      backend.gradients(term, 1, width, h, reference, c, w, operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
+                        operand<gradient_of<per_row<"value">>, double const>{&one});
+      CHECK(value == 0);
+      CHECK(gradient == std::vector<double>(4));
+    }
+  }
+}
+
+TEST_CASE("Logits far apart give a finite divergence") {
+  std::vector<float> z(9, -1e4f), z0(9, -1e4f);
+  z[0] = 1e4f, z0[2] = 1e4f;
+  for (faithfulness term : every_variant()) {
+    CHECK(std::isfinite(value_of(term, z, z0)));
+    CHECK(value_of(term, z, z0) > 1e4f);
+    for (float g : gradient_of_row(term, z, z0)) CHECK(std::isfinite(g));
+  }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/policy/activ_scalar.hpp>
+
+#include "support/gradients.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+TEST_CASE("activ_scalar is differentiated rightly and starts at the identity") { check_policy(policy::activ_scalar{}); }
+
+TEST_CASE("activ_scalar is (1 + beta alpha) h") {
+  std::vector<double> const h{1, -2, 3}, theta{0.5};
+  detail::policy_run<double, policy::activ_scalar> const run({}, {3, {0}, {2}});
+  CHECK(run.forward(h, theta) == std::vector<double>{2, -4, 6});
+}

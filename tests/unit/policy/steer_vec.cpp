@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/policy/steer_vec.hpp>
+
+#include "support/gradients.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+TEST_CASE("steer_vec is differentiated rightly and starts at the identity") { check_policy(policy::steer_vec{}); }
+
+TEST_CASE("steer_vec is h + beta v") {
+  std::vector<double> const h{1, -2, 3}, theta{0.5, 0, -1};
+  detail::policy_run<double, policy::steer_vec> const run({}, {3, {0}, {2}});
+  CHECK(run.forward(h, theta) == std::vector<double>{2, -2, 1});
+}

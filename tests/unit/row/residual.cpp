@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/row/residual.hpp>
+
+#include "support/gradients.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+TEST_CASE("Copies and sums are differentiated rightly") {
+  for (index_t width : {1, 3, 17, 64}) {
+    check_row_function(copy{}, width);
+    check_row_function(residual{}, width, residual::branch);
+  }
+}
+
+TEST_CASE("Copies and sums work in place") {
+  check_in_place<float>(copy{}, 17);
+  check_in_place<float>(residual{}, 17, residual::branch);
+}
+
+TEST_CASE("A sum sends its gradient to both summands") {
+  auto const d_out = random_matrix<double>(2, 5, 1);
+  host_matrix<double> d_h(2, 5), d_branch(2, 5);
+  eigen_backend<double>(1).backward(residual{}, 2, 5, each_row(d(name::out), d_out.view()), each_row(d(name::h), d_h.view()),
+                                    each_row(d(residual::branch), d_branch.view()));
+  CHECK(same_bits(d_h, d_out));
+  CHECK(same_bits(d_branch, d_out));
+}
+
+TEST_CASE("With a selection a copy gathers or scatters rows") {
+  auto const h = random_matrix<double>(4, 3, 1);
+  host_matrix<double> gathered(3, 3), scattered(4, 3);
+  std::vector<int> const select{2, 0, 3};
+  eigen_backend<double> const backend(1);
+  backend.forward(copy{}, 3, 3, selected_row(name::h, h.view(), select.data()), each_row(name::out, gathered.view()));
+  backend.forward(copy{}, 3, 3, each_row(name::h, gathered.view()), selected_row(name::out, scattered.view(), select.data()));
+  for (index_t j = 0; j < 3; ++j) {
+    CHECK(gathered(0, j) == h(2, j));
+    CHECK(gathered(1, j) == h(0, j));
+    CHECK(scattered(3, j) == h(3, j));
+    CHECK(scattered(1, j) == 0);  // not selected
+  }
+}
+
+TEST_CASE("zero clears") {
+  auto out = random_matrix<float>(2, 17, 1);
+  eigen_backend<float>(1).forward(zero{}, 2, 17, each_row(name::out, out.view()));
+  for (float x : out.values) CHECK(x == 0);
+}
