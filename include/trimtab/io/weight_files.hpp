@@ -30,8 +30,8 @@ namespace detail {
 inline bool is_buffer(std::string_view name) {
   constexpr auto buffers = std::to_array<std::string_view>(
       {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"});
-  auto const dotted = "." + std::string(name);
-  return std::ranges::any_of(buffers, [&](std::string_view ending) { return dotted.ends_with(ending); });
+  return std::ranges::any_of(
+      buffers, [&](std::string_view ending) { return name.ends_with(ending) or name == ending.substr(1); });
 }
 
 /// A name from an index file is only a name: whatever could lead out of the folder, or end the name early, is refused.

@@ -96,7 +96,8 @@ TEST_CASE("Pythia's config.json, with the defaults of the transformers library")
   CHECK(rotary(
             {{"rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}, {"rope_theta", 20000}}}}) ==
         std::pair(index_t{32}, 20000.0));
-  CHECK(rotary({{"rope_parameters", {{"rope_theta", 3}}}, {"rotary_pct", 1}}) == std::pair(index_t{64}, 3.0));
+  CHECK(rotary({{"rope_parameters", {{"rope_theta", 3}}}, {"rope_theta", 4}, {"rotary_pct", 1}}) ==
+        std::pair(index_t{64}, 3.0));
 }
 
 TEST_CASE("A config.json that says something wrong or unknown is refused with file and key") {
