@@ -33,17 +33,17 @@ struct parameter_list {
   {}
 
   /// Numbers in one record of a site whose rows have `width` channels.
-  static constexpr index_t size(index_t width) { return (index_t{} + ... + extent<Names>(width)); }
+  static constexpr index_t size([[maybe_unused]] index_t width) { return (index_t{} + ... + extent<Names>(width)); }
 
   template <typename Name>
   static constexpr bool contains = (std::is_same_v<Name, Names> or ...);
 
   /// f(parameter_place...) with one argument a parameter.
   template <typename F>
-  static constexpr decltype(auto) apply(index_t width, F&& f) {
+  static constexpr decltype(auto) apply([[maybe_unused]] index_t width, F&& f) {
     std::array<index_t, count + 1> offsets{};
-    index_t next = 0;
-    std::size_t k = 0;
+    [[maybe_unused]] index_t next = 0;
+    [[maybe_unused]] std::size_t k = 0;
     ((offsets[k++] = next, next += extent<Names>(width)), ...);
     return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
       return f(parameter_place<Names>{{}, offsets[I], extent<Names>(width)}...);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/core/layers.hpp>
+
+#include "support/refusal.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+using list = std::vector<index_t>;
+
+TEST_CASE("Layers are chosen before the model is known") {
+  CHECK(layers::all().resolve(4) == list{0, 1, 2, 3});
+  CHECK(layers::none().resolve(4) == list{});
+  CHECK(layers::range(1, 3).resolve(4) == list{1, 2, 3});
+  CHECK(layers::range(2, 2).resolve(4) == list{2});
+  CHECK(layers::list({3, 0, 3}).resolve(4) == list{0, 3});  // rising, each once
+}
+
+TEST_CASE("A layer that the model lacks is refused") {
+  CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::range(2, 4).resolve(4); }),
+             Catch::Matchers::ContainsSubstring("layer 4") && Catch::Matchers::ContainsSubstring("0 to 3"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::list({-1}).resolve(4); }),
+             Catch::Matchers::ContainsSubstring("layer -1"));
+}
+
+TEST_CASE("A range that is none is refused") {
+  CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::range(3, 2); }), Catch::Matchers::ContainsSubstring("layers 3 to 2"));
+  refusal(error_kind::bad_argument, [] { layers::range(-1, 2); });
+  refusal(error_kind::bad_argument, [] { layers::range(0, 2'000'000'000); });
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/core/position.hpp>
+
+#include "support/refusal.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+using list = std::vector<int>;
+
+namespace {
+
+prompt_pair prompt(int length, std::map<std::string, token_span> roles = {}) {
+  prompt_pair p;
+  p.ids.resize(static_cast<std::size_t>(length));
+  p.roles = std::move(roles);
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("Absolute positions count from the first token") {
+  std::vector<prompt_pair> const prompts{prompt(3), prompt(3)};
+  auto const key = positions::absolute().resolved(prompts);
+  CHECK(key.count() == 3);
+  CHECK(key.records(prompts[0]) == list{0, 1, 2});
+}
+
+TEST_CASE("Absolute positions refuse prompts of another length") {
+  std::vector<prompt_pair> const mixed{prompt(3), prompt(5)};
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { positions::absolute().resolved(mixed); }),
+             ContainsSubstring("3 to 5 tokens") && ContainsSubstring("from_end"));
+  CHECK_THAT(refusal(error_kind::mismatch, [] { positions::absolute(3).records(prompt(4)); }),
+             ContainsSubstring("prompts of 3 tokens") && ContainsSubstring("has 4"));
+}
+
+TEST_CASE("Positions from the end count from the last token and leave those beyond alone") {
+  std::vector<prompt_pair> const mixed{prompt(3), prompt(5)};
+  CHECK(positions::from_end().resolved(mixed).count() == 5);
+  CHECK(positions::from_end(2).resolved(mixed).count() == 2);
+  CHECK(positions::from_end(2).records(mixed[0]) == list{-1, 1, 0});
+  CHECK(positions::from_end(9).records(mixed[0]) == list{2, 1, 0});
+}
+
+TEST_CASE("Shared positions are one record for all tokens") {
+  CHECK(positions::shared().count() == 1);
+  CHECK(positions::shared().records(prompt(3)) == list{0, 0, 0});
+}
+
+TEST_CASE("Roles steer the tokens that have them") {
+  auto const key = positions::role({"subject", "end"});
+  CHECK(key.count() == 2);
+  CHECK(key.records(prompt(5, {{"subject", {1, 3}}, {"end", {4, 5}}, {"other", {0, 1}}})) == list{-1, 0, 0, -1, 1});
+  CHECK(key.records(prompt(3, {{"end", {2, 3}}})) == list{-1, -1, 1});
+  CHECK(key.records(prompt(3, {{"subject", {-5, 1}}, {"end", {2, 99}}})) == list{0, -1, 1});  // cut to the prompt
+  refusal(error_kind::bad_argument, [] { positions::role({}); });
+}
+
+TEST_CASE("A prompt without tokens has no records") {
+  for (auto const& key : {positions::from_end(2), positions::shared(), positions::role({"end"})})
+    CHECK(key.records(prompt(0)).empty());
+}
+
+TEST_CASE("Each key has its name") {
+  CHECK(positions::absolute().text() == "absolute");
+  CHECK(positions::from_end().text() == "from_end");
+  CHECK(positions::role({"end"}).text() == "role");
+  CHECK(positions::shared().text() == "shared");
+}
