@@ -27,6 +27,7 @@ endfunction()
 
 check_list(include "^$" "*.hpp" "*.cuh")
 check_list(tests/unit "^$" "*.cpp")
+check_list(tests/parity "^$" "*.cpp")
 check_list(tests/static "^$" "*.cpp")
 check_list(tests/compile_fail "^$" "*.cpp")
 check_list(benchmarks "^$" "*.cpp")

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "parity/fixture.hpp"
+
+#include <trimtab/io/json.hpp>
+#include <trimtab/io/safetensors.hpp>
+
+namespace trimtab::test {
+namespace {
+
+using io::json;
+
+/// The value's place among the words, so that an unknown word ends the test instead of standing for something else.
+template <typename Enum>
+Enum choose(json const& word, std::initializer_list<char const*> words) {
+  int place = 0;
+  for (char const* known : words) {
+    if (word == known) return static_cast<Enum>(place);
+    ++place;
+  }
+  throw error(error_kind::bad_file, "the fixtures say " + word.dump() + ", which these tests do not know");
+}
+
+std::vector<prompt_pair> read_prompts(json const& from) {
+  std::vector<prompt_pair> prompts;
+  for (json const& p : from) {
+    prompt_pair pair;
+    pair.ids = p.at("ids").get<std::vector<int>>();
+    pair.correct_id = p.at("correct_id");
+    pair.wrong_id = p.at("wrong_id");
+    prompts.push_back(std::move(pair));
+  }
+  return prompts;
+}
+
+expected_terms read_terms(json const& from) {
+  return {from.at("loss"), from.at("effectiveness"), from.at("faithfulness"), from.at("minimality")};
+}
+
+void read_problem(json const& from, fixture const& all, problem& p) {
+  p.name = from.at("name");
+  p.prompts = all.batches.at(from.at("batch"));
+  p.policy = from.at("policy");
+  if (p.policy == "dyn_scalar")
+    p.gate = {.bias = from.at("bias"),
+              .squash_by = choose<policy::squash>(from.at("squash"), {"none", "tanh"}),
+              .rms_normalised = choose<int>(from.at("normalise"), {"none", "rms"}) == 1};
+  using key = position_key::kind;
+  const key by = choose<int>(from.at("position_key"), {"absolute", "from_end", "shared"}) == 2
+                     ? key::shared
+                     : choose<key>(from.at("position_key"), {"absolute", "from_end"});
+  p.positions = position_key::of(by, from.at("positions"));
+  p.sites = from.at("sites").get<std::vector<std::string>>();
+  p.layers = from.at("layers").get<std::vector<index_t>>();
+
+  json const& o = from.at("objective");
+  using objective::effectiveness, objective::faithfulness, objective::minimality;
+  p.objective =
+      1.0 * effectiveness{.margin = o.at("margin"),
+                          .shape = choose<objective::psi>(o.at("psi"), {"hinge", "identity", "softplus"})} +
+      o.at("lambda_f").get<double>() *
+          faithfulness{.over = choose<objective::vocabulary>(o.at("kl"), {"masked", "full"}),
+                       .direction = choose<objective::kl_direction>(o.at("kl_direction"), {"forward", "reverse"})} +
+      o.at("lambda_m").get<double>() *
+          minimality{.norm = choose<parameter_norm>(o.at("minimality"), {"sum", "mean", "group"})};
+  p.strengths = o.at("strengths").get<std::vector<double>>();
+}
+
+/// The tensors of a file whose name starts with `prefix`, without it.
+std::map<std::string, host_matrix<double>> read_below(io::safetensors_file const& file, std::string const& prefix) {
+  std::map<std::string, host_matrix<double>> found;
+  for (auto const& [name, place] : file.tensors())
+    if (name.starts_with(prefix)) found[name.substr(prefix.size())] = file.read<double>(name);
+  return found;
+}
+
+tensors read_tensors(io::safetensors_file const& file, std::string const& prefix) {
+  tensors found;
+  for (auto& [name, matrix] : read_below(file, prefix)) found[name] = matrix.values;
+  return found;
+}
+
+steered_case read_case(json const& from, fixture const& all, io::safetensors_file const& file) {
+  steered_case c;
+  read_problem(from, all, c);
+  c.expected = read_terms(from.at("expected"));
+  for (json const& p : from.at("expected").at("per_prompt")) {
+    for (auto const& [strength, logit_diff] : p.at("logit_diff").items())
+      c.logit_diffs[std::stod(strength)].push_back(logit_diff);
+    c.divergences.push_back(p.at("kl"));
+  }
+  c.parameters = read_tensors(file, c.name + "/params/");
+  c.gradient = read_tensors(file, c.name + "/grad/");
+  for (auto& [strength, logits] : read_below(file, c.name + "/logits/")) c.logits[std::stod(strength)] = std::move(logits);
+  return c;
+}
+
+trajectory read_trajectory(json const& from, fixture const& all, io::safetensors_file const& file) {
+  trajectory t;
+  read_problem(from, all, t);
+  t.optimizer = {.learning_rate = from.at("learning_rate"),
+                 .beta_1 = from.at("beta1"),
+                 .beta_2 = from.at("beta2"),
+                 .epsilon = from.at("epsilon")};
+  t.steps = from.at("steps");
+  for (json const& terms : from.at("trace")) t.terms.push_back(read_terms(terms));
+  t.terms.push_back(read_terms(from.at("final")));
+  t.parameters = read_tensors(file, t.name + "/params/");
+  return t;
+}
+
+fixture read(std::string const& name) {
+  fixture all;
+  all.folder = std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name;
+  const json from = io::read_json_file(all.folder / "cases.json");
+  const io::safetensors_file file(all.folder / "expected.safetensors");
+  for (auto const& [batch, prompts] : from.at("batches").items()) all.batches[batch] = read_prompts(prompts);
+  all.unsteered = read_below(file, "unsteered/");
+  json const& recorded = from.at("activations_of");
+  all.recorded = all.batches.at(recorded.at("batch")).at(recorded.at("prompt").get<std::size_t>());
+  all.activations = read_below(file, "activations/");
+  for (json const& c : from.at("cases")) all.cases.push_back(read_case(c, all, file));
+  for (json const& t : from.at("trajectories")) all.trajectories.push_back(read_trajectory(t, all, file));
+  return all;
+}
+
+}  // namespace
+
+fixture const& read_fixture(std::string const& name) {
+  static std::map<std::string, fixture> fixtures;
+  const auto known = fixtures.find(name);
+  return known != fixtures.end() ? known->second : fixtures.emplace(name, read(name)).first->second;
+}
+
+}  // namespace trimtab::test

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/position.hpp>
+#include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/faithfulness.hpp>
+#include <trimtab/objective/minimality.hpp>
+#include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/train/adam.hpp>
+#include <trimtab/train/parameter_layout.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+/// The fixtures of the independent reference, as the head of reference.py describes them, in the words of the library.
+
+namespace trimtab::test {
+
+/// Numbers by `<site>.<parameter>`, each tensor flat and with a row for every layer of the model.
+using tensors = std::map<std::string, std::vector<double>>;
+
+struct expected_terms {
+  double loss, effectiveness, faithfulness, minimality;
+};
+
+/// What a case and a trajectory have in common: prompts, an intervention and an objective.
+struct problem {
+  std::string name = {};
+  std::vector<prompt_pair> prompts = {};
+  std::string policy = {};
+  policy::gate gate = {};  ///< of a dyn_scalar
+  position_key positions = {};
+  std::vector<std::string> sites = {};
+  std::vector<index_t> layers = {};
+  objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality> objective = {};
+  std::vector<double> strengths = {};
+};
+
+struct steered_case : problem {
+  expected_terms expected = {};
+  std::map<double, std::vector<double>> logit_diffs = {};  ///< by strength, of each prompt
+  std::vector<double> divergences = {};                    ///< of each prompt, mean over the strengths
+  tensors parameters = {};
+  tensors gradient = {};
+  std::map<double, host_matrix<double>> logits = {};  ///< by strength, [prompts, V] at the last positions
+};
+
+struct trajectory : problem {
+  adam optimizer = {};
+  index_t steps = 0;
+  std::vector<expected_terms> terms = {};  ///< before each step and after the last
+  tensors parameters = {};                 ///< after the last step
+};
+
+struct fixture {
+  std::filesystem::path folder = {};
+  std::map<std::string, std::vector<prompt_pair>> batches = {};
+  std::map<std::string, host_matrix<double>> unsteered = {};  ///< by batch, logits of every position
+  prompt_pair recorded = {};                                  ///< the prompt of the activations
+  std::map<std::string, host_matrix<double>> activations = {};  ///< by `blocks.<layer>.<site>`
+  std::vector<steered_case> cases = {};
+  std::vector<trajectory> trajectories = {};
+};
+
+inline constexpr std::array fixture_names{"gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential"};
+
+/// The fixture of that name, read once.
+fixture const& read_fixture(std::string const& name);
+
+/// f(number in one lane of parameters, tensor, number in the tensor) for every parameter. A tensor lies as [layer][position]
+/// [head, at attn_z][channel], a record has the parameters of its place one after another.
+template <typename F>
+void each_parameter(parameter_layout const& layout, F&& f) {
+  for (parameter_block const& block : layout.blocks)
+    for (parameter_slice const& slice : block.slices)
+      for (std::size_t k = 0; k < block.layers.size(); ++k)
+        for (index_t r = 0; r < block.records_per_layer(); ++r)
+          for (index_t j = 0; j < slice.extent; ++j) {
+            const index_t record = static_cast<index_t>(k) * block.records_per_layer() + r;
+            const index_t place = block.layers[k] * block.records_per_layer() + r;
+            f(static_cast<std::size_t>(block.offset + record * block.record_size + slice.offset + j),
+              block.site + "." + slice.name, static_cast<std::size_t>(place * slice.extent + j));
+          }
+}
+
+/// One lane of parameters out of a fixture's tensors.
+inline std::vector<double> lane_of(parameter_layout const& layout, tensors const& from) {
+  std::vector<double> lane(static_cast<std::size_t>(layout.lane_size()));
+  each_parameter(layout, [&](std::size_t i, std::string const& tensor, std::size_t place) {
+    lane[i] = from.at(tensor).at(place);
+  });
+  return lane;
+}
+
+/// And back; layers that are not intervened on are zero.
+inline tensors tensors_of(parameter_layout const& layout, std::span<double const> lane, index_t layers) {
+  tensors to;
+  for (parameter_block const& block : layout.blocks)
+    if (not block.layers.empty())
+      for (parameter_slice const& slice : block.slices)
+        to[block.site + "." + slice.name].resize(
+            static_cast<std::size_t>(layers * block.records_per_layer() * slice.extent));
+  each_parameter(layout, [&](std::size_t i, std::string const& tensor, std::size_t place) { to[tensor].at(place) = lane[i]; });
+  return to;
+}
+
+/// The largest absolute difference; infinite where sizes differ or a number is not finite.
+template <typename A, typename B>
+double difference(std::vector<A> const& a, std::vector<B> const& b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    if (not std::isfinite(d)) return std::numeric_limits<double>::infinity();
+    worst = std::max(worst, d);
+  }
+  return worst;
+}
+template <typename A, typename B>
+double difference(host_matrix<A> const& a, host_matrix<B> const& b) {
+  return a.rows == b.rows and a.cols == b.cols ? difference(a.values, b.values) : std::numeric_limits<double>::infinity();
+}
+
+inline double largest(std::vector<double> const& numbers) { return difference(numbers, std::vector<double>(numbers.size())); }
+
+/// Rows first, ..., first + count - 1 of a matrix.
+template <typename T>
+host_matrix<T> rows_of(matrix_view<T const> m, index_t first, index_t count) {
+  host_matrix<T> some(count, m.cols);
+  std::copy_n(m.row(first), some.values.size(), some.values.begin());
+  return some;
+}
+
+}  // namespace trimtab::test

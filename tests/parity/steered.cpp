@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "parity/compositions.hpp"
+#include "support/catch.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <tuple>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+namespace {
+
+// Differences are shown with the digits that tell them from a tolerance.
+[[maybe_unused]] const int digits = Catch::StringMaker<double>::precision = 17;
+
+/// The functions of compositions.hpp for one policy.
+struct known_policy {
+  std::string_view name;
+  policy::gate gate;
+  case_result (*run_case)(any_model<double> const&, steered_case const&);
+  logits_by_strength (*run_in_float)(any_model<float> const&, steered_case const&);
+  fit_result (*run_fit)(any_model<double> const&, trajectory const&);
+
+  bool is_of(problem const& p) const {
+    return name == p.policy and gate.bias == p.gate.bias and gate.squash_by == p.gate.squash_by and
+           gate.rms_normalised == p.gate.rms_normalised;
+  }
+};
+
+template <typename Policy>
+known_policy known(std::string_view name, policy::gate gate = {}) {
+  return {name, gate, run_case<Policy>, run_in_float<Policy>, run_fit<Policy>};
+}
+template <policy::gate Gate>
+known_policy known_gate() {
+  return known<policy::dyn_scalar<Gate>>("dyn_scalar", Gate);
+}
+
+known_policy policy_of(problem const& p) {
+  for (known_policy const& k :
+       {known<policy::activ_scalar>("activ_scalar"), known<policy::steer_vec>("steer_vec"), known<policy::affine>("affine"),
+        known_gate<gates::plain>(), known_gate<gates::no_bias>(), known_gate<gates::tanh>(), known_gate<gates::rms>(),
+        known_gate<gates::tanh_rms>()})
+    if (k.is_of(p)) return k;
+  throw error(error_kind::bad_file, "these tests do not know the policy of '" + p.name + "'");
+}
+
+void check_terms(loss_values const& found, expected_terms const& expected, double tolerance) {
+  REQUIRE(found.terms.size() == 3);
+  CHECK(std::abs(found.total() - expected.loss) <= tolerance);
+  CHECK(std::abs(found.terms[0].value - expected.effectiveness) <= tolerance);
+  CHECK(std::abs(found.terms[1].value - expected.faithfulness) <= tolerance);
+  CHECK(std::abs(found.terms[2].value - expected.minimality) <= tolerance);
+}
+
+void check_logits(logits_by_strength const& found, logits_by_strength const& expected) {
+  CHECK(found.size() == expected.size());
+  for (auto const& [strength, logits] : expected) {
+    CAPTURE(strength);
+    CHECK(difference(found.at(strength), logits) <= 1e-10);
+  }
+}
+
+/// The divergence of each prompt, a mean over strengths, from that of each prompt at one strength after another.
+std::vector<double> by_prompt(std::vector<double> const& sequences, std::size_t prompts) {
+  std::vector<double> mean(prompts);
+  const double share = static_cast<double>(prompts) / static_cast<double>(sequences.size());
+  for (std::size_t i = 0; i < sequences.size(); ++i) mean[i % prompts] += share * sequences[i];
+  return mean;
+}
+
+void check_metrics(metrics const& found, steered_case const& c) {
+  for (auto const& [strength, logit_diffs] : c.logit_diffs) {
+    CAPTURE(strength);
+    CHECK(difference(found.logit_diffs.at(strength), logit_diffs) <= 1e-10);
+  }
+  const auto faithfulness = std::get<1>(c.objective.terms).term;
+  if (faithfulness.direction != objective::kl_direction::forward) return;  // what is measured always is
+  const bool masked = faithfulness.over == objective::vocabulary::masked;
+  CHECK(std::abs((masked ? found.kl_masked : found.kl_full) - c.expected.faithfulness) <= 1e-10);
+}
+
+/// Each tensor against its own largest number, and rounding: a factor on all that enters the last LayerNorm moves nothing but
+/// its epsilon, so that gradient is a millionth of what it is a difference of.
+void check_gradient(tensors const& found, tensors const& expected) {
+  CHECK(found.size() == expected.size());
+  for (auto const& [tensor, numbers] : expected) {
+    CAPTURE(tensor);
+    const double scale = largest(numbers);
+    CHECK(scale > 0);
+    CHECK(difference(found.at(tensor), numbers) / std::max(scale, 1e-3) <= 1e-9);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("steered logits, loss and gradients are those of the reference") {
+  const std::string name = GENERATE(from_range(fixture_names));
+  fixture const& from = read_fixture(name);
+  const auto model = read_model<double>(from.folder);
+  REQUIRE(not from.cases.empty());
+
+  for (steered_case const& c : from.cases) {
+    CAPTURE(name, c.name);
+    const case_result found = policy_of(c).run_case(model, c);
+    check_logits(found.logits, c.logits);
+    check_logits(found.logits_of_all, c.logits);
+    check_terms(found.loss, c.expected, 1e-10);
+    CHECK(difference(by_prompt(found.loss.terms.at(1).per_sequence, c.prompts.size()), c.divergences) <= 1e-10);
+    check_metrics(found.measured, c);
+    check_gradient(found.gradient, c.gradient);
+  }
+}
+
+TEST_CASE("single precision stays close to the reference") {
+  const std::string name = GENERATE(from_range(fixture_names));
+  fixture const& from = read_fixture(name);
+  const auto model = read_model<float>(from.folder);
+
+  for (steered_case const& c : from.cases) {
+    const logits_by_strength found = policy_of(c).run_in_float(model, c);
+    for (auto const& [strength, logits] : c.logits) {
+      CAPTURE(name, c.name, strength);
+      CHECK(difference(found.at(strength), logits) / largest(logits.values) <= 2e-4);
+    }
+  }
+}
+
+TEST_CASE("a fit goes the way of the reference") {
+  const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those with trajectories
+  fixture const& from = read_fixture(name);
+  const auto model = read_model<double>(from.folder);
+  REQUIRE(not from.trajectories.empty());
+
+  for (trajectory const& t : from.trajectories) {
+    CAPTURE(name, t.name);
+    const fit_result found = policy_of(t).run_fit(model, t);
+    REQUIRE(found.history.size() == t.terms.size());
+    for (std::size_t step = 0; step < t.terms.size(); ++step) {
+      CAPTURE(step);
+      check_terms(found.history[step], t.terms[step], 1e-9);
+    }
+    CHECK(found.parameters.size() == t.parameters.size());
+    for (auto const& [tensor, numbers] : t.parameters) {
+      CAPTURE(tensor);
+      CHECK(difference(found.parameters.at(tensor), numbers) <= 1e-8);
+    }
+  }
+}

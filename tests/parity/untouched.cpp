@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "parity/fixture.hpp"
+#include "parity/models.hpp"
+#include "parity/recorder.hpp"
+#include "support/catch.hpp"
+
+#include <trimtab/train/steered.hpp>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+TEST_CASE("untouched logits are those of the reference") {
+  const std::string name = GENERATE(from_range(fixture_names));
+  const std::string batch = GENERATE(as<std::string>{}, "ragged", "equal");
+  CAPTURE(name, batch);
+  fixture const& expected = read_fixture(name);
+  const auto ids = ids_of(expected.batches.at(batch));
+  host_matrix<double> const& every_position = expected.unsteered.at(batch);
+
+  std::visit(
+      [&](auto const& model) {
+        CHECK(difference(logits(model, ids, scored::all), every_position) <= 1e-10);
+
+        const host_matrix<double> last = logits(model, ids, scored::last);
+        index_t row = -1;
+        for (std::size_t n = 0; n < ids.size(); ++n) {
+          row += static_cast<index_t>(ids[n].size());
+          CAPTURE(n);
+          CHECK(difference(rows_of(last.view(), static_cast<index_t>(n), 1), rows_of(every_position.view(), row, 1)) <= 1e-10);
+        }
+      },
+      read_model<double>(expected.folder));
+}
+
+TEST_CASE("untouched activations are those of the reference") {
+  const std::string name = GENERATE(from_range(fixture_names));
+  fixture const& expected = read_fixture(name);
+  const std::vector<std::vector<int>> ids{expected.recorded.ids};
+  const auto found = std::visit([&](auto const& model) { return record(model, ids); }, read_model<double>(expected.folder));
+
+  CHECK(found.at.size() == expected.activations.size());
+  for (auto const& [place, h] : expected.activations) {
+    CAPTURE(name, place);
+    CHECK(difference(found.at.at(place), h) <= 1e-10);
+  }
+}
