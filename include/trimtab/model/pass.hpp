@@ -46,6 +46,9 @@ class pass {
     if (use == tape_use::forward_and_backward) down_ = backward_scratch<T>(memory_, config_, rows.rows());
   }
 
+  pass(pass const&) = delete;  // views point into its memory
+  pass& operator=(pass const&) = delete;
+
   /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past the
   /// model's own last layer.
   view forward(view x) {

@@ -102,7 +102,7 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
     load(model.backend(), values.theta, run.theta());
     const matrix_view<T const> logits = run.forward();
     const loss divergence(model.backend(), everything, some, run.sequences());
-    const loss_values kl = divergence.values(logits, run.reference().logits(), values.layout, values.theta);
+    const loss_values kl = divergence.values(logits, run.reference().logits(), values.layout, values.theta).front();
     for (double x : kl.terms[0].per_sequence) m.kl_masked += share_of_all * x;
     for (double x : kl.terms[1].per_sequence) m.kl_full += share_of_all * x;
 

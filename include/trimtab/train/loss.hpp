@@ -23,7 +23,7 @@ struct term_value {
   std::string name = {};
   double weight = 1;
   double value = 0;
-  std::vector<double> per_sequence = {};  ///< empty for a penalty on parameters
+  std::vector<double> per_sequence = {};  ///< of the sequences that it is the mean of; empty for a penalty on parameters
 };
 
 struct loss_values {
@@ -72,10 +72,12 @@ class loss {
  public:
   using T = typename B::scalar;
 
-  /// The sequences of a batch, each scored at one position.
+  /// The sequences of a batch, each scored at one position. Each lane has a loss of its own, the mean over its sequences.
   loss(B const& backend, objective::weighted_sum<Terms...> sum, std::span<prompt_pair const> prompts,
-       std::span<steered_sequence const> sequences)
-      : backend_(&backend), sum_(std::move(sum)), memory_(backend), count_(static_cast<index_t>(sequences.size())) {
+       std::span<steered_sequence const> sequences, index_t lanes = 1)
+      : backend_(&backend), sum_(std::move(sum)), memory_(backend), count_(static_cast<index_t>(sequences.size())),
+        sequences_of_(static_cast<std::size_t>(lanes)) {
+    for (std::size_t i = 0; i < sequences.size(); ++i) sequences_of_[static_cast<std::size_t>(sequences[i].lane)].push_back(i);
     std::vector<int> correct, wrong, prompt;
     host_matrix<T> beta(1, count_);
     for (steered_sequence const& s : sequences) {
@@ -91,28 +93,36 @@ class loss {
     prompt_ = memory_.take(std::move(prompt));
     values_ = memory_.take(1, count_);
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
-      host_matrix<T> share(1, 1);
-      share.values[0] = static_cast<T>(t.weight / static_cast<double>(count_));
+      host_matrix<T> share(count_, 1);
+      for (auto const& lane : sequences_of_)
+        for (std::size_t i : lane) share.values[i] = static_cast<T>(t.weight / static_cast<double>(lane.size()));
       share_.push_back(memory_.take(share));
     });
   }
 
-  /// Every term's value; the parameters in host memory are for the penalty.
-  loss_values values(matrix_view<T const> logits, matrix_view<T const> reference, parameter_layout const& layout,
-                     std::span<double const> theta) const {
-    loss_values all;
+  /// Every term's value, a loss for each lane; the parameters [lane][lane size] in host memory are for the penalty.
+  std::vector<loss_values> values(matrix_view<T const> logits, matrix_view<T const> reference, parameter_layout const& layout,
+                                  std::span<double const> theta) const {
+    std::vector<loss_values> all(sequences_of_.size());
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
-      term_value v{detail::term_name(t.term), t.weight, 0, {}};
+      std::vector<T> row_values;
       if constexpr (logit_term<Term>) {
         with_rows(logits, reference, [&](auto... operands) {
           backend_->values(t.term, count_, logits.cols, values_.data, operands...);
         });
-        for (T x : backend_->download(values_).values) v.per_sequence.push_back(static_cast<double>(x));
-        for (double x : v.per_sequence) v.value += x / static_cast<double>(count_);
-      } else {
-        v.value = norm_of(layout, theta, t.term.norm);
+        row_values = backend_->download(values_).values;
       }
-      all.terms.push_back(std::move(v));
+      for (std::size_t lane = 0; lane < all.size(); ++lane) {
+        term_value v{detail::term_name(t.term), t.weight, 0, {}};
+        if constexpr (logit_term<Term>) {
+          for (std::size_t i : sequences_of_[lane]) v.per_sequence.push_back(static_cast<double>(row_values[i]));
+          for (double x : v.per_sequence) v.value += x / static_cast<double>(v.per_sequence.size());
+        } else {
+          const auto size = static_cast<std::size_t>(layout.lane_size());
+          v.value = norm_of(layout, theta.subspan(lane * size, size), t.term.norm);
+        }
+        all[lane].terms.push_back(std::move(v));
+      }
     });
     return all;
   }
@@ -126,7 +136,7 @@ class loss {
       if constexpr (logit_term<Term>)
         with_rows(logits, reference, [&](auto... operands) {
           backend_->gradients(t.term, count_, logits.cols, operands..., each_row(d(name::h), d_logits),
-                              all_rows(d(name::value), share));
+                              each_row(d(name::value), share));
         });
     });
   }
@@ -159,9 +169,10 @@ class loss {
   objective::weighted_sum<Terms...> sum_;
   workspace<B> memory_;
   index_t count_;
+  std::vector<std::vector<std::size_t>> sequences_of_;  ///< by lane
   matrix_view<T> beta_ = {}, values_ = {};
   int const *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr;
-  std::vector<matrix_view<T>> share_ = {};
+  std::vector<matrix_view<T>> share_ = {};              ///< by term, what each sequence counts in its lane's loss
 };
 
 }  // namespace trimtab

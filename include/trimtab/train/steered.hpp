@@ -14,11 +14,15 @@
 
 namespace trimtab {
 
-/// Each prompt once for every strength, in that order, in lane 0.
-inline std::vector<steered_sequence> every_strength(index_t prompts, std::span<double const> strengths) {
+/// Whether all prompts share one set of parameters or each has its own.
+enum class lane_use { shared, one_per_prompt };
+
+/// Each prompt once for every strength: all at the first strength, then all at the second.
+inline std::vector<steered_sequence> every_strength(index_t prompts, std::span<double const> strengths,
+                                                    lane_use lanes = lane_use::shared) {
   std::vector<steered_sequence> sequences;
   for (double beta : strengths)
-    for (index_t n = 0; n < prompts; ++n) sequences.push_back({n, beta, 0});
+    for (index_t n = 0; n < prompts; ++n) sequences.push_back({n, beta, lanes == lane_use::shared ? 0 : n});
   return sequences;
 }
 
@@ -60,6 +64,9 @@ class steered {
     if (use == tape_use::forward_and_backward) d_logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);
     repeat_stream(prompts);
   }
+
+  steered(steered const&) = delete;  // its pass refers to its batch
+  steered& operator=(steered const&) = delete;
 
   std::vector<steered_sequence> const& sequences() const { return sequences_; }
   untouched<Model> const& reference() const { return untouched_; }

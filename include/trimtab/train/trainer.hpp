@@ -57,8 +57,20 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
   trainer(steering_type composition, objective::weighted_sum<Terms...> objective, Optimizer with)
       : steering_(std::move(composition)), objective_(std::move(objective)), optimizer_(std::move(with)) {}
 
-  /// The parameters after the last step. Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` before any work is done.
+  /// One set of parameters for all prompts, as it is after the last step. Throws `bad_data`, `bad_text`, `bad_argument` or
+  /// `mismatch` before any work is done, and `bad_argument` where the loss stops being a number.
   fitted<steering_type> fit(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
+    return std::move(fit_lanes(prompts, options, lane_use::shared).front());
+  }
+
+  /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give.
+  std::vector<fitted<steering_type>> fit_each(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
+    return fit_lanes(prompts, options, lane_use::one_per_prompt);
+  }
+
+ private:
+  std::vector<fitted<steering_type>> fit_lanes(std::span<prompt_pair const> prompts, fit_options const& options,
+                                               lane_use use) const {
     Model const& model = steering_.model();
     auto const& backend = model.backend();
     check_prompts(prompts, model.config().vocabulary);
@@ -66,32 +78,45 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     if constexpr (requires { optimizer_.check(); }) optimizer_.check();
     if (options.steps < 0) throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
 
-    fitted<steering_type> result{steering_, {steering_.layout(prompts), {}}, {}, false};
-    parameter_layout const& layout = result.values.layout;
-    steered run(steering_, layout, prompts, every_strength(static_cast<index_t>(prompts.size()), options.strengths), 1,
+    const auto count = static_cast<index_t>(prompts.size());
+    const index_t lanes = use == lane_use::shared ? 1 : count;
+    const parameter_layout layout = steering_.layout(prompts);
+    steered run(steering_, layout, prompts, every_strength(count, options.strengths, use), lanes,
                 tape_use::forward_and_backward);
-    const loss objective(backend, objective_, prompts, run.sequences());
+    const loss objective(backend, objective_, prompts, run.sequences(), lanes);
     const penalty penalise = objective.penalise(layout.lane_size());
 
+    std::vector<fitted<steering_type>> results(static_cast<std::size_t>(lanes), {steering_, {layout, {}}, {}, false});
     workspace<typename Model::backend_type> memory(backend);
     const matrix_view<T> first = memory.take(1, run.theta().cols), second = memory.take(1, run.theta().cols);
     for (index_t step = 1;; ++step) {
       const matrix_view<T const> logits = run.forward();
-      result.values.theta = download(run.theta(), layout.lane_size());
-      result.history.push_back(objective.values(logits, run.reference().logits(), layout, result.values.theta));
-      if (step > options.steps) break;
-      if (options.before_step and not options.before_step(step, result.history.back())) {
-        result.interrupted = true;
-        break;
+      const std::vector<double> theta = download(run.theta(), lanes * layout.lane_size());
+      std::vector<loss_values> values = objective.values(logits, run.reference().logits(), layout, theta);
+      bool go_on = step <= options.steps;
+      for (std::size_t lane = 0; lane < results.size(); ++lane) {
+        check_finite(values[lane], step);
+        const auto here = theta.begin() + static_cast<index_t>(lane) * layout.lane_size();
+        results[lane].values.theta.assign(here, here + layout.lane_size());
+        results[lane].history.push_back(std::move(values[lane]));
       }
+      if (go_on and options.before_step and not options.before_step(step, results.front().history.back())) {
+        for (auto& result : results) result.interrupted = true;
+        go_on = false;
+      }
+      if (not go_on) return results;
       objective.gradient(logits, run.reference().logits(), run.d_logits());
       run.backward();
-      update(layout, optimizer_.update(step, penalise), run.theta(), run.gradient(), first, second);
+      update(layout, lanes, optimizer_.update(step, penalise), run.theta(), run.gradient(), first, second);
     }
-    return result;
   }
 
- private:
+  static void check_finite(loss_values const& values, index_t step) {
+    if (not std::isfinite(values.total()))
+      throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " + std::to_string(step) +
+                                                "; lower the learning rate or the weights of the objective");
+  }
+
   std::vector<double> download(matrix_view<T const> theta, index_t count) const {
     std::vector<double> host;
     for (T x : steering_.model().backend().download(theta).values) host.push_back(static_cast<double>(x));
@@ -99,19 +124,21 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     return host;
   }
 
-  /// One update of every record.
+  /// One update of every record of every lane.
   template <typename Update>
-  void update(parameter_layout const& layout, Update const& update, matrix_view<T> theta, matrix_view<T> gradient,
-              matrix_view<T> first, matrix_view<T> second) const {
-    for (parameter_block const& block : layout.blocks) {
-      const auto records = [&](matrix_view<T> v) {
-        return matrix_view<T>{v.data + block.offset, block.records(), block.record_size};
-      };
-      steering_.model().backend().forward(update, block.records(), block.record_size, each_row(name::theta, records(theta)),
-                                          each_row(d(name::theta), records(gradient)),
-                                          each_row(name::first_moment, records(first)),
-                                          each_row(name::second_moment, records(second)));
-    }
+  void update(parameter_layout const& layout, index_t lanes, Update const& update, matrix_view<T> theta,
+              matrix_view<T> gradient, matrix_view<T> first, matrix_view<T> second) const {
+    for (index_t lane = 0; lane < lanes; ++lane)
+      for (parameter_block const& block : layout.blocks) {
+        const auto records = [&](matrix_view<T> v) {
+          return matrix_view<T>{v.data + lane * layout.lane_size() + block.offset, block.records(), block.record_size};
+        };
+        steering_.model().backend().forward(update, block.records(), block.record_size,
+                                            each_row(name::theta, records(theta)),
+                                            each_row(d(name::theta), records(gradient)),
+                                            each_row(name::first_moment, records(first)),
+                                            each_row(name::second_moment, records(second)));
+      }
   }
 
   steering_type steering_;
