@@ -66,7 +66,7 @@ case_result run_case(any_model<double> const& any, steered_case const& c) {
         load(model.backend(), values.theta, run.theta());
         const loss objective(model.backend(), c.objective, c.prompts, run.sequences());
         const auto logits = run.forward();
-        result.loss = objective.values(logits, run.reference().logits(), layout, values.theta);
+        result.loss = objective.values(logits, run.reference().logits(), layout, values.theta).front();
         objective.gradient(logits, run.reference().logits(), run.d_logits());
         run.backward();
         result.gradient = tensors_of(layout, model.backend().download(run.gradient()).values, model.config().layers);
