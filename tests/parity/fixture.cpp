@@ -91,7 +91,8 @@ steered_case read_case(json const& from, fixture const& all, io::safetensors_fil
   }
   c.parameters = read_tensors(file, c.name + "/params/");
   c.gradient = read_tensors(file, c.name + "/grad/");
-  for (auto& [strength, logits] : read_below(file, c.name + "/logits/")) c.logits[std::stod(strength)] = std::move(logits);
+  for (auto& [strength, logits] : read_below(file, c.name + "/logits/"))
+    c.logits[std::stod(strength)] = std::move(logits);
   return c;
 }
 

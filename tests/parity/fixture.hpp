@@ -65,8 +65,8 @@ struct trajectory : problem {
 struct fixture {
   std::filesystem::path folder = {};
   std::map<std::string, std::vector<prompt_pair>> batches = {};
-  std::map<std::string, host_matrix<double>> unsteered = {};  ///< by batch, logits of every position
-  prompt_pair recorded = {};                                  ///< the prompt of the activations
+  std::map<std::string, host_matrix<double>> unsteered = {};    ///< by batch, logits of every position
+  prompt_pair recorded = {};                                    ///< the prompt of the activations
   std::map<std::string, host_matrix<double>> activations = {};  ///< by `blocks.<layer>.<site>`
   std::vector<steered_case> cases = {};
   std::vector<trajectory> trajectories = {};
@@ -77,8 +77,8 @@ inline constexpr std::array fixture_names{"gpt2-a", "gpt2-b", "neox-parallel", "
 /// The fixture of that name, read once.
 fixture const& read_fixture(std::string const& name);
 
-/// f(number in one lane of parameters, tensor, number in the tensor) for every parameter. A tensor lies as [layer][position]
-/// [head, at attn_z][channel], a record has the parameters of its place one after another.
+/// f(number in one lane of parameters, tensor, number in the tensor) for every parameter. A tensor lies as
+/// [layer][position][head, at attn_z][channel]; a record has the parameters of its place one after another.
 template <typename F>
 void each_parameter(parameter_layout const& layout, F&& f) {
   for (parameter_block const& block : layout.blocks)
@@ -110,7 +110,8 @@ inline tensors tensors_of(parameter_layout const& layout, std::span<double const
       for (parameter_slice const& slice : block.slices)
         to[block.site + "." + slice.name].resize(
             static_cast<std::size_t>(layers * block.records_per_layer() * slice.extent));
-  each_parameter(layout, [&](std::size_t i, std::string const& tensor, std::size_t place) { to[tensor].at(place) = lane[i]; });
+  each_parameter(layout,
+                 [&](std::size_t i, std::string const& tensor, std::size_t place) { to[tensor].at(place) = lane[i]; });
   return to;
 }
 
@@ -128,10 +129,13 @@ double difference(std::vector<A> const& a, std::vector<B> const& b) {
 }
 template <typename A, typename B>
 double difference(host_matrix<A> const& a, host_matrix<B> const& b) {
-  return a.rows == b.rows and a.cols == b.cols ? difference(a.values, b.values) : std::numeric_limits<double>::infinity();
+  return a.rows == b.rows and a.cols == b.cols ? difference(a.values, b.values)
+                                               : std::numeric_limits<double>::infinity();
 }
 
-inline double largest(std::vector<double> const& numbers) { return difference(numbers, std::vector<double>(numbers.size())); }
+inline double largest(std::vector<double> const& numbers) {
+  return difference(numbers, std::vector<double>(numbers.size()));
+}
 
 /// Rows first, ..., first + count - 1 of a matrix.
 template <typename T>

@@ -41,9 +41,9 @@ known_policy known_gate() {
 
 known_policy policy_of(problem const& p) {
   for (known_policy const& k :
-       {known<policy::activ_scalar>("activ_scalar"), known<policy::steer_vec>("steer_vec"), known<policy::affine>("affine"),
-        known_gate<gates::plain>(), known_gate<gates::no_bias>(), known_gate<gates::tanh>(), known_gate<gates::rms>(),
-        known_gate<gates::tanh_rms>()})
+       {known<policy::activ_scalar>("activ_scalar"), known<policy::steer_vec>("steer_vec"),
+        known<policy::affine>("affine"), known_gate<gates::plain>(), known_gate<gates::no_bias>(),
+        known_gate<gates::tanh>(), known_gate<gates::rms>(), known_gate<gates::tanh_rms>()})
     if (k.is_of(p)) return k;
   throw error(error_kind::bad_file, "these tests do not know the policy of '" + p.name + "'");
 }
@@ -83,8 +83,8 @@ void check_metrics(metrics const& found, steered_case const& c) {
   CHECK(std::abs((masked ? found.kl_masked : found.kl_full) - c.expected.faithfulness) <= 1e-10);
 }
 
-/// Each tensor against its own largest number, and rounding: a factor on all that enters the last LayerNorm moves nothing but
-/// its epsilon, so that gradient is a millionth of what it is a difference of.
+/// Each tensor against its own largest number, with a floor for rounding: a factor on all that enters the last LayerNorm
+/// moves nothing but the share of its epsilon, so its gradient is a millionth of what cancels in it.
 void check_gradient(tensors const& found, tensors const& expected) {
   CHECK(found.size() == expected.size());
   for (auto const& [tensor, numbers] : expected) {

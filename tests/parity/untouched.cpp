@@ -27,7 +27,8 @@ TEST_CASE("untouched logits are those of the reference") {
         for (std::size_t n = 0; n < ids.size(); ++n) {
           row += static_cast<index_t>(ids[n].size());
           CAPTURE(n);
-          CHECK(difference(rows_of(last.view(), static_cast<index_t>(n), 1), rows_of(every_position.view(), row, 1)) <= 1e-10);
+          CHECK(difference(rows_of(last.view(), static_cast<index_t>(n), 1), rows_of(every_position.view(), row, 1)) <=
+                1e-10);
         }
       },
       read_model<double>(expected.folder));
@@ -37,7 +38,8 @@ TEST_CASE("untouched activations are those of the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
   fixture const& expected = read_fixture(name);
   const std::vector<std::vector<int>> ids{expected.recorded.ids};
-  const auto found = std::visit([&](auto const& model) { return record(model, ids); }, read_model<double>(expected.folder));
+  const auto found =
+      std::visit([&](auto const& model) { return record(model, ids); }, read_model<double>(expected.folder));
 
   CHECK(found.at.size() == expected.activations.size());
   for (auto const& [place, h] : expected.activations) {
