@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/compose.hpp>
+#include <trimtab/io/from_pretrained.hpp>
+#include <trimtab/io/intervention_file.hpp>
+#include <trimtab/io/prompt_file.hpp>
+#include <trimtab/report/heat_map.hpp>
+#include <trimtab/report/progress.hpp>
+#include <trimtab/report/table.hpp>
+#include <trimtab/task/ccc.hpp>
+#include <trimtab/task/ioi.hpp>
+
+/// Everything for the CPU.
