@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "options.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <istream>
+#include <string>
+
+/// The commands. Each gives what it found twice, for programs and for people, and prints nothing: a command that fails half way
+/// must leave standard output empty.
+
+namespace trimtab::cli {
+
+using ordered_json = nlohmann::ordered_json;
+
+struct output {
+  ordered_json json = {};
+  std::string text = {};
+};
+
+output fit(fit_command const& command, common_options const& common);
+output eval(eval_command const& command, common_options const& common);
+output loss(loss_command const& command, common_options const& common);
+output logits(logits_command const& command, common_options const& common);
+output generate(generate_command const& command, common_options const& common);
+output tokenize(tokenize_command const& command, std::istream& lines);
+output inspect(inspect_command const& command);
+
+}  // namespace trimtab::cli

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "data.hpp"
+
+#include <trimtab/io/intervention_tensors.hpp>
+#include <trimtab/io/prompt_file.hpp>
+#include <trimtab/task/ccc.hpp>
+#include <trimtab/task/ioi.hpp>
+
+#include <charconv>
+
+namespace trimtab::cli {
+
+namespace {
+
+task::prompt_sets make_task(any_model const& model, std::string const& name, std::uint64_t seed, int other_lengths) {
+  auto const encoder = model_encoder{model};
+  if (name == "ioi") return task::ioi(encoder, {.test_other_lengths = other_lengths, .seed = seed});
+  return task::ccc(encoder, {.test_other_lengths = other_lengths, .seed = seed});
+}
+
+}  // namespace
+
+std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed, bool any_length) {
+  std::vector<named_prompts> sets;
+  if (data.task.empty()) {
+    sets.push_back({"train", read_pairs(model, data.train)});
+    if (not data.test.empty()) sets.push_back({"test", read_pairs(model, data.test)});
+    return sets;
+  }
+  auto const plain = task::ioi_options{};
+  auto task = make_task(model, data.task, seed, any_length ? plain.test_other_lengths : 0);
+  sets.push_back({"train", std::move(task.train)});
+  sets.push_back({"test", std::move(task.test)});
+  if (any_length) sets.push_back({"test_other_lengths", std::move(task.test_other_lengths)});
+  return sets;
+}
+
+std::vector<prompt_pair> read_pairs(any_model const& model, path const& file) {
+  auto const& config = model.config();
+  return io::read_prompts(file, model_encoder{model}, {.vocabulary = config.vocabulary, .context = config.context});
+}
+
+steered_model read_steering(any_model const& model, path const& file) {
+  steered_model result{io::read_intervention(file), nullptr, {}};
+  auto const& read = result.file;
+  auto facts = model_facts{};
+  if (read.model and not read.model->hash.empty()) facts.hash = model.weights_hash();
+  require_fits(read, model.config(), facts, "'" + file.string() + "'");
+
+  composition_choice choice{.policy = read.policy, .bias = false, .positions = read.positions};
+  for (auto const& [name, tensor] : read.tensors) {
+    std::string const site(io::site_of(name));
+    choice.sites[site] = layers::list(read.layers_of(site));
+    if (io::parameter_of(name) == "bias") choice.bias = true;
+  }
+  result.composition = model.compose(choice);
+  result.values = result.composition->fit_to(read);
+  return result;
+}
+
+std::string strength_text(double strength) {
+  char digits[32];
+  auto const end = std::to_chars(digits, digits + sizeof digits, strength == 0 ? 0.0 : strength).ptr;
+  return (strength > 0 ? "+" : "") + std::string(digits, end);
+}
+
+policy_defaults defaults_of(std::string const& policy) {
+  if (policy == "steer-vec" or policy == "affine") return {0.003, 0.01};
+  if (policy == "dyn-scalar") return {0.01, 0.001};
+  return {0.03, 0.03};
+}
+
+}  // namespace trimtab::cli

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "model.hpp"
+
+#include <trimtab/core/prompt_pair.hpp>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What the commands of one model share: prompts from tasks and files, and interventions from files.
+
+namespace trimtab::cli {
+
+/// A model's tokenizer as a task and a file reader ask for it; a model without one complains when it is asked.
+struct model_encoder {
+  any_model const& model;
+
+  std::vector<int> encode(std::string_view text) const { return model.tokenizer().encode(text); }
+  std::string decode(std::span<int const> ids) const { return model.tokenizer().decode(ids); }
+};
+
+/// Sets of prompt pairs by their names in the output.
+struct named_prompts {
+  std::string name;
+  std::vector<prompt_pair> pairs;
+};
+
+/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other lengths.
+std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed, bool any_length);
+
+/// Prompt pairs of a file, checked against the model.
+std::vector<prompt_pair> read_pairs(any_model const& model, path const& file);
+
+/// An intervention from a file, on its model.
+struct steered_model {
+  intervention_file file;
+  std::unique_ptr<any_composition> composition;
+  parameters values;
+};
+steered_model read_steering(any_model const& model, path const& file);
+
+/// The strength as a key: "+1", "-0.5", "0".
+std::string strength_text(double strength);
+
+/// The policy's λ_M of method.md section 4, and its learning rate.
+struct policy_defaults {
+  double lambda_m;
+  double learning_rate;
+};
+policy_defaults defaults_of(std::string const& policy);
+
+}  // namespace trimtab::cli

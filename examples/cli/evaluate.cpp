@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "commands.hpp"
+#include "data.hpp"
+#include "figures.hpp"
+
+#include <trimtab/io/intervention_tensors.hpp>
+
+#include <charconv>
+
+/// `trimtab eval` and `trimtab loss`: what an intervention from a file does to prompts.
+
+namespace trimtab::cli {
+
+namespace {
+
+/// A task's test prompts are apart from its train prompts only with the seed of the fit.
+std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
+  std::uint64_t seed = 1;
+  if (data.seed) return *data.seed;
+  if (auto const made = file.made.find("seed"); made != file.made.end())
+    std::from_chars(made->second.data(), made->second.data() + made->second.size(), seed);
+  return seed;
+}
+
+objective_options with_defaults(objective_options objective, std::string const& policy) {
+  objective.lambda_m = objective.lambda_m.value_or(defaults_of(policy).lambda_m);
+  return objective;
+}
+
+ordered_json terms_of(loss_result const& found) {
+  return {{"loss", found.loss}, {"effectiveness", found.effectiveness}, {"faithfulness", found.faithfulness},
+          {"minimality", found.minimality}};
+}
+
+}  // namespace
+
+output eval(eval_command const& command, common_options const& common) {
+  auto const model = load_model(command.model, common);
+  auto const [file, composition, values] = read_steering(*model, command.intervention);
+  bool const any_length = file.positions.by() != position_key::kind::absolute;
+  auto const objective = with_defaults(command.objective, file.policy);
+  output found;
+  ordered_json terms;
+  for (auto const& set : read_data(*model, command.data, seed_of(command.data, file), any_length)) {
+    if (set.pairs.empty()) continue;
+    add_metrics(set.name, composition->measure(values, set.pairs, objective.strengths), found);
+    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
+  }
+  add_counts(count(values), found);
+  found.json["objective"] = terms;
+  return found;
+}
+
+output loss(loss_command const& command, common_options const& common) {
+  auto const model = load_model(command.model, common);
+  auto const [file, composition, values] = read_steering(*model, command.intervention);
+  auto const pairs = read_pairs(*model, command.data);
+  auto const result =
+      composition->loss(values, pairs, with_defaults(command.objective, file.policy), not command.gradient.empty());
+  if (not command.gradient.empty()) {
+    auto const gradient = tensors_of(values.layout, result.gradient, model->config());
+    io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.double_precision),
+                          {{"format", "trimtab-gradient-1"}, {"policy", file.policy}});
+  }
+
+  output found;
+  found.json = terms_of(result);
+  found.json["per_prompt"] = ordered_json::array();
+  for (auto const& prompt : result.prompts) {
+    ordered_json differences;
+    for (double const strength : command.objective.strengths)
+      differences[strength_text(strength)] = prompt.logit_diff.at(strength);
+    found.json["per_prompt"].push_back({{"logit_diff", differences}, {"kl", prompt.kl}});
+  }
+  found.text = columns({"loss", rounded(result.loss)}) + columns({"effectiveness", rounded(result.effectiveness)}) +
+               columns({"faithfulness", rounded(result.faithfulness)}) + columns({"minimality", rounded(result.minimality)});
+  return found;
+}
+
+}  // namespace trimtab::cli

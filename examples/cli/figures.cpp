@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "figures.hpp"
+
+#include "data.hpp"
+
+#include <cstdio>
+
+namespace trimtab::cli {
+
+namespace {
+
+/// Strengths as tables show them: the untouched model, then from the strongest down.
+std::vector<double> order_of(metrics const& m) {
+  std::vector<double> order{0};
+  for (auto strength = m.at.rbegin(); strength != m.at.rend(); ++strength)
+    if (strength->first != 0) order.push_back(strength->first);
+  return order;
+}
+
+}  // namespace
+
+ordered_json to_json(metrics const& m) {
+  ordered_json flip_rate, logit_diff, correct, wrong;
+  for (double const strength : order_of(m)) {
+    auto const& at = m.at.at(strength);
+    auto const key = strength_text(strength);
+    if (strength != 0) flip_rate[key] = at.flip_rate;
+    logit_diff[key] = at.logit_diff;
+    correct[key] = at.probability_correct;
+    wrong[key] = at.probability_wrong;
+  }
+  flip_rate["both"] = m.flip_rate_both;
+  return {{"prompts", m.prompts},
+          {"flip_rate", flip_rate},
+          {"logit_diff", logit_diff},
+          {"probability", {{"correct", correct}, {"wrong", wrong}}},
+          {"kl_masked", m.kl_masked},
+          {"kl_full", m.kl_full},
+          {"top_other_same", m.top_other_same}};
+}
+
+std::string rounded(double value) {
+  char digits[64];
+  std::snprintf(digits, sizeof digits, "%.4g", value);
+  return digits;
+}
+
+std::string columns(std::vector<std::string> const& cells) {
+  std::string line;
+  for (auto const& cell : cells) line += cell + std::string(cell.size() < 20 ? 20 - cell.size() : 1, ' ');
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line + "\n";
+}
+
+std::string to_text(std::string const& name, metrics const& m) {
+  auto text = name + ": " + std::to_string(m.prompts) + " prompts\n" +
+              columns({"  strength", "flip rate", "logit difference", "p(correct)", "p(wrong)"});
+  for (double const strength : order_of(m)) {
+    auto const& at = m.at.at(strength);
+    text += columns({"  " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
+                     strength == 0 ? "-" : rounded(at.flip_rate), rounded(at.logit_diff), rounded(at.probability_correct),
+                     rounded(at.probability_wrong)});
+  }
+  return text + columns({"  all together", rounded(m.flip_rate_both)}) + "  KL without the answers " + rounded(m.kl_masked) +
+         ", over all tokens " + rounded(m.kl_full) + "; best other token the same " + rounded(m.top_other_same) + "\n";
+}
+
+void add_counts(parameter_counts const& c, output& to) {
+  to.json["parameters"] = c.parameters;
+  to.json["nonzero_parameters"] = c.nonzero_parameters;
+  to.json["nonzero_sites"] = c.nonzero_sites;
+  to.json["l1"] = c.l1;
+  to.text += "parameters: " + std::to_string(c.nonzero_parameters) + " of " + std::to_string(c.parameters) + " are not zero, at " +
+             std::to_string(c.nonzero_sites) + " of " + std::to_string(c.sites) + " places; l1 norm " + rounded(c.l1) + "\n";
+}
+
+void add_metrics(std::string const& name, metrics const& m, output& to) {
+  to.json[name] = to_json(m);
+  to.text += to_text(name, m);
+}
+
+}  // namespace trimtab::cli

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "commands.hpp"
+#include "model.hpp"
+
+#include <string>
+#include <vector>
+
+/// The figures of method.md section 6, for programs and for people.
+
+namespace trimtab::cli {
+
+/// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"}, "kl_masked", ...}
+ordered_json to_json(metrics const& m);
+
+/// A table with one line a strength, the untouched model's first.
+std::string to_text(std::string const& name, metrics const& m);
+
+/// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
+void add_counts(parameter_counts const& c, output& to);
+
+/// Adds one set's figures to an output.
+void add_metrics(std::string const& name, metrics const& m, output& to);
+
+/// A table's row of aligned columns.
+std::string columns(std::vector<std::string> const& cells);
+std::string rounded(double value);
+
+}  // namespace trimtab::cli

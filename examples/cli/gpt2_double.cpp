@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "composed.hpp"
+#include "load.hpp"
+
+namespace trimtab::cli {
+
+std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads) {
+  return std::make_unique<model_of<gpt2<eigen_backend<double>>>>(folder, backend_with<double>(threads));
+}
+
+}  // namespace trimtab::cli

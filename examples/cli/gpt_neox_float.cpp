@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "composed.hpp"
+#include "load.hpp"
+
+namespace trimtab::cli {
+
+std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads) {
+  return std::make_unique<model_of<gpt_neox<eigen_backend<float>>>>(folder, backend_with<float>(threads));
+}
+
+}  // namespace trimtab::cli

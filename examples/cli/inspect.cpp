@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "commands.hpp"
+#include "figures.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/tokenizer_files.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+/// `trimtab inspect`: what a model folder, an intervention file or any other safetensors file holds.
+
+namespace trimtab::cli {
+
+namespace {
+
+output inspect_model(path const& folder) {
+  auto const model = io::model_folder(folder);
+  auto const& config = model.config();
+  output found;
+  found.json = {{"kind", "model"},
+                {"architecture", config.architecture},
+                {"parallel_residual", config.parallel_residual},
+                {"layers", config.layers},
+                {"width", config.width},
+                {"heads", config.heads},
+                {"hidden", config.hidden},
+                {"context", config.context},
+                {"vocabulary", config.vocabulary},
+                {"rotary_channels", config.rotary_channels},
+                {"weights_hash", model.weights_hash()},
+                {"sites", io::site_names(config.parallel_residual)}};
+  try {
+    found.json["tokenizer"] = {{"vocabulary", io::read_tokenizer(folder).vocabulary_size()}};
+  } catch (error const& problem) {
+    found.json["tokenizer"] = {{"error", problem.what()}};
+  }
+  for (auto const& [key, value] : found.json.items())
+    if (not value.is_object()) found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
+  auto const& tokenizer = found.json["tokenizer"];
+  found.text += columns({"tokenizer", tokenizer.contains("error") ? tokenizer["error"].get<std::string>()
+                                                                  : tokenizer["vocabulary"].dump() + " tokens"});
+  return found;
+}
+
+output inspect_intervention(path const& file) {
+  auto const f = io::read_intervention(file);
+  output found;
+  auto& json = found.json;
+  json = {{"kind", "intervention"}, {"policy", f.policy}, {"position_key", f.positions.text()}, {"positions", f.positions.count()}};
+  if (not f.positions.roles().empty()) json["roles"] = f.positions.roles();
+  json["layers"] = f.layer_count();
+  found.text = columns({"policy", f.policy}) +
+               columns({"positions", f.positions.text() + ", " + std::to_string(f.positions.count())}) +
+               columns({"layers", std::to_string(f.layer_count())});
+  for (auto const& [name, tensor] : f.tensors) {
+    auto const nonzero = std::ranges::count_if(tensor.values, [](double x) { return x != 0; });
+    double l1 = 0, largest = 0;
+    for (double x : tensor.values) {
+      l1 += std::abs(x);
+      largest = std::max(largest, std::abs(x));
+    }
+    json["tensors"][name] = {{"shape", tensor.shape}, {"nonzero", nonzero}, {"l1", l1}, {"largest", largest}};
+    found.text += columns({name, io::shape_text(tensor.shape), std::to_string(nonzero) + " not zero", "l1 " + rounded(l1),
+                           "largest " + rounded(largest)});
+  }
+  if (f.model) {
+    json["model"] = {{"architecture", f.model->architecture}, {"layers", f.model->layers}, {"width", f.model->width},
+                     {"vocabulary", f.model->vocabulary}, {"hash", f.model->hash}};
+    found.text += columns({"model", json["model"].dump()});
+  }
+  json["made"] = f.made;
+  for (auto const& [key, value] : f.made) found.text += columns({key, value});
+  return found;
+}
+
+output inspect_tensors(io::safetensors_file const& file) {
+  output found;
+  found.json = {{"kind", "safetensors"}, {"metadata", ordered_json::object()}, {"tensors", ordered_json::object()}};
+  for (auto const& [key, value] : file.metadata()) {
+    found.json["metadata"][key] = value;
+    found.text += columns({key, value});
+  }
+  for (auto const& [name, entry] : file.tensors()) {
+    found.json["tensors"][name] = {{"dtype", io::name_of(entry.type)}, {"shape", entry.shape}};
+    found.text += columns({name, std::string(io::name_of(entry.type)), io::shape_text(entry.shape)});
+  }
+  return found;
+}
+
+}  // namespace
+
+output inspect(inspect_command const& command) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(command.what, ignored)) return inspect_model(command.what);
+  auto const file = io::safetensors_file(command.what);
+  auto const format = file.metadata().find("format");
+  bool const is_intervention = format != file.metadata().end() and format->second == io::intervention_format;
+  return is_intervention ? inspect_intervention(command.what) : inspect_tensors(file);
+}
+
+}  // namespace trimtab::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "model.hpp"
+
+#include <memory>
+
+/// The closed list of models that the program is compiled for: each in a source file of its own, so that they compile side
+/// by side.
+
+namespace trimtab::cli {
+
+std::unique_ptr<any_model> load_gpt2_float(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt_neox_double(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt_neox_sequential_float(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt_neox_sequential_double(path const& folder, int threads);
+
+}  // namespace trimtab::cli

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "commands.hpp"
+#include "options.hpp"
+
+#include <trimtab/core/error.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+
+/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage.
+
+namespace {
+
+using namespace trimtab;
+using namespace trimtab::cli;
+
+output run(command_line const& line) {
+  if (line.name == "fit") return fit(line.fit, line.common);
+  if (line.name == "eval") return eval(line.eval, line.common);
+  if (line.name == "loss") return loss(line.loss, line.common);
+  if (line.name == "logits") return logits(line.logits, line.common);
+  if (line.name == "generate") return generate(line.generate, line.common);
+  if (line.name == "tokenize") return tokenize(line.tokenize, std::cin);
+  return inspect(line.inspect);
+}
+
+/// JSON has no infinities; a parameter or strength that is too large makes them.
+void require_finite(ordered_json const& value) {
+  if (value.is_number_float() and not std::isfinite(value.get<double>()))
+    throw error(error_kind::bad_argument, "a result is not a finite number: the strength or the parameters are too large");
+  if (value.is_structured())
+    for (auto const& entry : value) require_finite(entry);
+}
+
+int fail(int status, std::string sentence) {
+  std::ranges::replace(sentence, '\n', ' ');
+  std::cerr << "trimtab: " << sentence << std::endl;
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    auto const line = parse(argc, argv);
+    if (line.name.empty()) {
+      std::cout << line.help << std::flush;
+    } else {
+      auto const found = run(line);
+      require_finite(found.json);
+      if (line.common.json)
+        std::cout << found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
+      else
+        std::cout << found.text << std::flush;
+    }
+    if (not std::cout) return fail(1, "cannot write to standard output");
+    return 0;
+  } catch (usage_error const& problem) {
+    return fail(2, problem.what() + std::string("; see trimtab --help"));
+  } catch (error const& problem) {
+    return fail(1, problem.what());
+  } catch (std::bad_alloc const&) {
+    return fail(1, "there is not enough memory for this");
+  } catch (std::exception const& problem) {
+    return fail(1, problem.what());
+  }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "commands.hpp"
+#include "data.hpp"
+#include "figures.hpp"
+
+#include <trimtab/core/random.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+/// `trimtab logits` and `trimtab generate`: what the model says next, untouched or steered.
+
+namespace trimtab::cli {
+
+namespace {
+
+/// A model with or without an intervention.
+class speaker {
+ public:
+  speaker(any_model const& model, strength_options const& steer) : model_(model), strength_(steer.strength) {
+    if (steer.intervention.empty()) return;
+    steered_ = read_steering(model, steer.intervention);
+    if (steered_->file.positions.by() == position_key::kind::role)
+      throw error(error_kind::bad_argument, "'" + steer.intervention.string() +
+                                                "' finds its positions by role, and a prompt on the command line has none; use eval "
+                                                "or loss with prompts that have roles");
+  }
+
+  bool needs_one_length() const { return steered_ and steered_->file.positions.by() == position_key::kind::absolute; }
+  index_t length() const { return steered_->file.positions.count(); }
+
+  /// [scored positions, V]
+  host_matrix<double> operator()(std::vector<int> const& ids, scored where) const {
+    auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where) : model_.logits(ids, where);
+    if (not std::ranges::all_of(rows.values, [](double x) { return std::isfinite(x); }))
+      throw error(error_kind::bad_argument, "a logit is not a finite number: the strength or the parameters are too large");
+    return rows;
+  }
+
+ private:
+  any_model const& model_;
+  double strength_;
+  std::optional<steered_model> steered_ = {};
+};
+
+/// softmax(logits / temperature)
+std::vector<double> probabilities(std::span<double const> logits, double temperature = 1) {
+  double const top = *std::ranges::max_element(logits);
+  std::vector<double> p;
+  for (double z : logits) p.push_back(std::exp((z - top) / temperature));
+  double const sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& x : p) x /= sum;
+  return p;
+}
+
+/// Ids by falling logit, the smaller id first of equals.
+std::vector<int> best(std::span<double const> logits, int count) {
+  std::vector<int> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  auto const last = ids.begin() + std::min<std::ptrdiff_t>(count, std::ssize(ids));
+  auto const logit = [&](int id) { return logits[static_cast<std::size_t>(id)]; };
+  std::partial_sort(ids.begin(), last, ids.end(),
+                    [&](int a, int b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+  ids.erase(last, ids.end());
+  return ids;
+}
+
+/// A token in quotes, or nothing where the model has no tokenizer or the id no token.
+std::string quoted(any_model const& model, int id) {
+  if (not model.has_tokenizer() or not model.tokenizer().contains(id)) return "";
+  return ordered_json(model.tokenizer().decode(std::span(&id, 1))).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+/// The most probable tokens of one row.
+void add_top(any_model const& model, std::span<double const> logits, int count, output& to) {
+  auto const p = probabilities(logits);
+  auto list = ordered_json::array();
+  for (int const id : best(logits, count)) {
+    auto const i = static_cast<std::size_t>(id);
+    ordered_json entry = {{"id", id}, {"logit", logits[i]}, {"probability", p[i]}};
+    auto const token = quoted(model, id);
+    if (not token.empty()) entry["token"] = ordered_json::parse(token);
+    list.push_back(entry);
+    to.text += columns({std::to_string(id), token, rounded(logits[i]), rounded(p[i])});
+  }
+  to.json["top"].push_back(list);
+}
+
+int sample(std::span<double const> logits, double temperature, random_generator& random) {
+  if (temperature == 0) return best(logits, 1).front();
+  auto const p = probabilities(logits, temperature);
+  double left = random.uniform();
+  for (std::size_t id = 0; id < p.size(); ++id)
+    if ((left -= p[id]) < 0) return static_cast<int>(id);
+  return best(logits, 1).front();  // rounding left a remainder
+}
+
+std::vector<int> encode(any_model const& model, std::string const& prompt) {
+  auto ids = model.tokenizer().encode(prompt);
+  if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
+  return ids;
+}
+
+}  // namespace
+
+output logits(logits_command const& command, common_options const& common) {
+  auto const model = load_model(command.model, common);
+  auto const ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
+  auto const rows = speaker(*model, command.steer)(ids, command.all ? scored::all : scored::last);
+  auto const row = [&](index_t i) { return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols)); };
+
+  output found;
+  found.json["ids"] = ids;
+  auto& numbers = found.json["logits"] = ordered_json::array();
+  if (command.all)
+    for (index_t i = 0; i < rows.rows; ++i) numbers.push_back(std::vector<double>(row(i).begin(), row(i).end()));
+  else
+    numbers = rows.values;
+
+  output top;
+  top.json["top"] = ordered_json::array();
+  found.text = columns({"id", "token", "logit", "probability"});
+  for (index_t i = 0; i < rows.rows; ++i) {
+    if (command.all) top.text += "after position " + std::to_string(i) + ":\n";
+    add_top(*model, row(i), command.top > 0 ? command.top : 10, top);
+  }
+  found.text += top.text;
+  if (command.top > 0) found.json["top"] = command.all ? top.json["top"] : top.json["top"].front();
+  return found;
+}
+
+output generate(generate_command const& command, common_options const& common) {
+  auto const model = load_model(command.model, common);
+  auto const speak = speaker(*model, command.steer);
+  auto ids = encode(*model, command.prompt);
+  auto const prompt_length = ids.size();
+  check_prompt(model->config(), ids);
+  if (speak.needs_one_length() and (command.max_new_tokens > 1 or std::ssize(ids) != speak.length()))
+    throw error(error_kind::bad_argument,
+                "'" + command.steer.intervention.string() + "' has absolute positions for prompts of " +
+                    std::to_string(speak.length()) + " tokens, and a text that grows has no such length; fit with from_end or shared "
+                    "positions to generate");
+
+  auto const end_of_text = model->tokenizer().find("<|endoftext|>");
+  random_generator random(command.seed);
+  std::string stopped = "length";
+  for (int count = 0; count < command.max_new_tokens; ++count) {
+    if (std::ssize(ids) >= model->config().context) {
+      stopped = "context";
+      break;
+    }
+    int const next = sample(speak(ids, scored::last).values, command.temperature, random);
+    if (next == end_of_text) {
+      stopped = "end_of_text";
+      break;
+    }
+    ids.push_back(next);
+  }
+
+  // A padded vocabulary has ids without a token; they stand for no text.
+  auto const text_of = [&](std::span<int const> part) {
+    std::vector<int> known;
+    std::ranges::copy_if(part, std::back_inserter(known), [&](int id) { return model->tokenizer().contains(id); });
+    return model->tokenizer().decode(known);
+  };
+  auto const all = std::span<int const>(ids);
+  output found;
+  found.json = {{"prompt_ids", std::vector<int>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(prompt_length))},
+                {"ids", std::vector<int>(all.begin() + static_cast<std::ptrdiff_t>(prompt_length), all.end())},
+                {"text", text_of(all.subspan(prompt_length))},
+                {"stopped", stopped}};
+  found.text = text_of(all) + "\n";
+  return found;
+}
+
+}  // namespace trimtab::cli

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "options.hpp"
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/version.hpp>
+#include <trimtab/io/intervention_shape.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <string_view>
+
+/// The command line by CLI11. Lists are split here, so that an item that is none is named in the complaint.
+
+namespace trimtab::cli {
+
+namespace {
+
+std::vector<std::string> items(std::string const& list) {
+  std::vector<std::string> found;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    auto const end = std::min(list.find(',', begin), list.size());
+    found.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return found;
+}
+
+/// A whole text as a number.
+template <typename T>
+std::optional<T> number(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  T value{};
+  auto const [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() or end != text.data() + text.size()) return std::nullopt;
+  if constexpr (std::is_floating_point_v<T>)
+    if (not std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+[[noreturn]] void refuse(std::string const& option, std::string const& value, std::string const& expected) {
+  throw usage_error(option + " is '" + value + "'; expected " + expected);
+}
+
+template <typename T>
+T number_of(std::string const& option, std::string const& text, std::string const& expected) {
+  auto const value = number<T>(text);
+  if (not value) refuse(option, text, expected);
+  return *value;
+}
+
+/// "0-3,7", "5", "all"
+layer_set layers_of(std::string const& text) {
+  if (text == "all") return layers::all();
+  std::string const expected = "layers such as 4-11, 3 or 0,2,5, or all";
+  std::vector<index_t> chosen;
+  for (auto const& item : items(text)) {
+    auto const dash = item.find('-');
+    auto const first = number<index_t>(item.substr(0, dash));
+    auto const last = dash == item.npos ? first : number<index_t>(item.substr(dash + 1));
+    if (not first or not last or *first < 0 or *last < *first or *last > 100'000) refuse("--layers", text, expected);
+    for (index_t l = *first; l <= *last; ++l) chosen.push_back(l);
+  }
+  return layers::list(std::move(chosen));
+}
+
+std::vector<std::string> sites_of(std::string const& text) {
+  auto const chosen = items(text);
+  for (auto const& site : chosen)
+    if (not io::find_site(site)) refuse("--sites", text, "a list of " + io::site_names());
+  return chosen;
+}
+
+/// Options of one command, each declared in a line and stored when the command line has been read.
+class options_of {
+ public:
+  explicit options_of(CLI::App* app) : app_(app) {}
+
+  void file(std::string const& name, std::string const& help, path& to, bool required = false) {
+    parsed(name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
+  }
+  void flag(std::string const& name, std::string const& help, bool& to) { app_->add_flag(name, to, help); }
+
+  /// An option whose text `store` makes something of, or refuses; `kind` is what the help calls it.
+  template <typename Store>
+  void parsed(std::string const& name, std::string const& kind, std::string const& help, Store store, bool required = false) {
+    // Given twice, the last one counts, as with most programs.
+    app_->add_option_function<std::string>(name, [store](std::string const& value) { store(value); }, help)
+        ->required(required)
+        ->type_name(kind)
+        ->take_last();
+  }
+  template <typename To>
+  void real(std::string const& name, std::string const& help, To& to, double least, bool least_allowed = true) {
+    parsed(name, "X", help, [=, &to](std::string const& value) {
+      bool const positive = not least_allowed;
+      auto const expected = std::isfinite(least) ? std::string(positive ? "a positive number" : "a number that is not negative")
+                                                 : std::string("a number");
+      auto const x = number_of<double>(name, value, expected);
+      if (x < least or (positive and x == least)) refuse(name, value, expected);
+      to = x;
+    });
+  }
+  template <typename To>
+  void count(std::string const& name, std::string const& help, To& to, std::int64_t least, std::int64_t most) {
+    parsed(name, "N", help, [=, &to](std::string const& value) {
+      auto const expected = "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+      auto const n = number_of<std::int64_t>(name, value, expected);
+      if (n < least or n > most) refuse(name, value, expected);
+      to = static_cast<To>(n);
+    });
+  }
+  void seed(std::string const& help, auto& to) {
+    parsed("--seed", "N", help,
+           [&to](std::string const& value) { to = number_of<std::uint64_t>("--seed", value, "a whole number from 0 to 2^64 - 1"); });
+  }
+  template <typename To>
+  void choice(std::string const& name, std::string const& help, To& to, std::map<std::string, To> const& choices) {
+    std::string names;
+    for (auto const& [text, value] : choices) names += (names.empty() ? "" : "|") + text;
+    parsed(name, names, help, [=, &to](std::string const& value) {
+      if (not choices.contains(value)) refuse(name, value, names);
+      to = choices.at(value);
+    });
+  }
+  void word(std::string const& name, std::string const& help, std::string& to, std::vector<std::string> const& words) {
+    std::map<std::string, std::string> choices;
+    for (auto const& one : words) choices[one] = one;
+    choice(name, help, to, choices);
+  }
+
+ private:
+  CLI::App* app_;
+};
+
+void add_common(options_of o, common_options& to) {
+  o.count("--threads", "threads to compute with; results do not depend on it", to.threads, 1, 1024);
+  o.choice("--precision", "of the arithmetic, default float", to.double_precision, {{"float", false}, {"double", true}});
+  o.flag("--json", "print one JSON object", to.json);
+  o.flag("--quiet", "show no progress", to.quiet);
+}
+
+void add_model(options_of o, path& to) { o.file("--model", "folder of the model", to, true); }
+
+void add_data(options_of o, data_options& to) {
+  o.word("--task", "train and test prompts of a task", to.task, {"ioi", "ccc"});
+  o.file("--data", "prompt pairs, JSON Lines", to.train);
+  o.file("--test", "prompt pairs that are only tested on", to.test);
+  o.seed("of the task's prompts, default 1", to.seed);
+}
+
+void add_objective(options_of o, objective_options& to) {
+  using namespace objective;
+  o.real("--lambda-f", "weight of faithfulness, default 1", to.lambda_f, 0);
+  o.real("--lambda-m", "weight of minimality, default by policy", to.lambda_m, 0);
+  o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
+  o.choice("--psi", "shape of effectiveness, default hinge", to.psi,
+           {{"hinge", psi::hinge}, {"identity", psi::identity}, {"softplus", psi::softplus}});
+  o.choice("--kl", "faithfulness without the answers (masked, default) or with", to.kl, {{"masked", vocabulary::masked}, {"full", vocabulary::full}});
+  o.choice("--kl-direction", "direction of the divergence, default forward", to.kl_direction,
+           {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
+  o.choice("--minimality", "how the size of the parameters is counted, default sum", to.minimality,
+           {{"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}});
+  o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](std::string const& value) {
+    to.strengths.clear();
+    for (auto const& item : items(value)) {
+      auto const beta = number_of<double>("--strengths", item, "a list of numbers such as 1,-1");
+      if (std::ranges::find(to.strengths, beta) != to.strengths.end()) refuse("--strengths", value, "different numbers");
+      to.strengths.push_back(beta);
+    }
+  });
+}
+
+void add_steering(options_of o, strength_options& to) {
+  o.file("--intervention", "intervention file to run with", to.intervention);
+  o.real("--strength", "its strength, any number, default 1", to.strength, -INFINITY);
+}
+
+void require_data(data_options const& data) {
+  if (data.task.empty() == data.train.empty()) throw usage_error("prompts come either from --task or from --data; give one of the two");
+  if (not data.task.empty() and not data.test.empty()) throw usage_error("--test goes with --data; a task has test prompts of its own");
+}
+
+}  // namespace
+
+command_line parse(int argc, char const* const* argv) {
+  command_line line;
+  CLI::App app{"Interventions on transformer activations that flip an answer.", "trimtab"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string(version));
+  auto const add = [&](std::string const& name, std::string const& help) {
+    auto* const command = app.add_subcommand(name, help);
+    add_common(options_of(command), line.common);
+    return options_of(command);
+  };
+
+  {
+    auto& c = line.fit;
+    auto o = add("fit", "Learn an intervention on prompt pairs");
+    add_model(o, c.model);
+    add_data(o, c.data);
+    o.word("--policy", "what happens at a site, default activ-scalar", c.policy, {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
+    o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post", [&](std::string const& value) { c.sites = sites_of(value); });
+    o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all", [&](std::string const& value) {
+      c.layers = layers_of(value);
+      c.layers_text = value;
+    });
+    o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions, {"absolute", "from_end", "shared"});
+    o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
+    add_objective(o, c.objective);
+    o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
+    o.count("--steps", "optimizer steps, default 200", c.steps, 0, 1'000'000'000);
+    o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
+    o.file("--out", "intervention file to write", c.out);
+    o.file("--report", "HTML report to write (not available yet)", c.report);
+    o.file("--trace", "loss terms before every step, to write as JSON", c.trace);
+  }
+  {
+    auto& c = line.eval;
+    auto o = add("eval", "Measure an intervention on prompt pairs");
+    add_model(o, c.model);
+    o.file("--intervention", "intervention file", c.intervention, true);
+    add_data(o, c.data);
+    add_objective(o, c.objective);
+  }
+  {
+    auto& c = line.loss;
+    auto o = add("loss", "The objective of an intervention, and its gradient");
+    add_model(o, c.model);
+    o.file("--intervention", "intervention file", c.intervention, true);
+    o.file("--data", "prompt pairs, JSON Lines", c.data, true);
+    o.file("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
+    add_objective(o, c.objective);
+  }
+  {
+    auto& c = line.logits;
+    auto o = add("logits", "Logits of the next token");
+    add_model(o, c.model);
+    o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; });
+    o.parsed("--ids", "N,N,...", "its token ids instead", [&](std::string const& value) {
+      c.ids.clear();
+      for (auto const& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
+    });
+    add_steering(o, c.steer);
+    o.flag("--all", "at every position, not only at the last", c.all);
+    o.count("--top", "how many tokens to show", c.top, 1, 1'000'000'000);
+  }
+  {
+    auto& c = line.generate;
+    auto o = add("generate", "Continue a prompt");
+    add_model(o, c.model);
+    o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
+    add_steering(o, c.steer);
+    o.count("--max-new-tokens", "longest continuation, default 40", c.max_new_tokens, 0, 1'000'000'000);
+    o.real("--temperature", "of sampling; 0, the default, takes the most probable token", c.temperature, 0);
+    o.seed("of sampling, default 1", c.seed);
+  }
+  {
+    auto o = add("tokenize", "Token ids of JSON strings on standard input, one a line");
+    add_model(o, line.tokenize.model);
+  }
+  {
+    auto o = add("inspect", "What a model folder, an intervention or another safetensors file holds");
+    o.file("what", "file or folder", line.inspect.what, true);
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::CallForVersion const&) {
+    line.help = "trimtab " + std::string(version) + "\n";
+    return line;
+  } catch (CLI::Success const&) {
+    line.help = app.help();
+    return line;
+  } catch (CLI::ParseError const& problem) {
+    throw usage_error(problem.what());
+  }
+
+  line.name = app.get_subcommands().front()->get_name();
+  if (line.name == "fit") require_data(line.fit.data);
+  if (line.name == "eval") require_data(line.eval.data);
+  if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
+    throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
+  if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
+    throw usage_error("give either --prompt or --ids");
+  return line;
+}
+
+}  // namespace trimtab::cli

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/layers.hpp>
+#include <trimtab/core/objective.hpp>
+#include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/faithfulness.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+/// What the user asked for: the command line as values, with nothing of CLI11 in them.
+
+namespace trimtab::cli {
+
+using path = std::filesystem::path;
+
+/// The command line makes no sense: exit status 2.
+class usage_error : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct common_options {
+  int threads = 0;  ///< 0: as many as the machine has
+  bool double_precision = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+/// Where prompts come from: a task by name, or files.
+struct data_options {
+  std::string task = {};
+  path train = {};
+  path test = {};
+  std::optional<std::uint64_t> seed = {};
+};
+
+struct objective_options {
+  double lambda_f = 1;
+  std::optional<double> lambda_m = {};  ///< method.md's default depends on the policy
+  double margin = 1;
+  objective::psi psi = objective::psi::hinge;
+  objective::vocabulary kl = objective::vocabulary::masked;
+  objective::kl_direction kl_direction = objective::kl_direction::forward;
+  parameter_norm minimality = parameter_norm::sum;
+  std::vector<double> strengths = {+1.0, -1.0};
+};
+
+struct fit_command {
+  path model;
+  data_options data;
+  std::string policy = "activ-scalar";
+  std::vector<std::string> sites = {"attn_out", "mlp_out", "resid_post"};
+  layer_set layers = layers::all();
+  std::string layers_text = "all";
+  std::string positions = {};  ///< empty: the policy's own
+  bool no_bias = false;
+  objective_options objective;
+  std::optional<double> learning_rate = {};
+  index_t steps = 200;
+  bool subgradient = false;
+  path out = {};
+  path report = {};
+  path trace = {};
+};
+
+struct eval_command {
+  path model;
+  path intervention;
+  data_options data;
+  objective_options objective;
+};
+
+struct loss_command {
+  path model;
+  path intervention;
+  path data;
+  path gradient = {};
+  objective_options objective;
+};
+
+/// An intervention that a model runs with.
+struct strength_options {
+  path intervention = {};
+  double strength = 1;
+};
+
+struct logits_command {
+  path model;
+  std::optional<std::string> prompt = {};
+  std::vector<int> ids = {};
+  strength_options steer;
+  bool all = false;
+  int top = 0;
+};
+
+struct generate_command {
+  path model;
+  std::string prompt;
+  strength_options steer;
+  int max_new_tokens = 40;
+  double temperature = 0;
+  std::uint64_t seed = 1;
+};
+
+struct tokenize_command {
+  path model;
+};
+
+struct inspect_command {
+  path what;
+};
+
+/// All that can be asked for; `name` says which member counts.
+struct command_line {
+  std::string name = {};  ///< empty: help was asked for and is in `help`
+  std::string help = {};
+  common_options common;
+  fit_command fit;
+  eval_command eval;
+  loss_command loss;
+  logits_command logits;
+  generate_command generate;
+  tokenize_command tokenize;
+  inspect_command inspect;
+};
+
+/// Throws `usage_error`.
+command_line parse(int argc, char const* const* argv);
+
+}  // namespace trimtab::cli
