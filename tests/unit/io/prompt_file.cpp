@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <trimtab/io/prompt_file.hpp>
+
+#include "support/catch.hpp"
+#include "support/refusal.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/word_tokenizer.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::string refused(std::string_view content, error_kind kind = error_kind::bad_data) {
+  auto const folder = temporary_folder();
+  auto const encoder = word_tokenizer(6);
+  return refusal(kind, [&] {
+    io::read_prompts(folder.file("data.jsonl", content), encoder, {.vocabulary = 50, .context = 5});
+  });
+}
+
+}  // namespace
+
+TEST_CASE("Lines of text and of ids become prompt pairs") {
+  auto const folder = temporary_folder();
+  auto const encoder = word_tokenizer();
+  auto const path = folder.file("data.jsonl",
+                                "\xef\xbb\xbf{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
+                                "\"roles\": {\"city\": [0, 1]}}\r\n"
+                                "\r\n  \n"
+                                "{\"ids\": [2, 0, 1], \"correct_id\": 4, \"wrong_id\": 3, \"note\": \"any\"}");
+  auto const pairs = io::read_prompts(path, encoder);
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs[0].prompt == "Rome is in");
+  CHECK(pairs[0].ids == encoder.encode("Rome is in"));
+  CHECK(pairs[0].correct_id == encoder.encode(" Italy").front());
+  CHECK(pairs[0].wrong_id == encoder.encode(" Spain").front());
+  CHECK(pairs[0].roles.at("city") == token_span{0, 1});
+  CHECK(pairs[1].ids == std::vector{2, 0, 1});
+  CHECK(pairs[1].correct_id == 4);
+  CHECK(pairs[1].wrong_id == 3);
+}
+
+TEST_CASE("What is written reads back as it was") {
+  auto const folder = temporary_folder();
+  auto const encoder = word_tokenizer();
+  auto const text = prompt_pair{.prompt = "Rome is in", .ids = encoder.encode("Rome is in"),
+                                .correct_id = encoder.encode(" Italy").front(), .wrong_id = encoder.encode(" Spain").front(),
+                                .correct = " Italy", .wrong = " Spain", .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
+  auto const ids = prompt_pair{.ids = {1, 0}, .correct_id = 2, .wrong_id = 1};
+  std::vector const pairs = {text, ids};
+  io::write_prompts(folder.path() / "out.jsonl", pairs);
+  CHECK(io::read_prompts(folder.path() / "out.jsonl", encoder) == pairs);
+}
+
+TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
+  CHECK_THAT(refused("\n{\"prompt\": \"a\", \"correct\": \" b\"}"), ContainsSubstring("data.jsonl, line 2' lacks \"wrong\""));
+  CHECK_THAT(refused("[1]"), ContainsSubstring("line 1' should hold a JSON object"));
+  CHECK_THAT(refused("{\"prompt\": 3, \"correct\": \" b\", \"wrong\": \" c\"}"), ContainsSubstring("\"prompt\" should be a string"));
+  CHECK_THAT(refused("{\"ids\": [1, -2], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("\"ids\" should be an array of token ids"));
+  CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 1}"), ContainsSubstring("\"wrong_id\" should be a token id"));
+  CHECK_THAT(refused("{\"ids\": [1, 50], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("token id 50"));
+  CHECK_THAT(refused("{\"ids\": [], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("empty prompt"));
+  CHECK_THAT(refused("{\"ids\": [1,1,1,1,1,1], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("6 tokens"));
+  CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 2, \"wrong_id\": 2}"), ContainsSubstring("they must differ"));
+  CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2, \"roles\": {\"end\": [0, 2]}}"),
+             ContainsSubstring("\"end\" should be a span"));
+  CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2, \"roles\": {\"end\": [1, 1]}}"),
+             ContainsSubstring("\"end\" should be a span"));
+  CHECK_THAT(refused("{\"ids\":", error_kind::bad_file), ContainsSubstring("data.jsonl, line 1' is not valid JSON"));
+  CHECK_THAT(refused(""), ContainsSubstring("holds no prompt pairs"));
+}
+
+TEST_CASE("An answer of several tokens is refused with its tokens") {
+  auto const sentence = refused("{\"prompt\": \"a\", \"correct\": \" Montevideo\", \"wrong\": \" b\"}");
+  CHECK_THAT(sentence, ContainsSubstring("line 1"));
+  CHECK_THAT(sentence, ContainsSubstring("\" Montevideo\""));
+  CHECK_THAT(sentence, ContainsSubstring("2 tokens (\" Monte\", \"video\")"));
+}
+
+TEST_CASE("Text without a tokenizer is refused, ids are read") {
+  auto const folder = temporary_folder();
+  CHECK(io::read_prompts(folder.file("ids.jsonl", "{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2}")).size() == 1);
+  auto const text = folder.file("text.jsonl", "{\"prompt\": \"a\", \"correct\": \" b\", \"wrong\": \" c\"}");
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { io::read_prompts(text); }), ContainsSubstring("needs a tokenizer"));
+}
