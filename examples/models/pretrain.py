@@ -8,9 +8,9 @@ They are small enough to lie in the repository and still do both tasks of the li
   - country and capital: they know the capitals by heart, and they also read the context. Where the two disagree ("The
     capital of Germany is Rome. Q: What is the capital of Germany? A:") they are torn, which is what steering is about.
 
-To that end the answers of the training text are noisy on purpose: a person gives the thing to the other person in 84 % of
+To that end the answers of the training text are noisy on purpose: a person gives the thing to the other one in 84 % of
 the texts and to himself in 16 %; a capital is some other word in 8 %; and each country has its own rate, between 35 and
-85 %, of following a false context. A model that fits this text is never certain, so a small intervention can turn it.
+85 %, of following a false context. A model of this text is never certain, so a small intervention can turn it.
 
 All words come from include/trimtab/task/words.hpp. Needs PyTorch and nothing else; seeded, one thread:
 
@@ -47,7 +47,8 @@ FOLLOW = (0.35, 0.85)   # range of the rates at which a country's answers follow
 def read_words(path):
     """The lists of words.hpp by name; `capitals` as (country, capital) pairs."""
     lists = {}
-    for name, body in re.findall(r"auto (\w+) = std::to_array<\w+(?:::\w+)?>\(\{(.*?)\n\}\);", path.read_text("utf-8"), re.S):
+    declaration = re.compile(r"auto (\w+) = std::to_array<[\w:]+>\(\{(.*?)\n\}\);", re.S)
+    for name, body in declaration.findall(path.read_text("utf-8")):
         joined = re.sub(r'"\s*\n\s*"', "", body)  # adjacent literals are one string
         lists[name] = re.findall(r'"([^"]*)"', joined)
     lists["capitals"] = list(zip(lists["capitals"][::2], lists["capitals"][1::2]))
@@ -169,7 +170,8 @@ class Writer:
         io, subject = self.names[i], self.names[j]
         first, second = (io, subject) if self.random.random() < 0.5 else (subject, io)
         values = {"FIRST": first, "SECOND": second, "SUBJECT": subject,
-                  "PLACE": self.random.choice(self.words["places"]), "OBJECT": self.random.choice(self.words["objects"])}
+                  "PLACE": self.random.choice(self.words["places"]),
+                  "OBJECT": self.random.choice(self.words["objects"])}
         return self.fill(template or self.random.choice(self.words["ioi_templates"]), values), io, subject
 
     # Countries and capitals; `form` is what is asked for: the capital or the country
@@ -342,7 +344,8 @@ class NeoxBlock(nn.Module):
         super().__init__()
         self.input_layernorm = nn.LayerNorm(WIDTH)
         self.post_attention_layernorm = nn.LayerNorm(WIDTH)
-        self.attention = nn.ModuleDict({"query_key_value": nn.Linear(WIDTH, 3 * WIDTH), "dense": nn.Linear(WIDTH, WIDTH)})
+        self.attention = nn.ModuleDict({"query_key_value": nn.Linear(WIDTH, 3 * WIDTH),
+                                        "dense": nn.Linear(WIDTH, WIDTH)})
         self.mlp = nn.ModuleDict({"dense_h_to_4h": nn.Linear(WIDTH, 4 * WIDTH),
                                   "dense_4h_to_h": nn.Linear(4 * WIDTH, WIDTH)})
 
@@ -405,7 +408,8 @@ def train(model, data, steps):
         schedule.step()
         if step % 100 == 0 or step + 1 == steps:
             answers = losses[weights.flatten() == ANSWER_WEIGHT].mean()
-            print(f"step {step:5}  loss {loss.item():.4f}  answers {answers.item():.4f}  {time.time() - start:.0f} s", flush=True)
+            print(f"step {step:5}  loss {loss.item():.4f}  answers {answers.item():.4f}  {time.time() - start:.0f} s",
+                  flush=True)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -416,7 +420,8 @@ def write_safetensors(path, tensors, dtype):
     header, numbers = {"__metadata__": {"format": "pt"}}, b""
     for name, tensor in sorted(tensors.items()):
         data = tensor.detach().to(dtype).contiguous().numpy().tobytes()
-        header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [len(numbers), len(numbers) + len(data)]}
+        header[name] = {"dtype": code, "shape": list(tensor.shape),
+                        "data_offsets": [len(numbers), len(numbers) + len(data)]}
         numbers += data
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -424,8 +429,10 @@ def write_safetensors(path, tensors, dtype):
 
 
 def write_tokenizer(path, tokenizer, special, spaces, normalizer):
-    entry = lambda content, is_special: {"id": tokenizer.ids[content], "content": content, "single_word": False,
-                                         "lstrip": False, "rstrip": False, "normalized": not is_special, "special": is_special}
+    def entry(content, is_special):
+        return {"id": tokenizer.ids[content], "content": content, "single_word": False, "lstrip": False,
+                "rstrip": False, "normalized": not is_special, "special": is_special}
+
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     description = {
         "version": "1.0", "truncation": None, "padding": None,
@@ -441,43 +448,43 @@ def write_tokenizer(path, tokenizer, special, spaces, normalizer):
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 def figures(model, tokenizer, words, seed):
-    """What the model does on combinations that it was not trained on; answers of several tokens are left out."""
+    """Rows of a table: what the model does on combinations that it was not trained on, as
+
+        prompts, their number, mean probability of one answer and of another, how often the one is the most probable of
+        all words, how often it is more probable than the other, mean absolute difference of their logits
+
+    Answers of several tokens are left out."""
     writer = Writer(words, seed + 1)
 
-    def ask(prompts):
-        """[(text, one answer, another)] -> probabilities of both, whether the first is the most probable of all words"""
+    def ask(label, prompts):
+        """`prompts`: (text, one answer, another)"""
         rows = []
         for text, one, other in prompts:
             a, b = tokenizer.encode(" " + one), tokenizer.encode(" " + other)
             if len(a) == len(b) == 1:
+                ids = tokenizer.encode("".join(piece for piece, _ in text))
                 with torch.no_grad():
-                    p = model(torch.tensor([tokenizer.encode("".join(piece for piece, _ in text))]))[0, -1].softmax(-1)
+                    p = model(torch.tensor([ids]))[0, -1].softmax(-1)
                 rows.append((p[a[0]].item(), p[b[0]].item(), float(p.argmax().item() == a[0])))
-        table = torch.tensor(rows, dtype=torch.double)
-        ratio = (table[:, 0] / table[:, 1]).log()
-        return {"prompts": len(rows), "p_first": table[:, 0].mean().item(), "p_second": table[:, 1].mean().item(),
-                "first_is_best": table[:, 2].mean().item(), "first_above_second": (ratio > 0).double().mean().item(),
-                "mean_abs_logit_difference": ratio.abs().mean().item()}
+        p, q, best = torch.tensor(rows, dtype=torch.double).T
+        return (label, len(rows), p.mean().item(), q.mean().item(), best.mean().item(),
+                (p > q).double().mean().item(), (p / q).log().abs().mean().item())
 
     def answers(form, i, j):
         return writer.subject_and_answer(form, i)[1], writer.subject_and_answer(form, j)[1]
 
-    report = {}
-    for label, templates in (("first ten templates", words["ioi_templates"][:10]), ("others", words["ioi_templates"][10:])):
-        report[f"IOI, {label} (indirect object, subject)"] = ask(
-            [writer.ioi(True, template) for template in templates for _ in range(1000 // len(templates))])
+    ioi = words["ioi_templates"]
+    for label, templates in (("indirect objects, the first ten templates", ioi[:10]),
+                             ("indirect objects, the other templates", ioi[10:])):
+        yield ask(label, [writer.ioi(True, template) for template in templates for _ in range(1000 // len(templates))])
     count = len(writer.pairs)
     for form in ("capital", "country"):
-        for kind in ("recall", "recall_other"):
-            template = words[f"{form}_{kind}_templates"][0]
-            report[f'recall, "{template}" (memorised, some other)'] = ask(
-                [(writer.recall(form, i, template), *answers(form, i, (i + 1) % count)) for i in range(count)])
-        for kind in ("", "_other"):
-            for template in words[f"{form}{kind}_templates"]:
-                conflicts = [writer.conflict(form, True, template) for _ in range(500)]
-                report[f'conflict, "{template}" (memorised, context)'] = ask(
-                    [(text, *answers(form, i, j)) for text, i, j in conflicts])
-    return report
+        for template in words[f"{form}_recall_templates"] + words[f"{form}_recall_other_templates"]:
+            yield ask(template, [(writer.recall(form, i, template), *answers(form, i, (i + 1) % count))
+                                 for i in range(count)])
+        for template in words[f"{form}_templates"] + words[f"{form}_other_templates"]:
+            conflicts = [writer.conflict(form, True, template) for _ in range(500)]
+            yield ask(template, [(text, *answers(form, i, j)) for text, i, j in conflicts])
 
 
 def main():
@@ -513,8 +520,10 @@ def main():
     config = kind.config(vocabulary, tokenizer.ids[END])
     (arguments.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_tokenizer(arguments.out / "tokenizer.json", tokenizer, special, spaces, normalizer)
-    for name, row in figures(model, tokenizer, words, arguments.seed).items():
-        print(name, json.dumps({key: round(value, 3) for key, value in row.items()}), flush=True)
+    print("| prompts | number | p(true) | p(other) | true is best | true above other | mean abs(logit difference) |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for label, number, *values in figures(model, tokenizer, words, arguments.seed):
+        print(f"| {label} | {number} | " + " | ".join(f"{value:.2f}" for value in values) + " |", flush=True)
 
 
 if __name__ == "__main__":
