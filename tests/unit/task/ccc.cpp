@@ -55,10 +55,10 @@ TEST_CASE("Country and capital prompts are what they say") {
   auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
   auto const context = GENERATE(true, false);
   auto const sets = task::ccc(
-      tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40, .seed = 1, .ask = ask, .context = context});
+      tokenizer, {.train = 64, .test = 50, .test_other_lengths = 60, .seed = 1, .ask = ask, .context = context});
   CHECK(sets.train.size() == 64);
   CHECK(sets.test.size() == 50);
-  CHECK(sets.test_other_lengths.size() == 40);
+  CHECK(sets.test_other_lengths.size() == 60);
   test::check_lengths(sets);
   auto const answers = truth(ask);
   for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
@@ -66,7 +66,6 @@ TEST_CASE("Country and capital prompts are what they say") {
     for (auto const& pair : set) {
       CAPTURE(pair.prompt);
       CHECK(answers.at(subject_of(pair)) == pair.correct);
-      CHECK(pair.prompt.find(pair.correct + ".") == std::string::npos);  // the context never gives it away
       CHECK(pair.roles.contains("context_answer") == context);
       CHECK(pair.roles.contains("context_subject") == context);
       if (not context) continue;
@@ -75,6 +74,11 @@ TEST_CASE("Country and capital prompts are what they say") {
       CHECK(pair.roles.at("context_subject").last <= pair.roles.at("subject").first);
     }
   }
+}
+
+TEST_CASE("A distracting sentence never answers the question") {
+  auto const sets = task::ccc(tokenizer, {.train = 0, .test = 0, .test_other_lengths = 1'000});
+  for (auto const& pair : sets.test_other_lengths) CHECK(pair.prompt.find(pair.correct + ".") == std::string::npos);
 }
 
 TEST_CASE("Train and test prompts share no country and no capital") {
