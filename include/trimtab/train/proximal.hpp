@@ -17,6 +17,7 @@ namespace trimtab {
 template <row R, typename Threshold>
 constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
   using T = scalar_of<R>;
+  using math::abs;
   using name::theta;
   if (norm != parameter_norm::group) {
     r.each([&](auto j) {
@@ -35,8 +36,10 @@ constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
     r.each([&](auto j) { r(theta, j) = 0; });
     return;
   }
-  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it.
-  T s = 0;
+  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it. No summand may exceed
+  // 1 there, so the root lies beyond every |u_j| − t_j; from that start on no quotient overflows, however small thresholds are.
+  const T nearest = r.max([&](auto j) { return abs(r(theta, j)) - threshold(j); });
+  T s = nearest > 0 ? nearest : T(0);
   for (int k = 0; k < 100; ++k) {
     const T slope = r.sum([&](auto j) {
       const T d = s + threshold(j), q = r(theta, j) / d;

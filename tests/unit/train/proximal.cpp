@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/train/proximal.hpp>
+
+#include "support/gradients.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+namespace {
+
+constexpr per_channel<"step"> step{};
+
+/// The proximal step alone, with thresholds that are given.
+struct shrinking {
+  parameter_norm norm;
+
+  constexpr void forward(row auto& r) const {
+    shrink(r, norm, [&](auto j) { return r(step, j); });
+  }
+};
+
+struct with_subgradient {
+  parameter_norm norm;
+
+  constexpr void forward(row auto& r) const { add_subgradient(r, 0.5, norm); }
+};
+
+template <typename T>
+std::vector<T> shrunk(parameter_norm norm, std::vector<T> u, std::vector<T> const& thresholds) {
+  eigen_backend<T>(1).forward(shrinking{norm}, 1, static_cast<index_t>(u.size()), operand<per_channel<"theta">, T>{u.data()},
+                              operand<per_channel<"step">, T const>{thresholds.data()});
+  return u;
+}
+
+double norm(std::vector<double> const& x) {
+  double square = 0;
+  for (double v : x) square += v * v;
+  return std::sqrt(square);
+}
+
+/// What the proximal point minimises, with thresholds t_j: Σ (θ_j − u_j)² / (2 t_j) + ‖θ‖.
+double energy(std::vector<double> const& theta, std::vector<double> const& u, std::vector<double> const& t) {
+  double sum = norm(theta);
+  for (std::size_t j = 0; j < u.size(); ++j) sum += (theta[j] - u[j]) * (theta[j] - u[j]) / (2 * t[j]);
+  return sum;
+}
+
+std::vector<double> positive(index_t n, std::uint64_t seed, double scale) {
+  auto t = random_matrix<double>(1, n, seed).values;
+  for (double& x : t) x = scale * std::exp(x);
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("The sum of absolute values shrinks each number by its own threshold, to an exact 0") {
+  std::vector<double> const u{3, -3, 0.5, -0.5, 0, 1}, t{1, 2, 0.6, 0.6, 0.1, 1};
+  std::vector<double> const expected{2, -1, 0, 0, 0, 0};
+  CHECK(shrunk(parameter_norm::sum, u, t) == expected);
+  CHECK(shrunk(parameter_norm::mean, u, t) == expected);  // the weight already carries the count
+  for (double x : shrunk(parameter_norm::sum, u, t)) CHECK_FALSE((x == 0 and std::signbit(x)));
+}
+
+TEST_CASE("The proximal point of the Euclidean norm meets its optimality condition") {
+  int zeros = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    auto const n = static_cast<index_t>(1 + seed % 19);
+    auto const u = random_matrix<double>(1, n, seed).values, t = positive(n, seed + 100, std::pow(10.0, static_cast<double>(seed % 7) - 4));
+    auto const theta = shrunk(parameter_norm::group, u, t);
+    CAPTURE(seed, n);
+    if (norm(theta) == 0) {
+      // 0 is optimal where the slope of the smooth part at 0 lies in the unit ball.
+      std::vector<double> slope;
+      for (std::size_t j = 0; j < u.size(); ++j) slope.push_back(u[j] / t[j]);
+      CHECK(norm(slope) <= 1);
+      ++zeros;
+      continue;
+    }
+    double worst = 0;
+    for (std::size_t j = 0; j < u.size(); ++j)
+      worst = std::max(worst, std::abs(theta[j] - u[j] + t[j] * theta[j] / norm(theta)));
+    CHECK(worst <= 1e-14 * (1 + norm(u)));
+  }
+  CHECK(zeros > 5);
+  CHECK(zeros < 50);
+}
+
+TEST_CASE("No point near the proximal point is better") {
+  random_generator random(3);
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    auto const u = random_matrix<double>(1, 3, seed).values, t = positive(3, seed + 100, 0.3);
+    auto const theta = shrunk(parameter_norm::group, u, t);
+    double const least = energy(theta, u, t);
+    CHECK(least <= energy({0, 0, 0}, u, t));
+    for (int k = 0; k < 300; ++k) {
+      auto near = theta;
+      for (double& x : near) x += (k < 150 ? 1e-4 : 0.5) * random.normal();
+      if (not(energy(near, u, t) >= least)) FAIL_CHECK("seed " << seed << ", try " << k);
+    }
+  }
+}
+
+TEST_CASE("With one threshold for all the group shrinks like a block") {
+  std::vector<double> const u{3, 4};
+  CHECK(largest_difference(shrunk(parameter_norm::group, u, {1, 1}), {2.4, 3.2}) < 1e-15);
+  CHECK(shrunk(parameter_norm::group, u, {5, 5}) == std::vector<double>{0, 0});
+  CHECK(shrunk(parameter_norm::group, u, {5.1, 6}) == std::vector<double>{0, 0});
+  CHECK(shrunk(parameter_norm::group, std::vector<double>{0, 0}, {0.1, 0.1}) == std::vector<double>{0, 0});
+}
+
+TEST_CASE("Thresholds far below the parameters leave them") {
+  for (float t : {1e-6f, 1e-12f, 1e-20f, 1e-30f}) {
+    CAPTURE(t);
+    std::vector<float> const u{0.3f, -1.2f, 0, 1e-3f};
+    auto const theta = shrunk(parameter_norm::group, u, {t, t, t / 10, t * 10});
+    for (std::size_t j = 0; j < u.size(); ++j) CHECK(std::abs(theta[j] - u[j]) <= 2e-6f);
+  }
+  std::vector<float> const u{1e-10f, 1};  // a threshold that dwarfs one number and is nothing to the other
+  auto const theta = shrunk(parameter_norm::group, u, {1e6f, 1e-20f});
+  CHECK(std::abs(theta[1] - 1) < 1e-6f);
+  CHECK(std::abs(theta[0]) < 1e-15f);
+}
+
+TEST_CASE("The subgradient of a norm is added to the gradient, and is 0 at 0") {
+  std::vector<double> theta{3, -4, 0}, gradient{1, 1, 1};
+  auto const run = [&](parameter_norm by) {
+    auto g = gradient;
+    eigen_backend<double>(1).forward(with_subgradient{by}, 1, 3, operand<per_channel<"theta">, double>{theta.data()},
+                                     operand<gradient_of<per_channel<"theta">>, double>{g.data()});
+    return g;
+  };
+  CHECK(run(parameter_norm::sum) == std::vector<double>{1.5, 0.5, 1});
+  CHECK(run(parameter_norm::mean) == std::vector<double>{1.5, 0.5, 1});
+  CHECK(largest_difference(run(parameter_norm::group), {1.3, 0.6, 1}) < 1e-15);
+  theta = {0, 0, 0};
+  CHECK(run(parameter_norm::group) == gradient);
+}
