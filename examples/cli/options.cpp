@@ -268,6 +268,9 @@ command_line parse(int argc, char const* const* argv) {
     o.file("what", "file or folder", line.inspect.what, true);
   }
 
+  std::string const first = argc > 1 ? argv[1] : "-";
+  bool const known = not app.get_subcommands([&](CLI::App* one) { return one->get_name() == first; }).empty();
+  if (not known and not first.starts_with('-')) throw usage_error("there is no command '" + first + "'");
   try {
     app.parse(argc, argv);
   } catch (CLI::CallForVersion const&) {

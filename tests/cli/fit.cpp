@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::vector<std::string> keys_of(io::json const& object) {
+  std::vector<std::string> keys;
+  for (auto const& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace
+
+TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
+  model_for_cli const model;
+  auto const policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine");
+  CAPTURE(policy);
+  auto const file = model.name("i.safetensors"), trace = model.name("trace.json");
+  auto const fitted = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(), "--policy",
+                                     policy, "--steps", "7", "--layers", "1", "--lambda-m", "0.001", "--out", file, "--trace",
+                                     trace, "--json"})
+                          .json();
+  CHECK(fitted["steps"] == 7);
+  CHECK(fitted["nonzero_parameters"] > 0);
+  auto const& set = fitted["train"];
+  CHECK(set == fitted["test"]);
+  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "kl_full", "kl_masked", "logit_diff", "probability", "prompts",
+                                                 "top_other_same"});
+  CHECK(keys_of(set["flip_rate"]) == std::vector<std::string>{"+1", "-1", "both"});
+  CHECK(keys_of(set["logit_diff"]) == std::vector<std::string>{"+1", "-1", "0"});
+  CHECK(keys_of(set["probability"]["wrong"]) == std::vector<std::string>{"+1", "-1", "0"});
+
+  auto const evaluated =
+      run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"}).json();
+  CHECK(evaluated["train"] == set);
+  for (auto const key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"}) CHECK(evaluated[key] == fitted[key]);
+
+  auto const steps = io::read_json_file(trace);
+  REQUIRE(steps.size() == 7);
+  CHECK(steps[0]["minimality"] == 0);
+  CHECK(steps[6]["loss"] < steps[0]["loss"]);
+
+  auto const read = io::read_intervention(file);
+  CHECK(read.policy == policy);
+  CHECK(read.layers_of("attn_out") == std::vector<index_t>{1});
+  CHECK(read.made.at("steps") == "7");
+}
+
+TEST_CASE("dyn-scalar without bias has none in its file") {
+  model_for_cli const model(true);
+  auto const file = model.name("i.safetensors");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--policy", "dyn-scalar", "--no-bias", "--sites", "attn_z",
+                 "--steps", "2", "--precision", "double", "--out", file});
+  auto const read = io::read_intervention(file);
+  CHECK(read.tensors.size() == 1);
+  CHECK(read.tensors.at("attn_z.weight").shape == std::vector<index_t>{2, 2, 8});
+}
+
+TEST_CASE("Without --json fit prints a table with the untouched model's row") {
+  model_for_cli const model;
+  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"});
+  CHECK(run.status == 0);
+  CHECK_THAT(run.out, ContainsSubstring("0 (untouched)"));
+  CHECK(run.err.empty());  // progress is for terminals
+}
+
+TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
+  model_for_cli const model;
+  auto const file = model.name("i.safetensors");
+  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file,
+                                  "--json"},
+                                 "", interrupt::when_caught);
+  auto const found = run.json();
+  CHECK(found["interrupted"] == true);
+  CHECK(found["steps"] < 1'000'000'000);
+  CHECK(io::read_intervention(file).made.at("steps") == found["steps"].dump());
+}
+
+TEST_CASE("A task of the literature steers the embedded model") {
+  auto const model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
+  if (not std::filesystem::exists(model / "model.safetensors")) {
+    WARN("skipped: no '" + model.string() + "'");
+    return;
+  }
+  temporary_folder const folder;
+  auto const file = (folder.path() / "ccc.safetensors").string();
+  auto const fitted =
+      run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1", "--layers", "1-2", "--seed",
+                   "3", "--out", file, "--json"})
+          .json();
+  CHECK(fitted["test"]["flip_rate"]["both"] > 0.5);
+  auto const evaluated = run_trimtab({"eval", "--model", model.string(), "--task", "ccc", "--intervention", file, "--json"}).json();
+  CHECK(evaluated["test"] == fitted["test"]);
+}

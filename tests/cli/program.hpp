@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/io/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/random_weights.hpp"
+#include "support/small_tokenizer_json.hpp"
+#include "support/stored_model.hpp"
+#include "support/temporary_folder.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// Runs the program as a shell would, and a small model for it to run on.
+
+namespace trimtab::test {
+
+/// What a run left behind.
+struct outcome {
+  int status = -1;  ///< the exit status; 128 + n for a program that signal n ended, as shells say it
+  std::string out = {};
+  std::string err = {};
+
+  io::json json() const {
+    CAPTURE(err);
+    CHECK(status == 0);
+    return io::parse_json(out, "standard output");
+  }
+  int error_lines() const { return static_cast<int>(std::count(err.begin(), err.end(), '\n')); }
+};
+
+inline std::string content_of(std::filesystem::path const& file) {
+  std::ostringstream text;
+  text << std::ifstream(file, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+/// Whether a process has a handler for Ctrl-C, by Linux's /proc.
+inline bool catches_interrupt(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+  return false;
+}
+
+enum class interrupt { never, when_caught };
+
+/// Runs `trimtab arguments...`.
+inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "", interrupt when = interrupt::never) {
+  temporary_folder const folder;
+  auto const in = folder.file("in", input), out = folder.path() / "out", err = folder.path() / "err";
+  arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+
+  // Closed when the child becomes the program: until then it has this process's signal handlers.
+  int started[2];
+  if (::pipe2(started, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+  pid_t const child = ::fork();
+  if (child < 0) throw std::runtime_error("cannot fork");
+  if (child == 0) {
+    ::dup2(::open(in.c_str(), O_RDONLY), 0);
+    ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT, 0600), 1);
+    ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT, 0600), 2);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  ::close(started[1]);
+  char nothing = 0;
+  while (::read(started[0], &nothing, 1) < 0) {
+  }
+  ::close(started[0]);
+  if (when == interrupt::when_caught) {
+    for (int i = 0; i < 3000 and not catches_interrupt(child); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ::kill(child, SIGINT);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(out), content_of(err)};
+}
+
+/// A folder with a small random model, a tokenizer and prompts of equal length.
+class model_for_cli {
+ public:
+  explicit model_for_cli(bool parallel = false, bool tokenizer = true) {
+    model_config config = {
+        .architecture = "gpt2", .layers = 2, .width = 16, .heads = 2, .hidden = 24, .context = 12, .vocabulary = 300};
+    if (parallel) {
+      config.architecture = "gpt_neox";
+      config.rotary_channels = 4;
+      config.nonlinearity = activation::gelu_erf;
+      config.parallel_residual = true;
+    }
+    write_model_folder(folder_.path(), random_weights(config));
+    if (tokenizer) folder_.file("tokenizer.json", small_tokenizer_json().dump());
+    data_ = folder_.file("data.jsonl",
+                         "{\"ids\": [1, 2, 3, 4], \"correct_id\": 5, \"wrong_id\": 6}\n"
+                         "{\"ids\": [7, 2, 8, 4], \"correct_id\": 9, \"wrong_id\": 5}\n"
+                         "{\"ids\": [4, 4, 1, 0], \"correct_id\": 2, \"wrong_id\": 1}\n");
+  }
+
+  std::string path() const { return folder_.path().string(); }
+  std::string data() const { return data_.string(); }
+  std::string file(std::string const& name, std::string const& content) const { return folder_.file(name, content).string(); }
+  std::string name(std::string const& name) const { return (folder_.path() / name).string(); }
+
+ private:
+  temporary_folder folder_ = {};
+  std::filesystem::path data_ = {};
+};
+
+}  // namespace trimtab::test
