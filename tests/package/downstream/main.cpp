@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Headers of the library and of each dependency are found and linked through trimtab::trimtab alone.
+// What a stranger's program does: it includes the library, composes an intervention, and is told in a sentence that the model is
+// not there. Headers of the library and of each dependency are found and linked through trimtab::trimtab alone.
 
-#include <trimtab/core/error.hpp>
+#include <trimtab/trimtab.hpp>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <Eigen/Core>
-#include <nlohmann/json.hpp>
-#include <omp.h>
-#include <pcre2.h>
-#include <utf8proc.h>
+#include <cstdio>
 
-#include <iostream>
-#include <thread>
+using namespace trimtab;
 
-int main() {
-  std::thread([] { std::cout << "utf8proc " << utf8proc_version() << '\n'; }).join();
-  std::cout << "threads " << omp_get_max_threads() << ", PCRE2 needs " << pcre2_config(PCRE2_CONFIG_VERSION, nullptr)
-            << " bytes to name itself, " << nlohmann::json{{"sum", Eigen::Vector2f(1, 2).sum()}} << '\n';
+metrics steer_folder(char const* folder) {
+  const auto model = from_pretrained<gpt2<eigen_backend<float>>>(folder);
+  const auto prompts = task::ioi(model.tokenizer(), {.train = 8, .test = 8});
+  const auto steering = steer(model, at(site::attn_out{}, policy::activ_scalar{}));
+  const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{};
+  const auto result = trainer(steering, objective, adam{}).fit(prompts.train, {.steps = 10});
+  return evaluate(result, prompts.test);
+}
+
+int main(int argc, char** argv) {
   try {
-    throw trimtab::error(trimtab::error_kind::bad_argument, "the sentence");
-  } catch (trimtab::error const& e) {
-    return e.kind() == trimtab::error_kind::bad_argument ? 0 : 1;
+    std::printf("flipped %.2f\n", steer_folder(argc > 1 ? argv[1] : "no-such-folder").flip_rate_both);
+    return argc > 1 ? 0 : 1;
+  } catch (error const& e) {
+    std::printf("%s\n", e.what());
+    return argc > 1 or e.kind() != error_kind::io ? 1 : 0;
   }
 }
