@@ -62,7 +62,7 @@ steered_model read_steering(any_model const& model, path const& file) {
 std::string strength_text(double strength) {
   char digits[32];
   auto const end = std::to_chars(digits, digits + sizeof digits, strength == 0 ? 0.0 : strength).ptr;
-  return (strength > 0 ? "+" : "") + std::string(digits, end);
+  return std::string(strength > 0 ? "+" : "").append(digits, end);
 }
 
 policy_defaults defaults_of(std::string const& policy) {

@@ -165,7 +165,8 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
     for (parameter_slice const& slice : block.slices) {
       auto const found = tensors.find(block.site + "." + slice.name);
       if (block.layers.empty() or found == tensors.end()) continue;
-      auto& [shape, numbers] = found->second;
+      auto const& shape = found->second.shape;
+      auto& numbers = found->second.values;
       if (auto const expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
         refuse("'" + found->first + "' has the shape " + io::shape_text(shape) + " instead of " + io::shape_text(expected));
       detail::each_number(block, slice, [&](std::size_t to, std::size_t from) {
