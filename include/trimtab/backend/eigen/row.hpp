@@ -7,7 +7,7 @@
 #include <type_traits>
 
 /// The row on the CPU: one thread walks it, and its channels are SIMD lanes. `each` promises the compiler that channels do not
-/// touch each other; `sum` keeps sixteen running sums, which is enough to hide the latency of an addition at any SIMD width and
+/// touch each other; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD width and
 /// fixes the order of the summands, so that the bits do not depend on where the row lies.
 
 namespace trimtab::eigen {
@@ -65,7 +65,7 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
   }
 
  private:
-  static constexpr index_t lanes = 16;
+  static constexpr index_t lanes = 64;
 
   template <typename F, typename Combine>
   T reduce(F& f, T start, Combine combine) const {
