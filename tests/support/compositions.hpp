@@ -58,8 +58,9 @@ struct hooked_places {
 template <typename Kind, int Shift, typename Model>
 auto hook_all_sites(Model const& model, hooked_places const& places) {
   return [&]<std::size_t... K>(std::index_sequence<K...>) {
-    return steer(model, at(std::tuple_element_t<K, sites_of<Kind>>{},
-                           std::tuple_element_t<(K + Shift) % 5, policies_in_turn>{}, places.layers[K], places.positions[K])...);
+    return steer(
+        model, at(std::tuple_element_t<K, sites_of<Kind>>{}, std::tuple_element_t<(K + Shift) % 5, policies_in_turn>{},
+                  places.layers[K], places.positions[K])...);
   }(std::make_index_sequence<std::tuple_size_v<sites_of<Kind>>>{});
 }
 
@@ -115,8 +116,7 @@ void check_model_gradient(Compose compose, std::span<prompt_pair const> prompts,
   repeated_pass pass(composition, prompts, strengths, where);
   repeated_pass complex_pass(complex_composition, prompts, strengths, where);
   auto const theta = random_parameters(pass.layout()).theta;
-  auto const d_logits =
-      random_matrix<double>(1, static_cast<index_t>(pass.logits(theta).size()), 8).values;
+  auto const d_logits = random_matrix<double>(1, static_cast<index_t>(pass.logits(theta).size()), 8).values;
   auto const weighted_logits = [&]<typename T>(std::vector<T> const& x) {
     std::vector<T> z;
     if constexpr (std::is_same_v<T, double>)
@@ -137,9 +137,11 @@ void check_all_sites() {
   CAPTURE(Shift);
   auto const prompts = random_prompts(Kind::config(), {4, 1, 3});
   auto const check = [&](hooked_places const& places, scored where = scored::last) {
-    check_model_gradient<Kind>([&](auto const& model) { return hook_all_sites<Kind, Shift>(model, places); }, prompts, where);
+    check_model_gradient<Kind>([&](auto const& model) { return hook_all_sites<Kind, Shift>(model, places); }, prompts,
+                               where);
   };
-  check(hooked_places::everywhere<Kind>({positions::from_end(2), positions::shared(), positions::role({"subject", "end"})}));
+  check(hooked_places::everywhere<Kind>(
+      {positions::from_end(2), positions::shared(), positions::role({"subject", "end"})}));
   // One site alone decides how far down the adjoint goes.
   for (std::size_t k = 0; k < std::tuple_size_v<sites_of<Kind>>; ++k) {
     CAPTURE(k);

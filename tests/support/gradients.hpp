@@ -130,8 +130,14 @@ struct policy_run {
     return slot;
   }
   record_view view() const {
-    return {rows, static_cast<index_t>(plan.piece_begin.size()) - 1, static_cast<index_t>(plan.record_slot.size()),
-            plan.slot.data(), plan.order.data(), plan.piece_begin.data(), plan.record_begin.data(), plan.record_slot.data()};
+    return {rows,
+            static_cast<index_t>(plan.piece_begin.size()) - 1,
+            static_cast<index_t>(plan.record_slot.size()),
+            plan.slot.data(),
+            plan.order.data(),
+            plan.piece_begin.data(),
+            plan.record_begin.data(),
+            plan.record_slot.data()};
   }
   matrix_view<T const> matrix(std::vector<T> const& v) const { return {v.data(), rows, width}; }
   matrix_view<T> matrix(std::vector<T>& v) const { return {v.data(), rows, width}; }
@@ -147,8 +153,8 @@ struct policy_run {
     T const nan(std::numeric_limits<double>::quiet_NaN());
     std::vector<T> d_h(h.size(), nan), d_theta(theta.size(), nan);
     std::vector<T> partial((plan.piece_begin.size() - 1) * static_cast<std::size_t>(P::parameters.size(width)), nan);
-    eigen_backend<T>(threads).intervene_adjoint(policy, matrix(h), matrix(d_out), matrix(d_h), beta.data(), theta.data(),
-                                                d_theta.data(), partial.data(), view());
+    eigen_backend<T>(threads).intervene_adjoint(policy, matrix(h), matrix(d_out), matrix(d_h), beta.data(),
+                                                theta.data(), d_theta.data(), partial.data(), view());
     d_h.insert(d_h.end(), d_theta.begin(), d_theta.end());
     return d_h;
   }
@@ -156,7 +162,8 @@ struct policy_run {
 
 template <typename P>
 std::vector<double> random_parameters(steered_rows const& s) {
-  return random_matrix<double>(s.records(), P::parameters.size(s.width), s.seed + 1, 1 / std::sqrt(static_cast<double>(s.width)))
+  return random_matrix<double>(s.records(), P::parameters.size(s.width), s.seed + 1,
+                               1 / std::sqrt(static_cast<double>(s.width)))
       .values;
 }
 
@@ -194,7 +201,8 @@ void check_policy_identity(P policy, steered_rows s) {
   auto const width = static_cast<std::size_t>(s.width);
   for (std::size_t i = 0; i < s.record.size(); ++i) {
     bool const same = std::memcmp(&h[i * width], &steered[i * width], width * sizeof(T)) == 0;
-    if (same != (s.record[i] < 0)) FAIL_CHECK("row " << i << (same ? " was not steered" : " has no record but was changed"));
+    if (same != (s.record[i] < 0))
+      FAIL_CHECK("row " << i << (same ? " was not steered" : " has no record but was changed"));
   }
   std::ranges::fill(s.beta, 0.0);
   CHECK(same_bits(h, detail::policy_run<T, P>(policy, s).forward(h, theta)));
@@ -231,7 +239,8 @@ template <typename P>
 void check_policy(P policy) {
   STATIC_REQUIRE(intervention_policy<P>);
   for (index_t width : {1, 3, 17, 64}) {
-    steered_rows const mixed{width, {1, -1, 0, 2, 1, 0}, {1, 1, -1, 0.5, -1.5, 1}, static_cast<std::uint64_t>(10 * width)};
+    steered_rows const mixed{
+        width, {1, -1, 0, 2, 1, 0}, {1, 1, -1, 0.5, -1.5, 1}, static_cast<std::uint64_t>(10 * width)};
     check_policy_gradient(policy, mixed);
     check_policy_identity<float>(policy, mixed);
     check_policy_identity<double>(policy, mixed);
@@ -248,33 +257,43 @@ namespace detail {
 /// f(operands...) with the k-th matrix under the k-th name.
 template <typename Matrices, typename F, typename... Name>
 void with_inputs(Matrices& matrices, F&& f, Name... names) {
-  [&]<std::size_t... K>(std::index_sequence<K...>) {
-    f(each_row(names, matrices[K].view())...);
-  }(std::index_sequence_for<Name...>{});
+  [&]<std::size_t... K>(std::index_sequence<K...>) { f(each_row(names, matrices[K].view())...); }(std::index_sequence_for<Name...>{});
 }
 
 /// out = f.forward(h), the function's further inputs by their names.
 template <typename T, typename F, typename... Name>
-host_matrix<T> run_forward(F const& f, host_matrix<T> const& h, std::vector<host_matrix<T>> const& inputs, Name... names) {
+host_matrix<T> run_forward(F const& f, host_matrix<T> const& h, std::vector<host_matrix<T>> const& inputs,
+                           Name... names) {
   host_matrix<T> out(h.rows, h.cols);
   std::ranges::fill(out.values, T(std::numeric_limits<double>::quiet_NaN()));
-  with_inputs(inputs, [&](auto... operands) {
-    eigen_backend<T>(1).forward(f, h.rows, h.cols, each_row(name::h, h.view()), each_row(name::out, out.view()), operands...);
-  }, names...);
+  with_inputs(
+      inputs,
+      [&](auto... operands) {
+        eigen_backend<T>(1).forward(f, h.rows, h.cols, each_row(name::h, h.view()), each_row(name::out, out.view()),
+                                    operands...);
+      },
+      names...);
   return out;
 }
 
 /// f.backward: sets d_h, and the gradients of the inputs where the function has them.
 template <typename T, typename F, typename... Name>
-void run_backward(F const& f, host_matrix<T> const& h, host_matrix<T> const& out, host_matrix<T>& d_out, host_matrix<T>& d_h,
-                  std::vector<host_matrix<T>> const& inputs, std::vector<host_matrix<T>>& d_inputs, Name... names) {
-  with_inputs(inputs, [&](auto... operands) {
-    with_inputs(d_inputs, [&](auto... d_operands) {
-      eigen_backend<T>(1).backward(f, h.rows, h.cols, each_row(name::h, h.view()), each_row(name::out, out.view()),
-                                   each_row(d(name::out), d_out.view()), each_row(d(name::h), d_h.view()), operands...,
-                                   d_operands...);
-    }, d(names)...);
-  }, names...);
+void run_backward(F const& f, host_matrix<T> const& h, host_matrix<T> const& out, host_matrix<T>& d_out,
+                  host_matrix<T>& d_h, std::vector<host_matrix<T>> const& inputs, std::vector<host_matrix<T>>& d_inputs,
+                  Name... names) {
+  with_inputs(
+      inputs,
+      [&](auto... operands) {
+        with_inputs(
+            d_inputs,
+            [&](auto... d_operands) {
+              eigen_backend<T>(1).backward(f, h.rows, h.cols, each_row(name::h, h.view()),
+                                           each_row(name::out, out.view()), each_row(d(name::out), d_out.view()),
+                                           each_row(d(name::h), d_h.view()), operands..., d_operands...);
+            },
+            d(names)...);
+      },
+      names...);
 }
 
 }  // namespace detail
@@ -324,9 +343,13 @@ void check_in_place(F const& f, index_t width, Name... names) {
   auto const out = detail::run_forward(f, h, inputs, names...);
 
   auto both = h;
-  detail::with_inputs(inputs, [&](auto... operands) {
-    eigen_backend<T>(1).forward(f, rows, width, each_row(name::h, both.view()), each_row(name::out, both.view()), operands...);
-  }, names...);
+  detail::with_inputs(
+      inputs,
+      [&](auto... operands) {
+        eigen_backend<T>(1).forward(f, rows, width, each_row(name::h, both.view()), each_row(name::out, both.view()),
+                                    operands...);
+      },
+      names...);
   CHECK(same_bits(both, out));
 
   auto d_h = h, d_from = d_out, d_both = d_out;

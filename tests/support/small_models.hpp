@@ -23,7 +23,8 @@ struct small_gpt2 {
   static constexpr bool parallel = false;
 
   static model_config config() {
-    return {.architecture = "gpt2", .layers = 3, .width = 10, .heads = 2, .hidden = 19, .context = 12, .vocabulary = 23};
+    return {
+        .architecture = "gpt2", .layers = 3, .width = 10, .heads = 2, .hidden = 19, .context = 12, .vocabulary = 23};
   }
 };
 
@@ -33,8 +34,16 @@ struct small_neox_parallel {
   static constexpr bool parallel = true;
 
   static model_config config() {
-    return {.architecture = "gpt_neox", .layers = 3, .width = 10, .heads = 2, .hidden = 19, .context = 12, .vocabulary = 23,
-            .rotary_channels = 4, .nonlinearity = activation::gelu_erf, .parallel_residual = true};
+    return {.architecture = "gpt_neox",
+            .layers = 3,
+            .width = 10,
+            .heads = 2,
+            .hidden = 19,
+            .context = 12,
+            .vocabulary = 23,
+            .rotary_channels = 4,
+            .nonlinearity = activation::gelu_erf,
+            .parallel_residual = true};
   }
 };
 

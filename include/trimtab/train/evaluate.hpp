@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 /// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
@@ -77,6 +78,9 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
   Model const& model = composition.model();
   check_prompts(prompts, model.config().vocabulary);
   check_strengths(options.strengths);
+  if (options.prompts_at_once < 1)
+    throw error(error_kind::bad_argument, "the number of prompts at once is " + std::to_string(options.prompts_at_once) +
+                                              "; it must be 1 or more");
   const auto everything = 1.0 * objective::faithfulness{.over = objective::vocabulary::masked} +
                           1.0 * objective::faithfulness{.over = objective::vocabulary::full};
   const double share = 1 / static_cast<double>(prompts.size());

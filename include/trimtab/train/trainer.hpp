@@ -6,6 +6,7 @@
 #include <trimtab/train/loss.hpp>
 #include <trimtab/train/steered.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <span>
@@ -41,8 +42,11 @@ inline void check_prompts(std::span<prompt_pair const> prompts, index_t vocabula
 }
 inline void check_strengths(std::span<double const> strengths) {
   if (strengths.empty()) throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
-  for (double beta : strengths)
+  for (double beta : strengths) {
     if (not std::isfinite(beta)) throw error(error_kind::bad_argument, "a strength is not a finite number");
+    if (std::ranges::count(strengths, beta) > 1)
+      throw error(error_kind::bad_argument, "the strength " + std::to_string(beta) + " is given twice; each counts alike, once");
+  }
 }
 
 template <typename Steering, typename Objective, optimizer Optimizer>

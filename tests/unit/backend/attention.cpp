@@ -72,8 +72,12 @@ host_matrix<T> attend_adjoint(ragged const& r, index_t heads, host_matrix<T> con
 }
 
 std::vector<ragged> every_shape() {
-  return {ragged({1}), ragged({5}), ragged({3, 1, 6}), ragged({3, 1, 6}, {{2}, {0}, {5}}),
-          ragged({4, 5, 2}, {{}, {0, 3}, {1}}), ragged({19})};
+  return {ragged({1}),
+          ragged({5}),
+          ragged({3, 1, 6}),
+          ragged({3, 1, 6}, {{2}, {0}, {5}}),
+          ragged({4, 5, 2}, {{}, {0, 3}, {1}}),
+          ragged({19})};
 }
 
 }  // namespace
@@ -85,7 +89,8 @@ TEST_CASE("Attention agrees with its formula, ragged, for all positions or some"
       auto const expected = naive(r, heads, qkv);
       CAPTURE(r.offsets, r.query_positions, heads);
       CHECK(largest_difference(attend(r, heads, qkv).values, expected.values) < 1e-14);
-      CHECK(largest_difference(converted<double>(attend(r, heads, converted<float>(qkv))).values, expected.values) < 1e-5);
+      CHECK(largest_difference(converted<double>(attend(r, heads, converted<float>(qkv))).values, expected.values) <
+            1e-5);
     }
 }
 

@@ -53,7 +53,8 @@ struct guarded {
 };
 
 template <typename T>
-host_matrix<T> product(eigen_backend<T> const& backend, eigen::linear<T> const& w, host_matrix<T> const& x, bool adjoint = false) {
+host_matrix<T> product(eigen_backend<T> const& backend, eigen::linear<T> const& w, host_matrix<T> const& x,
+                       bool adjoint = false) {
   guarded<T> y(x.rows, adjoint ? w.inputs() : w.outputs());
   if (adjoint)
     backend.multiply_adjoint(w, x.view(), y.view);
@@ -90,7 +91,8 @@ TEMPLATE_TEST_CASE("Products agree with a naive product for every number of rows
 
 TEST_CASE("A transposed weight gives the same bits, and a missing bias is none") {
   eigen_backend<float> const backend(1);
-  auto const w = random_matrix<float>(13, 37, 1), b = random_matrix<float>(1, 37, 2), x = random_matrix<float>(9, 13, 3);
+  auto const w = random_matrix<float>(13, 37, 1), b = random_matrix<float>(1, 37, 2),
+             x = random_matrix<float>(9, 13, 3);
   auto const plain = backend.prepare(w.view(), b.view());
   auto const turned = backend.prepare(transposed(w).view(), b.view(), true);
   CHECK(turned.inputs() == 13);

@@ -75,7 +75,8 @@ TEST_CASE("The verbs of a row see every channel, whatever its width") {
 TEMPLATE_TEST_CASE("Row functions give a row the same bits wherever it lies", "", float, double) {
   using T = TestType;
   for (index_t width : {1, 5, 16, 67}) {
-    auto const h = random_matrix<T>(9, width, 1), gain = random_matrix<T>(1, width, 2), bias = random_matrix<T>(1, width, 3);
+    auto const h = random_matrix<T>(9, width, 1), gain = random_matrix<T>(1, width, 2),
+               bias = random_matrix<T>(1, width, 3);
     layer_norm_run<T> const together(1, h, gain, bias);
     for (index_t i = 0; i < h.rows; ++i) {
       host_matrix<T> row(1, width);
@@ -98,7 +99,8 @@ TEMPLATE_TEST_CASE("Row functions have the same bits on any number of threads", 
   }
 }
 
-TEMPLATE_TEST_CASE("Policies have the same bits on any number of threads, gradients of shared records too", "", float, double) {
+TEMPLATE_TEST_CASE("Policies have the same bits on any number of threads, gradients of shared records too", "", float,
+                   double) {
   using T = TestType;
   steered_rows s{67, {}, {}};
   for (int i = 0; i < 300; ++i) {

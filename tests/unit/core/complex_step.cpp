@@ -21,7 +21,9 @@ double derivative(F f, double x) {
 
 TEST_CASE("The imaginary part carries the derivative") {
   for (double x : {-1.3, 0.2, 0.9, 3.1}) {
-    auto const near = [](double found, double expected) { return std::abs(found - expected) <= 4e-16 * std::max(1.0, std::abs(expected)); };
+    auto const near = [](double found, double expected) {
+      return std::abs(found - expected) <= 4e-16 * std::max(1.0, std::abs(expected));
+    };
     CHECK(near(derivative([](auto z) { return z * z * z; }, x), 3 * x * x));
     CHECK(near(derivative([](auto z) { return 1 / z; }, x), -1 / (x * x)));
     CHECK(near(derivative([](auto z) { return (z + 1) / (2 - z); }, x), 3 / ((2 - x) * (2 - x))));

@@ -24,7 +24,8 @@ TEST_CASE("A layer that the model lacks is refused") {
 }
 
 TEST_CASE("A range that is none is refused") {
-  CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::range(3, 2); }), Catch::Matchers::ContainsSubstring("layers 3 to 2"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::range(3, 2); }),
+             Catch::Matchers::ContainsSubstring("layers 3 to 2"));
   refusal(error_kind::bad_argument, [] { layers::range(-1, 2); });
   refusal(error_kind::bad_argument, [] { layers::range(0, 2'000'000'000); });
 }

@@ -19,7 +19,8 @@ using row_values = std::vector<double>;
 row_values product(row_values const& x, linear_weights<double> const& w) {
   auto y = w.bias.values;
   for (index_t k = 0; k < w.weight.rows; ++k)
-    for (index_t j = 0; j < w.weight.cols; ++j) y[static_cast<std::size_t>(j)] += x[static_cast<std::size_t>(k)] * w.weight(k, j);
+    for (index_t j = 0; j < w.weight.cols; ++j)
+      y[static_cast<std::size_t>(j)] += x[static_cast<std::size_t>(k)] * w.weight(k, j);
   return y;
 }
 
@@ -152,7 +153,8 @@ void check_against_paper(model_config const& config, bool tied) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("A model computes what its formulas say", "", small_gpt2, small_neox_parallel, small_neox_sequential) {
+TEMPLATE_TEST_CASE("A model computes what its formulas say", "", small_gpt2, small_neox_parallel,
+                   small_neox_sequential) {
   auto const config = TestType::config();
   check_against_paper<TestType>(config, config.architecture == "gpt2");
   SECTION("with the embedding tied otherwise") { check_against_paper<TestType>(config, config.architecture != "gpt2"); }

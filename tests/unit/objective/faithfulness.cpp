@@ -16,10 +16,10 @@ constexpr int correct = 1, wrong = 3;
 template <typename T>
 T value_of(faithfulness term, std::vector<T> const& logits, std::vector<T> const& reference) {
   T value = 0;
-  eigen_backend<T>(1).values(term, 1, static_cast<index_t>(logits.size()), &value,
-                             operand<per_channel<"h">, T const>{logits.data()},
-                             operand<per_channel<"reference">, T const>{reference.data()},
-                             operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong});
+  eigen_backend<T>(1).values(
+      term, 1, static_cast<index_t>(logits.size()), &value, operand<per_channel<"h">, T const>{logits.data()},
+      operand<per_channel<"reference">, T const>{reference.data()}, operand<per_row<"correct">, int const>{&correct},
+      operand<per_row<"wrong">, int const>{&wrong});
   return value;
 }
 
@@ -29,9 +29,9 @@ std::vector<T> gradient_of_row(faithfulness term, std::vector<T> const& logits, 
   T const one = 1;
   eigen_backend<T>(1).gradients(
       term, 1, static_cast<index_t>(logits.size()), operand<per_channel<"h">, T const>{logits.data()},
-      operand<per_channel<"reference">, T const>{reference.data()}, operand<gradient_of<per_channel<"h">>, T>{gradient.data()},
-      operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong},
-      operand<gradient_of<per_row<"value">>, T const>{&one});
+      operand<per_channel<"reference">, T const>{reference.data()},
+      operand<gradient_of<per_channel<"h">>, T>{gradient.data()}, operand<per_row<"correct">, int const>{&correct},
+      operand<per_row<"wrong">, int const>{&wrong}, operand<gradient_of<per_row<"value">>, T const>{&one});
   return gradient;
 }
 
@@ -106,7 +106,8 @@ TEST_CASE("A vocabulary with nothing to keep has divergence 0") {
       operand<per_channel<"reference">, double const> const reference{y4.data()};
       eigen_backend<double> const backend(1);
       backend.values(term, 1, width, &value, h, reference, c, w);
-      backend.gradients(term, 1, width, h, reference, c, w, operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
+      backend.gradients(term, 1, width, h, reference, c, w,
+                        operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
                         operand<gradient_of<per_row<"value">>, double const>{&one});
       CHECK(value == 0);
       CHECK(gradient == std::vector<double>(4));

@@ -43,7 +43,8 @@ TEST_CASE("Terms add up in the order in which they are written") {
   CHECK(std::get<0>(sum.terms).term.margin == 0.5);
 
   CHECK(weights(0.5 * minimality{} + effectiveness{}) == std::vector<double>{0.5, 1});
-  CHECK(weights((effectiveness{} + minimality{}) + (3.0 * faithfulness{} + faithfulness{})) == std::vector<double>{1, 1, 3, 1});
+  CHECK(weights((effectiveness{} + minimality{}) + (3.0 * faithfulness{} + faithfulness{})) ==
+        std::vector<double>{1, 1, 3, 1});
 }
 
 TEST_CASE("A user's term adds up like those of the library") {

@@ -42,7 +42,8 @@ constexpr auto absolute = [](auto found, auto truth) { return static_cast<double
 
 TEMPLATE_TEST_CASE("exp is right to 2 units in the last place over its whole range", "", float, double) {
   using T = TestType;
-  T const lowest = std::is_same_v<T, float> ? T(-87.3) : T(-708.3), highest = std::is_same_v<T, float> ? T(88.3) : T(709.4);
+  T const lowest = std::is_same_v<T, float> ? T(-87.3) : T(-708.3),
+          highest = std::is_same_v<T, float> ? T(88.3) : T(709.4);
   auto const error = [](T x) { return ulps<T>(math::exp(x), std::exp(static_cast<wider<T>>(x))); };
   CHECK(worst<T>(lowest, highest, error) <= 2);
   CHECK(worst<T>(-2, 2, error) <= 2);
@@ -62,7 +63,9 @@ TEMPLATE_TEST_CASE("expm1 and tanh are right to 4 units in the last place, near 
 
 TEMPLATE_TEST_CASE("erf has the absolute error that it promises", "", float, double) {
   using T = TestType;
-  auto const error = [](T x) { return absolute(static_cast<wider<T>>(math::erf(x)), std::erf(static_cast<wider<T>>(x))); };
+  auto const error = [](T x) {
+    return absolute(static_cast<wider<T>>(math::erf(x)), std::erf(static_cast<wider<T>>(x)));
+  };
   double const promised = std::is_same_v<T, float> ? 4e-7 : 7e-16;
   for (T reach : {T(30), T(4), T(1), T(1e-3)}) CHECK(worst<T>(-reach, reach, error) <= promised);
 }

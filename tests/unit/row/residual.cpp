@@ -21,8 +21,8 @@ TEST_CASE("Copies and sums work in place") {
 TEST_CASE("A sum sends its gradient to both summands") {
   auto const d_out = random_matrix<double>(2, 5, 1);
   host_matrix<double> d_h(2, 5), d_branch(2, 5);
-  eigen_backend<double>(1).backward(residual{}, 2, 5, each_row(d(name::out), d_out.view()), each_row(d(name::h), d_h.view()),
-                                    each_row(d(residual::branch), d_branch.view()));
+  eigen_backend<double>(1).backward(residual{}, 2, 5, each_row(d(name::out), d_out.view()),
+                                    each_row(d(name::h), d_h.view()), each_row(d(residual::branch), d_branch.view()));
   CHECK(same_bits(d_h, d_out));
   CHECK(same_bits(d_branch, d_out));
 }
@@ -33,7 +33,8 @@ TEST_CASE("With a selection a copy gathers or scatters rows") {
   std::vector<int> const select{2, 0, 3};
   eigen_backend<double> const backend(1);
   backend.forward(copy{}, 3, 3, selected_row(name::h, h.view(), select.data()), each_row(name::out, gathered.view()));
-  backend.forward(copy{}, 3, 3, each_row(name::h, gathered.view()), selected_row(name::out, scattered.view(), select.data()));
+  backend.forward(copy{}, 3, 3, each_row(name::h, gathered.view()),
+                  selected_row(name::out, scattered.view(), select.data()));
   for (index_t j = 0; j < 3; ++j) {
     CHECK(gathered(0, j) == h(2, j));
     CHECK(gathered(1, j) == h(0, j));

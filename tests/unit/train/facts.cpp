@@ -35,8 +35,8 @@ std::size_t place(parameter_block const& block, index_t l, index_t position) {
 
 /// The gradient of L_E + L_F at one strength.
 template <typename Composition>
-std::vector<double> loss_gradient(Composition const& composition, parameters const& values, std::span<prompt_pair const> prompts,
-                                  double beta) {
+std::vector<double> loss_gradient(Composition const& composition, parameters const& values,
+                                  std::span<prompt_pair const> prompts, double beta) {
   std::vector<double> const strengths{beta};
   auto const objective = objective::effectiveness{.margin = 20} + 0.7 * objective::faithfulness{};
   steered run(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
@@ -52,8 +52,8 @@ std::vector<double> loss_gradient(Composition const& composition, parameters con
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Fact 2: activ_scalar of -1 at strength 1 ablates a layer's attn_out", "", small_gpt2, small_neox_parallel,
-                   small_neox_sequential) {
+TEMPLATE_TEST_CASE("Fact 2: activ_scalar of -1 at strength 1 ablates a layer's attn_out", "", small_gpt2,
+                   small_neox_parallel, small_neox_sequential) {
   auto const model = small_model<TestType, double>();
   auto const prompts = random_prompts(model.config(), {5, 5});
   for (index_t layer = 0; layer < 3; ++layer) {
@@ -66,7 +66,8 @@ TEMPLATE_TEST_CASE("Fact 2: activ_scalar of -1 at strength 1 ablates a layer's a
     parameters values{composition.layout(prompts), {}};
     values.theta.assign(static_cast<std::size_t>(values.layout.lane_size()), -1);
     CHECK(same_bits(steered_logits(composition, values, prompts, 1), logits(ablated, ids_of(prompts))));
-    CHECK(same_bits(steered_logits(composition, values, prompts, 1, scored::all), logits(ablated, ids_of(prompts), scored::all)));
+    CHECK(same_bits(steered_logits(composition, values, prompts, 1, scored::all),
+                    logits(ablated, ids_of(prompts), scored::all)));
     CHECK_FALSE(same_bits(logits(model, ids_of(prompts)), logits(ablated, ids_of(prompts))));
   }
 }
@@ -75,8 +76,9 @@ TEMPLATE_TEST_CASE("Fact 3: what resid_post gains is what all later outputs lose
                    small_neox_parallel, small_neox_sequential) {
   auto const model = exact_norm_model<TestType>();
   auto const prompts = random_prompts(model.config(), {5, 5});
-  auto const composition = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}),
-                                 at(site::resid_post{}, policy::activ_scalar{}));
+  auto const composition =
+      steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}),
+            at(site::resid_post{}, policy::activ_scalar{}));
   auto const values = random_parameters(composition.layout(prompts), 5);
   auto const& blocks = values.layout.blocks;
   for (double beta : {1.0, -1.0, 0.4}) {
@@ -88,7 +90,8 @@ TEMPLATE_TEST_CASE("Fact 3: what resid_post gains is what all later outputs lose
     for (index_t l = 0; l < 3; ++l)
       for (index_t i = 0; i < 5; ++i) {
         double later = 0;
-        for (index_t above = l + 1; above < 3; ++above) later += w[place(blocks[0], above, i)] + w[place(blocks[1], above, i)];
+        for (index_t above = l + 1; above < 3; ++above)
+          later += w[place(blocks[0], above, i)] + w[place(blocks[1], above, i)];
         CHECK(std::abs(w[place(blocks[2], l, i)] + later) <= 1e-12 * scale);
       }
   }
@@ -99,7 +102,8 @@ TEMPLATE_TEST_CASE("Fact 3: resid_post times s is all later outputs times 1/s", 
   auto const model = exact_norm_model<TestType>();
   auto const prompts = random_prompts(model.config(), {4, 4});
   auto const stream = steer(model, at(site::resid_post{}, policy::activ_scalar{}));
-  auto const outputs = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
+  auto const outputs =
+      steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
   for (double s : {0.3, 2.5})
     for (index_t l = 0; l < 3; ++l)
       for (index_t i = 0; i < 4; ++i) {
@@ -114,8 +118,8 @@ TEMPLATE_TEST_CASE("Fact 3: resid_post times s is all later outputs times 1/s", 
       }
 }
 
-TEMPLATE_TEST_CASE("Fact 4: in the last layer places that are not scored have gradient 0, but for resid_pre", "", small_gpt2,
-                   small_neox_parallel, small_neox_sequential) {
+TEMPLATE_TEST_CASE("Fact 4: in the last layer places that are not scored have gradient 0, but for resid_pre", "",
+                   small_gpt2, small_neox_parallel, small_neox_sequential) {
   auto const model = small_model<TestType, double>();
   auto const prompts = random_prompts(model.config(), {4, 4, 4});
   auto const places = hooked_places::everywhere<TestType>({positions::absolute()});
@@ -138,12 +142,13 @@ TEMPLATE_TEST_CASE("Fact 4: in the last layer places that are not scored have gr
   check(hook_all_sites<TestType, 3>(model, places));
 }
 
-TEMPLATE_TEST_CASE("Fact 6: scalars that all positions share fold into the weights", "", small_gpt2, small_neox_parallel,
-                   small_neox_sequential) {
+TEMPLATE_TEST_CASE("Fact 6: scalars that all positions share fold into the weights", "", small_gpt2,
+                   small_neox_parallel, small_neox_sequential) {
   auto const model = small_model<TestType, double>();
   auto const prompts = random_prompts(model.config(), {5, 2});
-  auto const composition = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()),
-                                 at(site::mlp_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  auto const composition =
+      steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()),
+            at(site::mlp_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
   auto const values = random_parameters(composition.layout(prompts));
   for (double beta : {1.0, -0.6}) {
     auto const folded = edited_model<TestType>(TestType::config(), [&](index_t l, auto& w) {

@@ -11,14 +11,16 @@ void check_identity() {
   CAPTURE(Shift);
   auto const model = small_model<Kind, float>();
   auto const prompts = random_prompts(model.config(), {4, 1, 7});
-  auto const composition = hook_all_sites<Kind, Shift>(
-      model, hooked_places::everywhere<Kind>({positions::from_end(2), positions::shared(), positions::role({"subject", "end"})}));
+  auto const composition =
+      hook_all_sites<Kind, Shift>(model, hooked_places::everywhere<Kind>({positions::from_end(2), positions::shared(),
+                                                                          positions::role({"subject", "end"})}));
   auto const layout = composition.layout(prompts);
   parameters const zeros{layout, std::vector<double>(static_cast<std::size_t>(layout.lane_size()))};
   auto const any = random_parameters(layout);
   for (scored where : {scored::last, scored::all}) {
     auto const untouched = logits(model, ids_of(prompts), where);
-    for (double beta : {1.0, -1.0, 0.3, 1e6}) CHECK(same_bits(steered_logits(composition, zeros, prompts, beta, where), untouched));
+    for (double beta : {1.0, -1.0, 0.3, 1e6})
+      CHECK(same_bits(steered_logits(composition, zeros, prompts, beta, where), untouched));
     CHECK(same_bits(steered_logits(composition, any, prompts, 0, where), untouched));
     CHECK_FALSE(same_bits(steered_logits(composition, any, prompts, 1, where), untouched));
   }

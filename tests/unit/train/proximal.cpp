@@ -29,7 +29,8 @@ struct with_subgradient {
 
 template <typename T>
 std::vector<T> shrunk(parameter_norm norm, std::vector<T> u, std::vector<T> const& thresholds) {
-  eigen_backend<T>(1).forward(shrinking{norm}, 1, static_cast<index_t>(u.size()), operand<per_channel<"theta">, T>{u.data()},
+  eigen_backend<T>(1).forward(shrinking{norm}, 1, static_cast<index_t>(u.size()),
+                              operand<per_channel<"theta">, T>{u.data()},
                               operand<per_channel<"step">, T const>{thresholds.data()});
   return u;
 }
@@ -67,7 +68,8 @@ TEST_CASE("The proximal point of the Euclidean norm meets its optimality conditi
   int zeros = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     auto const n = static_cast<index_t>(1 + seed % 19);
-    auto const u = random_matrix<double>(1, n, seed).values, t = positive(n, seed + 100, std::pow(10.0, static_cast<double>(seed % 7) - 4));
+    auto const u = random_matrix<double>(1, n, seed).values,
+               t = positive(n, seed + 100, std::pow(10.0, static_cast<double>(seed % 7) - 4));
     auto const theta = shrunk(parameter_norm::group, u, t);
     CAPTURE(seed, n);
     if (norm(theta) == 0) {
