@@ -257,7 +257,9 @@ namespace detail {
 /// f(operands...) with the k-th matrix under the k-th name.
 template <typename Matrices, typename F, typename... Name>
 void with_inputs(Matrices& matrices, F&& f, Name... names) {
-  [&]<std::size_t... K>(std::index_sequence<K...>) { f(each_row(names, matrices[K].view())...); }(std::index_sequence_for<Name...>{});
+  [&]<std::size_t... K>(std::index_sequence<K...>) {
+    f(each_row(names, matrices[K].view())...);
+  }(std::index_sequence_for<Name...>{});
 }
 
 /// out = f.forward(h), the function's further inputs by their names.

@@ -28,7 +28,7 @@ struct shift {
 };
 
 struct without_backward {
-  static constexpr parameter_list parameters{alpha};
+  [[maybe_unused]] static constexpr parameter_list parameters{alpha};
   constexpr void forward(row auto&) const {}
 };
 
