@@ -27,7 +27,7 @@ TEST_CASE("Lines of text and of ids become prompt pairs") {
   auto const folder = temporary_folder();
   auto const encoder = word_tokenizer();
   auto const path = folder.file("data.jsonl",
-                                "\xef\xbb\xbf{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
+                                "\xef\xbb\xbf\r\n{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
                                 "\"roles\": {\"city\": [0, 1]}}\r\n"
                                 "\r\n  \n"
                                 "{\"ids\": [2, 0, 1], \"correct_id\": 4, \"wrong_id\": 3, \"note\": \"any\"}");
