@@ -15,8 +15,8 @@
 
 /// What the library gives for a fixture's problems. A problem names its sites and layers when the tests run, a
 /// composition when it is compiled: so each policy is composed with every site of the architecture, and sites that are
-/// not asked for have no layers. The definitions are in compositions_of.hpp; one source file a policy instantiates them,
-/// to share the work among compilers.
+/// not asked for have no layers. The definitions are in compositions_of.hpp; one source file a policy instantiates
+/// them, to share the work among compilers.
 
 namespace trimtab::test {
 

@@ -83,8 +83,8 @@ void check_metrics(metrics const& found, steered_case const& c) {
   CHECK(std::abs((masked ? found.kl_masked : found.kl_full) - c.expected.faithfulness) <= 1e-10);
 }
 
-/// Each tensor against its own largest number, with a floor for rounding: a factor on all that enters the last LayerNorm
-/// moves nothing but the share of its epsilon, so its gradient is a millionth of what cancels in it.
+/// Each tensor against its own largest number, with a floor for rounding: a factor on all that enters the last
+/// LayerNorm moves nothing but the share of its epsilon, so its gradient is a millionth of what cancels in it.
 void check_gradient(tensors const& found, tensors const& expected) {
   CHECK(found.size() == expected.size());
   for (auto const& [tensor, numbers] : expected) {
