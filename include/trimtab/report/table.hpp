@@ -68,12 +68,22 @@ inline std::vector<std::string> metrics_header(std::string first) {
 }
 
 inline std::vector<std::string> metrics_row(std::string first, metrics const& m, parameter_counts const& c) {
-  strength_metrics const& up = m.at.at(+1);
-  strength_metrics const& down = m.at.at(-1);
-  return {std::move(first),          number(up.flip_rate),           number(down.flip_rate),
-          number(m.flip_rate_both),  number(up.logit_diff),          number(down.logit_diff),
-          number(up.probability_correct), number(down.probability_wrong), number(m.kl_masked, 3),
-          number(m.kl_full, 3),      number(m.top_other_same),       std::to_string(c.nonzero_parameters),
+  const auto up = m.at.find(+1), down = m.at.find(-1);  // an evaluation at other strengths lacks them
+  const auto figure = [&](auto found, double strength_metrics::*which) {
+    return found == m.at.end() ? std::string("-") : number(found->second.*which);
+  };
+  return {std::move(first),
+          figure(up, &strength_metrics::flip_rate),
+          figure(down, &strength_metrics::flip_rate),
+          number(m.flip_rate_both),
+          figure(up, &strength_metrics::logit_diff),
+          figure(down, &strength_metrics::logit_diff),
+          figure(up, &strength_metrics::probability_correct),
+          figure(down, &strength_metrics::probability_wrong),
+          number(m.kl_masked, 3),
+          number(m.kl_full, 3),
+          number(m.top_other_same),
+          std::to_string(c.nonzero_parameters),
           std::to_string(c.parameters)};
 }
 
