@@ -83,7 +83,8 @@ constexpr fit_defaults defaults_of() {
 /// What happens to the activations of a hook site.
 ///
 /// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.
-/// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h`; `backward` is its adjoint.
+/// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h` (but, where it
+/// adds, the sign of a zero); `backward` is its adjoint.
 /// `h`, `out`, `d_h` and `d_out` are four different pieces of memory.
 template <typename P>
 concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {

@@ -141,7 +141,7 @@ class loss {
     });
   }
 
-  /// The penalty that the optimizer has to honour.
+  /// The penalty that the optimizer has to honour. Throws `bad_argument` where there are two, or one that rewards size.
   penalty penalise(index_t parameters) const {
     penalty p;
     int found = 0;
@@ -154,6 +154,9 @@ class loss {
     });
     if (found > 1)
       throw error(error_kind::bad_argument, "the objective has two penalties on the parameters; the proximal step takes one");
+    if (p.weight < 0)
+      throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " + std::to_string(p.weight) +
+                                                "; it must be 0 or more");
     return p;
   }
 

@@ -94,7 +94,7 @@ TEST_CASE("Each term is a mean over prompts and strengths, the total a weighted 
 
 TEST_CASE("Each lane has a loss of its own, the mean over its sequences") {
   scene s;
-  auto const sum = 2.0 * effectiveness{.margin = 0.5} + minimality{};
+  auto const sum = 2.0 * square{} + minimality{};
   auto const all = s.values(sum);
   auto const together = s.gradient(sum);
   s.layout = layout_of({1});
@@ -113,7 +113,7 @@ TEST_CASE("Each lane has a loss of its own, the mean over its sequences") {
   host_matrix<double> d_logits(4, 10);
   by_lane.gradient(s.logits.view(), s.reference.view(), d_logits.view());
   for (std::size_t k = 0; k < 40; ++k)
-    CHECK(std::abs(d_logits.values[k] - together[k] * (k / 10 == 1 ? 4 : 4.0 / 3)) < 1e-15);
+    CHECK(std::abs(d_logits.values[k] - together[k] * (k / 10 == 1 ? 4 : 4.0 / 3)) < 1e-14);
 }
 
 TEST_CASE("Every strength of a prompt is compared with the same untouched logits") {
@@ -162,4 +162,6 @@ TEST_CASE("The penalty is handed to the optimizer, at most one") {
   CHECK(penalty_of(effectiveness{} + 0.4 * minimality{.norm = parameter_norm::group}).norm == parameter_norm::group);
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(minimality{} + minimality{}); }),
              Catch::Matchers::ContainsSubstring("two penalties"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + -0.1 * minimality{}); }),
+             Catch::Matchers::ContainsSubstring("0 or more"));
 }
