@@ -72,7 +72,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
     return sum;
   }
 
-  host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength, scored where) const override {
+  host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength,
+                             scored where) const override {
     return widened(steered_logits(steering_, values, std::span(&prompt, 1), strength, where));
   }
   parameters fit_to(intervention_file const& file) const override { return trimtab::fit_to(file, steering_); }
@@ -81,8 +82,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
   }
 
  private:
-  void add(loss_result& sum, parameters const& values, std::span<prompt_pair const> prompts, objective_options const& objective,
-           double share) const {
+  void add(loss_result& sum, parameters const& values, std::span<prompt_pair const> prompts,
+           objective_options const& objective, double share) const {
     bool const with_gradient = not sum.gradient.empty();
     auto const& backend = steering_.model().backend();
     auto const count = static_cast<index_t>(prompts.size());
@@ -104,7 +105,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
         auto const sequence = static_cast<index_t>(b) * count + n;
         one.logit_diff[strengths[b]] =
             static_cast<double>(rows(sequence, p.correct_id)) - static_cast<double>(rows(sequence, p.wrong_id));
-        one.kl += found.terms[1].per_sequence[static_cast<std::size_t>(sequence)] / static_cast<double>(strengths.size());
+        one.kl +=
+            found.terms[1].per_sequence[static_cast<std::size_t>(sequence)] / static_cast<double>(strengths.size());
       }
       sum.prompts.push_back(std::move(one));
     }
@@ -112,7 +114,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
     terms.gradient(logits, run.reference().logits(), run.d_logits());
     run.backward();
     auto const gradient = backend.download(run.gradient());
-    for (std::size_t i = 0; i < sum.gradient.size(); ++i) sum.gradient[i] += share * static_cast<double>(gradient.values[i]);
+    for (std::size_t i = 0; i < sum.gradient.size(); ++i)
+      sum.gradient[i] += share * static_cast<double>(gradient.values[i]);
   }
 
   steering<Model, Interventions...> steering_;
@@ -138,8 +141,9 @@ class model_of final : public any_model {
     if (choice.policy == "affine") return with(policy::affine{});
     if (choice.policy == "dyn-scalar" and choice.bias) return with(policy::dyn_scalar<>{});
     if (choice.policy == "dyn-scalar") return with(policy::dyn_scalar<policy::gate{.bias = false}>{});
-    throw error(error_kind::bad_argument, "the policy '" + choice.policy +
-                                              "' is none of this program's: activ-scalar, steer-vec, dyn-scalar and affine");
+    throw error(
+        error_kind::bad_argument,
+        "the policy '" + choice.policy + "' is none of this program's: activ-scalar, steer-vec, dyn-scalar and affine");
   }
 
  private:

@@ -21,7 +21,8 @@ task::prompt_sets make_task(any_model const& model, std::string const& name, std
 
 }  // namespace
 
-std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed, bool any_length) {
+std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
+                                     bool any_length) {
   std::vector<named_prompts> sets;
   if (data.task.empty()) {
     sets.push_back({"train", read_pairs(model, data.train)});

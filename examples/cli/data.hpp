@@ -29,7 +29,8 @@ struct named_prompts {
 };
 
 /// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other lengths.
-std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed, bool any_length);
+std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
+                                     bool any_length);
 
 /// Prompt pairs of a file, checked against the model.
 std::vector<prompt_pair> read_pairs(any_model const& model, path const& file);

@@ -29,7 +29,9 @@ objective_options with_defaults(objective_options objective, std::string const& 
 }
 
 ordered_json terms_of(loss_result const& found) {
-  return {{"loss", found.loss}, {"effectiveness", found.effectiveness}, {"faithfulness", found.faithfulness},
+  return {{"loss", found.loss},
+          {"effectiveness", found.effectiveness},
+          {"faithfulness", found.faithfulness},
           {"minimality", found.minimality}};
 }
 
@@ -74,7 +76,8 @@ output loss(loss_command const& command, common_options const& common) {
     found.json["per_prompt"].push_back({{"logit_diff", differences}, {"kl", prompt.kl}});
   }
   found.text = columns({"loss", rounded(result.loss)}) + columns({"effectiveness", rounded(result.effectiveness)}) +
-               columns({"faithfulness", rounded(result.faithfulness)}) + columns({"minimality", rounded(result.minimality)});
+               columns({"faithfulness", rounded(result.faithfulness)}) +
+               columns({"minimality", rounded(result.minimality)});
   return found;
 }
 

@@ -59,11 +59,12 @@ std::string to_text(std::string const& name, metrics const& m) {
   for (double const strength : order_of(m)) {
     auto const& at = m.at.at(strength);
     text += columns({"  " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
-                     strength == 0 ? "-" : rounded(at.flip_rate), rounded(at.logit_diff), rounded(at.probability_correct),
-                     rounded(at.probability_wrong)});
+                     strength == 0 ? "-" : rounded(at.flip_rate), rounded(at.logit_diff),
+                     rounded(at.probability_correct), rounded(at.probability_wrong)});
   }
-  return text + columns({"  all together", rounded(m.flip_rate_both)}) + "  KL without the answers " + rounded(m.kl_masked) +
-         ", over all tokens " + rounded(m.kl_full) + "; best other token the same " + rounded(m.top_other_same) + "\n";
+  return text + columns({"  all together", rounded(m.flip_rate_both)}) + "  KL without the answers " +
+         rounded(m.kl_masked) + ", over all tokens " + rounded(m.kl_full) + "; best other token the same " +
+         rounded(m.top_other_same) + "\n";
 }
 
 void add_counts(parameter_counts const& c, output& to) {
@@ -71,8 +72,9 @@ void add_counts(parameter_counts const& c, output& to) {
   to.json["nonzero_parameters"] = c.nonzero_parameters;
   to.json["nonzero_sites"] = c.nonzero_sites;
   to.json["l1"] = c.l1;
-  to.text += "parameters: " + std::to_string(c.nonzero_parameters) + " of " + std::to_string(c.parameters) + " are not zero, at " +
-             std::to_string(c.nonzero_sites) + " of " + std::to_string(c.sites) + " places; l1 norm " + rounded(c.l1) + "\n";
+  to.text += "parameters: " + std::to_string(c.nonzero_parameters) + " of " + std::to_string(c.parameters) +
+             " are not zero, at " + std::to_string(c.nonzero_sites) + " of " + std::to_string(c.sites) +
+             " places; l1 norm " + rounded(c.l1) + "\n";
 }
 
 void add_metrics(std::string const& name, metrics const& m, output& to) {

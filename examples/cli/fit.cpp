@@ -65,7 +65,8 @@ void require_writable(path const& file) {
   if (std::filesystem::is_directory(file, ignored))
     throw error(error_kind::io, "cannot write '" + file.string() + "': it is a folder");
   if (::access(folder.c_str(), W_OK) != 0)
-    throw error(error_kind::io, "cannot write '" + file.string() + "': the folder '" + folder.string() + "' is not writable");
+    throw error(error_kind::io,
+                "cannot write '" + file.string() + "': the folder '" + folder.string() + "' is not writable");
 }
 
 /// "1,-1"
@@ -91,7 +92,9 @@ ordered_json terms_of(loss_values const& values) {
 }
 
 position_key positions_of(fit_command const& command) {
-  auto const name = not command.positions.empty() ? command.positions : command.policy == "dyn-scalar" ? "shared" : "absolute";
+  auto const name = not command.positions.empty()    ? command.positions
+                    : command.policy == "dyn-scalar" ? "shared"
+                                                     : "absolute";
   if (name == "shared") return positions::shared();
   return name == "from_end" ? positions::from_end() : positions::absolute();
 }
@@ -127,7 +130,8 @@ output fit(fit_command const& command, common_options const& common) {
     interrupt_watch watch;
     progress_line progress(command.steps, not common.quiet);
     return composition->fit(train, objective, optimizer,
-                            {.steps = command.steps, .strengths = objective.strengths,
+                            {.steps = command.steps,
+                             .strengths = objective.strengths,
                              .before_step = [&](index_t step, loss_values const& values) {
                                progress.step(step, values.total());
                                return interrupted == 0;
@@ -163,13 +167,15 @@ output fit(fit_command const& command, common_options const& common) {
 
   output found;
   for (auto const& set : sets)
-    if (not set.pairs.empty()) add_metrics(set.name, composition->measure(learned.values, set.pairs, objective.strengths), found);
+    if (not set.pairs.empty())
+      add_metrics(set.name, composition->measure(learned.values, set.pairs, objective.strengths), found);
   add_counts(count(learned.values), found);
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
   found.json["objective"] = terms_of(learned.history.back());
-  found.text += "loss: " + rounded(learned.history.front().total()) + " before, " + rounded(learned.history.back().total()) +
-                " after " + std::to_string(steps) + " steps" + (learned.interrupted ? ", interrupted" : "") + "\n";
+  found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
+                rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
+                (learned.interrupted ? ", interrupted" : "") + "\n";
   return found;
 }
 

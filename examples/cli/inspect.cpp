@@ -38,7 +38,8 @@ output inspect_model(path const& folder) {
     found.json["tokenizer"] = {{"error", problem.what()}};
   }
   for (auto const& [key, value] : found.json.items())
-    if (not value.is_object()) found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    if (not value.is_object())
+      found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
   auto const& tokenizer = found.json["tokenizer"];
   found.text += columns({"tokenizer", tokenizer.contains("error") ? tokenizer["error"].get<std::string>()
                                                                   : tokenizer["vocabulary"].dump() + " tokens"});
@@ -49,7 +50,10 @@ output inspect_intervention(path const& file) {
   auto const f = io::read_intervention(file);
   output found;
   auto& json = found.json;
-  json = {{"kind", "intervention"}, {"policy", f.policy}, {"position_key", f.positions.text()}, {"positions", f.positions.count()}};
+  json = {{"kind", "intervention"},
+          {"policy", f.policy},
+          {"position_key", f.positions.text()},
+          {"positions", f.positions.count()}};
   if (not f.positions.roles().empty()) json["roles"] = f.positions.roles();
   json["layers"] = f.layer_count();
   found.text = columns({"policy", f.policy}) +
@@ -63,12 +67,15 @@ output inspect_intervention(path const& file) {
       largest = std::max(largest, std::abs(x));
     }
     json["tensors"][name] = {{"shape", tensor.shape}, {"nonzero", nonzero}, {"l1", l1}, {"largest", largest}};
-    found.text += columns({name, io::shape_text(tensor.shape), std::to_string(nonzero) + " not zero", "l1 " + rounded(l1),
-                           "largest " + rounded(largest)});
+    found.text += columns({name, io::shape_text(tensor.shape), std::to_string(nonzero) + " not zero",
+                           "l1 " + rounded(l1), "largest " + rounded(largest)});
   }
   if (f.model) {
-    json["model"] = {{"architecture", f.model->architecture}, {"layers", f.model->layers}, {"width", f.model->width},
-                     {"vocabulary", f.model->vocabulary}, {"hash", f.model->hash}};
+    json["model"] = {{"architecture", f.model->architecture},
+                     {"layers", f.model->layers},
+                     {"width", f.model->width},
+                     {"vocabulary", f.model->vocabulary},
+                     {"hash", f.model->hash}};
     found.text += columns({"model", json["model"].dump()});
   }
   json["made"] = f.made;

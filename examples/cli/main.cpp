@@ -32,7 +32,8 @@ output run(command_line const& line) {
 /// JSON has no infinities; a parameter or strength that is too large makes them.
 void require_finite(ordered_json const& value) {
   if (value.is_number_float() and not std::isfinite(value.get<double>()))
-    throw error(error_kind::bad_argument, "a result is not a finite number: the strength or the parameters are too large");
+    throw error(error_kind::bad_argument,
+                "a result is not a finite number: the strength or the parameters are too large");
   if (value.is_structured())
     for (auto const& entry : value) require_finite(entry);
 }

@@ -50,13 +50,14 @@ class any_composition {
  public:
   virtual ~any_composition() = default;
 
-  virtual fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective, adam const& optimizer,
-                         fit_options const& options) const = 0;
+  virtual fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective,
+                         adam const& optimizer, fit_options const& options) const = 0;
   virtual metrics measure(parameters const& values, std::span<prompt_pair const> prompts,
                           std::vector<double> const& strengths) const = 0;
-  virtual loss_result loss(parameters const& values, std::span<prompt_pair const> prompts, objective_options const& objective,
-                           bool with_gradient) const = 0;
-  virtual host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength, scored where) const = 0;
+  virtual loss_result loss(parameters const& values, std::span<prompt_pair const> prompts,
+                           objective_options const& objective, bool with_gradient) const = 0;
+  virtual host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength,
+                                     scored where) const = 0;
   virtual parameters fit_to(intervention_file const& file) const = 0;
   virtual intervention_file make_file(parameters const& values, std::map<std::string, std::string> made) const = 0;
 };

@@ -24,9 +24,10 @@ class speaker {
     if (steer.intervention.empty()) return;
     steered_ = read_steering(model, steer.intervention);
     if (steered_->file.positions.by() == position_key::kind::role)
-      throw error(error_kind::bad_argument, "'" + steer.intervention.string() +
-                                                "' finds its positions by role, and a prompt on the command line has none; use eval "
-                                                "or loss with prompts that have roles");
+      throw error(error_kind::bad_argument,
+                  "'" + steer.intervention.string() +
+                      "' finds its positions by role, and a prompt on the command line has none; use eval "
+                      "or loss with prompts that have roles");
   }
 
   bool needs_one_length() const { return steered_ and steered_->file.positions.by() == position_key::kind::absolute; }
@@ -34,9 +35,11 @@ class speaker {
 
   /// [scored positions, V]
   host_matrix<double> operator()(std::vector<int> const& ids, scored where) const {
-    auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where) : model_.logits(ids, where);
+    auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where)
+                         : model_.logits(ids, where);
     if (not std::ranges::all_of(rows.values, [](double x) { return std::isfinite(x); }))
-      throw error(error_kind::bad_argument, "a logit is not a finite number: the strength or the parameters are too large");
+      throw error(error_kind::bad_argument,
+                  "a logit is not a finite number: the strength or the parameters are too large");
     return rows;
   }
 
@@ -71,7 +74,8 @@ std::vector<int> best(std::span<double const> logits, int count) {
 /// A token in quotes, or nothing where the model has no tokenizer or the id no token.
 std::string quoted(any_model const& model, int id) {
   if (not model.has_tokenizer() or not model.tokenizer().contains(id)) return "";
-  return ordered_json(model.tokenizer().decode(std::span(&id, 1))).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return ordered_json(model.tokenizer().decode(std::span(&id, 1)))
+      .dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 /// The most probable tokens of one row.
@@ -110,7 +114,9 @@ output logits(logits_command const& command, common_options const& common) {
   auto const model = load_model(command.model, common);
   auto const ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   auto const rows = speaker(*model, command.steer)(ids, command.all ? scored::all : scored::last);
-  auto const row = [&](index_t i) { return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols)); };
+  auto const row = [&](index_t i) {
+    return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
+  };
 
   output found;
   found.json["ids"] = ids;
@@ -141,7 +147,8 @@ output generate(generate_command const& command, common_options const& common) {
   if (speak.needs_one_length() and (command.max_new_tokens > 1 or std::ssize(ids) != speak.length()))
     throw error(error_kind::bad_argument,
                 "'" + command.steer.intervention.string() + "' has absolute positions for prompts of " +
-                    std::to_string(speak.length()) + " tokens, and a text that grows has no such length; fit with from_end or shared "
+                    std::to_string(speak.length()) +
+                    " tokens, and a text that grows has no such length; fit with from_end or shared "
                     "positions to generate");
 
   auto const end_of_text = model->tokenizer().find("<|endoftext|>");

@@ -81,15 +81,18 @@ class options_of {
   explicit options_of(CLI::App* app) : app_(app) {}
 
   void file(std::string const& name, std::string const& help, path& to, bool required = false) {
-    parsed(name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
+    parsed(
+        name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
   }
   void flag(std::string const& name, std::string const& help, bool& to) { app_->add_flag(name, to, help); }
 
   /// An option whose text `store` makes something of, or refuses; `kind` is what the help calls it.
   template <typename Store>
-  void parsed(std::string const& name, std::string const& kind, std::string const& help, Store store, bool required = false) {
+  void parsed(std::string const& name, std::string const& kind, std::string const& help, Store store,
+              bool required = false) {
     // Given twice, the last one counts, as with most programs.
-    app_->add_option_function<std::string>(name, [store](std::string const& value) { store(value); }, help)
+    app_->add_option_function<std::string>(
+            name, [store](std::string const& value) { store(value); }, help)
         ->required(required)
         ->type_name(kind)
         ->take_last();
@@ -98,8 +101,9 @@ class options_of {
   void real(std::string const& name, std::string const& help, To& to, double least, bool least_allowed = true) {
     parsed(name, "X", help, [=, &to](std::string const& value) {
       bool const positive = not least_allowed;
-      auto const expected = std::isfinite(least) ? std::string(positive ? "a positive number" : "a number that is not negative")
-                                                 : std::string("a number");
+      auto const expected = std::isfinite(least)
+                                ? std::string(positive ? "a positive number" : "a number that is not negative")
+                                : std::string("a number");
       auto const x = number_of<double>(name, value, expected);
       if (x < least or (positive and x == least)) refuse(name, value, expected);
       to = x;
@@ -115,8 +119,9 @@ class options_of {
     });
   }
   void seed(std::string const& help, auto& to) {
-    parsed("--seed", "N", help,
-           [&to](std::string const& value) { to = number_of<std::uint64_t>("--seed", value, "a whole number from 0 to 2^64 - 1"); });
+    parsed("--seed", "N", help, [&to](std::string const& value) {
+      to = number_of<std::uint64_t>("--seed", value, "a whole number from 0 to 2^64 - 1");
+    });
   }
   template <typename To>
   void choice(std::string const& name, std::string const& help, To& to, std::map<std::string, To> const& choices) {
@@ -139,7 +144,8 @@ class options_of {
 
 void add_common(options_of o, common_options& to) {
   o.count("--threads", "threads to compute with; results do not depend on it", to.threads, 1, 1024);
-  o.choice("--precision", "of the arithmetic, default float", to.double_precision, {{"float", false}, {"double", true}});
+  o.choice("--precision", "of the arithmetic, default float", to.double_precision,
+           {{"float", false}, {"double", true}});
   o.flag("--json", "print one JSON object", to.json);
   o.flag("--quiet", "show no progress", to.quiet);
 }
@@ -160,7 +166,8 @@ void add_objective(options_of o, objective_options& to) {
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
   o.choice("--psi", "shape of effectiveness, default hinge", to.psi,
            {{"hinge", psi::hinge}, {"identity", psi::identity}, {"softplus", psi::softplus}});
-  o.choice("--kl", "faithfulness without the answers (masked, default) or with", to.kl, {{"masked", vocabulary::masked}, {"full", vocabulary::full}});
+  o.choice("--kl", "faithfulness without the answers (masked, default) or with", to.kl,
+           {{"masked", vocabulary::masked}, {"full", vocabulary::full}});
   o.choice("--kl-direction", "direction of the divergence, default forward", to.kl_direction,
            {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
   o.choice("--minimality", "how the size of the parameters is counted, default sum", to.minimality,
@@ -169,7 +176,8 @@ void add_objective(options_of o, objective_options& to) {
     to.strengths.clear();
     for (auto const& item : items(value)) {
       auto const beta = number_of<double>("--strengths", item, "a list of numbers such as 1,-1");
-      if (std::ranges::find(to.strengths, beta) != to.strengths.end()) refuse("--strengths", value, "different numbers");
+      if (std::ranges::find(to.strengths, beta) != to.strengths.end())
+        refuse("--strengths", value, "different numbers");
       to.strengths.push_back(beta);
     }
   });
@@ -181,8 +189,10 @@ void add_steering(options_of o, strength_options& to) {
 }
 
 void require_data(data_options const& data) {
-  if (data.task.empty() == data.train.empty()) throw usage_error("prompts come either from --task or from --data; give one of the two");
-  if (not data.task.empty() and not data.test.empty()) throw usage_error("--test goes with --data; a task has test prompts of its own");
+  if (data.task.empty() == data.train.empty())
+    throw usage_error("prompts come either from --task or from --data; give one of the two");
+  if (not data.task.empty() and not data.test.empty())
+    throw usage_error("--test goes with --data; a task has test prompts of its own");
 }
 
 }  // namespace
@@ -203,13 +213,17 @@ command_line parse(int argc, char const* const* argv) {
     auto o = add("fit", "Learn an intervention on prompt pairs");
     add_model(o, c.model);
     add_data(o, c.data);
-    o.word("--policy", "what happens at a site, default activ-scalar", c.policy, {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
-    o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post", [&](std::string const& value) { c.sites = sites_of(value); });
-    o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all", [&](std::string const& value) {
-      c.layers = layers_of(value);
-      c.layers_text = value;
-    });
-    o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions, {"absolute", "from_end", "shared"});
+    o.word("--policy", "what happens at a site, default activ-scalar", c.policy,
+           {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
+    o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
+             [&](std::string const& value) { c.sites = sites_of(value); });
+    o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all",
+             [&](std::string const& value) {
+               c.layers = layers_of(value);
+               c.layers_text = value;
+             });
+    o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions,
+           {"absolute", "from_end", "shared"});
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
@@ -253,7 +267,8 @@ command_line parse(int argc, char const* const* argv) {
     auto& c = line.generate;
     auto o = add("generate", "Continue a prompt");
     add_model(o, c.model);
-    o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
+    o.parsed(
+        "--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
     add_steering(o, c.steer);
     o.count("--max-new-tokens", "longest continuation, default 40", c.max_new_tokens, 0, 1'000'000'000);
     o.real("--temperature", "of sampling; 0, the default, takes the most probable token", c.temperature, 0);

@@ -7,7 +7,8 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-void check_refused(std::vector<std::string> const& arguments, std::string const& sentence, std::string const& input = "") {
+void check_refused(std::vector<std::string> const& arguments, std::string const& sentence,
+                   std::string const& input = "") {
   auto const run = run_trimtab(arguments, input);
   CAPTURE(arguments, run.err);
   CHECK(run.status == 1);
@@ -21,7 +22,8 @@ void check_refused(std::vector<std::string> const& arguments, std::string const&
 TEST_CASE("Bad input ends with status 1, one sentence, and nothing on standard output") {
   model_for_cli const model, parallel(true), wordless(false, false);
   auto const m = model.path(), d = model.data();
-  auto const several = model.file("several.jsonl", "\n{\"prompt\": \"a\", \"correct\": \" Montevideo\", \"wrong\": \" b\"}\n");
+  auto const several =
+      model.file("several.jsonl", "\n{\"prompt\": \"a\", \"correct\": \" Montevideo\", \"wrong\": \" b\"}\n");
   auto const other_length = model.file("longer.jsonl", "{\"ids\": [1, 2], \"correct_id\": 1, \"wrong_id\": 2}\n");
   auto const text = model.file("text.jsonl", "{\"prompt\": \"a\", \"correct\": \"b\", \"wrong\": \"c\"}\n");
 
@@ -48,7 +50,8 @@ TEST_CASE("Bad input ends with status 1, one sentence, and nothing on standard o
 TEST_CASE("An intervention of another model is refused with the reason") {
   model_for_cli const model, other(true);
   auto const file = model.name("i.safetensors");
-  REQUIRE(run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--out", file}).status == 0);
+  REQUIRE(run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--out", file}).status ==
+          0);
   check_refused({"eval", "--model", other.path(), "--data", model.data(), "--intervention", file}, "architecture gpt2");
   check_refused({"generate", "--model", model.path(), "--prompt", "a", "--intervention", file}, "absolute positions");
   check_refused({"logits", "--model", model.path(), "--ids", "1,2", "--intervention", file}, "absolute positions");

@@ -23,16 +23,16 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   auto const policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine");
   CAPTURE(policy);
   auto const file = model.name("i.safetensors"), trace = model.name("trace.json");
-  auto const fitted = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(), "--policy",
-                                     policy, "--steps", "7", "--layers", "1", "--lambda-m", "0.001", "--out", file, "--trace",
-                                     trace, "--json"})
+  auto const fitted = run_trimtab({"fit",      "--model", model.path(), "--data",  model.data(), "--test", model.data(),
+                                   "--policy", policy,    "--steps",    "7",       "--layers",   "1",      "--lambda-m",
+                                   "0.001",    "--out",   file,         "--trace", trace,        "--json"})
                           .json();
   CHECK(fitted["steps"] == 7);
   CHECK(fitted["nonzero_parameters"] > 0);
   auto const& set = fitted["train"];
   CHECK(set == fitted["test"]);
-  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "kl_full", "kl_masked", "logit_diff", "probability", "prompts",
-                                                 "top_other_same"});
+  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "kl_full", "kl_masked", "logit_diff", "probability",
+                                                 "prompts", "top_other_same"});
   CHECK(keys_of(set["flip_rate"]) == std::vector<std::string>{"+1", "-1", "both"});
   CHECK(keys_of(set["logit_diff"]) == std::vector<std::string>{"+1", "-1", "0"});
   CHECK(keys_of(set["probability"]["wrong"]) == std::vector<std::string>{"+1", "-1", "0"});
@@ -40,7 +40,8 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   auto const evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"}).json();
   CHECK(evaluated["train"] == set);
-  for (auto const key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"}) CHECK(evaluated[key] == fitted[key]);
+  for (auto const key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"})
+    CHECK(evaluated[key] == fitted[key]);
 
   auto const steps = io::read_json_file(trace);
   REQUIRE(steps.size() == 7);
@@ -56,8 +57,8 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
 TEST_CASE("dyn-scalar without bias has none in its file") {
   model_for_cli const model(true);
   auto const file = model.name("i.safetensors");
-  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--policy", "dyn-scalar", "--no-bias", "--sites", "attn_z",
-                 "--steps", "2", "--precision", "double", "--out", file});
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--policy", "dyn-scalar", "--no-bias", "--sites",
+               "attn_z", "--steps", "2", "--precision", "double", "--out", file});
   auto const read = io::read_intervention(file);
   CHECK(read.tensors.size() == 1);
   CHECK(read.tensors.at("attn_z.weight").shape == std::vector<index_t>{2, 2, 8});
@@ -74,9 +75,9 @@ TEST_CASE("Without --json fit prints a table with the untouched model's row") {
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
   model_for_cli const model;
   auto const file = model.name("i.safetensors");
-  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file,
-                                  "--json"},
-                                 "", interrupt::when_caught);
+  auto const run = run_trimtab(
+      {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file, "--json"}, "",
+      interrupt::when_caught);
   auto const found = run.json();
   CHECK(found["interrupted"] == true);
   CHECK(found["steps"] < 1'000'000'000);
@@ -91,11 +92,11 @@ TEST_CASE("A task of the literature steers the embedded model") {
   }
   temporary_folder const folder;
   auto const file = (folder.path() / "ccc.safetensors").string();
-  auto const fitted =
-      run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1", "--layers", "1-2", "--seed",
-                   "3", "--out", file, "--json"})
-          .json();
+  auto const fitted = run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1",
+                                   "--layers", "1-2", "--seed", "3", "--out", file, "--json"})
+                          .json();
   CHECK(fitted["test"]["flip_rate"]["both"] > 0.5);
-  auto const evaluated = run_trimtab({"eval", "--model", model.string(), "--task", "ccc", "--intervention", file, "--json"}).json();
+  auto const evaluated =
+      run_trimtab({"eval", "--model", model.string(), "--task", "ccc", "--intervention", file, "--json"}).json();
   CHECK(evaluated["test"] == fitted["test"]);
 }

@@ -12,7 +12,8 @@ using namespace trimtab::test;
 namespace {
 
 /// The file's numbers away from the identity, where every term has a gradient.
-intervention_file example(std::string const& policy, std::map<std::string, std::vector<index_t>> const& shapes, position_key by) {
+intervention_file example(std::string const& policy, std::map<std::string, std::vector<index_t>> const& shapes,
+                          position_key by) {
   intervention_file file{.policy = policy, .positions = std::move(by)};
   double next = 0.1;
   for (auto const& [name, shape] : shapes) {
@@ -31,9 +32,10 @@ TEST_CASE("loss prints its terms, and they add up") {
   model_for_cli const model;
   auto const file = model.name("i.safetensors");
   io::write_intervention(file, example("activ-scalar", {{"attn_out.alpha", {2, 4}}}, positions::absolute(4)));
-  auto const found = run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", file, "--lambda-f",
-                                    "0.5", "--lambda-m", "2", "--margin", "3", "--strengths", "1,-0.5", "--json"})
-                         .json();
+  auto const found =
+      run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", file, "--lambda-f", "0.5",
+                   "--lambda-m", "2", "--margin", "3", "--strengths", "1,-0.5", "--json"})
+          .json();
   double const expected = found["effectiveness"].get<double>() + 0.5 * found["faithfulness"].get<double>() +
                           2 * found["minimality"].get<double>();
   CHECK(std::abs(found["loss"].get<double>() - expected) < 1e-9);
@@ -55,9 +57,13 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
     position_key by;
   };
   auto const one = GENERATE(
-      example_case{"activ-scalar", "resid_post.alpha", {{"attn_out.alpha", {2, 4}}, {"resid_post.alpha", {2, 4}}}, positions::absolute(4)},
+      example_case{"activ-scalar",
+                   "resid_post.alpha",
+                   {{"attn_out.alpha", {2, 4}}, {"resid_post.alpha", {2, 4}}},
+                   positions::absolute(4)},
       example_case{"steer-vec", "attn_z.vector", {{"attn_z.vector", {2, 2, 2, 8}}}, positions::from_end(2)},
-      example_case{"dyn-scalar", "mlp_post.weight", {{"mlp_post.weight", {2, 24}}, {"mlp_post.bias", {2}}}, positions::shared()},
+      example_case{
+          "dyn-scalar", "mlp_post.weight", {{"mlp_post.weight", {2, 24}}, {"mlp_post.bias", {2}}}, positions::shared()},
       example_case{"dyn-scalar", "mlp_out.weight", {{"mlp_out.weight", {2, 16}}}, positions::shared()});
   bool const parallel = GENERATE(false, true);
   CAPTURE(one.policy, one.tensor, parallel);
@@ -65,9 +71,9 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
   auto const file = model.name("i.safetensors"), gradient = model.name("g.safetensors");
   auto const loss_of = [&](intervention_file const& f, std::vector<std::string> const& more = {}) {
     io::write_intervention(file, f);
-    std::vector<std::string> arguments = {"loss", "--model", model.path(), "--data", model.data(), "--intervention", file,
-                                          "--precision", "double", "--lambda-f", "0.7", "--lambda-m", "0", "--psi", "softplus",
-                                          "--json"};
+    std::vector<std::string> arguments = {
+        "loss",   "--model",    model.path(), "--data",     model.data(), "--intervention", file,       "--precision",
+        "double", "--lambda-f", "0.7",        "--lambda-m", "0",          "--psi",          "softplus", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_trimtab(arguments).json()["loss"].get<double>();
   };

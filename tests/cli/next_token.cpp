@@ -56,7 +56,8 @@ TEST_CASE("A strength of 0 is the untouched model, another one is not") {
                                 .positions = positions::from_end(1),
                                 .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, -0.5}}}}});
   auto const at = [&](std::string const& strength) {
-    return run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--intervention", file, "--strength", strength, "--json"})
+    return run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--intervention", file, "--strength",
+                        strength, "--json"})
         .json()["logits"];
   };
   auto const plain = run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--json"}).json()["logits"];
@@ -69,7 +70,8 @@ TEST_CASE("generate continues a prompt as logits say, and stops where the contex
   std::vector<std::string> const arguments = {"generate", "--model", model.path(), "--prompt", "abcd", "--json"};
   auto const found = run_trimtab(arguments).json();
   auto const ids = found["prompt_ids"];
-  auto const first = run_trimtab({"logits", "--model", model.path(), "--prompt", "abcd", "--top", "1", "--json"}).json();
+  auto const first =
+      run_trimtab({"logits", "--model", model.path(), "--prompt", "abcd", "--top", "1", "--json"}).json();
   if (not found["ids"].empty()) CHECK(found["ids"][0] == first["top"][0]["id"]);
   CHECK(found["prompt_ids"].size() + found["ids"].size() <= 12);
   CHECK(run_trimtab(arguments).json() == found);

@@ -59,7 +59,8 @@ inline bool catches_interrupt(pid_t process) {
 enum class interrupt { never, when_caught };
 
 /// Runs `trimtab arguments...`.
-inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "", interrupt when = interrupt::never) {
+inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "",
+                           interrupt when = interrupt::never) {
   temporary_folder const folder;
   auto const in = folder.file("in", input), out = folder.path() / "out", err = folder.path() / "err";
   arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
@@ -85,7 +86,8 @@ inline outcome run_trimtab(std::vector<std::string> arguments, std::string const
   }
   ::close(started[0]);
   if (when == interrupt::when_caught) {
-    for (int i = 0; i < 3000 and not catches_interrupt(child); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 3000 and not catches_interrupt(child); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     ::kill(child, SIGINT);
   }
   int status = 0;
@@ -115,7 +117,9 @@ class model_for_cli {
 
   std::string path() const { return folder_.path().string(); }
   std::string data() const { return data_.string(); }
-  std::string file(std::string const& name, std::string const& content) const { return folder_.file(name, content).string(); }
+  std::string file(std::string const& name, std::string const& content) const {
+    return folder_.file(name, content).string();
+  }
   std::string name(std::string const& name) const { return (folder_.path() / name).string(); }
 
  private:

@@ -54,10 +54,10 @@ struct named_tensor {
 struct intervention_file {
   std::string policy = {};
   position_key positions = {};
-  std::map<std::string, named_tensor> tensors = {};              ///< by `{site}.{parameter}`
-  std::map<std::string, std::vector<index_t>> layers = {};       ///< by site, rising; every layer of a site without entry
+  std::map<std::string, named_tensor> tensors = {};         ///< by `{site}.{parameter}`
+  std::map<std::string, std::vector<index_t>> layers = {};  ///< by site, rising; every layer of a site without entry
   std::optional<model_facts> model = {};
-  std::map<std::string, std::string> made = {};                  ///< how: task, seed, ...
+  std::map<std::string, std::string> made = {};  ///< how: task, seed, ...
 
   index_t layer_count() const { return tensors.empty() ? 0 : tensors.begin()->second.shape.front(); }
 
@@ -106,7 +106,9 @@ class intervention_reader {
   }
 
  private:
-  [[noreturn]] void refuse(std::string const& what) const { throw error(error_kind::bad_file, "'" + name_ + "' " + what); }
+  [[noreturn]] void refuse(std::string const& what) const {
+    throw error(error_kind::bad_file, "'" + name_ + "' " + what);
+  }
 
   static bool is_format_key(std::string_view key) {
     for (auto const known : {"format", "policy", "position_key", "positions", "roles", "model", "layers"})
@@ -195,7 +197,8 @@ class intervention_reader {
       bool fits = list.is_array();
       if (fits)
         for (auto const& entry : list) {
-          fits = fits and entry.is_number_unsigned() and entry.get<std::uint64_t>() < static_cast<std::uint64_t>(f.layer_count()) and
+          fits = fits and entry.is_number_unsigned() and
+                 entry.get<std::uint64_t>() < static_cast<std::uint64_t>(f.layer_count()) and
                  (chosen.empty() or chosen.back() < entry.get<index_t>());
           if (fits) chosen.push_back(entry.get<index_t>());
         }
@@ -229,7 +232,8 @@ inline std::map<std::string, stored_tensor> stored_tensors(std::map<std::string,
   bool fits_float = not always_double;
   for (auto const& [name, tensor] : tensors)
     for (double x : tensor.values) {
-      if (not is_finite(x)) throw error(error_kind::bad_argument, "'" + name + "' holds a number that is not finite and is not saved");
+      if (not is_finite(x))
+        throw error(error_kind::bad_argument, "'" + name + "' holds a number that is not finite and is not saved");
       fits_float = fits_float and static_cast<double>(static_cast<float>(x)) == x;
     }
   std::map<std::string, stored_tensor> stored;
@@ -254,12 +258,13 @@ inline void write_intervention(std::filesystem::path const& path, intervention_f
   if (f.positions.by() == position_key::kind::role) metadata["roles"] = json(f.positions.roles()).dump();
   if (not f.layers.empty()) metadata["layers"] = json(f.layers).dump();
   if (f.model)
-    metadata["model"] = json{{"architecture", f.model->architecture},
-                             {"layers", f.model->layers},
-                             {"width", f.model->width},
-                             {"vocabulary", f.model->vocabulary},
-                             {"hash", f.model->hash}}
-                            .dump();
+    metadata["model"] = json{
+        {"architecture", f.model->architecture},
+        {"layers", f.model->layers},
+        {"width", f.model->width},
+        {"vocabulary", f.model->vocabulary},
+        {"hash",
+         f.model->hash}}.dump();
   write_safetensors(path, stored_tensors(f.tensors), metadata);
 }
 

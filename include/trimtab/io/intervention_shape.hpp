@@ -33,9 +33,10 @@ namespace detail {
 template <hook_site S>
 inline constexpr site_description described_site = {S::text, S::rows, exposes<S, residual_form::parallel>};
 
-inline constexpr site_description sites[] = {
-    described_site<site::resid_pre>, described_site<site::attn_z>,  described_site<site::attn_out>,  described_site<site::resid_mid>,
-    described_site<site::mlp_post>,  described_site<site::mlp_out>, described_site<site::resid_post>};
+inline constexpr site_description sites[] = {described_site<site::resid_pre>, described_site<site::attn_z>,
+                                             described_site<site::attn_out>,  described_site<site::resid_mid>,
+                                             described_site<site::mlp_post>,  described_site<site::mlp_out>,
+                                             described_site<site::resid_post>};
 static_assert(std::size(sites) == site::count);
 }  // namespace detail
 

@@ -32,7 +32,8 @@ void each_number(parameter_block const& block, parameter_slice const& slice, F&&
   for (std::size_t k = 0; k < block.layers.size(); ++k)
     for (index_t r = 0; r < per_layer; ++r)
       for (index_t j = 0; j < slice.extent; ++j)
-        f(static_cast<std::size_t>(block.offset + (static_cast<index_t>(k) * per_layer + r) * block.record_size + slice.offset + j),
+        f(static_cast<std::size_t>(block.offset + (static_cast<index_t>(k) * per_layer + r) * block.record_size +
+                                   slice.offset + j),
           static_cast<std::size_t>((block.layers[k] * per_layer + r) * slice.extent + j));
 }
 
@@ -79,15 +80,16 @@ intervention_file make_intervention_file(steering<Model, Interventions...> const
     if (block.layers.empty()) continue;
     bool const first = file.policy.empty();
     if (not first and (block.policy != file.policy or block.positions != file.positions))
-      throw error(error_kind::bad_argument,
-                  "an intervention file holds one policy and one kind of positions, but " + block.site + " has " + block.policy +
-                      " by " + block.positions.text() + " positions where another site has " + file.policy + " by " +
-                      file.positions.text() + "; save them in files of their own");
+      throw error(error_kind::bad_argument, "an intervention file holds one policy and one kind of positions, but " +
+                                                block.site + " has " + block.policy + " by " + block.positions.text() +
+                                                " positions where another site has " + file.policy + " by " +
+                                                file.positions.text() + "; save them in files of their own");
     file.policy = block.policy;
     file.positions = block.positions;
     if (std::ssize(block.layers) != config.layers) file.layers[block.site] = block.layers;
   }
-  if (file.policy.empty()) throw error(error_kind::bad_argument, "the composition intervenes in no layer; there is nothing to save");
+  if (file.policy.empty())
+    throw error(error_kind::bad_argument, "the composition intervenes in no layer; there is nothing to save");
   file.tensors = tensors_of(values.layout, values.theta, config);
   file.model = facts_of(composition.model());
   file.made = std::move(made);
@@ -104,8 +106,11 @@ void save_intervention(std::filesystem::path const& path, fitted<Steering> const
 /// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` may lack the hash.
 inline void require_fits(intervention_file const& file, model_config const& config, model_facts const& facts,
                          std::string const& name = "the intervention") {
-  auto const refuse = [&](std::string const& why) { throw error(error_kind::mismatch, name + " does not fit the model: " + why); };
-  auto const compare = [&](std::string const& what, auto const& theirs, auto const& ours, auto const& nothing, auto as_text) {
+  auto const refuse = [&](std::string const& why) {
+    throw error(error_kind::mismatch, name + " does not fit the model: " + why);
+  };
+  auto const compare = [&](std::string const& what, auto const& theirs, auto const& ours, auto const& nothing,
+                           auto as_text) {
     if (theirs != nothing and ours != nothing and theirs != ours)
       refuse("it was made for " + what + " " + as_text(theirs) + ", and this model's is " + as_text(ours));
   };
@@ -122,7 +127,8 @@ inline void require_fits(intervention_file const& file, model_config const& conf
     auto const site = io::find_site(io::site_of(tensor));
     if (not site) refuse("it has the unknown site of '" + tensor + "'; the sites are " + io::site_names());
     if (config.parallel_residual and not site->in_parallel_blocks)
-      refuse("it has the site " + std::string(site->text) + ", which parallel blocks lack; theirs are " + io::site_names(true));
+      refuse("it has the site " + std::string(site->text) + ", which parallel blocks lack; theirs are " +
+             io::site_names(true));
     if (content.shape.front() != config.layers)
       refuse("it is for " + number(content.shape.front()) + " layers, and the model has " + number(config.layers));
     // A user's own parameter has one number, or one a channel.
@@ -130,7 +136,8 @@ inline void require_fits(intervention_file const& file, model_config const& conf
     bool const one = io::axes_of(tensor, file.positions.by()).text.back() != 'D' and not has_channels;
     auto const expected = io::shape_of(tensor, file.positions, config, one ? 1 : io::width_at(*site, config));
     if (content.shape != expected)
-      refuse("'" + tensor + "' has the shape " + io::shape_text(content.shape) + "; the model needs " + io::shape_text(expected));
+      refuse("'" + tensor + "' has the shape " + io::shape_text(content.shape) + "; the model needs " +
+             io::shape_text(expected));
   }
 }
 
@@ -142,7 +149,8 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
     throw error(error_kind::mismatch, "the intervention does not fit the composition: " + why);
   };
   model_config const& config = composition.model().config();
-  require_fits(file, config, file.model and not file.model->hash.empty() ? facts_of(composition.model()) : model_facts{});
+  require_fits(file, config,
+               file.model and not file.model->hash.empty() ? facts_of(composition.model()) : model_facts{});
 
   parameters values{composition.layout({}), {}};
   auto tensors = file.tensors;
@@ -168,14 +176,16 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
       auto const& shape = found->second.shape;
       auto& numbers = found->second.values;
       if (auto const expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
-        refuse("'" + found->first + "' has the shape " + io::shape_text(shape) + " instead of " + io::shape_text(expected));
+        refuse("'" + found->first + "' has the shape " + io::shape_text(shape) + " instead of " +
+               io::shape_text(expected));
       detail::each_number(block, slice, [&](std::size_t to, std::size_t from) {
         values.theta[to] = std::exchange(numbers[from], 0.0);
       });
     }
   // What has not been taken must be nothing.
   for (auto const& [name, tensor] : tensors)
-    if (auto const left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; }); left != tensor.values.end())
+    if (auto const left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; });
+        left != tensor.values.end())
       refuse("it has numbers for '" + name + "' in layer " +
              std::to_string((left - tensor.values.begin()) / (std::ssize(tensor.values) / file.layer_count())) +
              ", where the composition does not intervene");

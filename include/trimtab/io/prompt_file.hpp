@@ -38,8 +38,9 @@ namespace detail {
 /// Stands in where there is no tokenizer: every pair must then give ids.
 struct no_encoder {
   std::vector<int> encode(std::string_view text) const {
-    throw error(error_kind::bad_data, "the text " + abbreviated(json(text)) +
-                                          " needs a tokenizer, and there is none; give \"ids\", \"correct_id\" and \"wrong_id\"");
+    throw error(error_kind::bad_data,
+                "the text " + abbreviated(json(text)) +
+                    " needs a tokenizer, and there is none; give \"ids\", \"correct_id\" and \"wrong_id\"");
   }
 };
 
@@ -53,8 +54,12 @@ class prompt_line {
   prompt_pair pair() const {
     prompt_pair p;
     if (line_.has("ids")) {
-      p = {.prompt = line_.text("prompt", ""), .ids = ids(), .correct_id = id("correct_id"), .wrong_id = id("wrong_id"),
-           .correct = line_.text("correct", ""), .wrong = line_.text("wrong", "")};
+      p = {.prompt = line_.text("prompt", ""),
+           .ids = ids(),
+           .correct_id = id("correct_id"),
+           .wrong_id = id("wrong_id"),
+           .correct = line_.text("correct", ""),
+           .wrong = line_.text("wrong", "")};
     } else {
       p = {.prompt = line_.text("prompt"), .correct = line_.text("correct"), .wrong = line_.text("wrong")};
       p.ids = encoded("prompt");
@@ -109,8 +114,8 @@ class prompt_line {
     if (found.size() != 1) {
       std::string pieces;
       for (int one : found) pieces += (pieces.empty() ? "" : ", ") + piece(one);
-      refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " + std::to_string(found.size()) +
-             " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
+      refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " +
+             std::to_string(found.size()) + " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
              " for this tokenizer; an answer must be exactly one, mostly a word with the space before it");
     }
     return found.front();
@@ -125,7 +130,9 @@ class prompt_line {
   void read_roles(prompt_pair& p) const {
     auto const roles = line_.object("roles");
     for (auto const& [name, span] : roles.value().items()) {
-      auto const is_index = [&](json const& x) { return x.is_number_unsigned() and x.get<std::uint64_t>() <= p.ids.size(); };
+      auto const is_index = [&](json const& x) {
+        return x.is_number_unsigned() and x.get<std::uint64_t>() <= p.ids.size();
+      };
       bool const fits = span.is_array() and span.size() == 2 and is_index(span[0]) and is_index(span[1]) and
                         span[0].template get<int>() < span[1].template get<int>();
       if (not fits)
@@ -144,7 +151,8 @@ class prompt_line {
 /// The prompt pairs of a file. Throws `io` where it cannot be read, `bad_file` for a line that is no JSON, `bad_data` for one
 /// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
 template <task::text_encoder Encoder>
-std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder, prompt_limits limits = {}) {
+std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
+                                      prompt_limits limits = {}) {
   auto const file = mapped_file(path);
   auto rest = file.text();
   if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);

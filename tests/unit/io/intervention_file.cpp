@@ -18,7 +18,8 @@ namespace {
 intervention_file example() {
   return {.policy = "activ-scalar",
           .positions = positions::absolute(3),
-          .tensors = {{"attn_out.alpha", {{2, 3}, {0, 0, 0, 0.25, -1, 3}}}, {"mlp_out.alpha", {{2, 3}, {1, 2, 3, 4, 5, 6}}}},
+          .tensors = {{"attn_out.alpha", {{2, 3}, {0, 0, 0, 0.25, -1, 3}}},
+                      {"mlp_out.alpha", {{2, 3}, {1, 2, 3, 4, 5, 6}}}},
           .layers = {{"attn_out", {1}}},
           .model = model_facts{"gpt2", 2, 8, 50, "0123456789abcdef"},
           .made = {{"task", "ioi"}, {"version", std::string(version)}}};
@@ -36,7 +37,8 @@ io::stored_tensor numbers(std::vector<index_t> shape, float value = 1) {
 }
 
 /// The sentence with which a file of this metadata and these tensors is refused.
-std::string refused(std::map<std::string, std::string> const& changes, std::map<std::string, io::stored_tensor> const& tensors) {
+std::string refused(std::map<std::string, std::string> const& changes,
+                    std::map<std::string, io::stored_tensor> const& tensors) {
   auto const folder = temporary_folder();
   auto metadata = plain;
   for (auto const& [key, value] : changes) metadata[key] = value;
@@ -75,7 +77,8 @@ TEST_CASE("A malformed intervention file is refused with the reason") {
   std::map<std::string, io::stored_tensor> const good = {{"attn_out.alpha", numbers({2, 3})}};
   CHECK_THAT(refused({{"format", "other"}}, good), ContainsSubstring("format trimtab-intervention-1"));
   CHECK_THAT(refused({{"policy", ""}}, good), ContainsSubstring("lacks \"policy\""));
-  CHECK_THAT(refused({{"position_key", "relative"}}, good), ContainsSubstring("expected absolute, from_end, role or shared"));
+  CHECK_THAT(refused({{"position_key", "relative"}}, good),
+             ContainsSubstring("expected absolute, from_end, role or shared"));
   CHECK_THAT(refused({{"position_key", "shared"}}, good), ContainsSubstring("3 positions"));
   CHECK_THAT(refused({{"position_key", "role"}}, good), ContainsSubstring("lacks \"roles\""));
   CHECK_THAT(refused({{"position_key", "role"}, {"roles", "[\"a\"]"}}, good), ContainsSubstring("array of 3 names"));
@@ -85,10 +88,13 @@ TEST_CASE("A malformed intervention file is refused with the reason") {
   CHECK_THAT(refused({{"layers", "{\"attn_out\": [0]}"}}, good), ContainsSubstring("does not list"));
   CHECK_THAT(refused({}, {}), ContainsSubstring("no tensors"));
   CHECK_THAT(refused({}, {{"attn_in.alpha", numbers({2, 3})}}), ContainsSubstring("the sites are resid_pre"));
-  CHECK_THAT(refused({}, {{"attn_out.vector", numbers({2, 3, 4})}}), ContainsSubstring("does not belong to the policy"));
+  CHECK_THAT(refused({}, {{"attn_out.vector", numbers({2, 3, 4})}}),
+             ContainsSubstring("does not belong to the policy"));
   CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3, 1})}}), ContainsSubstring("expected [L, P]"));
-  CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3})}, {"mlp_out.alpha", numbers({3, 3})}}), ContainsSubstring("layers"));
-  CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3})}, {"mlp_out.alpha", numbers({2, 4})}}), ContainsSubstring("positions"));
+  CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3})}, {"mlp_out.alpha", numbers({3, 3})}}),
+             ContainsSubstring("layers"));
+  CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3})}, {"mlp_out.alpha", numbers({2, 4})}}),
+             ContainsSubstring("positions"));
   CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 0})}}), ContainsSubstring("positions"));
   CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3}, std::numeric_limits<float>::quiet_NaN())}}),
              ContainsSubstring("not finite"));

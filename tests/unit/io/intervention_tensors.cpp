@@ -20,8 +20,15 @@ namespace {
 
 model_config const small = {
     .architecture = "gpt2", .layers = 3, .width = 12, .heads = 3, .hidden = 20, .context = 9, .vocabulary = 19};
-model_config const small_parallel = {.architecture = "gpt_neox", .layers = 3, .width = 12, .heads = 3, .hidden = 20, .context = 9,
-                                     .vocabulary = 19, .rotary_channels = 2, .parallel_residual = true};
+model_config const small_parallel = {.architecture = "gpt_neox",
+                                     .layers = 3,
+                                     .width = 12,
+                                     .heads = 3,
+                                     .hidden = 20,
+                                     .context = 9,
+                                     .vocabulary = 19,
+                                     .rotary_channels = 2,
+                                     .parallel_residual = true};
 std::vector<prompt_pair> const prompts = {{.ids = {1, 2, 3, 4}, .correct_id = 5, .wrong_id = 6}};
 
 auto const model = gpt2<cpu>(random_weights(small), cpu(1));
@@ -55,7 +62,8 @@ void check_round_trip(Policy policy, position_key positions) {
 }  // namespace
 
 TEST_CASE("Parameters survive a file, bit by bit, for every policy and kind of positions") {
-  for (auto const& by : {positions::absolute(), positions::from_end(2), positions::shared(), positions::role({"a", "b"})}) {
+  for (auto const& by :
+       {positions::absolute(), positions::from_end(2), positions::shared(), positions::role({"a", "b"})}) {
     check_round_trip(policy::activ_scalar{}, by);
     check_round_trip(policy::steer_vec{}, by);
     check_round_trip(policy::affine{}, by);
@@ -81,11 +89,14 @@ TEST_CASE("A number lies in the tensor where the format says") {
 
 TEST_CASE("A composition that hooks more gets zeros there, one that hooks less is refused") {
   auto const some = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({1})));
-  auto const more = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
+  auto const more =
+      steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
   auto const other = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({2})));
   auto const file = make_intervention_file(some, numbered(some));
-  CHECK(steered_logits(more, fit_to(file, more), prompts, 1.0).values == steered_logits(some, numbered(some), prompts, 1.0).values);
-  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(file, other); }), ContainsSubstring("'attn_out.alpha' in layer 1"));
+  CHECK(steered_logits(more, fit_to(file, more), prompts, 1.0).values ==
+        steered_logits(some, numbered(some), prompts, 1.0).values);
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(file, other); }),
+             ContainsSubstring("'attn_out.alpha' in layer 1"));
 }
 
 TEST_CASE("A file for another model or composition is refused with the reason") {
@@ -102,13 +113,16 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
   CHECK_THAT(refused([](auto& f) { f.model->vocabulary = 20; }), ContainsSubstring("vocabulary of 20"));
   CHECK_THAT(refused([](auto& f) { f.policy = "affine"; }), ContainsSubstring("policy affine"));
   CHECK_THAT(refused([](auto& f) { f.positions = positions::from_end(4); }), ContainsSubstring("from_end positions"));
-  CHECK_THAT(refused([](auto& f) { f.model.reset(), f.tensors["resid_mid.alpha"] = {{2, 4}, std::vector<double>(8)}; }),
-             ContainsSubstring("2 layers"));
-  CHECK_THAT(refusal(error_kind::mismatch, [&] {
-               auto file = good;
-               file.model.reset();
-               require_fits(file, small_parallel, {});
+  CHECK_THAT(refused([](auto& f) {
+               f.model.reset(), f.tensors["resid_mid.alpha"] = {{2, 4}, std::vector<double>(8)};
              }),
+             ContainsSubstring("2 layers"));
+  CHECK_THAT(refusal(error_kind::mismatch,
+                     [&] {
+                       auto file = good;
+                       file.model.reset();
+                       require_fits(file, small_parallel, {});
+                     }),
              ContainsSubstring("parallel blocks lack"));
 }
 
@@ -122,7 +136,8 @@ TEST_CASE("A width that does not fit is refused, and weights that are others") {
   auto const folder = temporary_folder();
   write_model_folder(folder.path(), random_weights(small));
   auto const stored = from_pretrained<gpt2<cpu>>(folder.path());
-  auto const on_stored = steer(stored, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  auto const on_stored =
+      steer(stored, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
   auto hashed = make_intervention_file(on_stored, numbered(on_stored));
   CHECK(fit_to(hashed, on_stored) == numbered(on_stored));
   hashed.model->hash = "0000000000000000";
@@ -131,7 +146,8 @@ TEST_CASE("A width that does not fit is refused, and weights that are others") {
 
 TEST_CASE("A composition of two policies cannot be one file") {
   auto const s = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::steer_vec{}));
-  CHECK_THAT(refusal(error_kind::bad_argument, [&] { make_intervention_file(s, numbered(s)); }), ContainsSubstring("one policy"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { make_intervention_file(s, numbered(s)); }),
+             ContainsSubstring("one policy"));
   auto const none = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::none()));
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { make_intervention_file(none, numbered(none)); }),
              ContainsSubstring("no layer"));

@@ -16,9 +16,8 @@ namespace {
 std::string refused(std::string_view content, error_kind kind = error_kind::bad_data) {
   auto const folder = temporary_folder();
   auto const encoder = word_tokenizer(6);
-  return refusal(kind, [&] {
-    io::read_prompts(folder.file("data.jsonl", content), encoder, {.vocabulary = 50, .context = 5});
-  });
+  return refusal(
+      kind, [&] { io::read_prompts(folder.file("data.jsonl", content), encoder, {.vocabulary = 50, .context = 5}); });
 }
 
 }  // namespace
@@ -26,11 +25,12 @@ std::string refused(std::string_view content, error_kind kind = error_kind::bad_
 TEST_CASE("Lines of text and of ids become prompt pairs") {
   auto const folder = temporary_folder();
   auto const encoder = word_tokenizer();
-  auto const path = folder.file("data.jsonl",
-                                "\xef\xbb\xbf\r\n{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
-                                "\"roles\": {\"city\": [0, 1]}}\r\n"
-                                "\r\n  \n"
-                                "{\"ids\": [2, 0, 1], \"correct_id\": 4, \"wrong_id\": 3, \"note\": \"any\"}");
+  auto const path =
+      folder.file("data.jsonl",
+                  "\xef\xbb\xbf\r\n{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
+                  "\"roles\": {\"city\": [0, 1]}}\r\n"
+                  "\r\n  \n"
+                  "{\"ids\": [2, 0, 1], \"correct_id\": 4, \"wrong_id\": 3, \"note\": \"any\"}");
   auto const pairs = io::read_prompts(path, encoder);
   REQUIRE(pairs.size() == 2);
   CHECK(pairs[0].prompt == "Rome is in");
@@ -46,9 +46,13 @@ TEST_CASE("Lines of text and of ids become prompt pairs") {
 TEST_CASE("What is written reads back as it was") {
   auto const folder = temporary_folder();
   auto const encoder = word_tokenizer();
-  auto const text = prompt_pair{.prompt = "Rome is in", .ids = encoder.encode("Rome is in"),
-                                .correct_id = encoder.encode(" Italy").front(), .wrong_id = encoder.encode(" Spain").front(),
-                                .correct = " Italy", .wrong = " Spain", .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
+  auto const text = prompt_pair{.prompt = "Rome is in",
+                                .ids = encoder.encode("Rome is in"),
+                                .correct_id = encoder.encode(" Italy").front(),
+                                .wrong_id = encoder.encode(" Spain").front(),
+                                .correct = " Italy",
+                                .wrong = " Spain",
+                                .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
   auto const ids = prompt_pair{.ids = {1, 0}, .correct_id = 2, .wrong_id = 1};
   std::vector const pairs = {text, ids};
   io::write_prompts(folder.path() / "out.jsonl", pairs);
@@ -56,10 +60,13 @@ TEST_CASE("What is written reads back as it was") {
 }
 
 TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
-  CHECK_THAT(refused("\n{\"prompt\": \"a\", \"correct\": \" b\"}"), ContainsSubstring("data.jsonl, line 2' lacks \"wrong\""));
+  CHECK_THAT(refused("\n{\"prompt\": \"a\", \"correct\": \" b\"}"),
+             ContainsSubstring("data.jsonl, line 2' lacks \"wrong\""));
   CHECK_THAT(refused("[1]"), ContainsSubstring("line 1' should hold a JSON object"));
-  CHECK_THAT(refused("{\"prompt\": 3, \"correct\": \" b\", \"wrong\": \" c\"}"), ContainsSubstring("\"prompt\" should be a string"));
-  CHECK_THAT(refused("{\"ids\": [1, -2], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("\"ids\" should be an array of token ids"));
+  CHECK_THAT(refused("{\"prompt\": 3, \"correct\": \" b\", \"wrong\": \" c\"}"),
+             ContainsSubstring("\"prompt\" should be a string"));
+  CHECK_THAT(refused("{\"ids\": [1, -2], \"correct_id\": 1, \"wrong_id\": 2}"),
+             ContainsSubstring("\"ids\" should be an array of token ids"));
   CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 1}"), ContainsSubstring("\"wrong_id\" should be a token id"));
   CHECK_THAT(refused("{\"ids\": [1, 50], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("token id 50"));
   CHECK_THAT(refused("{\"ids\": [], \"correct_id\": 1, \"wrong_id\": 2}"), ContainsSubstring("empty prompt"));
