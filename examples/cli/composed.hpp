@@ -44,6 +44,12 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
  public:
   explicit composition_of(steering<Model, Interventions...> s) : steering_(std::move(s)) {}
 
+  /// All sites have the same policy.
+  fit_defaults defaults() const override {
+    using first = std::tuple_element_t<0, std::tuple<Interventions...>>;
+    return defaults_of<typename first::policy_type>();
+  }
+
   fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective, adam const& optimizer,
                  fit_options const& options) const override {
     auto result = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer).fit(prompts, options);

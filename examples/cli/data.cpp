@@ -66,10 +66,4 @@ std::string strength_text(double strength) {
   return std::string(strength > 0 ? "+" : "").append(digits, end);
 }
 
-policy_defaults defaults_of(std::string const& policy) {
-  if (policy == "steer-vec" or policy == "affine") return {0.003, 0.01};
-  if (policy == "dyn-scalar") return {0.01, 0.001};
-  return {0.03, 0.03};
-}
-
 }  // namespace trimtab::cli

@@ -46,11 +46,4 @@ steered_model read_steering(any_model const& model, path const& file);
 /// The strength as a key: "+1", "-0.5", "0".
 std::string strength_text(double strength);
 
-/// The policy's λ_M of method.md section 4, and its learning rate.
-struct policy_defaults {
-  double lambda_m;
-  double learning_rate;
-};
-policy_defaults defaults_of(std::string const& policy);
-
 }  // namespace trimtab::cli

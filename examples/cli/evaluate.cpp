@@ -23,8 +23,8 @@ std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
   return seed;
 }
 
-objective_options with_defaults(objective_options objective, std::string const& policy) {
-  objective.lambda_m = objective.lambda_m.value_or(defaults_of(policy).lambda_m);
+objective_options with_defaults(objective_options objective, any_composition const& composition) {
+  objective.lambda_m = objective.lambda_m.value_or(composition.defaults().lambda_m);
   return objective;
 }
 
@@ -41,7 +41,7 @@ output eval(eval_command const& command, common_options const& common) {
   auto const model = load_model(command.model, common);
   auto const [file, composition, values] = read_steering(*model, command.intervention);
   bool const any_length = file.positions.by() != position_key::kind::absolute;
-  auto const objective = with_defaults(command.objective, file.policy);
+  auto const objective = with_defaults(command.objective, *composition);
   output found;
   ordered_json terms;
   for (auto const& set : read_data(*model, command.data, seed_of(command.data, file), any_length)) {
@@ -59,7 +59,7 @@ output loss(loss_command const& command, common_options const& common) {
   auto const [file, composition, values] = read_steering(*model, command.intervention);
   auto const pairs = read_pairs(*model, command.data);
   auto const result =
-      composition->loss(values, pairs, with_defaults(command.objective, file.policy), not command.gradient.empty());
+      composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {
     auto const gradient = tensors_of(values.layout, result.gradient, model->config());
     io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.double_precision),

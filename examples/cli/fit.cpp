@@ -6,10 +6,10 @@
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/atomic_file.hpp>
+#include <trimtab/report/progress.hpp>
+#include <trimtab/report/table.hpp>
 
 #include <csignal>
-#include <cstdio>
-
 #include <unistd.h>
 
 /// `trimtab fit`: learns an intervention, tells how good it is, and writes it to a file.
@@ -35,24 +35,6 @@ class interrupt_watch {
 
  private:
   struct sigaction before_ = {};
-};
-
-/// A line on a terminal that counts the steps.
-class progress_line {
- public:
-  progress_line(index_t steps, bool wanted) : steps_(steps), shown_(wanted and ::isatty(STDERR_FILENO) == 1) {}
-  progress_line(progress_line const&) = delete;
-  progress_line& operator=(progress_line const&) = delete;
-  ~progress_line() {
-    if (shown_) std::fprintf(stderr, "\r\033[K");
-  }
-  void step(index_t number, double loss) const {
-    if (shown_) std::fprintf(stderr, "\r\033[Kstep %td of %td, loss %.4f", number, steps_, loss);
-  }
-
- private:
-  index_t steps_;
-  bool shown_;
 };
 
 /// Hours of work must not end at a folder that does not exist.
@@ -106,16 +88,15 @@ output fit(fit_command const& command, common_options const& common) {
     throw error(error_kind::bad_argument, "--report is not available yet; --json and --trace give the figures");
   require_writable(command.out);
   require_writable(command.trace);
-  auto const defaults = defaults_of(command.policy);
-  auto objective = command.objective;
-  objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
-  auto const optimizer =
-      adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
-
   auto const model = load_model(command.model, common);
   composition_choice choice{.policy = command.policy, .bias = not command.no_bias, .positions = positions_of(command)};
   for (auto const& site : command.sites) choice.sites[site] = command.layers;
   auto const composition = model->compose(choice);
+  auto const defaults = composition->defaults();
+  auto objective = command.objective;
+  objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
+  auto const optimizer =
+      adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
   auto const seed = command.data.seed.value_or(1);
   bool const any_length = choice.positions.by() != position_key::kind::absolute;
   auto const sets = read_data(*model, command.data, seed, any_length);
@@ -128,12 +109,12 @@ output fit(fit_command const& command, common_options const& common) {
 
   auto const learned = [&] {
     interrupt_watch watch;
-    progress_line progress(command.steps, not common.quiet);
+    report::progress_bar progress("fit", command.steps, not common.quiet);
     return composition->fit(train, objective, optimizer,
                             {.steps = command.steps,
                              .strengths = objective.strengths,
                              .before_step = [&](index_t step, loss_values const& values) {
-                               progress.step(step, values.total());
+                               progress.show(step, "loss " + report::number(values.total(), 4));
                                return interrupted == 0;
                              }});
   }();

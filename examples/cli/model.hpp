@@ -50,6 +50,7 @@ class any_composition {
  public:
   virtual ~any_composition() = default;
 
+  virtual fit_defaults defaults() const = 0;  ///< of its policy
   virtual fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective,
                          adam const& optimizer, fit_options const& options) const = 0;
   virtual metrics measure(parameters const& values, std::span<prompt_pair const> prompts,

@@ -41,7 +41,7 @@ struct data_options {
 
 struct objective_options {
   double lambda_f = 1;
-  std::optional<double> lambda_m = {};  ///< method.md's default depends on the policy
+  std::optional<double> lambda_m = {};  ///< where nothing is asked for, the policy's own
   double margin = 1;
   objective::psi psi = objective::psi::hinge;
   objective::vocabulary kl = objective::vocabulary::masked;

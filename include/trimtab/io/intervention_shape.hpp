@@ -67,7 +67,7 @@ inline std::vector<std::string_view> parameters_of(std::string_view policy) {
   if (policy == "activ-scalar") return {"alpha"};
   if (policy == "steer-vec") return {"vector"};
   if (policy == "affine") return {"alpha", "vector"};
-  if (policy == "dyn-scalar") return {"weight", "bias"};
+  if (policy.starts_with("dyn-scalar")) return {"weight", "bias"};  // with any gate
   return {};
 }
 

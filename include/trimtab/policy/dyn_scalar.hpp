@@ -23,7 +23,14 @@ struct gate {
 
 template <gate Gate = gate{}>
 struct dyn_scalar {
-  static constexpr std::string_view text = "dyn-scalar";
+  /// The gates are different functions, so files tell them apart; a bias shows in the parameters.
+  static constexpr std::string_view text = [] {
+    const bool bounded = Gate.squash_by == squash::tanh;
+    return bounded and Gate.rms_normalised ? "dyn-scalar-tanh-rms"
+           : bounded                       ? "dyn-scalar-tanh"
+           : Gate.rms_normalised           ? "dyn-scalar-rms"
+                                           : "dyn-scalar";
+  }();
   static constexpr fit_defaults defaults{.lambda_m = 0.01, .learning_rate = 0.001};
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"weight"> weight{};
