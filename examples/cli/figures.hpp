@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// The figures of method.md section 6, for programs and for people.
+/// The figures of an evaluation, for programs and for people.
 
 namespace trimtab::cli {
 

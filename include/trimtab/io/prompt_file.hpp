@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-/// Prompt pairs of one's own as JSON Lines, one pair a line (method.md section 7), as text or as token ids:
+/// Prompt pairs of one's own as JSON Lines, one pair a line, as text or as token ids:
 ///
 ///     {"prompt": "When Mary and John ...", "correct": " Mary", "wrong": " John", "roles": {"subject": [3, 4]}}
 ///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2}

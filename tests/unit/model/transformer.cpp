@@ -39,7 +39,7 @@ void add(row_values& x, row_values const& y) {
   for (std::size_t j = 0; j < x.size(); ++j) x[j] += y[j];
 }
 
-/// The model of method.md section 1 as one would write it on paper: one prompt, one number after another.
+/// The model as one would write it on paper: one prompt, one number after another.
 class paper_model {
  public:
   explicit paper_model(random_weights const& source) : c_(source.config()), outer_(source.outer<double>()) {

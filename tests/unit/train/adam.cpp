@@ -48,7 +48,7 @@ double group_root(std::vector<double> const& u, std::vector<double> const& t) {
   return low;
 }
 
-/// Kingma and Ba's algorithm with the penalty of method.md section 5, as written there.
+/// Kingma and Ba's algorithm with the penalty's proximal step, written out.
 std::vector<double> written_out(adam const& by, penalty p, index_t steps, double start = 0) {
   std::vector<double> theta(records * size, start), m(theta.size()), v(theta.size());
   for (index_t t = 1; t <= steps; ++t) {
