@@ -76,6 +76,7 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
                  std::span<prompt_pair const> prompts, evaluate_options const& options = {}) {
   using T = typename Model::scalar;
   Model const& model = composition.model();
+  composition.check(values.layout, values.theta.size());
   check_prompts(prompts, model.config().vocabulary);
   check_strengths(options.strengths);
   if (options.prompts_at_once < 1)
@@ -144,6 +145,7 @@ host_matrix<typename Model::scalar> steered_logits(steering<Model, Interventions
                                                    parameters const& values, std::span<prompt_pair const> prompts,
                                                    double strength, scored where = scored::last) {
   const std::vector<double> strengths{strength};
+  composition.check(values.layout, values.theta.size());
   check_strengths(strengths);
   steered run(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
               tape_use::forward_only, where);

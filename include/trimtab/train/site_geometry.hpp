@@ -21,23 +21,23 @@ struct site_geometry {
 
 namespace detail {
 
-/// ‖out‖ / ‖h‖ of a row.
+/// ‖out‖ / ‖h‖ of a row; 1 where h is zero and there is nothing to compare with.
 struct norm_ratio {
   auto value(row auto& r) const {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
-    return sqrt(out / h);
+    return h > 0 ? sqrt(out / h) : std::remove_const_t<decltype(out)>(1);
   }
 };
 
-/// cos(out, h) of a row.
+/// cos(out, h) of a row; 1 where either is zero and has no direction.
 struct cosine {
   auto value(row auto& r) const {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
-    return r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out);
+    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out) : std::remove_const_t<decltype(out)>(1);
   }
 };
 
@@ -86,6 +86,8 @@ std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> co
   using bound_type = bound_steering<B, Interventions...>;
   Model const& model = composition.model();
   const std::vector<double> strengths{strength};
+  composition.check(values.layout, values.theta.size());
+  check_prompts(prompts, model.config().vocabulary);
   check_strengths(strengths);
   const auto sequences = every_strength(static_cast<index_t>(prompts.size()), strengths);
   const batch<B> rows(model.backend(), model.config(), ids_of(prompts));

@@ -77,6 +77,24 @@ class steering {
     return all;
   }
 
+  /// Throws `mismatch` for parameters that were made for another composition.
+  void check(parameter_layout const& layout, std::size_t numbers) const {
+    bool fits = layout.blocks.size() == sizeof...(Interventions) and numbers == static_cast<std::size_t>(layout.lane_size());
+    std::size_t k = 0;
+    const auto compare = [&]<typename Site, typename Policy>(intervention<Site, Policy> const&) {
+      if (not fits) return;
+      parameter_block const& block = layout.blocks[k++];
+      const index_t width = site_width<Site>(model_->config());
+      fits = block.site == Site::text and block.policy == policy_text<Policy>() and block.width == width and
+             block.parts == site_parts<Site>(model_->config()) and block.record_size == Policy::parameters.size(width) and
+             (block.layers.empty() or block.layers.back() < model_->config().layers);
+    };
+    std::apply([&](auto const&... i) { (compare(i), ...); }, interventions_);
+    if (not fits)
+      throw error(error_kind::mismatch, "the parameters were made for another composition or another model: sites, policies, "
+                                        "widths and the number of parameters must be those of this one");
+  }
+
  private:
   /// A user's policy needs no name; files then call it "custom".
   template <typename Policy>

@@ -156,3 +156,19 @@ TEST_CASE("An evaluation refuses what it cannot measure") {
   CHECK_THAT(sentence(error_kind::bad_text, bad), ContainsSubstring("13 tokens"));
   refusal(error_kind::bad_argument, [&] { steered_logits(steering, values, prompts, std::nan("")); });
 }
+
+TEST_CASE("Parameters of another composition or of the wrong number are refused before any work", "[train]") {
+  auto const prompts = ragged_prompts();
+  auto const other = steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::from_end(3)));
+  auto const layout = composition().layout(prompts);
+  auto const count = static_cast<std::size_t>(layout.lane_size());
+  parameters const values{layout, std::vector<double>(count)};
+  parameters const short_of_one{layout, std::vector<double>(count - 1)};
+  auto const sentence = ContainsSubstring("made for another composition");
+
+  CHECK_NOTHROW(evaluate(composition(), values, prompts));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { evaluate(other, values, prompts); }), sentence);
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { evaluate(composition(), short_of_one, prompts); }), sentence);
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { steered_logits(other, values, prompts, 1); }), sentence);
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { measure_geometry(other, values, prompts, 1); }), sentence);
+}
