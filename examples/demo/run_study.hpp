@@ -14,7 +14,7 @@ namespace demo {
 
 using namespace trimtab;
 
-/// Prompts as tokens, for the axis of a heat map: words where all prompts agree, a dot where they differ.
+/// Prompts as tokens, for the axis of a heat map: words where all prompts agree, else the role in brackets or a dot.
 template <typename Tokenizer>
 std::vector<std::string> common_tokens(Tokenizer const& tokenizer, std::vector<prompt_pair> const& prompts) {
   std::vector<std::string> tokens;

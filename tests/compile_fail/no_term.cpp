@@ -1,8 +1,9 @@
-// expected: a term of an objective has value(row) and gradient(row), or is a penalty on parameters
+// expected: a term of an objective is trivially copyable and has value(row) and gradient(row)
 // SPDX-License-Identifier: Apache-2.0
 
 #include "bare_model.hpp"
 
+#include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 
 struct half_a_term {
@@ -16,4 +17,4 @@ struct half_a_term {
 template <>
 inline constexpr bool trimtab::enable_objective_term<half_a_term> = true;
 
-objective::weighted_sum<half_a_term> compose() { return {}; }
+auto compose() { return objective::effectiveness{} + 0.5 * half_a_term{}; }

@@ -38,11 +38,8 @@ struct least_optimizer {
   step update(index_t, penalty) const { return {}; }
 };
 
-struct least_site {
-  static constexpr std::string_view text = "attn_out";
-  static constexpr int stage = 2;
-  static constexpr site_rows rows = site_rows::stream;
-};
+// A pass would never come by.
+struct somewhere_else : site::attn_out {};
 
 struct least_architecture {
   static constexpr std::string_view text = "least";
@@ -88,7 +85,7 @@ static_assert(logit_term<least_term> and logit_term<objective::faithfulness> and
 static_assert(parameter_term<objective::minimality> and not logit_term<objective::minimality>);
 static_assert(not objective_term<least_policy>);
 static_assert(optimizer<least_optimizer> and optimizer<adam>);
-static_assert(hook_site<least_site> and hook_site<site::resid_mid> and not hook_site<no_policy>);
+static_assert(hook_site<site::resid_mid> and not hook_site<no_policy> and not hook_site<somewhere_else>);
 static_assert(model_architecture<least_architecture> and model_architecture<gpt_neox_architecture<>>);
 static_assert(weight_source<least_source, float>);
 static_assert(tensor_backend<eigen_backend<float>> and tensor_backend<eigen_backend<double>>);
@@ -100,6 +97,10 @@ static_assert(exposes<site::resid_mid, residual_form::sequential> and not expose
 template <typename Model>
 auto fit_archetypes(Model const& model, std::vector<prompt_pair> const& prompts) {
   const auto objective = 2.0 * least_term{} + objective::minimality{};
-  return trainer(steer(model, at(site::attn_out{}, least_policy{})), objective, least_optimizer{}).fit(prompts);
+  const auto composition = steer(model, at(site::attn_out{}, least_policy{}));
+  trainer(composition, least_term{}, adam{}).fit(prompts);        // one term is an objective
+  trainer(composition, 0.5 * least_term{}, adam{}).fit(prompts);  // with a weight too
+  trainer(composition, 0.5 * objective, adam{}).fit(prompts);
+  return trainer(composition, objective, least_optimizer{}).fit(prompts);
 }
 template auto fit_archetypes(gpt2<eigen_backend<float>> const&, std::vector<prompt_pair> const&);

@@ -6,8 +6,10 @@
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/core/backend.hpp>
+#include <trimtab/core/error.hpp>
 
 #include <algorithm>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,7 +26,11 @@ class eigen_backend {
   using linear = eigen::linear<T>;
 
   eigen_backend() : eigen_backend(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
-  explicit eigen_backend(int threads) : threads_(threads) { assert(threads > 0); }
+  /// Throws `bad_argument` for less than one thread.
+  explicit eigen_backend(int threads) : threads_(threads) {
+    if (threads < 1)
+      throw error(error_kind::bad_argument, "the number of threads is " + std::to_string(threads) + "; it must be at least 1");
+  }
 
   int threads() const { return threads_; }
 

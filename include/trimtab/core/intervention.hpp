@@ -40,6 +40,9 @@ auto at(Site, Policy policy, layer_set in = layer_set::all(), position_key by = 
   static_assert(intervention_policy<Policy>,
                 "the second argument of at() is a policy: a trivially copyable type with `parameters`, a forward(row auto&) and "
                 "its adjoint backward(row auto&), such as policy::activ_scalar{}");
+  if constexpr (intervention_policy<Policy>)
+    static_assert(names_are_free(Policy::parameters),
+                  "the parameters of a policy need names of their own: different from each other and not h, out or beta");
   return intervention<Site, Policy>{policy, std::move(in), std::move(by)};
 }
 

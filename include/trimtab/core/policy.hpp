@@ -57,6 +57,16 @@ struct parameter_list {
   }
 };
 
+/// Whether the parameters' names differ from each other and from those that every row has.
+template <typename... Names>
+constexpr bool names_are_free(parameter_list<Names...>) {
+  const auto times = [](auto name) { return (0 + ... + std::is_same_v<decltype(name), Names>); };
+  return ((times(Names{}) == 1) and ...) and
+         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::beta)>> and
+         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::h)>> and
+         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::out)>>;
+}
+
 /// The parameter's name in files: `alpha`, or `0.alpha` inside a sequence.
 template <typename Name>
 std::string label(Name) {
@@ -66,7 +76,7 @@ std::string label(Name) {
     return std::string(Name::text);
 }
 
-/// Where a fit of a policy best starts ; a policy may say it as `static constexpr fit_defaults defaults`.
+/// Where a fit of a policy best starts; a policy may say it as `static constexpr fit_defaults defaults`.
 struct fit_defaults {
   double lambda_m = 0.01;  ///< weight of the minimality
   double learning_rate = 0.01;

@@ -15,7 +15,7 @@
 ///
 ///     positions::absolute()               by index; all prompts must then have the same length
 ///     positions::from_end(n)              by distance from the last token; tokens further away than n are left alone
-///     positions::role({"subject", "end"}) by label; tokens without one are left alone
+///     positions::role({"subject", "end"}) by label; tokens without one are left alone, the last label wins
 ///     positions::shared()                 one set for all
 
 namespace trimtab {
@@ -28,9 +28,14 @@ class position_key {
   index_t count() const { return count_; }
   std::vector<std::string> const& roles() const { return roles_; }
 
-  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one.
+  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one, and
+  /// `bad_data` for a role that no prompt has.
   position_key resolved(std::span<prompt_pair const> prompts) const {
     position_key key = *this;
+    for (std::string const& role : roles_)
+      if (not prompts.empty() and std::ranges::none_of(prompts, [&](prompt_pair const& p) { return p.roles.contains(role); }))
+        throw error(error_kind::bad_data, "no prompt has the role '" + role + "'; the first prompt has " +
+                                              names(prompts.front().roles));
     if (key.count_ > 0) return key;
     index_t shortest = 0, longest = 0;
     for (prompt_pair const& p : prompts) {
@@ -83,7 +88,13 @@ class position_key {
     return "shared";
   }
 
+  /// Throws `bad_argument` for a negative count or a role that is named twice.
   static position_key of(kind by, index_t count, std::vector<std::string> roles = {}) {
+    if (count < 0)
+      throw error(error_kind::bad_argument, "the number of positions is " + std::to_string(count) + "; it cannot be negative");
+    for (std::size_t k = 0; k < roles.size(); ++k)
+      if (std::ranges::count(roles, roles[k]) > 1)
+        throw error(error_kind::bad_argument, "the role '" + roles[k] + "' is named twice");
     position_key key;
     key.kind_ = by;
     key.count_ = count;
@@ -94,6 +105,12 @@ class position_key {
   friend bool operator==(position_key const&, position_key const&) = default;
 
  private:
+  static std::string names(std::map<std::string, token_span> const& roles) {
+    std::string list;
+    for (auto const& [name, span] : roles) list += (list.empty() ? "" : ", ") + name;
+    return list.empty() ? "none" : list;
+  }
+
   kind kind_ = kind::absolute;
   index_t count_ = 0;  ///< places; 0 until the prompts are known
   std::vector<std::string> roles_ = {};

@@ -14,7 +14,6 @@ struct ragged_shape {
   index_t sequences = 0;
   index_t rows = 0;
   index_t queries = 0;
-  index_t longest = 0;                   ///< rows of the longest sequence
   int const* offsets = nullptr;          ///< [sequences + 1]
   int const* query_offsets = nullptr;    ///< [sequences + 1]
   int const* query_positions = nullptr;  ///< [queries]

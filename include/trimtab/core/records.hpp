@@ -4,7 +4,7 @@
 #include <trimtab/core/view.hpp>
 
 #include <algorithm>
-#include <numeric>
+#include <utility>
 #include <vector>
 
 /// Which record of parameters each row of a site uses, and in which order the rows of one record add to its gradient. Rows that

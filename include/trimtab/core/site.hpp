@@ -73,16 +73,12 @@ inline constexpr int count = 7;
 
 }  // namespace site
 
-/// A kind of place in a block.
-///
-/// Satisfied by: `site::attn_out`, `site::mlp_out`, `site::resid_post`.
-/// `stage` is the kind's own among 0 .. site::count - 1.
+/// A kind of place in a block: one of the seven above, because a pass must know where it is.
 template <typename S>
-concept hook_site = requires {
-  { S::text } -> std::convertible_to<std::string_view>;
-  { S::stage } -> std::convertible_to<int>;
-  { S::rows } -> std::convertible_to<site_rows>;
-};
+concept hook_site =
+    std::same_as<S, site::resid_pre> or std::same_as<S, site::attn_z> or std::same_as<S, site::attn_out> or
+    std::same_as<S, site::resid_mid> or std::same_as<S, site::mlp_post> or std::same_as<S, site::mlp_out> or
+    std::same_as<S, site::resid_post>;
 
 /// Whether blocks of this form have the site.
 template <hook_site S, residual_form Form>

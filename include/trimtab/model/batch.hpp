@@ -5,7 +5,6 @@
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/workspace.hpp>
 
-#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,7 +46,6 @@ class batch {
         tokens.push_back(ids[static_cast<std::size_t>(i)]);
         places.push_back(i);
       }
-      longest_ = std::max<index_t>(longest_, length);
       offsets.push_back(offsets.back() + length);
       query_offsets.push_back(static_cast<int>(query_positions.size()));
     }
@@ -65,8 +63,8 @@ class batch {
 
     int const* const begin = memory_.take(offsets);
     int const* const position = memory_.take(places);
-    all_ = {count, rows, rows, longest_, begin, begin, position};
-    scored_ = {count, rows, queries, longest_, begin, memory_.take(query_offsets), memory_.take(query_positions)};
+    all_ = {count, rows, rows, begin, begin, position};
+    scored_ = {count, rows, queries, begin, memory_.take(query_offsets), memory_.take(query_positions)};
     tokens_ = memory_.take(tokens);
     positions_ = position;
     query_rows_ = memory_.take(query_rows);
@@ -89,7 +87,6 @@ class batch {
 
  private:
   workspace<B> memory_;
-  index_t longest_ = 0;
   ragged_shape all_ = {}, scored_ = {};
   index_t head_row_count_ = 0;
   int const *tokens_ = nullptr, *positions_ = nullptr, *query_rows_ = nullptr, *head_rows_ = nullptr,

@@ -8,6 +8,7 @@
 #include <trimtab/row/layer_norm.hpp>
 #include <trimtab/row/rotary.hpp>
 
+#include <algorithm>
 #include <vector>
 
 /// One way of a batch through the blocks, forwards and, for activations only, backwards. There is no autograd: the adjoint of

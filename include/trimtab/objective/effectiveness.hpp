@@ -22,27 +22,38 @@ struct effectiveness {
 
   constexpr auto value(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    using math::exp, math::log, math::abs;
+    using math::exp, math::abs;
     const T u = shortfall(r);
-    const T positive = u > 0 ? u : T(0);
+    const T positive = u <= 0 ? T(0) : u;  // NaN stays NaN: a model that broke down has no loss
     if (shape == psi::identity) return u;
-    if (shape == psi::softplus) return static_cast<T>(positive + log(1 + exp(-abs(u))));
+    if (shape == psi::softplus) return positive + log_1_plus(exp(-abs(u)));
     return positive;
   }
 
   constexpr void gradient(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    using math::exp;
+    using math::exp, math::abs;
     const T u = shortfall(r);
     T slope = u > 0 ? T(1) : T(0);
     if (shape == psi::identity) slope = 1;
-    if (shape == psi::softplus) slope = u > 0 ? 1 / (1 + exp(-u)) : 1 - 1 / (1 + exp(u));
+    if (shape == psi::softplus) {
+      const T e = exp(-abs(u));
+      slope = (u > 0 ? T(1) : e) / (1 + e);
+    }
     const T d = r.d_value() * slope * direction(r);
     r.at(r.correct(), [&](auto j) { r.d_h(j) -= d; });
     r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
   }
 
  private:
+  /// log(1 + e) for 0 < e <= 1, exact also where 1 + e rounds to 1 (Kahan's quotient of equally wrong numbers).
+  template <typename T>
+  static constexpr T log_1_plus(T e) {
+    using math::log;
+    const T w = 1 + e;
+    return w == T(1) ? e : log(w) * e / (w - 1);
+  }
+
   template <row R>
   static constexpr scalar_of<R> direction(R const& r) {
     using T = scalar_of<R>;

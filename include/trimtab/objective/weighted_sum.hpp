@@ -4,14 +4,25 @@
 #include <trimtab/core/objective.hpp>
 
 #include <tuple>
+#include <utility>
 
-/// Terms and their weights: `effectiveness{} + 1.0 * faithfulness{} + 0.03 * minimality{}`. Any order, any number, each kind of
-/// term once; the sum's type carries the composition, the weights are values.
+/// Terms and their weights: `effectiveness{} + 1.0 * faithfulness{} + 0.03 * minimality{}`. Any order, any
+/// number of terms, at most one penalty on the parameters; the sum's type carries the composition, the weights are values.
 
 namespace trimtab::objective {
 
+/// A type that calls itself a term must be one; asked where it is first used, so that the answer is a sentence.
+template <typename Term>
+struct checked_term {
+  static_assert(objective_term<Term>,
+                "a term of an objective is trivially copyable and has value(row) and gradient(row), or is a penalty on parameters "
+                "with a member `norm`");
+};
+
 template <typename Term>
 struct weighted {
+  static_assert(sizeof(checked_term<Term>) > 0);
+
   double weight = 1;
   Term term = {};
 };
@@ -19,11 +30,17 @@ struct weighted {
 /// The sum of weighted terms.
 template <typename... Terms>
 struct weighted_sum {
-  static_assert((objective_term<Terms> and ...),
-                "a term of an objective has value(row) and gradient(row), or is a penalty on parameters, and sets "
-                "trimtab::enable_objective_term to true");
-
   std::tuple<weighted<Terms>...> terms;
+
+  constexpr weighted_sum() = default;
+  explicit weighted_sum(std::tuple<weighted<Terms>...> t) : terms(std::move(t)) {}
+  /// One term is a sum.
+  weighted_sum(Terms... one)
+    requires(sizeof...(Terms) == 1)
+      : terms(weighted<Terms>{1, one}...) {}
+  weighted_sum(weighted<Terms>... one)
+    requires(sizeof...(Terms) == 1)
+      : terms(one...) {}
 
   /// f(weighted term) for each, in the order in which they were written.
   template <typename F>
@@ -33,13 +50,14 @@ struct weighted_sum {
 };
 
 namespace detail {
-template <objective_term T>
+template <typename T>
+  requires enable_objective_term<T>
 weighted_sum<T> as_sum(T term) {
-  return {{weighted<T>{1, term}}};
+  return weighted_sum<T>(term);
 }
-template <objective_term T>
+template <typename T>
 weighted_sum<T> as_sum(weighted<T> term) {
-  return {{term}};
+  return weighted_sum<T>(term);
 }
 template <typename... T>
 weighted_sum<T...> as_sum(weighted_sum<T...> sum) {
@@ -51,13 +69,21 @@ concept summable = requires(X x) { as_sum(x); };
 
 template <typename... A, typename... B>
 weighted_sum<A..., B...> join(weighted_sum<A...> a, weighted_sum<B...> b) {
-  return {std::tuple_cat(a.terms, b.terms)};
+  return weighted_sum<A..., B...>(std::tuple_cat(a.terms, b.terms));
 }
 
 /// weight * term.
-template <objective_term T>
+template <typename T>
+  requires enable_objective_term<T>
 weighted<T> operator*(double weight, T term) {
   return {weight, term};
+}
+
+/// weight * (term + term).
+template <typename... T>
+weighted_sum<T...> operator*(double weight, weighted_sum<T...> sum) {
+  std::apply([&](auto&... t) { ((t.weight *= weight), ...); }, sum.terms);
+  return sum;
 }
 
 /// term + term, weighted or not.

@@ -23,14 +23,26 @@ struct heat_map {
   std::vector<std::vector<double>> values = {};  ///< [row][column]
 };
 
-/// The map of one intervention; `places` names its positions (tokens of a prompt, roles), or is empty for their numbers.
+/// What the places of a position key are called without a prompt at hand.
+inline std::vector<std::string> names_of(position_key const& key) {
+  std::vector<std::string> names;
+  for (index_t i = 0; i < key.count(); ++i) {
+    const std::string number = std::to_string(i);
+    switch (key.by()) {
+      case position_key::kind::absolute: names.push_back(number); break;
+      case position_key::kind::from_end: names.push_back(i == 0 ? "end" : "end-" + number); break;
+      case position_key::kind::role: names.push_back(key.roles()[static_cast<std::size_t>(i)]); break;
+      case position_key::kind::shared: names.push_back("all tokens"); break;
+    }
+  }
+  return names;
+}
+
+/// The map of one intervention; `places` names its positions (tokens of a prompt, roles), or is empty for their names by key.
 inline heat_map map_of(parameters const& p, parameter_block const& block, std::vector<std::string> places = {}) {
   heat_map map{block.site, {}, std::move(places), {}};
   const index_t count = block.positions.count();
-  if (static_cast<index_t>(map.columns.size()) != count) {
-    map.columns.clear();
-    for (index_t i = 0; i < count; ++i) map.columns.push_back(count == 1 ? "all tokens" : std::to_string(i));
-  }
+  if (static_cast<index_t>(map.columns.size()) != count) map.columns = names_of(block.positions);
   for (std::size_t k = 0; k < block.layers.size(); ++k)
     for (index_t part = 0; part < block.parts; ++part) {
       map.rows.push_back(std::to_string(block.layers[k]) + (block.parts > 1 ? "." + std::to_string(part) : ""));

@@ -5,6 +5,7 @@
 #include <trimtab/train/fitted.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -25,7 +26,11 @@ class table {
  public:
   explicit table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
 
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  /// No more cells than the header has.
+  void add(std::vector<std::string> row) {
+    assert(row.size() <= rows_.front().size());
+    rows_.push_back(std::move(row));
+  }
   /// A line across.
   void rule() { rows_.push_back({}); }
 

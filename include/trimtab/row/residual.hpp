@@ -30,11 +30,4 @@ struct residual {
   }
 };
 
-/// out = 0.
-struct zero {
-  constexpr void forward(row auto& r) const {
-    r.each([&](auto j) { r.out(j) = 0; });
-  }
-};
-
 }  // namespace trimtab

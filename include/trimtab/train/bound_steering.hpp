@@ -53,6 +53,10 @@ class bound_steering {
                  std::span<steered_sequence const> sequences, index_t lanes, scored where)
       : interventions_(std::move(interventions)), layout_(layout), last_layer_(config.layers - 1),
         backend_(&backend), memory_(backend) {
+    if (lanes * layout.lane_size() > std::numeric_limits<int>::max())
+      throw error(error_kind::bad_argument, "the parameters of " + std::to_string(lanes) + " lanes with " +
+                                                std::to_string(layout.lane_size()) +
+                                                " numbers each are too many for one pass; fit fewer prompts at once");
     const index_t size = std::max<index_t>(1, lanes * layout.lane_size());
     theta_ = memory_.take(1, size);
     d_theta_ = memory_.take(1, size);
@@ -117,7 +121,6 @@ class bound_steering {
           for (index_t part = 0; part < block.parts; ++part) {
             const index_t record = records[i] * block.parts + part;
             const index_t slot = records[i] < 0 ? -1 : s.lane * layout_.lane_size() + record * block.record_size;
-            assert(slot < std::numeric_limits<int>::max());
             slots.push_back(static_cast<int>(slot));
             betas.push_back(s.beta);
           }

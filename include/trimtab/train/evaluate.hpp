@@ -38,7 +38,7 @@ struct metrics {
 
 struct evaluate_options {
   std::vector<double> strengths = {+1.0, -1.0};
-  index_t prompts_at_once = 32;  ///< bounds the memory, changes no figure
+  index_t prompts_at_once = 32;  ///< bounds the memory; changes nothing but the last bits of sums
 };
 
 namespace detail {
@@ -120,7 +120,7 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
       prompt_pair const& p = some[static_cast<std::size_t>(k)];
       const detail::answer_reading before = detail::read_answers(row(reference_rows, k), p);
       note(0, before, share);
-      bool all = true;
+      bool all = std::ranges::any_of(options.strengths, [](double beta) { return beta != 0; });
       for (std::size_t b = 0; b < options.strengths.size(); ++b) {
         const double beta = options.strengths[b];
         const auto after = detail::read_answers(row(steered_rows, static_cast<index_t>(b) * n + k), p);

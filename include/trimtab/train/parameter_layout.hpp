@@ -18,6 +18,8 @@ struct parameter_slice {
   std::string name;  ///< `alpha`, `vector`, `0.alpha`
   index_t offset;
   index_t extent;  ///< numbers: 1 or the row's width
+
+  friend bool operator==(parameter_slice const&, parameter_slice const&) = default;
 };
 
 /// The parameters of one intervention.
@@ -43,10 +45,7 @@ struct parameter_block {
     return offset + (at - layers.begin()) * records_per_layer() * record_size;
   }
 
-  friend bool operator==(parameter_block const& a, parameter_block const& b) {
-    return a.site == b.site and a.policy == b.policy and a.layers == b.layers and a.positions == b.positions and
-           a.parts == b.parts and a.width == b.width and a.record_size == b.record_size and a.offset == b.offset;
-  }
+  friend bool operator==(parameter_block const&, parameter_block const&) = default;
 };
 
 struct parameter_layout {

@@ -22,7 +22,8 @@ constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
   if (norm != parameter_norm::group) {
     r.each([&](auto j) {
       const T u = r(theta, j), t = threshold(j);
-      r(theta, j) = u > t ? u - t : u < -t ? u + t : T(0);
+      const T size = u < 0 ? -u : u;
+      r(theta, j) = size <= t ? T(0) : u < 0 ? u + t : u - t;  // NaN stays NaN instead of passing for a zero
     });
     return;
   }

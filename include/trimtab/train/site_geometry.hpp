@@ -31,13 +31,13 @@ struct norm_ratio {
   }
 };
 
-/// cos(out, h) of a row; 1 where either is zero and has no direction.
+/// cos(out, h) of a row; 0 where either is zero and has no direction.
 struct cosine {
   auto value(row auto& r) const {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
-    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out) : std::remove_const_t<decltype(out)>(1);
+    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out) : std::remove_const_t<decltype(out)>(0);
   }
 };
 

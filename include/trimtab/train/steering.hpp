@@ -59,17 +59,9 @@ class steering {
   parameter_layout layout(std::span<prompt_pair const> prompts) const {
     parameter_layout all;
     const auto append = [&]<typename Site, typename Policy>(intervention<Site, Policy> const& i) {
-      parameter_block block;
-      block.site = Site::text;
-      block.policy = policy_text<Policy>();
+      parameter_block block = places_of(i);
       block.layers = i.layers.resolve(model_->config().layers);
       block.positions = block.layers.empty() ? positions::shared() : i.positions.resolved(prompts);
-      block.parts = site_parts<Site>(model_->config());
-      block.width = site_width<Site>(model_->config());
-      block.record_size = Policy::parameters.size(block.width);
-      Policy::parameters.apply(block.width, [&](auto... p) {
-        (block.slices.push_back({label(p.name), p.offset, p.extent}), ...);
-      });
       block.offset = all.lane_size();
       all.blocks.push_back(std::move(block));
     };
@@ -81,13 +73,13 @@ class steering {
   void check(parameter_layout const& layout, std::size_t numbers) const {
     bool fits = layout.blocks.size() == sizeof...(Interventions) and numbers == static_cast<std::size_t>(layout.lane_size());
     std::size_t k = 0;
-    const auto compare = [&]<typename Site, typename Policy>(intervention<Site, Policy> const&) {
+    const auto compare = [&](auto const& i) {
       if (not fits) return;
-      parameter_block const& block = layout.blocks[k++];
-      const index_t width = site_width<Site>(model_->config());
-      fits = block.site == Site::text and block.policy == policy_text<Policy>() and block.width == width and
-             block.parts == site_parts<Site>(model_->config()) and block.record_size == Policy::parameters.size(width) and
-             (block.layers.empty() or block.layers.back() < model_->config().layers);
+      parameter_block const& given = layout.blocks[k++];
+      const parameter_block own = places_of(i);
+      fits = given.site == own.site and given.policy == own.policy and given.width == own.width and
+             given.parts == own.parts and given.record_size == own.record_size and given.slices == own.slices and
+             (given.layers.empty() or given.layers.back() < model_->config().layers);
     };
     std::apply([&](auto const&... i) { (compare(i), ...); }, interventions_);
     if (not fits)
@@ -96,6 +88,21 @@ class steering {
   }
 
  private:
+  /// What an intervention's block is before layers and positions are known.
+  template <typename Site, typename Policy>
+  parameter_block places_of(intervention<Site, Policy> const&) const {
+    parameter_block block;
+    block.site = Site::text;
+    block.policy = policy_text<Policy>();
+    block.parts = site_parts<Site>(model_->config());
+    block.width = site_width<Site>(model_->config());
+    block.record_size = Policy::parameters.size(block.width);
+    Policy::parameters.apply(block.width, [&](auto... p) {
+      (block.slices.push_back({label(p.name), p.offset, p.extent}), ...);
+    });
+    return block;
+  }
+
   /// A user's policy needs no name; files then call it "custom".
   template <typename Policy>
   static std::string policy_text() {

@@ -43,7 +43,8 @@ inline void check_prompts(std::span<prompt_pair const> prompts, index_t vocabula
 inline void check_strengths(std::span<double const> strengths) {
   if (strengths.empty()) throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
   for (double beta : strengths) {
-    if (not std::isfinite(beta)) throw error(error_kind::bad_argument, "a strength is not a finite number");
+    if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
+      throw error(error_kind::bad_argument, "a strength is " + std::to_string(beta) + "; it must lie between -1e6 and 1e6");
     if (std::ranges::count(strengths, beta) > 1)
       throw error(error_kind::bad_argument, "the strength " + std::to_string(beta) + " is given twice; each counts alike, once");
   }
@@ -67,7 +68,9 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     return std::move(fit_lanes(prompts, options, lane_use::shared).front());
   }
 
-  /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give.
+  /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give, where positions
+  /// have the same count for each (prompts of one length, `shared`, `role`, or `from_end` with a number). `before_step` sees the
+  /// first prompt's loss, and ends all fits.
   std::vector<fitted<steering_type>> fit_each(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
     return fit_lanes(prompts, options, lane_use::one_per_prompt);
   }
@@ -153,5 +156,14 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
 template <typename Model, typename... Interventions, typename... Terms, optimizer Optimizer>
 trainer(steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Optimizer)
     -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Optimizer>;
+
+/// A single term, weighted or not, is an objective too.
+template <typename Model, typename... Interventions, typename Term, optimizer Optimizer>
+  requires enable_objective_term<Term>
+trainer(steering<Model, Interventions...>, Term, Optimizer)
+    -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Term>, Optimizer>;
+template <typename Model, typename... Interventions, typename Term, optimizer Optimizer>
+trainer(steering<Model, Interventions...>, objective::weighted<Term>, Optimizer)
+    -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Term>, Optimizer>;
 
 }  // namespace trimtab

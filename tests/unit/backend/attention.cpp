@@ -13,12 +13,10 @@ namespace {
 /// Sequences of these lengths, with these positions of each as queries.
 struct ragged {
   std::vector<int> offsets{0}, query_offsets{0}, query_positions;
-  index_t longest = 0;
 
   explicit ragged(std::vector<int> const& lengths, std::vector<std::vector<int>> const& queries = {}) {
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       offsets.push_back(offsets.back() + lengths[s]);
-      longest = std::max<index_t>(longest, lengths[s]);
       for (int i = 0; i < lengths[s]; ++i)
         if (queries.empty() or std::ranges::count(queries[s], i) > 0) query_positions.push_back(i);
       query_offsets.push_back(static_cast<int>(query_positions.size()));
@@ -28,7 +26,7 @@ struct ragged {
   index_t rows() const { return offsets.back(); }
   index_t queries() const { return static_cast<index_t>(query_positions.size()); }
   ragged_shape shape() const {
-    return {sequences(), rows(), queries(), longest, offsets.data(), query_offsets.data(), query_positions.data()};
+    return {sequences(), rows(), queries(), offsets.data(), query_offsets.data(), query_positions.data()};
   }
 };
 

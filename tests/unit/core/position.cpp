@@ -68,3 +68,15 @@ TEST_CASE("Each key has its name") {
   CHECK(positions::role({"end"}).text() == "role");
   CHECK(positions::shared().text() == "shared");
 }
+
+TEST_CASE("A role that no prompt has, a role named twice and a negative count are refused") {
+  prompt_pair p;
+  p.ids = {1, 2, 3};
+  p.roles["subject"] = {0, 1};
+  std::vector<prompt_pair> const prompts{p};
+  CHECK_NOTHROW(positions::role({"subject"}).resolved(prompts));
+  CHECK_THROWS_WITH(positions::role({"subjct"}).resolved(prompts),
+                    "no prompt has the role 'subjct'; the first prompt has subject");
+  CHECK_THROWS_WITH(positions::role({"end", "end"}), "the role 'end' is named twice");
+  CHECK_THROWS_WITH(positions::from_end(-3), "the number of positions is -3; it cannot be negative");
+}

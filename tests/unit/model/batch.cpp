@@ -25,7 +25,6 @@ TEST_CASE("Prompts lie one after another as rows") {
   CHECK(rows.sequences() == 3);
   CHECK(rows.rows() == 6);
   CHECK(rows.queries() == 3);
-  CHECK(rows.all().longest == 3);
   CHECK(taken(rows.tokens(), 6) == list{5, 6, 7, 8, 9, 10});
   CHECK(taken(rows.positions(), 6) == list{0, 1, 2, 0, 0, 1});
   CHECK(taken(rows.query_rows(), 3) == list{2, 3, 5});

@@ -71,3 +71,38 @@ TEST_CASE("Softplus bears large shortfalls") {
   CHECK(std::abs(read({.margin = 0, .shape = psi::softplus}, {0, 1e6, 0}, 1).value) < 1e-300);
   CHECK(read({.margin = 0, .shape = psi::softplus}, {0, 0, 1e6}, 1).gradient == std::vector<double>{0, -1, 1});
 }
+
+TEST_CASE("A model that broke down has no effectiveness, not a perfect one") {
+  double const nan = std::nan("");
+  std::vector<double> const logits{nan, nan, nan};
+  for (auto shape : {objective::psi::hinge, objective::psi::identity, objective::psi::softplus}) {
+    double value = 0, beta = 1;
+    int correct = 0, wrong = 1;
+    eigen_backend<double>(1).values(objective::effectiveness{.shape = shape}, 1, 3, &value,
+                                    operand<per_channel<"h">, double const>{logits.data(), 3},
+                                    operand<per_row<"beta">, double const>{&beta, 1},
+                                    operand<per_row<"correct">, int const>{&correct, 1},
+                                    operand<per_row<"wrong">, int const>{&wrong, 1});
+    CHECK(std::isnan(value));
+  }
+}
+
+TEST_CASE("Softplus keeps its small end in float") {
+  std::vector<float> const logits{19.0f, 0.0f, 0.0f};  // u = 1 - 19
+  float value = 0, beta = 1, share = 1;
+  std::vector<float> gradient(3, 0.0f);
+  int correct = 0, wrong = 1;
+  auto const run = [&](auto f) {
+    f(operand<per_channel<"h">, float const>{logits.data(), 3}, operand<per_row<"beta">, float const>{&beta, 1},
+      operand<per_row<"correct">, int const>{&correct, 1}, operand<per_row<"wrong">, int const>{&wrong, 1});
+  };
+  objective::effectiveness const term{.shape = objective::psi::softplus};
+  run([&](auto... operands) { eigen_backend<float>(1).values(term, 1, 3, &value, operands...); });
+  run([&](auto... operands) {
+    eigen_backend<float>(1).gradients(term, 1, 3, operands..., operand<gradient_of<per_channel<"h">>, float>{gradient.data(), 3},
+                                      operand<gradient_of<per_row<"value">>, float const>{&share, 1});
+  });
+  double const exact = std::exp(-18.0);
+  CHECK(std::abs(static_cast<double>(value) / exact - 1) < 1e-6);
+  CHECK(std::abs(static_cast<double>(gradient[1]) / exact - 1) < 1e-6);
+}

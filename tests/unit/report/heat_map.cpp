@@ -45,3 +45,10 @@ TEST_CASE("A map of nothing but zeros divides by nothing", "[report]") {
   const std::string html = report::html_of(report::map_of(scalars, scalars.layout.blocks[0]));
   CHECK(html.find("nan") == std::string::npos);
 }
+
+TEST_CASE("Places are called what their key calls them") {
+  CHECK(report::names_of(positions::role({"subject", "end"})) == std::vector<std::string>{"subject", "end"});
+  CHECK(report::names_of(positions::from_end(3)) == std::vector<std::string>{"end", "end-1", "end-2"});
+  CHECK(report::names_of(positions::absolute(1)) == std::vector<std::string>{"0"});
+  CHECK(report::names_of(positions::shared()) == std::vector<std::string>{"all tokens"});
+}

@@ -42,9 +42,3 @@ TEST_CASE("With a selection a copy gathers or scatters rows") {
     CHECK(scattered(1, j) == 0);  // not selected
   }
 }
-
-TEST_CASE("zero clears") {
-  auto out = random_matrix<float>(2, 17, 1);
-  eigen_backend<float>(1).forward(zero{}, 2, 17, each_row(name::out, out.view()));
-  for (float x : out.values) CHECK(x == 0);
-}

@@ -172,3 +172,11 @@ TEST_CASE("Parameters of another composition or of the wrong number are refused 
   CHECK_THAT(refusal(error_kind::mismatch, [&] { steered_logits(other, values, prompts, 1); }), sentence);
   CHECK_THAT(refusal(error_kind::mismatch, [&] { measure_geometry(other, values, prompts, 1); }), sentence);
 }
+
+TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range is refused") {
+  auto const prompts = ragged_prompts();
+  auto const values = random_parameters(composition().layout(prompts));
+  CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).flip_rate_both == 0);
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {1e39}}); }),
+             ContainsSubstring("between -1e6 and 1e6"));
+}

@@ -139,3 +139,13 @@ TEST_CASE("The subgradient of a norm is added to the gradient, and is 0 at 0") {
   theta = {0, 0, 0};
   CHECK(run(parameter_norm::group) == gradient);
 }
+
+TEST_CASE("A parameter that is no number does not pass for an exact zero") {
+  for (auto norm : {parameter_norm::sum, parameter_norm::mean, parameter_norm::group}) {
+    host_matrix<double> u(1, 2), steps(1, 2);
+    u.values = {std::nan(""), 5};
+    steps.values = {0.1, 0.1};
+    eigen_backend<double>(1).forward(shrinking{norm}, 1, 2, each_row(name::theta, u.view()), each_row(step, steps.view()));
+    CHECK(std::isnan(u(0, 0)));
+  }
+}
