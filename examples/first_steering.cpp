@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The shortest whole run: load a model, make prompts, learn one number for each layer and token, and see on prompts with other
-// names that the model now says what it was told to.
+// The shortest whole run: load a model, make prompts, learn one number for each layer and token, and see on prompts
+// with other names that the model now says what it was told to.
 
 #include <trimtab/trimtab.hpp>
 
@@ -15,7 +15,8 @@ int main() try {
   const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
 
   // β = +1 is to steer towards the correct name, β = −1 towards the other one, with the same parameters.
-  const auto steering = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
+  const auto steering =
+      steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{};
   const auto result = trainer(steering, objective, adam{.learning_rate = 0.03}).fit(prompts.train, {.steps = 100});
 

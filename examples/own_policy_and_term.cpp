@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A policy and a term of one's own. Each is a row function, written once: it runs in float and double, for every site and model
-// (and the same text is meant for the GPU), and its adjoint is checked by the same means as the library's own.
+// A policy and a term of one's own. Each is a row function, written once: it runs in float and double, for every site
+// and model (and the same text is meant for the GPU), and its adjoint is checked by the same means as the library's
+// own.
 
 #include <trimtab/trimtab.hpp>
 
@@ -12,7 +13,8 @@ namespace mine {
 
 using namespace trimtab;
 
-/// Every channel with a gain of its own: out = (1 + β s_j) h_j. Between activ_scalar (one gain) and steer_vec (an offset).
+/// Every channel with a gain of its own: out = (1 + β s_j) h_j. Between activ_scalar (one gain) and steer_vec (an
+/// offset).
 struct channel_gain {
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
@@ -28,8 +30,8 @@ struct channel_gain {
   }
 };
 
-/// The two answers together keep the weight that they had: ½ ((z_c + z_w) − (z⁰_c + z⁰_w))². Steering then moves weight from one
-/// answer to the other instead of raising both.
+/// The two answers together keep the weight that they had: ½ ((z_c + z_w) − (z⁰_c + z⁰_w))². Steering then moves weight
+/// from one answer to the other instead of raising both.
 struct conserved_sum {
   constexpr auto value(row auto& r) const {
     const auto moved = shift(r);
@@ -57,7 +59,8 @@ using namespace trimtab;
 int main() try {
   const auto model = from_pretrained<gpt_neox<eigen_backend<float>>>(TRIMTAB_EXAMPLE_MODELS "/tiny-pythia");
   const auto prompts = task::ccc(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
-  const auto steering = steer(model, at(site::resid_post{}, mine::channel_gain{}, layers::all(), positions::from_end(8)));
+  const auto steering =
+      steer(model, at(site::resid_post{}, mine::channel_gain{}, layers::all(), positions::from_end(8)));
   const auto base = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
 
   report::table table(report::metrics_header("channel_gain"));
@@ -67,7 +70,8 @@ int main() try {
     table.add(report::metrics_row(name, test, count(result.values)));
     return result.history.back().total() < result.history.front().total();
   };
-  const bool learned = fit("without conserved_sum", base) and fit("with conserved_sum", base + 0.1 * mine::conserved_sum{});
+  const bool learned =
+      fit("without conserved_sum", base) and fit("with conserved_sum", base + 0.1 * mine::conserved_sum{});
   std::cout << table.text();
   return learned ? 0 : 1;
 } catch (error const& e) {

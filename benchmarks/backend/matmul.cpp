@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The product with frozen panels against Eigen's own, one thread, at the shapes of GPT-2 small: [rows, 768] x [768, 3072].
+// The product with frozen panels against Eigen's own, one thread, at the shapes of GPT-2 small: [rows, 768] x [768,
+// 3072].
 
 #include <trimtab/backend/eigen.hpp>
 

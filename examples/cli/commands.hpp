@@ -8,8 +8,8 @@
 #include <istream>
 #include <string>
 
-/// The commands. Each gives what it found twice, for programs and for people, and prints nothing: a command that fails half way
-/// must leave standard output empty.
+/// The commands. Each gives what it found twice, for programs and for people, and prints nothing: a command that fails
+/// half way must leave standard output empty.
 
 namespace trimtab::cli {
 

@@ -28,7 +28,8 @@ struct named_prompts {
   std::vector<prompt_pair> pairs;
 };
 
-/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other lengths.
+/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other
+/// lengths.
 std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
                                      bool any_length);
 

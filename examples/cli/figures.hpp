@@ -11,7 +11,8 @@
 
 namespace trimtab::cli {
 
-/// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"}, "kl_masked", ...}
+/// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"},
+/// "kl_masked", ...}
 ordered_json to_json(metrics const& m);
 
 /// A table with one line a strength, the untouched model's first.

@@ -5,8 +5,8 @@
 
 #include <memory>
 
-/// The closed list of models that the program is compiled for: each in a source file of its own, so that they compile side
-/// by side.
+/// The closed list of models that the program is compiled for: each in a source file of its own, so that they compile
+/// side by side.
 
 namespace trimtab::cli {
 

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-/// A model and its interventions as the commands see them. Architecture, precision and policy are types in the library and
-/// choices here, so they hide behind two interfaces; composed.hpp implements them for a closed list of types.
+/// A model and its interventions as the commands see them. Architecture, precision and policy are types in the library
+/// and choices here, so they hide behind two interfaces; composed.hpp implements them for a closed list of types.
 
 namespace trimtab::cli {
 

@@ -33,7 +33,8 @@ template <typename Model, typename Policy>
 auto fit(Model const& model, std::string const& label, task::prompt_sets const& prompts, Policy policy) {
   constexpr fit_defaults defaults = defaults_of<Policy>();
   constexpr index_t steps = 200;
-  const auto steering = steer(model, at(site::attn_out{}, policy), at(site::mlp_out{}, policy), at(site::resid_post{}, policy));
+  const auto steering =
+      steer(model, at(site::attn_out{}, policy), at(site::mlp_out{}, policy), at(site::resid_post{}, policy));
   const auto objective =
       objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
   report::progress_bar progress(label, steps);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The smallest type that satisfies each concept, pushed through the library: a concept that asks too little fails here, and what
-// satisfies the library's concepts is stated once.
+// The smallest type that satisfies each concept, pushed through the library: a concept that asks too little fails here,
+// and what satisfies the library's concepts is stated once.
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
@@ -91,7 +91,8 @@ static_assert(weight_source<least_source, float>);
 static_assert(tensor_backend<eigen_backend<float>> and tensor_backend<eigen_backend<double>>);
 static_assert(tensor_backend<eigen_backend<complex_step>>);
 static_assert(hook_set<no_hooks, float>);
-static_assert(exposes<site::resid_mid, residual_form::sequential> and not exposes<site::resid_mid, residual_form::parallel>);
+static_assert(exposes<site::resid_mid, residual_form::sequential> and
+              not exposes<site::resid_mid, residual_form::parallel>);
 
 // The composition of nothing but archetypes.
 template <typename Model>

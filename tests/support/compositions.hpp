@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-/// Compositions that hook every site a kind of model has, each with another policy. Site s gets policy (s + shift) mod 5: five
-/// shifts meet every pair of site and policy.
+/// Compositions that hook every site a kind of model has, each with another policy. Site s gets policy (s + shift) mod
+/// 5: five shifts meet every pair of site and policy.
 
 namespace trimtab::test {
 

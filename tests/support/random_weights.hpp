@@ -10,14 +10,14 @@
 #include <cstdint>
 #include <utility>
 
-/// Weights for tests: for any configuration a model that is small, deterministic and alive. Attention is neither uniform nor
-/// one-hot, every block changes the stream noticeably, gains differ from 1 and biases from 0, and logits are of order 1 to
-/// 5, so that a wrong term anywhere shows in the result.
+/// Weights for tests: for any configuration a model that is small, deterministic and alive. Attention is neither
+/// uniform nor one-hot, every block changes the stream noticeably, gains differ from 1 and biases from 0, and logits
+/// are of order 1 to 5, so that a wrong term anywhere shows in the result.
 
 namespace trimtab::test {
 
-/// Standard deviations of the random weights. Linear maps are divided by the square root of their inputs, so that a map of
-/// scale 1 keeps the size of what it maps.
+/// Standard deviations of the random weights. Linear maps are divided by the square root of their inputs, so that a map
+/// of scale 1 keeps the size of what it maps.
 struct random_scales {
   double embedding = 1.0;
   double query_key_value = 1.2;

@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-/// The three kinds of model as small as they can be while nothing is even, square or a power of two, and prompts for them.
+/// The three kinds of model as small as they can be while nothing is even, square or a power of two, and prompts for
+/// them.
 
 namespace trimtab::test {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-/// A byte-level tokenizer for tests that need none of the real ones: the id of each byte is the byte, and each merge, in
-/// order, gets the next id from 256.
+/// A byte-level tokenizer for tests that need none of the real ones: the id of each byte is the byte, and each merge,
+/// in order, gets the next id from 256.
 
 namespace trimtab::test {
 

@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-/// Writes a model as a Hugging Face folder of its family, in each of the ways in which such folders come: with the family's
-/// prefix or without, in shards, in 16 bits, with the buffers of older versions. The inverse of io/model_layout.hpp, written
-/// independently: element by element, after the formulas of the families' own code.
+/// Writes a model as a Hugging Face folder of its family, in each of the ways in which such folders come: with the
+/// family's prefix or without, in shards, in 16 bits, with the buffers of older versions. The inverse of
+/// io/model_layout.hpp, written independently: element by element, after the formulas of the families' own code.
 
 namespace trimtab::test {
 

@@ -11,7 +11,8 @@
 #include <vector>
 
 /// A tokenizer for tests of tasks: a word with the space before it is a token, a punctuation mark too. Ids are given as
-/// words come up. A word of more than `longest` letters is cut into tokens of that many, so that it is not a single one.
+/// words come up. A word of more than `longest` letters is cut into tokens of that many, so that it is not a single
+/// one.
 
 namespace trimtab::test {
 

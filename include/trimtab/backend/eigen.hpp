@@ -29,7 +29,8 @@ class eigen_backend {
   /// Throws `bad_argument` for less than one thread.
   explicit eigen_backend(int threads) : threads_(threads) {
     if (threads < 1)
-      throw error(error_kind::bad_argument, "the number of threads is " + std::to_string(threads) + "; it must be at least 1");
+      throw error(error_kind::bad_argument,
+                  "the number of threads is " + std::to_string(threads) + "; it must be at least 1");
   }
 
   int threads() const { return threads_; }

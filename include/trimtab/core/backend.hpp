@@ -9,8 +9,8 @@
 #include <concepts>
 #include <vector>
 
-/// What the library asks of a machine: memory, frozen linear maps, attention, and "run this row function over these rows".
-/// Everything else is a row function and is written once.
+/// What the library asks of a machine: memory, frozen linear maps, attention, and "run this row function over these
+/// rows". Everything else is a row function and is written once.
 
 namespace trimtab {
 
@@ -18,13 +18,17 @@ namespace trimtab {
 ///
 /// Satisfied by: `eigen_backend<float>`, `eigen_backend<double>`, `eigen_backend<complex_step>`.
 /// Beyond the syntax:
-/// - `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory, once;
+/// - `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory,
+///   once;
 /// - `multiply(linear, x, y)` sets y [n, out] = x [n, in] W + b; `multiply_adjoint(linear, dy, dx)` sets dx = dy Wᵀ;
-/// - `attention(shape, heads, qkv, z)` is causal softmax attention from qkv [rows, 3D] to z [queries, D], and its adjoint
+/// - `attention(shape, heads, qkv, z)` is causal softmax attention from qkv [rows, 3D] to z [queries, D], and its
+///   adjoint
 ///   sets the whole of d_qkv;
-/// - `forward(f, n, width, operands...)` runs f.forward on rows 0 .. n-1; `backward` likewise; `values` and `gradients` do the
+/// - `forward(f, n, width, operands...)` runs f.forward on rows 0 .. n-1; `backward` likewise; `values` and `gradients`
+///   do the
 ///   same for a term of the objective;
-/// - `intervene(policy, h, out, β, θ, records)` runs a policy where `records` has one and copies elsewhere; its adjoint adds the
+/// - `intervene(policy, h, out, β, θ, records)` runs a policy where `records` has one and copies elsewhere; its adjoint
+///   adds the
 ///   gradient of each record in a fixed order. So no result depends on the number of threads or on batch mates.
 template <typename B>
 concept tensor_backend = requires(B const& b, typename B::linear const& linear, matrix_view<typename B::scalar> m,

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <compare>
 
-/// A scalar that carries a derivative: x + i h with h so tiny (1e-40, say) that h² vanishes. Run any row function, or the
-/// whole model, with it and the imaginary part of the result over h is the derivative, exact to rounding, without the
-/// cancellation of a difference quotient (Squire and Trapp 1998). Comparisons look at the real part only, so `max`, a
-/// hinge or a shift by the largest logit are written as for any number. It mixes with int and double like a number;
+/// A scalar that carries a derivative: x + i h with h so tiny (1e-40, say) that h² vanishes. Run any row function, or
+/// the whole model, with it and the imaginary part of the result over h is the derivative, exact to rounding, without
+/// the cancellation of a difference quotient (Squire and Trapp 1998). Comparisons look at the real part only, so `max`,
+/// a hinge or a shift by the largest logit are written as for any number. It mixes with int and double like a number;
 /// `std::complex` would not (`1 + z` does not compile there), and every policy would have to be spelt around that.
 
 namespace trimtab {

@@ -37,12 +37,14 @@ struct intervention {
 template <typename Site, typename Policy>
 auto at(Site, Policy policy, layer_set in = layer_set::all(), position_key by = default_positions<Policy>()) {
   static_assert(hook_site<Site>, "the first argument of at() is a site such as site::attn_out{}");
-  static_assert(intervention_policy<Policy>,
-                "the second argument of at() is a policy: a trivially copyable type with `parameters`, a forward(row auto&) and "
-                "its adjoint backward(row auto&), such as policy::activ_scalar{}");
+  static_assert(
+      intervention_policy<Policy>,
+      "the second argument of at() is a policy: a trivially copyable type with `parameters`, a forward(row auto&) and "
+      "its adjoint backward(row auto&), such as policy::activ_scalar{}");
   if constexpr (intervention_policy<Policy>)
-    static_assert(names_are_free(Policy::parameters),
-                  "the parameters of a policy need names of their own: different from each other and not h, out or beta");
+    static_assert(
+        names_are_free(Policy::parameters),
+        "the parameters of a policy need names of their own: different from each other and not h, out or beta");
   return intervention<Site, Policy>{policy, std::move(in), std::move(by)};
 }
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-/// Which blocks a hook is in, chosen before the model is known: `layers::all()`, `layers::range(4, 11)` (both ends belong to
-/// it), `layers::list({0, 5})`, `layers::none()`.
+/// Which blocks a hook is in, chosen before the model is known: `layers::all()`, `layers::range(4, 11)` (both ends
+/// belong to it), `layers::list({0, 5})`, `layers::none()`.
 
 namespace trimtab {
 
@@ -25,7 +25,8 @@ class layer_set {
     }
     for (index_t l : chosen_)
       if (l < 0 or l >= count)
-        throw error(error_kind::bad_argument, "layer " + std::to_string(l) + " was asked for, but the model's layers are 0 to " +
+        throw error(error_kind::bad_argument, "layer " + std::to_string(l) +
+                                                  " was asked for, but the model's layers are 0 to " +
                                                   std::to_string(count - 1));
     return chosen_;
   }

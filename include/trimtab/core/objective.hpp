@@ -6,9 +6,9 @@
 #include <concepts>
 #include <type_traits>
 
-/// What an objective is made of (arXiv 2410.04962, section 3). A *logit term* is a function of one row of logits: it gives a value and
-/// adds the value's gradient to `d_h`; the loss takes its mean over prompts and strengths. A *parameter term* looks at the
-/// parameters instead and is left to the optimizer's proximal step.
+/// What an objective is made of (arXiv 2410.04962, section 3). A *logit term* is a function of one row of logits: it
+/// gives a value and adds the value's gradient to `d_h`; the loss takes its mean over prompts and strengths. A
+/// *parameter term* looks at the parameters instead and is left to the optimizer's proximal step.
 
 namespace trimtab {
 

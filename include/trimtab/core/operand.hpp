@@ -4,8 +4,8 @@
 #include <trimtab/core/names.hpp>
 #include <trimtab/core/view.hpp>
 
-/// What a row function is run on: each operand ties a name to memory and says which piece of it row i sees. Operands are
-/// trivially copyable, so that a backend may hand them to a kernel as they are.
+/// What a row function is run on: each operand ties a name to memory and says which piece of it row i sees. Operands
+/// are trivially copyable, so that a backend may hand them to a kernel as they are.
 
 namespace trimtab {
 

@@ -8,9 +8,9 @@
 #include <type_traits>
 #include <utility>
 
-/// What a policy is: a row function from the activations `h` that arrive at a site to the activations `out` that go on, with
-/// parameters of its own and the strength β. The parameters of one place (a layer and a position) form one record, the
-/// policy's `parameters` one after another; a record of zeros must leave `h` as it is.
+/// What a policy is: a row function from the activations `h` that arrive at a site to the activations `out` that go on,
+/// with parameters of its own and the strength β. The parameters of one place (a layer and a position) form one record,
+/// the policy's `parameters` one after another; a record of zeros must leave `h` as it is.
 
 namespace trimtab {
 

@@ -28,12 +28,13 @@ class position_key {
   index_t count() const { return count_; }
   std::vector<std::string> const& roles() const { return roles_; }
 
-  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one, and
-  /// `bad_data` for a role that no prompt has.
+  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one,
+  /// and `bad_data` for a role that no prompt has.
   position_key resolved(std::span<prompt_pair const> prompts) const {
     position_key key = *this;
     for (std::string const& role : roles_)
-      if (not prompts.empty() and std::ranges::none_of(prompts, [&](prompt_pair const& p) { return p.roles.contains(role); }))
+      if (not prompts.empty() and
+          std::ranges::none_of(prompts, [&](prompt_pair const& p) { return p.roles.contains(role); }))
         throw error(error_kind::bad_data, "no prompt has the role '" + role + "'; the first prompt has " +
                                               names(prompts.front().roles));
     if (key.count_ > 0) return key;
@@ -59,9 +60,10 @@ class position_key {
     switch (kind_) {
       case kind::absolute:
         if (length != count_)
-          throw error(error_kind::mismatch, "the intervention has absolute positions for prompts of " + std::to_string(count_) +
-                                                " tokens, but a prompt has " + std::to_string(length) +
-                                                "; fit with from_end, role or shared positions for prompts of any length");
+          throw error(error_kind::mismatch,
+                      "the intervention has absolute positions for prompts of " + std::to_string(count_) +
+                          " tokens, but a prompt has " + std::to_string(length) +
+                          "; fit with from_end, role or shared positions for prompts of any length");
         for (index_t i = 0; i < length; ++i) set(i, i);
         break;
       case kind::from_end:
@@ -70,7 +72,8 @@ class position_key {
       case kind::role:
         for (index_t k = 0; k < count_; ++k)
           if (const auto span = prompt.roles.find(roles_[static_cast<std::size_t>(k)]); span != prompt.roles.end())
-            for (index_t i = std::max(0, span->second.first); i < std::min<index_t>(length, span->second.last); ++i) set(i, k);
+            for (index_t i = std::max(0, span->second.first); i < std::min<index_t>(length, span->second.last); ++i)
+              set(i, k);
         break;
       case kind::shared: std::ranges::fill(record, 0); break;
     }
@@ -91,7 +94,8 @@ class position_key {
   /// Throws `bad_argument` for a negative count or a role that is named twice.
   static position_key of(kind by, index_t count, std::vector<std::string> roles = {}) {
     if (count < 0)
-      throw error(error_kind::bad_argument, "the number of positions is " + std::to_string(count) + "; it cannot be negative");
+      throw error(error_kind::bad_argument,
+                  "the number of positions is " + std::to_string(count) + "; it cannot be negative");
     for (std::size_t k = 0; k < roles.size(); ++k)
       if (std::ranges::count(roles, roles[k]) > 1)
         throw error(error_kind::bad_argument, "the role '" + roles[k] + "' is named twice");

@@ -3,9 +3,9 @@
 
 #include <trimtab/core/view.hpp>
 
-/// Prompts of different lengths, one after another as rows, without padding. Sequence s owns the rows from `offsets[s]` up to
-/// `offsets[s + 1]`. In the last layer only some positions go past the attention: the queries of sequence s are numbered from
-/// `query_offsets[s]`, and query k stands at position `query_positions[k]` of its sequence.
+/// Prompts of different lengths, one after another as rows, without padding. Sequence s owns the rows from `offsets[s]`
+/// up to `offsets[s + 1]`. In the last layer only some positions go past the attention: the queries of sequence s are
+/// numbered from `query_offsets[s]`, and query k stands at position `query_positions[k]` of its sequence.
 
 namespace trimtab {
 

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-/// Which record of parameters each row of a site uses, and in which order the rows of one record add to its gradient. Rows that
-/// share a record are cut into pieces of at most 64; each piece sums on its own, then the pieces of a record are added one after
-/// another. The order is part of the plan, so the sum has the same bits on any number of threads.
+/// Which record of parameters each row of a site uses, and in which order the rows of one record add to its gradient.
+/// Rows that share a record are cut into pieces of at most 64; each piece sums on its own, then the pieces of a record
+/// are added one after another. The order is part of the plan, so the sum has the same bits on any number of threads.
 
 namespace trimtab {
 

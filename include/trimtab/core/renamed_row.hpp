@@ -3,7 +3,8 @@
 
 #include <trimtab/core/row.hpp>
 
-/// A row under other names: how a row function that is made of others lets each of them see its own `h`, `out` and parameters.
+/// A row under other names: how a row function that is made of others lets each of them see its own `h`, `out` and
+/// parameters.
 
 namespace trimtab {
 

@@ -17,8 +17,9 @@
 ///
 /// Channels are reached as `r.h(j)`, `r.out(j)`, `r.d_out(j)`, `r.d_h(j)`; everything else by its name: `r(weight, j)`,
 /// `r(alpha)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`. One rule for all adjoints: the gradient of `h` is
-/// *set*, gradients of parameters are *added to*, because many rows share them. (Terms of an objective share a row of logits, so
-/// they *add to* `d_h`.) Inside `each`, write only what belongs to channel j: what the whole row shares goes through `sum`.
+/// *set*, gradients of parameters are *added to*, because many rows share them. (Terms of an objective share a row of
+/// logits, so they *add to* `d_h`.) Inside `each`, write only what belongs to channel j: what the whole row shares goes
+/// through `sum`.
 
 namespace trimtab {
 

@@ -4,8 +4,9 @@
 #include <concepts>
 #include <string_view>
 
-/// Where in a block one may intervene. A site kind is a type, so that a composition is checked when it is compiled; layers and
-/// positions are values. The names are TransformerLens's; `stage` orders the kinds as a forward pass meets them.
+/// Where in a block one may intervene. A site kind is a type, so that a composition is checked when it is compiled;
+/// layers and positions are values. The names are TransformerLens's; `stage` orders the kinds as a forward pass meets
+/// them.
 
 namespace trimtab {
 

@@ -6,9 +6,9 @@
 #include <type_traits>
 #include <vector>
 
-/// Where numbers lie. Every array of the library is a row-major matrix [rows, cols] without gaps; a vector is one row. A
-/// `matrix_view` points into memory that somebody else owns (a backend's, on whichever device); a `host_matrix` owns its
-/// numbers in host memory and is how weights and results travel in and out of a backend.
+/// Where numbers lie. Every array of the library is a row-major matrix [rows, cols] without gaps; a vector is one row.
+/// A `matrix_view` points into memory that somebody else owns (a backend's, on whichever device); a `host_matrix` owns
+/// its numbers in host memory and is how weights and results travel in and out of a backend.
 
 namespace trimtab {
 

@@ -16,8 +16,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/// Writing a file so that at every moment, power failure included, its name holds either the old content or the new one:
-/// write beside it under another name, fsync, rename over it, fsync the folder.
+/// Writing a file so that at every moment, power failure included, its name holds either the old content or the new
+/// one: write beside it under another name, fsync, rename over it, fsync the folder.
 
 namespace trimtab::io {
 
@@ -67,7 +67,8 @@ class temporary_file {
 }  // namespace detail
 
 /// Makes `bytes` the content of the file at `path`; a file that stands there is replaced whole or, on any error, kept.
-/// Follows a symbolic link, keeps the mode of an existing file, and refuses to put a file in place of a folder or device.
+/// Follows a symbolic link, keeps the mode of an existing file, and refuses to put a file in place of a folder or
+/// device.
 inline void write_file_atomically(std::filesystem::path const& path, std::span<std::byte const> bytes) {
   auto const name = path.string();
   if (not path.has_filename()) throw error(error_kind::io, "cannot write '" + name + "': it names no file");

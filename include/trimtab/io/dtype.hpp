@@ -68,8 +68,8 @@ struct float16 {
     auto const sign = (bits & 0x8000u) << 16;
     auto const exponent = (bits >> 10) & 0x1fu;
     auto const fraction = bits & 0x3ffu;
-    // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one. Both cases are worked
-    // out before one is chosen: compilers then convert several numbers at once.
+    // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one. Both cases are
+    // worked out before one is chosen: compilers then convert several numbers at once.
     auto const subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
     auto const normal = (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
     auto const magnitude = exponent == 0 ? subnormal : normal;
@@ -108,15 +108,16 @@ constexpr bool visit_dtype(dtype type, Visitor&& visitor) {
   return false;
 }
 
-/// Whether a number is neither infinite nor NaN, by its bits: it stays true where a compiler was told that there are none.
+/// Whether a number is neither infinite nor NaN, by its bits: it stays true where a compiler was told that there are
+/// none.
 constexpr bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
 constexpr bool is_finite(double x) {
   constexpr auto exponent = std::uint64_t{0x7ff} << 52;
   return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
 }
 
-/// What a stored number can become: `float`, `double`, or any scalar made from a `double`. Integers are left out: a stored
-/// 1e30 has no value there.
+/// What a stored number can become: `float`, `double`, or any scalar made from a `double`. Integers are left out: a
+/// stored 1e30 has no value there.
 template <typename T>
 concept readable_scalar = std::constructible_from<T, double> and not std::integral<T>;
 

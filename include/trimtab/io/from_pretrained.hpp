@@ -24,8 +24,8 @@ namespace trimtab {
 template <typename Model>
 class pretrained : public Model {
  public:
-  /// Throws `io`, `bad_file` or `bad_config` for a folder that holds no model of a supported family, `mismatch` for one of
-  /// another architecture than `Model`.
+  /// Throws `io`, `bad_file` or `bad_config` for a folder that holds no model of a supported family, `mismatch` for one
+  /// of another architecture than `Model`.
   explicit pretrained(std::filesystem::path const& folder, typename Model::backend_type backend = {},
                       io::model_folder_options options = {})
       : pretrained(std::make_shared<io::model_folder const>(folder, options), std::move(backend)) {}

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-/// A 64-bit fingerprint of bytes, to tell one model's weights from another's: not for secrets. After the manner of FNV-1a,
-/// but over words of 8 bytes, and with a shift that lets high bits reach low ones:
+/// A 64-bit fingerprint of bytes, to tell one model's weights from another's: not for secrets. After the manner of
+/// FNV-1a, but over words of 8 bytes, and with a shift that lets high bits reach low ones:
 ///
 ///     h <- (h xor word) * 0x100000001b3,  h <- h xor (h >> 32)
 ///

@@ -221,7 +221,8 @@ class intervention_reader {
 
 }  // namespace detail
 
-/// Reads an intervention file. Throws `io`, or `bad_file` for one that is malformed or holds a number that is not finite.
+/// Reads an intervention file. Throws `io`, or `bad_file` for one that is malformed or holds a number that is not
+/// finite.
 inline intervention_file read_intervention(std::filesystem::path const& path) {
   return detail::intervention_reader(path).read();
 }
@@ -246,8 +247,8 @@ inline std::map<std::string, stored_tensor> stored_tensors(std::map<std::string,
   return stored;
 }
 
-/// Writes an intervention file, replacing one that stands there only when all is written. Throws `io`, or `bad_argument` for
-/// numbers that are not finite.
+/// Writes an intervention file, replacing one that stands there only when all is written. Throws `io`, or
+/// `bad_argument` for numbers that are not finite.
 inline void write_intervention(std::filesystem::path const& path, intervention_file const& f) {
   auto metadata = f.made;
   metadata["format"] = intervention_format;

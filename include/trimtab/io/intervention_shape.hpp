@@ -11,14 +11,15 @@
 #include <string_view>
 #include <vector>
 
-/// What the tensors of an intervention file are called and which axes they have, with L layers, P positions, H heads, and D
-/// channels (F neurons at mlp_post, D / H channels of a head at attn_z):
+/// What the tensors of an intervention file are called and which axes they have, with L layers, P positions, H heads,
+/// and D channels (F neurons at mlp_post, D / H channels of a head at attn_z):
 ///
 ///     {site}.alpha   [L, P]      activ-scalar          {site}.weight  [L, D]   dyn-scalar
 ///     {site}.vector  [L, P, D]   steer-vec             {site}.bias    [L]      dyn-scalar, if it has one
 ///
-/// At attn_z the head H follows P. `weight` and `bias` get an axis P when their positions are not shared. In a sequence the
-/// k-th policy's tensors are called {site}.{k}.{parameter}; a user's own parameters have the axes of alpha or vector.
+/// At attn_z the head H follows P. `weight` and `bias` get an axis P when their positions are not shared. In a sequence
+/// the k-th policy's tensors are called {site}.{k}.{parameter}; a user's own parameters have the axes of alpha or
+/// vector.
 
 namespace trimtab::io {
 
@@ -114,8 +115,8 @@ inline index_t width_at(site_description const& site, model_config const& config
   return config.width;
 }
 
-/// The shape of a tensor for a model. `extent` is how many numbers the parameter has in one record; only for a user's own
-/// parameter it decides whether there is a last axis.
+/// The shape of a tensor for a model. `extent` is how many numbers the parameter has in one record; only for a user's
+/// own parameter it decides whether there is a last axis.
 inline std::vector<index_t> shape_of(std::string_view tensor, position_key const& positions, model_config const& config,
                                      index_t extent) {
   auto axes = axes_of(tensor, positions.by());

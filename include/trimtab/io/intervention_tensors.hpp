@@ -24,8 +24,8 @@ namespace trimtab {
 
 namespace detail {
 
-/// f(index in θ, index in the tensor) for every number of one parameter: θ holds only chosen layers, and records of several
-/// parameters; a tensor holds all layers of one parameter.
+/// f(index in θ, index in the tensor) for every number of one parameter: θ holds only chosen layers, and records of
+/// several parameters; a tensor holds all layers of one parameter.
 template <typename F>
 void each_number(parameter_block const& block, parameter_slice const& slice, F&& f) {
   index_t const per_layer = block.records_per_layer();
@@ -69,8 +69,8 @@ model_facts facts_of(Model const& model) {
   return facts;
 }
 
-/// A composition's parameters as a file. Throws `bad_argument` where its interventions differ in policy or in positions: a
-/// file has one of each.
+/// A composition's parameters as a file. Throws `bad_argument` where its interventions differ in policy or in
+/// positions: a file has one of each.
 template <typename Model, typename... Interventions>
 intervention_file make_intervention_file(steering<Model, Interventions...> const& composition, parameters const& values,
                                          std::map<std::string, std::string> made = {}) {
@@ -103,7 +103,8 @@ void save_intervention(std::filesystem::path const& path, fitted<Steering> const
   io::write_intervention(path, make_intervention_file(result.steering, result.values, std::move(made)));
 }
 
-/// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` may lack the hash.
+/// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` may lack the
+/// hash.
 inline void require_fits(intervention_file const& file, model_config const& config, model_facts const& facts,
                          std::string const& name = "the intervention") {
   auto const refuse = [&](std::string const& why) {
@@ -141,8 +142,9 @@ inline void require_fits(intervention_file const& file, model_config const& conf
   }
 }
 
-/// The file's parameters in the order of a composition, which may hook more: there they are 0, the identity. Throws `mismatch`
-/// with the reason where the file is for another model, policy or kind of positions, or intervenes where this does not.
+/// The file's parameters in the order of a composition, which may hook more: there they are 0, the identity. Throws
+/// `mismatch` with the reason where the file is for another model, policy or kind of positions, or intervenes where
+/// this does not.
 template <typename Model, typename... Interventions>
 parameters fit_to(intervention_file const& file, steering<Model, Interventions...> const& composition) {
   auto const refuse = [](std::string const& why) {

@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-/// JSON files of others, read with suspicion: nlohmann's parser, and on top of it a limit on nesting and size, no key twice
-/// in one object, no NUL byte (which nlohmann takes for the end), and getters whose complaint names file, key, what was
-/// expected and what was found.
+/// JSON files of others, read with suspicion: nlohmann's parser, and on top of it a limit on nesting and size, no key
+/// twice in one object, no NUL byte (which nlohmann takes for the end), and getters whose complaint names file, key,
+/// what was expected and what was found.
 
 namespace trimtab::io {
 
@@ -70,13 +70,14 @@ inline json parse_json(std::string_view text, std::string const& file) {
   return {};
 }
 
-/// The content of the file at `path`. Throws `error(io)` where it cannot be read, `error(bad_file)` where it is not JSON.
+/// The content of the file at `path`. Throws `error(io)` where it cannot be read, `error(bad_file)` where it is not
+/// JSON.
 inline json read_json_file(std::filesystem::path const& path) {
   return parse_json(mapped_file(path).text(), path.string());
 }
 
-/// An object of a JSON file that knows the file's name, with typed getters. One without a fallback requires its key; null
-/// is a wrong type like any other, so a reader that gives it a meaning asks `is_null` first.
+/// An object of a JSON file that knows the file's name, with typed getters. One without a fallback requires its key;
+/// null is a wrong type like any other, so a reader that gives it a meaning asks `is_null` first.
 class json_object {
  public:
   /// `kind` is the kind of error that every complaint about this object gets.

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 
 /// A whole file as read-only memory, by POSIX `mmap`: pages are read when they are touched, and a file larger than main
-/// memory can be walked through. Only a regular file has a size to rely on, so a folder, pipe or device is refused. Another
-/// program that shortens the file meanwhile ends this one with SIGBUS, as with every mapping.
+/// memory can be walked through. Only a regular file has a size to rely on, so a folder, pipe or device is refused.
+/// Another program that shortens the file meanwhile ends this one with SIGBUS, as with every mapping.
 
 namespace trimtab::io {
 

@@ -9,8 +9,8 @@
 #include <string>
 
 /// Hugging Face's `config.json` as a `model_config`. Sizes must be given; what may be missing has the default of
-/// `GPT2Config` and `GPTNeoXConfig` of the transformers library. An option that would change the computation in a way that
-/// this library does not know is refused, not ignored.
+/// `GPT2Config` and `GPTNeoXConfig` of the transformers library. An option that would change the computation in a way
+/// that this library does not know is refused, not ignored.
 
 namespace trimtab::io {
 
@@ -62,7 +62,8 @@ inline model_config_file read_gpt2_config(json_object const& file) {
 }
 
 /// How many leading channels of each head are turned, and the base of their frequencies. Newer files say both in
-/// `rope_parameters`; of `rope_scaling` and the types of `rope_parameters` only the plain rotary positions are known here.
+/// `rope_parameters`; of `rope_scaling` and the types of `rope_parameters` only the plain rotary positions are known
+/// here.
 inline void read_rotary(json_object const& file, model_config& config) {
   auto const refuse_scaling = [](json_object const& rope) {
     for (auto const key : {"rope_type", "type"})

@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
-/// A Hugging Face model folder, `config.json` and safetensors weights, as a `weight_source`. Opening checks that the folder
-/// holds exactly the weights that its configuration describes; reading then converts one block at a time out of the mapped
-/// files, so that the whole model need not lie in host memory.
+/// A Hugging Face model folder, `config.json` and safetensors weights, as a `weight_source`. Opening checks that the
+/// folder holds exactly the weights that its configuration describes; reading then converts one block at a time out of
+/// the mapped files, so that the whole model need not lie in host memory.
 
 namespace trimtab::io {
 

@@ -15,15 +15,15 @@
 /// How each family names and stores its weights, and how they become the layout of model/weights.hpp.
 ///
 /// A layout asks `tensors` for every weight: `tensors.matrix(name, rows, cols)`, `tensors.row(name, cols)`, and
-/// `tensors.zeros(cols)` for what a model does without. The folder runs it twice, once with tensors that only compare names
-/// and shapes and once with tensors that read, so what is checked and what is read are the same list.
+/// `tensors.zeros(cols)` for what a model does without. The folder runs it twice, once with tensors that only compare
+/// names and shapes and once with tensors that read, so what is checked and what is read are the same list.
 
 namespace trimtab::io {
 
 namespace detail {
 
-/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares by way of a small buffer, because one of the two sides
-/// is walked against its grain, and the far lines of large matrices push each other out of the cache.
+/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares by way of a small buffer, because one of the two
+/// sides is walked against its grain, and the far lines of large matrices push each other out of the cache.
 template <typename T, typename ColumnOf>
 host_matrix<T> transposed(host_matrix<T> const& matrix, ColumnOf const& column_of) {
   constexpr index_t side = 32;
@@ -86,8 +86,8 @@ struct gpt2_layout {
   }
 };
 
-/// GPT-NeoX: Linear weights, [out, in], and query_key_value with q, k and v of one head beside each other, head by head:
-/// its row (3 h + p) w + c, of part p and channel c in head h of width w, is column p D + h w + c of [q | k | v].
+/// GPT-NeoX: Linear weights, [out, in], and query_key_value with q, k and v of one head beside each other, head by
+/// head: its row (3 h + p) w + c, of part p and channel c in head h of width w, is column p D + h w + c of [q | k | v].
 struct gpt_neox_layout {
   static constexpr auto prefix = "gpt_neox.";
   static constexpr auto embedding = "embed_in.weight";

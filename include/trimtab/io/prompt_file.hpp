@@ -148,8 +148,8 @@ class prompt_line {
 
 }  // namespace detail
 
-/// The prompt pairs of a file. Throws `io` where it cannot be read, `bad_file` for a line that is no JSON, `bad_data` for one
-/// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
+/// The prompt pairs of a file. Throws `io` where it cannot be read, `bad_file` for a line that is no JSON, `bad_data`
+/// for one that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
 template <task::text_encoder Encoder>
 std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
                                       prompt_limits limits = {}) {

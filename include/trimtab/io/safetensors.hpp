@@ -26,8 +26,8 @@
 #include <utility>
 #include <vector>
 
-/// Safetensors files, in and out: named arrays of numbers with a checked header (see safetensors_header.hpp). Reading maps
-/// the file and converts one tensor at a time; writing replaces a file as a whole (atomic_file.hpp).
+/// Safetensors files, in and out: named arrays of numbers with a checked header (see safetensors_header.hpp). Reading
+/// maps the file and converts one tensor at a time; writing replaces a file as a whole (atomic_file.hpp).
 
 namespace trimtab::io {
 
@@ -127,7 +127,8 @@ struct stored_tensor {
   std::vector<std::byte> bytes = {};
 };
 
-/// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is given.
+/// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is
+/// given.
 template <std::floating_point T>
 stored_tensor store(host_matrix<T> const& matrix, std::vector<index_t> shape) {
   static_assert(std::same_as<T, float> or std::same_as<T, double>);
@@ -140,8 +141,8 @@ stored_tensor store(host_matrix<T> const& matrix) {
   return store(matrix, {matrix.rows, matrix.cols});
 }
 
-/// The whole content of a safetensors file. As in the format's own library wider types come first and the header ends on a
-/// multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
+/// The whole content of a safetensors file. As in the format's own library wider types come first and the header ends
+/// on a multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
 inline std::vector<std::byte> safetensors_bytes(std::map<std::string, stored_tensor> const& tensors,
                                                 std::map<std::string, std::string> const& metadata = {}) {
   assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself

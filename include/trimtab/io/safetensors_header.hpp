@@ -18,9 +18,9 @@
 #include <vector>
 
 /// The table of contents of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes with the
-/// length N of the header, N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__":
-/// {string: string}}, and then the data, which the tensors cover without gap or overlap. What comes out of here has been
-/// checked against the size of the file, so that whoever reads a tensor need not.
+/// length N of the header, N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...,
+/// "__metadata__": {string: string}}, and then the data, which the tensors cover without gap or overlap. What comes out
+/// of here has been checked against the size of the file, so that whoever reads a tensor need not.
 
 namespace trimtab::io {
 

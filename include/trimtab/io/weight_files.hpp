@@ -17,16 +17,16 @@
 #include <vector>
 
 /// The weights of a model folder by name, whether they lie in `model.safetensors` or in several shards that
-/// `model.safetensors.index.json` lists as {"weight_map": {tensor: shard}}. Checkpoints of one family differ in whether its
-/// prefix (`transformer.`, `gpt_neox.`) stands before the names, and in buffers that older versions stored beside the
-/// weights: names here have no prefix, and buffers are left out.
+/// `model.safetensors.index.json` lists as {"weight_map": {tensor: shard}}. Checkpoints of one family differ in whether
+/// its prefix (`transformer.`, `gpt_neox.`) stands before the names, and in buffers that older versions stored beside
+/// the weights: names here have no prefix, and buffers are left out.
 
 namespace trimtab::io {
 
 namespace detail {
 
-/// Whether `name` is a causal mask or a table of rotary frequencies. The point matters: `.attn.bias` is GPT-2's mask, while
-/// `.attn.c_attn.bias` is a weight.
+/// Whether `name` is a causal mask or a table of rotary frequencies. The point matters: `.attn.bias` is GPT-2's mask,
+/// while `.attn.c_attn.bias` is a weight.
 inline bool is_buffer(std::string_view name) {
   constexpr auto buffers = std::to_array<std::string_view>(
       {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"});

@@ -6,7 +6,8 @@
 
 #include <string_view>
 
-/// What the compiler must know of a model family: which sites its blocks have. Everything else is a number in `model_config`.
+/// What the compiler must know of a model family: which sites its blocks have. Everything else is a number in
+/// `model_config`.
 
 namespace trimtab {
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-/// Prompts laid out as rows (core/ragged.hpp) with everything that the model asks of a row: its token, its position, where its
-/// heads lie. Scored are the positions whose logits are wanted: the last of each prompt, or all of them.
+/// Prompts laid out as rows (core/ragged.hpp) with everything that the model asks of a row: its token, its position,
+/// where its heads lie. Scored are the positions whose logits are wanted: the last of each prompt, or all of them.
 
 namespace trimtab {
 
@@ -20,8 +20,8 @@ enum class scored { last, all };
 inline void check_prompt(model_config const& config, std::span<int const> ids) {
   if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
   if (static_cast<index_t>(ids.size()) > config.context)
-    throw error(error_kind::bad_text, "the prompt has " + std::to_string(ids.size()) + " tokens, but the model reads at most " +
-                                          std::to_string(config.context));
+    throw error(error_kind::bad_text, "the prompt has " + std::to_string(ids.size()) +
+                                          " tokens, but the model reads at most " + std::to_string(config.context));
   for (int id : ids)
     if (id < 0 or id >= config.vocabulary)
       throw error(error_kind::bad_text, "token id " + std::to_string(id) + " is outside the model's vocabulary of " +
@@ -32,7 +32,8 @@ template <tensor_backend B>
 class batch {
  public:
   /// Throws `bad_text` for a prompt that is empty, too long, or has ids outside the vocabulary.
-  batch(B const& backend, model_config const& config, std::span<std::vector<int> const> prompts, scored where = scored::last)
+  batch(B const& backend, model_config const& config, std::span<std::vector<int> const> prompts,
+        scored where = scored::last)
       : memory_(backend) {
     std::vector<int> offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places;
     for (std::vector<int> const& ids : prompts) {

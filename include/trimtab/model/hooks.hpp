@@ -6,8 +6,9 @@
 
 #include <concepts>
 
-/// What a pass asks of the interventions that ride on it. Whether a site is hooked at all is known to the compiler: where it is
-/// not, nothing is left of the question, and a pass without hooks is the same instructions as if hooks did not exist.
+/// What a pass asks of the interventions that ride on it. Whether a site is hooked at all is known to the compiler:
+/// where it is not, nothing is left of the question, and a pass without hooks is the same instructions as if hooks did
+/// not exist.
 
 namespace trimtab {
 

@@ -11,9 +11,9 @@
 #include <algorithm>
 #include <vector>
 
-/// One way of a batch through the blocks, forwards and, for activations only, backwards. There is no autograd: the adjoint of
-/// each half of a block stands beside it, weights get no gradient, and nothing below the lowest hook is run backwards. In the
-/// last layer only scored rows go past keys and values.
+/// One way of a batch through the blocks, forwards and, for activations only, backwards. There is no autograd: the
+/// adjoint of each half of a block stands beside it, weights get no gradient, and nothing below the lowest hook is run
+/// backwards. In the last layer only scored rows go past keys and values.
 ///
 ///     sequential   mid = x + attn_out,  out = mid + mlp_out
 ///     parallel     out = x + attn_out + mlp_out
@@ -50,8 +50,8 @@ class pass {
   pass(pass const&) = delete;  // views point into its memory
   pass& operator=(pass const&) = delete;
 
-  /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past the
-  /// model's own last layer.
+  /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past
+  /// the model's own last layer.
   view forward(view x) {
     for (index_t l = layers_.first; l < layers_.last; ++l) x = forward_block(l, x);
     return x;
@@ -70,7 +70,8 @@ class pass {
     view d = cut(down_.d_stream[static_cast<std::size_t>(layers_.last % 2)], d_logits.rows);
     backend_.multiply_adjoint(model_.unembedding(), d_logits, d_norm);
     normalise_adjoint(model_.norm_final(), tape(layers_.last - 1).output, d_norm, d);
-    for (index_t l = layers_.last - 1; l >= std::max(hooks_.lowest_layer(), layers_.first); --l) d = backward_block(l, d);
+    for (index_t l = layers_.last - 1; l >= std::max(hooks_.lowest_layer(), layers_.first); --l)
+      d = backward_block(l, d);
   }
 
  private:
@@ -228,7 +229,8 @@ class pass {
     write(out);
   }
 
-  /// The gradient of what arrived at a site from that of what went on: `d_out` itself where there is no hook, else `d_h`.
+  /// The gradient of what arrived at a site from that of what went on: `d_out` itself where there is no hook, else
+  /// `d_h`.
   template <hook_site Site>
   view consume(index_t l, view d_out, view d_h) {
     if constexpr (Hooks::template has<Site>)
@@ -243,8 +245,9 @@ class pass {
   }
 
   void normalise(frozen_norm<B> const& w, view x, view out) const {
-    backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x), each_row(name::out, out),
-                     all_rows(layer_norm::gain, w.gain.view(1, x.cols)), all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
+    backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
+                     each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, x.cols)),
+                     all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
   }
   void normalise_adjoint(frozen_norm<B> const& w, view x, view d_out, view d_x) const {
     backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
@@ -281,7 +284,8 @@ class pass {
     return is_last(l) ? selected_row(name::h, stream, rows_.query_rows()) : each_row(name::h, stream);
   }
   void select_queries(view stream, view out) const {
-    backend_.forward(copy{}, out.rows, out.cols, selected_row(name::h, stream, rows_.query_rows()), each_row(name::out, out));
+    backend_.forward(copy{}, out.rows, out.cols, selected_row(name::h, stream, rows_.query_rows()),
+                     each_row(name::out, out));
   }
   void add(operand<per_channel<"h">, T> a, view b, view out) const {
     backend_.forward(residual{}, out.rows, out.cols, a, each_row(residual::branch, b), each_row(name::out, out));

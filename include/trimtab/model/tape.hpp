@@ -7,8 +7,8 @@
 
 #include <array>
 
-/// The memory of a pass. `n` counts all rows of the batch; `m` those that go past the attention, which in the last layer are the
-/// scored ones only.
+/// The memory of a pass. `n` counts all rows of the batch; `m` those that go past the attention, which in the last
+/// layer are the scored ones only.
 
 namespace trimtab {
 
@@ -36,14 +36,14 @@ struct forward_scratch {
         mlp_post(memory.take(n, c.hidden)), mlp_out(memory.take(n, c.width)) {}
 };
 
-/// And on the way down. A gradient before and after a hook are two pieces of memory; those of the stream alternate between
-/// layers, because one block's input is the next one's output.
+/// And on the way down. A gradient before and after a hook are two pieces of memory; those of the stream alternate
+/// between layers, because one block's input is the next one's output.
 template <typename T>
 struct backward_scratch {
   std::array<matrix_view<T>, 2> d_stream = {};
-  matrix_view<T> d_steered_stream = {}, d_output = {}, d_mlp_out = {}, d_middle = {}, d_steered_middle = {}, d_branch = {},
-                 d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {}, d_mlp_post = {},
-                 d_steered_mlp_post = {};
+  matrix_view<T> d_steered_stream = {}, d_output = {}, d_mlp_out = {}, d_middle = {}, d_steered_middle = {},
+                 d_branch = {}, d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {},
+                 d_mlp_post = {}, d_steered_mlp_post = {};
 
   backward_scratch() = default;
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-/// A frozen transformer on a backend: its weights, prepared once, and the embedding. How activations flow through the blocks
-/// is in pass.hpp.
+/// A frozen transformer on a backend: its weights, prepared once, and the embedding. How activations flow through the
+/// blocks is in pass.hpp.
 
 namespace trimtab {
 
@@ -64,8 +64,12 @@ class transformer {
   frozen_block<B> const& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
   frozen_norm<B> const& norm_final() const { return norm_final_; }
   typename B::linear const& unembedding() const { return unembedding_; }
-  matrix_view<scalar const> rotary_cosine() const { return rotary_cosine_.view(config_.context, config_.rotary_channels / 2); }
-  matrix_view<scalar const> rotary_sine() const { return rotary_sine_.view(config_.context, config_.rotary_channels / 2); }
+  matrix_view<scalar const> rotary_cosine() const {
+    return rotary_cosine_.view(config_.context, config_.rotary_channels / 2);
+  }
+  matrix_view<scalar const> rotary_sine() const {
+    return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
+  }
 
   /// x [rows, D] = token embedding, plus the position's where positions are learned.
   void embed(batch<B> const& rows, matrix_view<scalar> x) const {
@@ -90,11 +94,12 @@ class transformer {
         unembedding_(backend_.prepare(
             outer.unembedding.empty() ? outer.token_embedding.view() : outer.unembedding.view(), {}, true)) {
     if (config_.architecture != A::text or config_.parallel_residual != (A::residual == residual_form::parallel))
-      throw error(error_kind::mismatch,
-                  "the model is a " + config_.architecture + " with " + (config_.parallel_residual ? "parallel" : "sequential") +
-                      " residual, but the program reads it as a " + std::string(A::text) + " with " +
-                      (A::residual == residual_form::parallel ? "parallel" : "sequential") +
-                      " residual; use the type that fits: gpt2, gpt_neox or gpt_neox_sequential");
+      throw error(error_kind::mismatch, "the model is a " + config_.architecture + " with " +
+                                            (config_.parallel_residual ? "parallel" : "sequential") +
+                                            " residual, but the program reads it as a " + std::string(A::text) +
+                                            " with " +
+                                            (A::residual == residual_form::parallel ? "parallel" : "sequential") +
+                                            " residual; use the type that fits: gpt2, gpt_neox or gpt_neox_sequential");
     make_rotary_tables();
   }
 

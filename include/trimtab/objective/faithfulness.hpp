@@ -4,8 +4,8 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/row/math.hpp>
 
-/// L_F: everything that was not asked to change stays. With p the softmax of the untouched model's logits and q that of the
-/// steered ones, both over the vocabulary without the two answers (or over all of it),
+/// L_F: everything that was not asked to change stays. With p the softmax of the untouched model's logits and q that of
+/// the steered ones, both over the vocabulary without the two answers (or over all of it),
 ///
 ///     KL(p ‖ q) = Σ p (log p − log q)       gradient  q − p
 ///     KL(q ‖ p) = Σ q (log q − log p)       gradient  q (log q − log p − KL)     (reversed)
@@ -53,7 +53,8 @@ struct faithfulness {
 
   template <row R>
   constexpr bool kept(R const& r, index_t j) const {
-    return over == vocabulary::full or (j != static_cast<index_t>(r.correct()) and j != static_cast<index_t>(r.wrong()));
+    return over == vocabulary::full or
+           (j != static_cast<index_t>(r.correct()) and j != static_cast<index_t>(r.wrong()));
   }
 
   template <row R, typename Logit>

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/objective.hpp>
 
-/// L_M: few and small parameters, Σ |θ| (or its mean, or the Euclidean norms of the places). Its weight reaches the optimizer,
-/// whose proximal step makes zeros exact.
+/// L_M: few and small parameters, Σ |θ| (or its mean, or the Euclidean norms of the places). Its weight reaches the
+/// optimizer, whose proximal step makes zeros exact.
 
 namespace trimtab::objective {
 

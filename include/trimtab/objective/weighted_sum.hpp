@@ -7,7 +7,8 @@
 #include <utility>
 
 /// Terms and their weights: `effectiveness{} + 1.0 * faithfulness{} + 0.03 * minimality{}`. Any order, any
-/// number of terms, at most one penalty on the parameters; the sum's type carries the composition, the weights are values.
+/// number of terms, at most one penalty on the parameters; the sum's type carries the composition, the weights are
+/// values.
 
 namespace trimtab::objective {
 
@@ -15,7 +16,8 @@ namespace trimtab::objective {
 template <typename Term>
 struct checked_term {
   static_assert(objective_term<Term>,
-                "a term of an objective is trivially copyable and has value(row) and gradient(row), or is a penalty on parameters "
+                "a term of an objective is trivially copyable and has value(row) and gradient(row), or is a penalty on "
+                "parameters "
                 "with a member `norm`");
 };
 

@@ -4,8 +4,9 @@
 #include <trimtab/core/policy.hpp>
 #include <trimtab/row/math.hpp>
 
-/// The dynamic scalar, Eq. 10 of arXiv 2410.04962: out = (1 + β g(h)) h with g(h) = w·h + b. The gate reads the activation
-/// itself, so one record serves every position and prompts of any length. Variants of the gate, chosen at compile time:
+/// The dynamic scalar, Eq. 10 of arXiv 2410.04962: out = (1 + β g(h)) h with g(h) = w·h + b. The gate reads the
+/// activation itself, so one record serves every position and prompts of any length. Variants of the gate, chosen at
+/// compile time:
 ///
 ///     dyn_scalar<gate{.bias = false}>              g(h) = w·h
 ///     dyn_scalar<gate{.squash_by = squash::tanh}>  g(h) = tanh(w·h + b), bounded

@@ -5,8 +5,9 @@
 #include <trimtab/core/renamed_row.hpp>
 
 /// Policies one after another at one site: each reads what the one before it wrote, out = p_n(... p_2(p_1(h))).
-/// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters of the
-/// k-th policy carry the prefix `k.`. What lies between two policies is kept in scratch rows and made again in the adjoint.
+/// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters
+/// of the k-th policy carry the prefix `k.`. What lies between two policies is kept in scratch rows and made again in
+/// the adjoint.
 
 namespace trimtab::policy {
 

@@ -10,9 +10,10 @@
 #include <utility>
 #include <vector>
 
-/// Where in the model the answer is decided: one number for each layer and place of a site, layers upward and tokens along, on a
-/// diverging scale that is centred at zero. For a policy with one number a place it is that number; else the Euclidean norm of
-/// the record. A place that the proximal step set to exactly zero is shown empty, so that "small" and "none" look different.
+/// Where in the model the answer is decided: one number for each layer and place of a site, layers upward and tokens
+/// along, on a diverging scale that is centred at zero. For a policy with one number a place it is that number; else
+/// the Euclidean norm of the record. A place that the proximal step set to exactly zero is shown empty, so that "small"
+/// and "none" look different.
 
 namespace trimtab::report {
 
@@ -38,7 +39,8 @@ inline std::vector<std::string> names_of(position_key const& key) {
   return names;
 }
 
-/// The map of one intervention; `places` names its positions (tokens of a prompt, roles), or is empty for their names by key.
+/// The map of one intervention; `places` names its positions (tokens of a prompt, roles), or is empty for their names
+/// by key.
 inline heat_map map_of(parameters const& p, parameter_block const& block, std::vector<std::string> places = {}) {
   heat_map map{block.site, {}, std::move(places), {}};
   const index_t count = block.positions.count();
@@ -99,7 +101,8 @@ inline std::string html_of(heat_map const& map) {
   }
   out += "<tr><th></th>";
   for (std::string const& token : map.columns) out += "<th scope=\"col\">" + escaped(token) + "</th>";
-  std::snprintf(cell, sizeof cell, "</tr></table><p class=\"scale\">blue %.3g, white 0, red %.3g; a dot is exactly 0</p></figure>\n",
+  std::snprintf(cell, sizeof cell,
+                "</tr></table><p class=\"scale\">blue %.3g, white 0, red %.3g; a dot is exactly 0</p></figure>\n",
                 -largest, largest);
   return out + cell;
 }

@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include <utility>
 
-/// A line on standard error that shows how far long work is, at what rate, and how long it will still take. It is drawn only on a
-/// terminal, at most ten times a second, and removed at the end.
+/// A line on standard error that shows how far long work is, at what rate, and how long it will still take. It is drawn
+/// only on a terminal, at most ten times a second, and removed at the end.
 
 namespace trimtab::report {
 
@@ -34,8 +34,8 @@ class progress_bar {
     const int filled = static_cast<int>(24 * done / total_);
     std::string bar;
     for (int k = 0; k < 24; ++k) bar += k < filled ? "\xE2\x96\x88" : "\xE2\x96\x91";
-    std::fprintf(stderr, "\r\033[K%s %s %td/%td  %.0f/s  %.0f s left  %s", label_.c_str(), bar.c_str(), done, total_, rate,
-                 rate > 0 ? static_cast<double>(total_ - done) / rate : 0.0, note.c_str());
+    std::fprintf(stderr, "\r\033[K%s %s %td/%td  %.0f/s  %.0f s left  %s", label_.c_str(), bar.c_str(), done, total_,
+                 rate, rate > 0 ? static_cast<double>(total_ - done) / rate : 0.0, note.c_str());
     std::fflush(stderr);
   }
 

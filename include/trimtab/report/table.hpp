@@ -101,9 +101,19 @@ inline std::vector<std::string> untouched_row(std::string first, metrics const& 
     prefers_wrong += d < 0 ? 1 / static_cast<double>(diffs.size()) : 0;
   }
   strength_metrics const& at = m.at.at(0);
-  return {std::move(first),          number(prefers_correct),        number(prefers_wrong), number(0),   number(at.logit_diff),
-          number(at.logit_diff),     number(at.probability_correct), number(at.probability_wrong), number(0, 3), number(0, 3),
-          number(1),                 "0",                            "0"};
+  return {std::move(first),
+          number(prefers_correct),
+          number(prefers_wrong),
+          number(0),
+          number(at.logit_diff),
+          number(at.logit_diff),
+          number(at.probability_correct),
+          number(at.probability_wrong),
+          number(0, 3),
+          number(0, 3),
+          number(1),
+          "0",
+          "0"};
 }
 
 }  // namespace trimtab::report

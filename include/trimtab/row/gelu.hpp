@@ -4,8 +4,8 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
-/// The Gaussian error linear unit (Hendrycks and Gimpel 2016) in its two forms, channel by channel. `h` and `out` may be the
-/// same memory, and `d_h` and `d_out` too.
+/// The Gaussian error linear unit (Hendrycks and Gimpel 2016) in its two forms, channel by channel. `h` and `out` may
+/// be the same memory, and `d_h` and `d_out` too.
 
 namespace trimtab {
 

@@ -4,8 +4,9 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
-/// LayerNorm over the channels of a row (Ba et al. 2016): out = (h - mean) / sqrt(variance + epsilon) · gain + bias, with the
-/// variance of the population. Mean and deviation are computed again in the adjoint: two sums are cheaper than keeping them.
+/// LayerNorm over the channels of a row (Ba et al. 2016): out = (h - mean) / sqrt(variance + epsilon) · gain + bias,
+/// with the variance of the population. Mean and deviation are computed again in the adjoint: two sums are cheaper than
+/// keeping them.
 
 namespace trimtab {
 

@@ -6,10 +6,11 @@
 #include <concepts>
 #include <cstdint>
 
-/// exp, expm1, tanh and erf without branches, table or library call, so that a compiler turns a loop over them into SIMD
-/// code: inside `r.each` the C functions run one number at a time and cost fifty times more. Errors against correctly
-/// rounded values: exp 2 ulp and tanh 4 ulp, erf 4e-7 (float) and 7e-16 (double) absolute. Where the range of the type
-/// ends they saturate instead of overflowing; NaN stays NaN. Any other scalar brings its own functions of these names.
+/// exp, expm1, tanh and erf without branches, table or library call, so that a compiler turns a loop over them into
+/// SIMD code: inside `r.each` the C functions run one number at a time and cost fifty times more. Errors against
+/// correctly rounded values: exp 2 ulp and tanh 4 ulp, erf 4e-7 (float) and 7e-16 (double) absolute. Where the range of
+/// the type ends they saturate instead of overflowing; NaN stays NaN. Any other scalar brings its own functions of
+/// these names.
 
 namespace trimtab::math {
 
@@ -36,8 +37,8 @@ struct exponent<double> {
   static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
 };
 
-/// e^x = scale · (1 + fraction) with scale a power of two: x = n ln 2 + r, |r| <= ln 2 / 2, and the fraction e^r - 1 by its
-/// Taylor series, whose next term is below rounding.
+/// e^x = scale · (1 + fraction) with scale a power of two: x = n ln 2 + r, |r| <= ln 2 / 2, and the fraction e^r - 1 by
+/// its Taylor series, whose next term is below rounding.
 template <std::floating_point T>
 struct split_exponential {
   T scale;

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/row.hpp>
 
-/// What joins and moves rows. Their adjoints are each other: a sum sends its gradient to every summand as it is, and the
-/// gradient of what was read twice is a sum. All work in place (`h` and `out` the same memory).
+/// What joins and moves rows. Their adjoints are each other: a sum sends its gradient to every summand as it is, and
+/// the gradient of what was read twice is a sum. All work in place (`h` and `out` the same memory).
 
 namespace trimtab {
 

@@ -3,9 +3,10 @@
 
 #include <trimtab/core/row.hpp>
 
-/// Rotary positions (Su et al. 2021) of one attention head, in GPT-NeoX's pairing: of the first r channels, channel i is
-/// turned together with i + r/2 by the angle position · base^(-2i/r); the others pass. The row is one head of a query or key;
-/// `cosine` and `sine` hold r/2 values for its position. `h` and `out` may be the same memory, and `d_h` and `d_out` too.
+/// Rotary positions (Su et al. 2021) of one attention head, in GPT-NeoX's pairing: of the first r channels, channel i
+/// is turned together with i + r/2 by the angle position · base^(-2i/r); the others pass. The row is one head of a
+/// query or key; `cosine` and `sine` hold r/2 values for its position. `h` and `out` may be the same memory, and `d_h`
+/// and `d_out` too.
 
 namespace trimtab {
 

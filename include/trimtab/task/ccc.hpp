@@ -17,11 +17,11 @@
 #include <utility>
 #include <vector>
 
-/// Country-capital conflicts: "The capital of Germany is Rome. Q: What is the capital of Germany? A:" is to be continued
-/// by what the model has memorised, " Berlin", and not by what the context claims, " Rome". The form `country` asks the
-/// other way round, "Rome is in"; without a context any other answer is the wrong one, " Italy" against " France".
-/// Roles: `subject` where the question names what it asks about, `end` the last token, and in a conflict
-/// `context_subject` and `context_answer` where the context names them.
+/// Country-capital conflicts: "The capital of Germany is Rome. Q: What is the capital of Germany? A:" is to be
+/// continued by what the model has memorised, " Berlin", and not by what the context claims, " Rome". The form
+/// `country` asks the other way round, "Rome is in"; without a context any other answer is the wrong one, " Italy"
+/// against " France". Roles: `subject` where the question names what it asks about, `end` the last token, and in a
+/// conflict `context_subject` and `context_answer` where the context names them.
 
 namespace trimtab::task {
 
@@ -125,9 +125,9 @@ class ccc_source {
 }  // namespace detail
 
 /// Train and test prompts of one length, the one that most countries give, and test prompts of all other lengths. No
-/// country and no capital of the train prompts is in a test prompt. The same options and tokenizer give the same prompts
-/// everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has not enough
-/// words.
+/// country and no capital of the train prompts is in a test prompt. The same options and tokenizer give the same
+/// prompts everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has
+/// not enough words.
 template <text_encoder Encoder>
 prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
   require_count("ccc: train", options.train);

@@ -29,8 +29,9 @@ inline void require_count(std::string const& name, int count) {
                                               std::to_string(prompt_limit) + ", found " + std::to_string(count));
 }
 
-/// Calls `draw()`, which returns a prompt or nothing, until `count` prompts are there that differ in text or in answers.
-/// Throws `bad_data` where it seems that there are no more: `set` names what was asked for, `remedy` says what to change.
+/// Calls `draw()`, which returns a prompt or nothing, until `count` prompts are there that differ in text or in
+/// answers. Throws `bad_data` where it seems that there are no more: `set` names what was asked for, `remedy` says what
+/// to change.
 template <typename Draw>
 std::vector<prompt_pair> draw_distinct(int count, std::string_view set, std::string_view remedy, Draw draw) {
   std::vector<prompt_pair> prompts;

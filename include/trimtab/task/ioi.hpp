@@ -16,9 +16,10 @@
 #include <string_view>
 #include <vector>
 
-/// Indirect object identification (Wang et al. 2023): "When Mary and John went to the store, John gave a drink to" is to
-/// be continued by the person who has not been named twice, " Mary", and not by " John". The two are introduced in either
-/// order. Roles: `io` and `s1` where they are introduced, `s2` where the subject is named again, `end` the last token.
+/// Indirect object identification (Wang et al. 2023): "When Mary and John went to the store, John gave a drink to" is
+/// to be continued by the person who has not been named twice, " Mary", and not by " John". The two are introduced in
+/// either order. Roles: `io` and `s1` where they are introduced, `s2` where the subject is named again, `end` the last
+/// token.
 
 namespace trimtab::task {
 

@@ -14,8 +14,8 @@
 #include <unordered_map>
 #include <vector>
 
-/// The tokens of a tokenizer: for each id its spelling and the bytes it stands for, and the id for each spelling. The ids
-/// may have holes.
+/// The tokens of a tokenizer: for each id its spelling and the bytes it stands for, and the id for each spelling. The
+/// ids may have holes.
 
 namespace trimtab::text {
 

@@ -13,7 +13,8 @@
 ///
 ///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
 ///
-/// so that zeros are exact. `subgradient` puts λ ∂‖θ‖ into Adam's gradient instead; parameters then only dither around zero.
+/// so that zeros are exact. `subgradient` puts λ ∂‖θ‖ into Adam's gradient instead; parameters then only dither around
+/// zero.
 
 namespace trimtab {
 
@@ -55,7 +56,8 @@ struct adam {
     const auto refuse = [](std::string const& what, double value, std::string const& expected) {
       throw error(error_kind::bad_argument, what + " is " + std::to_string(value) + "; it must be " + expected);
     };
-    if (not(std::isfinite(learning_rate) and learning_rate > 0)) refuse("the learning rate", learning_rate, "a positive number");
+    if (not(std::isfinite(learning_rate) and learning_rate > 0))
+      refuse("the learning rate", learning_rate, "a positive number");
     if (not(beta_1 >= 0 and beta_1 < 1)) refuse("Adam's beta_1", beta_1, "at least 0 and below 1");
     if (not(beta_2 >= 0 and beta_2 < 1)) refuse("Adam's beta_2", beta_2, "at least 0 and below 1");
     if (not(std::isfinite(epsilon) and epsilon > 0)) refuse("Adam's epsilon", epsilon, "a positive number");
@@ -63,8 +65,9 @@ struct adam {
 
   adam_update update(index_t t, penalty p) const {
     const double steps = static_cast<double>(t);
-    return {learning_rate, beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, steps)), 1 / (1 - std::pow(beta_2, steps)), p,
-            subgradient};
+    return {
+        learning_rate, beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, steps)), 1 / (1 - std::pow(beta_2, steps)), p,
+        subgradient};
   }
 };
 

@@ -14,8 +14,8 @@
 #include <span>
 #include <vector>
 
-/// A composition bound to the rows of one batch: for every row its strength β and the record of parameters that it uses, worked
-/// out once. This is what a pass meets as its hooks.
+/// A composition bound to the rows of one batch: for every row its strength β and the record of parameters that it
+/// uses, worked out once. This is what a pass meets as its hooks.
 
 namespace trimtab {
 
@@ -91,15 +91,16 @@ class bound_steering {
   void forward(index_t layer, matrix_view<T const> h, matrix_view<T> out) const {
     const index_t offset = layout_.blocks[index<Site>].layer_offset(layer);
     const bound_rows<T>& rows = rows_at<Site>(layer);
-    backend_->intervene(std::get<index<Site>>(interventions_).policy, h, out, rows.beta, theta_.data + offset, rows.records);
+    backend_->intervene(std::get<index<Site>>(interventions_).policy, h, out, rows.beta, theta_.data + offset,
+                        rows.records);
   }
 
   template <hook_site Site>
   void backward(index_t layer, matrix_view<T const> h, matrix_view<T const> d_out, matrix_view<T> d_h) const {
     const index_t offset = layout_.blocks[index<Site>].layer_offset(layer);
     const bound_rows<T>& rows = rows_at<Site>(layer);
-    backend_->intervene_adjoint(std::get<index<Site>>(interventions_).policy, h, d_out, d_h, rows.beta, theta_.data + offset,
-                                d_theta_.data + offset, partial_[index<Site>], rows.records);
+    backend_->intervene_adjoint(std::get<index<Site>>(interventions_).policy, h, d_out, d_h, rows.beta,
+                                theta_.data + offset, d_theta_.data + offset, partial_[index<Site>], rows.records);
   }
 
  private:

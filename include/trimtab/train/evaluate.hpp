@@ -12,7 +12,8 @@
 #include <vector>
 
 /// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
-/// (faithfulness)? What it costs in parameters (minimality) is `count` in fitted.hpp. The untouched model's row is strength 0.
+/// (faithfulness)? What it costs in parameters (minimality) is `count` in fitted.hpp. The untouched model's row is
+/// strength 0.
 
 namespace trimtab {
 
@@ -65,12 +66,14 @@ answer_reading read_answers(std::span<T const> logits, prompt_pair const& p) {
           std::exp(logit(p.wrong_id) - top) / sum, best_other};
 }
 
-inline bool follows(double beta, double logit_diff) { return (beta > 0 and logit_diff > 0) or (beta < 0 and logit_diff < 0); }
+inline bool follows(double beta, double logit_diff) {
+  return (beta > 0 and logit_diff > 0) or (beta < 0 and logit_diff < 0);
+}
 
 }  // namespace detail
 
-/// Measures parameters on prompts that need not be those they were learned on. Throws `bad_data` or `bad_text` for prompts that
-/// cannot be used, `mismatch` where positions do not fit.
+/// Measures parameters on prompts that need not be those they were learned on. Throws `bad_data` or `bad_text` for
+/// prompts that cannot be used, `mismatch` where positions do not fit.
 template <typename Model, typename... Interventions>
 metrics evaluate(steering<Model, Interventions...> const& composition, parameters const& values,
                  std::span<prompt_pair const> prompts, evaluate_options const& options = {}) {
@@ -80,8 +83,8 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
   check_prompts(prompts, model.config().vocabulary);
   check_strengths(options.strengths);
   if (options.prompts_at_once < 1)
-    throw error(error_kind::bad_argument, "the number of prompts at once is " + std::to_string(options.prompts_at_once) +
-                                              "; it must be 1 or more");
+    throw error(error_kind::bad_argument, "the number of prompts at once is " +
+                                              std::to_string(options.prompts_at_once) + "; it must be 1 or more");
   const auto everything = 1.0 * objective::faithfulness{.over = objective::vocabulary::masked} +
                           1.0 * objective::faithfulness{.over = objective::vocabulary::full};
   const double share = 1 / static_cast<double>(prompts.size());
@@ -101,7 +104,8 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
   };
 
   for (std::size_t first = 0; first < prompts.size(); first += static_cast<std::size_t>(options.prompts_at_once)) {
-    const auto some = prompts.subspan(first, std::min(prompts.size() - first, static_cast<std::size_t>(options.prompts_at_once)));
+    const auto some =
+        prompts.subspan(first, std::min(prompts.size() - first, static_cast<std::size_t>(options.prompts_at_once)));
     const auto n = static_cast<index_t>(some.size());
     steered run(composition, values.layout, some, every_strength(n, options.strengths));
     load(model.backend(), values.theta, run.theta());
@@ -114,7 +118,8 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
     const host_matrix<T> steered_rows = model.backend().download(logits);
     const host_matrix<T> reference_rows = model.backend().download(run.reference().logits());
     const auto row = [](host_matrix<T> const& rows, index_t i) {
-      return std::span<T const>(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
+      return std::span<T const>(rows.values)
+          .subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
     };
     for (index_t k = 0; k < n; ++k) {
       prompt_pair const& p = some[static_cast<std::size_t>(k)];
@@ -135,7 +140,8 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
 }
 
 template <typename Steering>
-metrics evaluate(fitted<Steering> const& result, std::span<prompt_pair const> prompts, evaluate_options const& options = {}) {
+metrics evaluate(fitted<Steering> const& result, std::span<prompt_pair const> prompts,
+                 evaluate_options const& options = {}) {
   return evaluate(result.steering, result.values, prompts, options);
 }
 

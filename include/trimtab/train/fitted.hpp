@@ -62,7 +62,7 @@ template <typename Steering>
 struct fitted {
   Steering steering;
   parameters values = {};
-  std::vector<loss_values> history = {};  ///< the loss before each step and after the last
+  std::vector<loss_values> history = {};  ///< the loss before each step and after the last, without `per_sequence`
   bool interrupted = false;               ///< whether the caller ended the fit before its last step
 };
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-/// The objective on the logits of a steered pass: each logit term is a mean over prompts and strengths, its gradient goes into
-/// d_logits; the penalty on the parameters is counted here and applied by the optimizer.
+/// The objective on the logits of a steered pass: each logit term is a mean over prompts and strengths, its gradient
+/// goes into d_logits; the penalty on the parameters is counted here and applied by the optimizer.
 
 namespace trimtab {
 
@@ -23,7 +23,8 @@ struct term_value {
   std::string name = {};
   double weight = 1;
   double value = 0;
-  std::vector<double> per_sequence = {};  ///< of the sequences that it is the mean of; empty for a penalty on parameters
+  /// Of the sequences that `value` is the mean of; empty for a penalty on parameters.
+  std::vector<double> per_sequence = {};
 };
 
 struct loss_values {
@@ -72,12 +73,14 @@ class loss {
  public:
   using T = typename B::scalar;
 
-  /// The sequences of a batch, each scored at one position. Each lane has a loss of its own, the mean over its sequences.
+  /// The sequences of a batch, each scored at one position. Each lane has a loss of its own, the mean over its
+  /// sequences.
   loss(B const& backend, objective::weighted_sum<Terms...> sum, std::span<prompt_pair const> prompts,
        std::span<steered_sequence const> sequences, index_t lanes = 1)
       : backend_(&backend), sum_(std::move(sum)), memory_(backend), count_(static_cast<index_t>(sequences.size())),
         sequences_of_(static_cast<std::size_t>(lanes)) {
-    for (std::size_t i = 0; i < sequences.size(); ++i) sequences_of_[static_cast<std::size_t>(sequences[i].lane)].push_back(i);
+    for (std::size_t i = 0; i < sequences.size(); ++i)
+      sequences_of_[static_cast<std::size_t>(sequences[i].lane)].push_back(i);
     std::vector<int> correct, wrong, prompt;
     host_matrix<T> beta(1, count_);
     for (steered_sequence const& s : sequences) {
@@ -101,8 +104,8 @@ class loss {
   }
 
   /// Every term's value, a loss for each lane; the parameters [lane][lane size] in host memory are for the penalty.
-  std::vector<loss_values> values(matrix_view<T const> logits, matrix_view<T const> reference, parameter_layout const& layout,
-                                  std::span<double const> theta) const {
+  std::vector<loss_values> values(matrix_view<T const> logits, matrix_view<T const> reference,
+                                  parameter_layout const& layout, std::span<double const> theta) const {
     std::vector<loss_values> all(sequences_of_.size());
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
       std::vector<T> row_values;
@@ -153,10 +156,11 @@ class loss {
       }
     });
     if (found > 1)
-      throw error(error_kind::bad_argument, "the objective has two penalties on the parameters; the proximal step takes one");
+      throw error(error_kind::bad_argument,
+                  "the objective has two penalties on the parameters; the proximal step takes one");
     if (p.weight < 0)
-      throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " + std::to_string(p.weight) +
-                                                "; it must be 0 or more");
+      throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " +
+                                                std::to_string(p.weight) + "; it must be 0 or more");
     return p;
   }
 

@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-/// Where the parameters of a composition lie: one flat array θ, [lane][intervention][layer][position][part][record]. A lane is one
-/// independent set of parameters; a part is a head at `attn_z`, else there is one; a record is what the policy has for one place.
+/// Where the parameters of a composition lie: one flat array θ, [lane][intervention][layer][position][part][record]. A
+/// lane is one independent set of parameters; a part is a head at `attn_z`, else there is one; a record is what the
+/// policy has for one place.
 
 namespace trimtab {
 

@@ -4,10 +4,12 @@
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/row/math.hpp>
 
-/// The proximal step of a penalty on one record of parameters u, where each parameter j has a threshold t_j = η_j λ of its own:
+/// The proximal step of a penalty on one record of parameters u, where each parameter j has a threshold t_j = η_j λ of
+/// its own:
 ///
 ///     Σ |θ|   θ_j = sign(u_j) max(0, |u_j| − t_j)
-///     ‖θ‖₂    θ_j = u_j s / (s + t_j) with s = ‖θ‖ the root of Σ (u_j / (s + t_j))² = 1, and θ = 0 if Σ (u_j / t_j)² <= 1
+///     ‖θ‖₂    θ_j = u_j s / (s + t_j) with s = ‖θ‖ the root of Σ (u_j / (s + t_j))² = 1;
+///             θ = 0 if Σ (u_j / t_j)² <= 1
 ///
 /// The second is exact also where thresholds differ within the record, which a plain block threshold is not.
 
@@ -37,8 +39,9 @@ constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
     r.each([&](auto j) { r(theta, j) = 0; });
     return;
   }
-  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it. No summand may exceed
-  // 1 there, so the root lies beyond every |u_j| − t_j; from that start on no quotient overflows, however small thresholds are.
+  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it. No summand
+  // may exceed 1 there, so the root lies beyond every |u_j| − t_j; from that start on no quotient overflows, however
+  // small thresholds are.
   const T nearest = r.max([&](auto j) { return abs(r(theta, j)) - threshold(j); });
   T s = nearest > 0 ? nearest : T(0);
   for (int k = 0; k < 100; ++k) {

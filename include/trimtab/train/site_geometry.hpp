@@ -6,13 +6,14 @@
 #include <span>
 #include <vector>
 
-/// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by how much
-/// their direction, cos(out, h), at every place of every site, as means over prompts. A steering vector that multiplies the length
-/// of what it meets does something else than one that turns it.
+/// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by
+/// how much their direction, cos(out, h), at every place of every site, as means over prompts. A steering vector that
+/// multiplies the length of what it meets does something else than one that turns it.
 
 namespace trimtab {
 
-/// One intervention's places: [chosen layer][position * parts + part]; a place that no row of the prompts came by has `rows` 0.
+/// One intervention's places: [chosen layer][position * parts + part]; a place that no row of the prompts came by has
+/// `rows` 0.
 struct site_geometry {
   parameter_block block = {};
   std::vector<std::vector<double>> norm_ratio = {}, cosine = {};
@@ -37,7 +38,8 @@ struct cosine {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
-    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out) : std::remove_const_t<decltype(out)>(0);
+    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out)
+                             : std::remove_const_t<decltype(out)>(0);
   }
 };
 
@@ -60,7 +62,8 @@ struct measuring_hooks : hooks_of<Bound> {
     const bool scored_only = layer == last_layer and not std::is_same_v<Site, site::resid_pre>;
     std::vector<int> const& record = (scored_only ? *scored_records : *records)[k];
     site_geometry& g = (*geometry)[k];
-    const auto place = static_cast<std::size_t>(std::ranges::lower_bound(g.block.layers, layer) - g.block.layers.begin());
+    const auto place =
+        static_cast<std::size_t>(std::ranges::lower_bound(g.block.layers, layer) - g.block.layers.begin());
     const auto measure = [&](auto term, std::vector<double>& sums, bool counts) {
       backend->values(term, h.rows, h.cols, values.data, each_row(name::h, h), each_row(name::out, out));
       const host_matrix<T> host = backend->download({values.data, 1, h.rows});
@@ -79,8 +82,9 @@ struct measuring_hooks : hooks_of<Bound> {
 
 /// Measured at one strength, one entry for each intervention of the composition. Throws as `evaluate` does.
 template <typename Model, typename... Interventions>
-std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> const& composition, parameters const& values,
-                                            std::span<prompt_pair const> prompts, double strength) {
+std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> const& composition,
+                                            parameters const& values, std::span<prompt_pair const> prompts,
+                                            double strength) {
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
   using bound_type = bound_steering<B, Interventions...>;
@@ -108,7 +112,8 @@ std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> co
       const std::vector<int> of_prompt = block.positions.records(p);
       for (std::size_t i = 0; i < of_prompt.size(); ++i)
         for (index_t part = 0; part < block.parts; ++part) {
-          const int record = of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
+          const int record =
+              of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
           all.push_back(record);
           if (i + 1 == of_prompt.size()) last.push_back(record);
         }
@@ -118,9 +123,10 @@ std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> co
   workspace<B> memory(model.backend());
   const matrix_view<T> stream = memory.take(rows.rows(), model.config().width);
   model.embed(rows, stream);
-  detail::measuring_hooks<bound_type> hooks{{&bound},         &geometry, memory.take(1, rows.rows() * model.config().heads),
-                                            &records,         &scored_records, model.config().layers - 1,
-                                            &model.backend()};
+  detail::measuring_hooks<bound_type> hooks{
+      {&bound},        &geometry,       memory.take(1, rows.rows() * model.config().heads),
+      &records,        &scored_records, model.config().layers - 1,
+      &model.backend()};
   pass<Model, detail::measuring_hooks<bound_type>>(model, rows, {0, model.config().layers}, hooks).forward(stream);
   for (site_geometry& g : geometry)
     for (std::size_t l = 0; l < g.rows.size(); ++l)

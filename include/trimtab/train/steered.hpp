@@ -9,8 +9,9 @@
 #include <utility>
 #include <vector>
 
-/// A steered model on a set of prompts, planned once and run as often as the parameters change. Each prompt rides once for every
-/// strength, side by side in one batch; all start from the stream that the untouched model brings to the lowest hook.
+/// A steered model on a set of prompts, planned once and run as often as the parameters change. Each prompt rides once
+/// for every strength, side by side in one batch; all start from the stream that the untouched model brings to the
+/// lowest hook.
 
 namespace trimtab {
 
@@ -53,11 +54,14 @@ class steered {
   steered(steering<Model, Interventions...> const& composition, parameter_layout const& layout,
           std::span<prompt_pair const> prompts, std::vector<steered_sequence> sequences, index_t lanes = 1,
           tape_use use = tape_use::forward_only, scored where = scored::last)
-      : model_(composition.model()), sequences_(std::move(sequences)),
-        bound_(model_.backend(), model_.config(), composition.interventions(), layout, prompts, sequences_, lanes, where),
+      : model_(composition.model()),
+        sequences_(std::move(sequences)),
+        bound_(model_.backend(), model_.config(), composition.interventions(), layout, prompts, sequences_, lanes,
+               where),
         first_layer_(std::min(bound_.lowest_layer(), model_.config().layers - 1)),
         untouched_(model_, ids_of(prompts), first_layer_, where),
-        rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where), memory_(model_.backend()),
+        rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where),
+        memory_(model_.backend()),
         pass_(model_, rows_, {first_layer_, model_.config().layers}, {&bound_}, use) {
     stream_ = memory_.take(rows_.rows(), model_.config().width);
     logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);

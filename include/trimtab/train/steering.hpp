@@ -11,8 +11,8 @@
 #include <tuple>
 #include <utility>
 
-/// A composition: a model and the interventions on it. The types carry which sites and policies there are, so that a wrong
-/// composition is a sentence from the compiler; layers, positions and parameters are values.
+/// A composition: a model and the interventions on it. The types carry which sites and policies there are, so that a
+/// wrong composition is a sentence from the compiler; layers, positions and parameters are values.
 
 namespace trimtab {
 
@@ -26,11 +26,13 @@ struct is_intervention<intervention<Site, Policy>> : std::true_type {};
 /// One element of a composition, checked on its own so that the message names it.
 template <typename Model, typename Intervention>
 struct checked {
-  static_assert(is_intervention<Intervention>::value,
-                "an intervention is made by at(site, policy), for example at(site::attn_out{}, policy::activ_scalar{})");
-  static_assert(exposes<typename Intervention::site_type, Model::architecture::residual>,
-                "this architecture lacks the site: in a parallel block attention and MLP read the same stream, there is no "
-                "resid_mid between them; hook resid_pre or resid_post instead");
+  static_assert(
+      is_intervention<Intervention>::value,
+      "an intervention is made by at(site, policy), for example at(site::attn_out{}, policy::activ_scalar{})");
+  static_assert(
+      exposes<typename Intervention::site_type, Model::architecture::residual>,
+      "this architecture lacks the site: in a parallel block attention and MLP read the same stream, there is no "
+      "resid_mid between them; hook resid_pre or resid_post instead");
 };
 
 template <typename Site, typename... Interventions>
@@ -40,7 +42,8 @@ inline constexpr int times_hooked = (0 + ... + std::is_same_v<Site, typename Int
 
 template <typename Model, typename... Interventions>
 class steering {
-  static_assert((sizeof(detail::checked<Model, Interventions>) + ... + 0) > 0, "a steering needs at least one at(site, policy)");
+  static_assert((sizeof(detail::checked<Model, Interventions>) + ... + 0) > 0,
+                "a steering needs at least one at(site, policy)");
   static_assert(((detail::times_hooked<typename Interventions::site_type, Interventions...> == 1) and ...),
                 "a site is hooked twice: give it one intervention, and policy::sequence if it takes several policies");
 
@@ -54,8 +57,8 @@ class steering {
   Model const& model() const { return *model_; }
   std::tuple<Interventions...> const& interventions() const { return interventions_; }
 
-  /// Where the parameters lie for a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, and `mismatch`
-  /// where prompts of different lengths cannot share absolute positions.
+  /// Where the parameters lie for a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, and
+  /// `mismatch` where prompts of different lengths cannot share absolute positions.
   parameter_layout layout(std::span<prompt_pair const> prompts) const {
     parameter_layout all;
     const auto append = [&]<typename Site, typename Policy>(intervention<Site, Policy> const& i) {
@@ -71,7 +74,8 @@ class steering {
 
   /// Throws `mismatch` for parameters that were made for another composition.
   void check(parameter_layout const& layout, std::size_t numbers) const {
-    bool fits = layout.blocks.size() == sizeof...(Interventions) and numbers == static_cast<std::size_t>(layout.lane_size());
+    bool fits =
+        layout.blocks.size() == sizeof...(Interventions) and numbers == static_cast<std::size_t>(layout.lane_size());
     std::size_t k = 0;
     const auto compare = [&](auto const& i) {
       if (not fits) return;
@@ -83,8 +87,9 @@ class steering {
     };
     std::apply([&](auto const&... i) { (compare(i), ...); }, interventions_);
     if (not fits)
-      throw error(error_kind::mismatch, "the parameters were made for another composition or another model: sites, policies, "
-                                        "widths and the number of parameters must be those of this one");
+      throw error(error_kind::mismatch,
+                  "the parameters were made for another composition or another model: sites, policies, "
+                  "widths and the number of parameters must be those of this one");
   }
 
  private:
@@ -116,8 +121,8 @@ class steering {
   std::tuple<Interventions...> interventions_;
 };
 
-/// Composes interventions on a model, which must outlive the result. They are applied where they are, in the order in which a
-/// forward pass meets them, whatever the order here.
+/// Composes interventions on a model, which must outlive the result. They are applied where they are, in the order in
+/// which a forward pass meets them, whatever the order here.
 template <typename Model, typename... Interventions>
 steering<Model, Interventions...> steer(Model const& model, Interventions... interventions) {
   return steering<Model, Interventions...>(model, std::move(interventions)...);

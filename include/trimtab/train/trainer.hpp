@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-/// Learns the parameters of a composition: the model is frozen, all parameters start at the identity, and every step sees all
-/// prompts at all strengths. `trainer(steering, objective, adam{...}).fit(prompts, {.steps = 200})`.
+/// Learns the parameters of a composition: the model is frozen, all parameters start at the identity, and every step
+/// sees all prompts at all strengths. `trainer(steering, objective, adam{...}).fit(prompts, {.steps = 200})`.
 
 namespace trimtab {
 
@@ -41,12 +41,15 @@ inline void check_prompts(std::span<prompt_pair const> prompts, index_t vocabula
   }
 }
 inline void check_strengths(std::span<double const> strengths) {
-  if (strengths.empty()) throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
+  if (strengths.empty())
+    throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
   for (double beta : strengths) {
     if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
-      throw error(error_kind::bad_argument, "a strength is " + std::to_string(beta) + "; it must lie between -1e6 and 1e6");
+      throw error(error_kind::bad_argument,
+                  "a strength is " + std::to_string(beta) + "; it must lie between -1e6 and 1e6");
     if (std::ranges::count(strengths, beta) > 1)
-      throw error(error_kind::bad_argument, "the strength " + std::to_string(beta) + " is given twice; each counts alike, once");
+      throw error(error_kind::bad_argument,
+                  "the strength " + std::to_string(beta) + " is given twice; each counts alike, once");
   }
 }
 
@@ -62,16 +65,17 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
   trainer(steering_type composition, objective::weighted_sum<Terms...> objective, Optimizer with)
       : steering_(std::move(composition)), objective_(std::move(objective)), optimizer_(std::move(with)) {}
 
-  /// One set of parameters for all prompts, as it is after the last step. Throws `bad_data`, `bad_text`, `bad_argument` or
-  /// `mismatch` before any work is done, and `bad_argument` where the loss stops being a number.
+  /// One set of parameters for all prompts, as it is after the last step. Throws `bad_data`, `bad_text`, `bad_argument`
+  /// or `mismatch` before any work is done, and `bad_argument` where the loss stops being a number.
   fitted<steering_type> fit(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
     return std::move(fit_lanes(prompts, options, lane_use::shared).front());
   }
 
-  /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give, where positions
-  /// have the same count for each (prompts of one length, `shared`, `role`, or `from_end` with a number). `before_step` sees the
-  /// first prompt's loss, and ends all fits.
-  std::vector<fitted<steering_type>> fit_each(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
+  /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give, where
+  /// positions have the same count for each (prompts of one length, `shared`, `role`, or `from_end` with a number).
+  /// `before_step` sees the first prompt's loss, and ends all fits.
+  std::vector<fitted<steering_type>> fit_each(std::span<prompt_pair const> prompts,
+                                              fit_options const& options = {}) const {
     return fit_lanes(prompts, options, lane_use::one_per_prompt);
   }
 
@@ -83,7 +87,8 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     check_prompts(prompts, model.config().vocabulary);
     check_strengths(options.strengths);
     if constexpr (requires { optimizer_.check(); }) optimizer_.check();
-    if (options.steps < 0) throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
+    if (options.steps < 0)
+      throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
 
     const auto count = static_cast<index_t>(prompts.size());
     const index_t lanes = use == lane_use::shared ? 1 : count;
@@ -111,6 +116,8 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
         for (auto& result : results) result.interrupted = true;
         go_on = false;
       }
+      for (auto& result : results)
+        for (term_value& term : result.history.back().terms) term.per_sequence = {};  // a long fit would keep them all
       if (not go_on) return results;
       objective.gradient(logits, run.reference().logits(), run.d_logits());
       run.backward();
@@ -120,7 +127,8 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
 
   static void check_finite(loss_values const& values, index_t step) {
     if (not std::isfinite(values.total()))
-      throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " + std::to_string(step) +
+      throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " +
+                                                std::to_string(step) +
                                                 "; lower the learning rate or the weights of the objective");
   }
 

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-/// The untouched model on a set of prompts, run once: the stream that enters the first hooked layer, which every steered pass
-/// starts from, and the logits that it is compared with.
+/// The untouched model on a set of prompts, run once: the stream that enters the first hooked layer, which every
+/// steered pass starts from, and the logits that it is compared with.
 
 namespace trimtab {
 

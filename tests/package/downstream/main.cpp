@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a stranger's program does: it includes the library, composes an intervention, and is told in a sentence that the model is
-// not there. Headers of the library and of each dependency are found and linked through trimtab::trimtab alone.
+// What a stranger's program does: it includes the library, composes an intervention, and is told in a sentence that the
+// model is not there. Headers of the library and of each dependency are found and linked through trimtab::trimtab
+// alone.
 
 #include <trimtab/trimtab.hpp>
 

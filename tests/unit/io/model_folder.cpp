@@ -127,8 +127,8 @@ TEST_CASE("query_key_value of GPT-NeoX is taken apart head by head") {
   tensors[name + "bias"] = io::store(bias, {108});
   write_model_folder(folder.path(), stored_config(small_neox, false), tensors);
   auto const qkv = io::model_folder(folder.path()).block<float>(1).qkv;
-  // Rows of the file, for heads of width 12: 0-11 the query of head 0, 12-23 its key, 24-35 its value, 36-47 the query of
-  // head 1, ...; columns here: 0-35 the queries of all heads, 36-71 the keys, 72-107 the values.
+  // Rows of the file, for heads of width 12: 0-11 the query of head 0, 12-23 its key, 24-35 its value, 36-47 the query
+  // of head 1, ...; columns here: 0-35 the queries of all heads, 36-71 the keys, 72-107 the values.
   CHECK(qkv.bias(0, 0) == 0);
   CHECK(qkv.bias(0, 12) == 36);
   CHECK(qkv.bias(0, 35) == 83);

@@ -99,7 +99,8 @@ TEST_CASE("Softplus keeps its small end in float") {
   objective::effectiveness const term{.shape = objective::psi::softplus};
   run([&](auto... operands) { eigen_backend<float>(1).values(term, 1, 3, &value, operands...); });
   run([&](auto... operands) {
-    eigen_backend<float>(1).gradients(term, 1, 3, operands..., operand<gradient_of<per_channel<"h">>, float>{gradient.data(), 3},
+    eigen_backend<float>(1).gradients(term, 1, 3, operands...,
+                                      operand<gradient_of<per_channel<"h">>, float>{gradient.data(), 3},
                                       operand<gradient_of<per_row<"value">>, float const>{&share, 1});
   });
   double const exact = std::exp(-18.0);

@@ -9,8 +9,13 @@ using namespace trimtab;
 namespace {
 
 parameters two_layers_of(index_t record_size, std::vector<double> theta) {
-  parameter_block block{.site = "attn_out", .policy = "p", .layers = {1, 4}, .positions = positions::absolute(2), .parts = 1,
-                        .width = 2, .record_size = record_size};
+  parameter_block block{.site = "attn_out",
+                        .policy = "p",
+                        .layers = {1, 4},
+                        .positions = positions::absolute(2),
+                        .parts = 1,
+                        .width = 2,
+                        .record_size = record_size};
   return {{{block}}, std::move(theta)};
 }
 

@@ -84,7 +84,8 @@ TEST_CASE("A distracting sentence never answers the question") {
 TEST_CASE("Train and test prompts share no country and no capital") {
   auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
   auto const seed = GENERATE(1u, 2u);
-  auto const sets = task::ccc(tokenizer, {.train = 200, .test = 200, .test_other_lengths = 200, .seed = seed, .ask = ask});
+  auto const sets =
+      task::ccc(tokenizer, {.train = 200, .test = 200, .test_other_lengths = 200, .seed = seed, .ask = ask});
   auto const train = entities(sets.train);
   CHECK(train.size() > 100);
   CHECK(test::disjoint(train, entities(sets.test)));

@@ -159,7 +159,8 @@ TEST_CASE("An evaluation refuses what it cannot measure") {
 
 TEST_CASE("Parameters of another composition or of the wrong number are refused before any work", "[train]") {
   auto const prompts = ragged_prompts();
-  auto const other = steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::from_end(3)));
+  auto const other =
+      steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::from_end(3)));
   auto const layout = composition().layout(prompts);
   auto const count = static_cast<std::size_t>(layout.lane_size());
   parameters const values{layout, std::vector<double>(count)};
@@ -177,6 +178,7 @@ TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range
   auto const prompts = ragged_prompts();
   auto const values = random_parameters(composition().layout(prompts));
   CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).flip_rate_both == 0);
-  CHECK_THAT(refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {1e39}}); }),
-             ContainsSubstring("between -1e6 and 1e6"));
+  CHECK_THAT(
+      refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {1e39}}); }),
+      ContainsSubstring("between -1e6 and 1e6"));
 }

@@ -8,8 +8,8 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-// What holds exactly, whatever the weights. The gradients have files of their own, gradients_*.cpp; what must be equal bit for
-// bit has identity.cpp and batch_mates.cpp.
+// What holds exactly, whatever the weights. The gradients have files of their own, gradients_*.cpp; what must be equal
+// bit for bit has identity.cpp and batch_mates.cpp.
 
 namespace {
 

@@ -145,7 +145,8 @@ TEST_CASE("A parameter that is no number does not pass for an exact zero") {
     host_matrix<double> u(1, 2), steps(1, 2);
     u.values = {std::nan(""), 5};
     steps.values = {0.1, 0.1};
-    eigen_backend<double>(1).forward(shrinking{norm}, 1, 2, each_row(name::theta, u.view()), each_row(step, steps.view()));
+    eigen_backend<double>(1).forward(shrinking{norm}, 1, 2, each_row(name::theta, u.view()),
+                                     each_row(step, steps.view()));
     CHECK(std::isnan(u(0, 0)));
   }
 }

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <vector>
 
-/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's width. One
-/// task is one head of one sequence, so batch mates cannot meet. Keys (and in the adjoint values) of the head are transposed
-/// first: then every inner loop runs along positions or channels and none is a short dot product. The adjoint computes the
-/// probabilities again instead of keeping T² numbers a head.
+/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
+/// width. One task is one head of one sequence, so batch mates cannot meet. Keys (and in the adjoint values) of the
+/// head are transposed first: then every inner loop runs along positions or channels and none is a short dot product.
+/// The adjoint computes the probabilities again instead of keeping T² numbers a head.
 
 namespace trimtab::eigen {
 
@@ -125,8 +125,9 @@ void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, ma
       T const* const d_out = d_z.row(head.first_query + k) + head.column;
       head.probabilities(i, keys, p);
       head.against_all(d_out, values, i + 1, d_p);
-      auto scores = row_of<T>(i + 1, 0, operand<per_channel<"out">, T>{p}, operand<gradient_of<per_channel<"out">>, T>{d_p},
-                              operand<gradient_of<per_channel<"h">>, T>{d_p});
+      auto scores =
+          row_of<T>(i + 1, 0, operand<per_channel<"out">, T>{p}, operand<gradient_of<per_channel<"out">>, T>{d_p},
+                    operand<gradient_of<per_channel<"h">>, T>{d_p});
       softmax{}.backward(scores);
       for (index_t j = 0; j <= i; ++j) {
         const T d_score = d_p[j] * head.scale;

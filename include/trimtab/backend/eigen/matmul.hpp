@@ -11,10 +11,11 @@
 #include <mutex>
 #include <utility>
 
-/// Products with frozen matrices. A matrix is packed once into panels as wide as two SIMD registers, so that the inner loop
-/// streams it in order; a block of rows that fills the register file stays in accumulators over the whole depth. Each output
-/// number is one chain of multiply-adds in the order of the depth, whatever the number of rows: a prompt alone and the same
-/// prompt in a batch give the same bits. Packets are Eigen's, so one kernel serves every instruction set and every scalar.
+/// Products with frozen matrices. A matrix is packed once into panels as wide as two SIMD registers, so that the inner
+/// loop streams it in order; a block of rows that fills the register file stays in accumulators over the whole depth.
+/// Each output number is one chain of multiply-adds in the order of the depth, whatever the number of rows: a prompt
+/// alone and the same prompt in a batch give the same bits. Packets are Eigen's, so one kernel serves every instruction
+/// set and every scalar.
 
 namespace trimtab::eigen {
 
@@ -51,7 +52,9 @@ class panels {
   index_t columns() const { return columns_; }
   index_t count() const { return (columns_ + tile<T>::columns - 1) / tile<T>::columns; }
   T const* panel(index_t p) const { return numbers_.data() + p * depth_ * tile<T>::columns; }
-  T operator()(index_t k, index_t j) const { return panel(j / tile<T>::columns)[k * tile<T>::columns + j % tile<T>::columns]; }
+  T operator()(index_t k, index_t j) const {
+    return panel(j / tile<T>::columns)[k * tile<T>::columns + j % tile<T>::columns];
+  }
 
  private:
   index_t depth_ = 0;
@@ -160,7 +163,8 @@ void multiply(int threads, panels<T> const& w, matrix_view<T const> x, T const* 
     index_t i = (task % row_tasks) * cut::task_rows;
     for (; i + cut::rows <= end; i += cut::rows)
       multiply_block<cut::rows>(w, p, x.row(i), panel_bias, y.row(i) + p * cut::columns, y.cols, columns);
-    multiply_remainder<cut::rows - 1>(end - i, w, p, x.row(i), panel_bias, y.row(i) + p * cut::columns, y.cols, columns);
+    multiply_remainder<cut::rows - 1>(end - i, w, p, x.row(i), panel_bias, y.row(i) + p * cut::columns, y.cols,
+                                      columns);
   });
 }
 

@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-/// Running row functions over rows on the CPU: OpenMP hands whole rows to threads, so no result depends on how many there are.
+/// Running row functions over rows on the CPU: OpenMP hands whole rows to threads, so no result depends on how many
+/// there are.
 
 namespace trimtab::eigen {
 
@@ -21,7 +22,8 @@ void parallel_for(int threads, index_t n, index_t work, F&& f) {
   for (index_t i = 0; i < n; ++i) f(i);
 }
 
-/// f(scratch operands...) with the scratch rows that the row function F asked for, kept by each thread from call to call.
+/// f(scratch operands...) with the scratch rows that the row function F asked for, kept by each thread from call to
+/// call.
 template <typename F, typename T, typename Body>
 void with_scratch(index_t width, Body&& body) {
   constexpr int count = scratch_rows_of<F>();
@@ -53,8 +55,8 @@ void with_parameters(index_t width, T const* values, T* gradients, F&& f) {
 
 /// out = policy(h) where the row has a record in θ, out = h elsewhere.
 template <typename Policy, typename T>
-void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta, T const* theta,
-               record_view records) {
+void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta,
+               T const* theta, record_view records) {
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
     const index_t slot = records.slot[i];
     if (slot < 0) {
@@ -63,8 +65,8 @@ void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix
     }
     with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
       with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
-        auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out), operand<per_row<"beta">, T const>{beta, 1},
-                           parameters..., scratch...);
+        auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out),
+                           operand<per_row<"beta">, T const>{beta, 1}, parameters..., scratch...);
         policy.forward(r);
       });
     });
