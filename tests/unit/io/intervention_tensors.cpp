@@ -29,7 +29,8 @@ model_config const small_parallel = {.architecture = "gpt_neox",
                                      .vocabulary = 19,
                                      .rotary_channels = 2,
                                      .parallel_residual = true};
-std::vector<prompt_pair> const prompts = {{.ids = {1, 2, 3, 4}, .correct_id = 5, .wrong_id = 6}};
+std::vector<prompt_pair> const prompts = {
+    {.ids = {1, 2, 3, 4}, .correct_id = 5, .wrong_id = 6, .roles = {{"a", {0, 1}}, {"b", {2, 4}}}}};
 
 auto const model = gpt2<cpu>(random_weights(small), cpu(1));
 
