@@ -107,8 +107,7 @@ TEST_CASE("A fit repeated has the same bits") {
   trainer const t(composed(model()), weighed(), adam{});
   auto const first = t.fit(prompts, {.steps = 5});
   CHECK(same_bits(t.fit(prompts, {.steps = 5}).values.theta, first.values.theta));
-  CHECK(
-      same_bits(t.fit(prompts, {.steps = 8}).history[5].terms[0].value, first.history[5].terms[0].value));
+  CHECK(t.fit(prompts, {.steps = 8}).history[5].terms[0].value == first.history[5].terms[0].value);
 }
 
 TEST_CASE("The order of prompts changes a fit by rounding only") {
