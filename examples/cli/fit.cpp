@@ -6,6 +6,7 @@
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/atomic_file.hpp>
+#include <trimtab/report/heat_map.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
 
@@ -73,6 +74,15 @@ ordered_json terms_of(loss_values const& values) {
   return terms;
 }
 
+/// The figures, and a heat map for every site that has layers.
+std::string page_of(fit_command const& command, std::string const& figures, parameters const& values) {
+  std::string maps;
+  for (parameter_block const& block : values.layout.blocks)
+    if (not block.layers.empty()) maps += report::html_of(report::map_of(values, block));
+  return report::html_page(command.policy + " on " + command.model.string(),
+                           "<pre>" + report::escaped(figures) + "</pre>\n" + maps);
+}
+
 position_key positions_of(fit_command const& command) {
   auto const name = not command.positions.empty()    ? command.positions
                     : command.policy == "dyn-scalar" ? "shared"
@@ -84,10 +94,9 @@ position_key positions_of(fit_command const& command) {
 }  // namespace
 
 output fit(fit_command const& command, common_options const& common) {
-  if (not command.report.empty())
-    throw error(error_kind::bad_argument, "--report is not available yet; --json and --trace give the figures");
   require_writable(command.out);
   require_writable(command.trace);
+  require_writable(command.report);
   auto const model = load_model(command.model, common);
   composition_choice choice{.policy = command.policy, .bias = not command.no_bias, .positions = positions_of(command)};
   for (auto const& site : command.sites) choice.sites[site] = command.layers;
@@ -157,6 +166,7 @@ output fit(fit_command const& command, common_options const& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
+  if (not command.report.empty()) io::write_file_atomically(command.report, page_of(command, found.text, learned.values));
   return found;
 }
 

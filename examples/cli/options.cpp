@@ -230,7 +230,7 @@ command_line parse(int argc, char const* const* argv) {
     o.count("--steps", "optimizer steps, default 200", c.steps, 0, 1'000'000'000);
     o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
     o.file("--out", "intervention file to write", c.out);
-    o.file("--report", "HTML report to write (not available yet)", c.report);
+    o.file("--report", "HTML page to write: the figures and a heat map of each site", c.report);
     o.file("--trace", "loss terms before every step, to write as JSON", c.trace);
   }
   {

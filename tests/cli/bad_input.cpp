@@ -33,7 +33,7 @@ TEST_CASE("Bad input ends with status 1, one sentence, and nothing on standard o
   check_refused({"fit", "--model", m, "--data", d, "--layers", "1-2"}, "layer 2 was asked for");
   check_refused({"fit", "--model", m, "--data", d, "--test", other_length, "--steps", "1"}, "absolute positions");
   check_refused({"fit", "--model", m, "--data", d, "--out", "/nowhere/file"}, "there is no folder");
-  check_refused({"fit", "--model", m, "--data", d, "--report", "r.html"}, "not available yet");
+  check_refused({"fit", "--model", m, "--data", d, "--report", "no-such-folder/r.html"}, "no folder");
   check_refused({"fit", "--model", parallel.path(), "--data", d, "--sites", "resid_mid"}, "no resid_mid");
   check_refused({"fit", "--model", wordless.path(), "--data", text}, "holds no tokenizer");
   check_refused({"fit", "--model", wordless.path(), "--task", "ccc"}, "holds no tokenizer");

@@ -4,6 +4,9 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
+#include <fstream>
+#include <iterator>
+
 using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
@@ -70,6 +73,20 @@ TEST_CASE("Without --json fit prints a table with the untouched model's row") {
   CHECK(run.status == 0);
   CHECK_THAT(run.out, ContainsSubstring("0 (untouched)"));
   CHECK(run.err.empty());  // progress is for terminals
+}
+
+TEST_CASE("A report is one page with the figures and a heat map of each site that was asked for") {
+  model_for_cli const model;
+  auto const file = model.name("report.html");
+  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--sites",
+                                "attn_out,mlp_out", "--report", file});
+  CHECK(run.status == 0);
+  std::ifstream stream(file);
+  std::string const page{std::istreambuf_iterator<char>(stream), {}};
+  CHECK_THAT(page, ContainsSubstring("0 (untouched)"));
+  CHECK_THAT(page, ContainsSubstring("<figcaption>attn_out</figcaption>"));
+  CHECK_THAT(page, ContainsSubstring("<figcaption>mlp_out</figcaption>"));
+  CHECK(page.find("<figcaption>resid_post") == std::string::npos);
 }
 
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {

@@ -59,17 +59,34 @@ inline heat_map map_of(parameters const& p, parameter_block const& block, std::v
   return map;
 }
 
-/// Text that stands in HTML as it is; a leading space, which tokens have, stays visible.
+/// Text as HTML shows it.
 inline std::string escaped(std::string const& text) {
   std::string out;
   for (char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&quot;";
-    else if (c == '\n') out += "\xE2\x86\xB5";  // a return arrow
-    else if (c == ' ') out += "\xC2\xA0";
-    else out += c;
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else
+      out += c;
+  }
+  return out;
+}
+
+/// A token as HTML shows it, with its white space to be seen: a leading space stays, a line feed becomes an arrow.
+inline std::string escaped_token(std::string const& token) {
+  std::string out;
+  for (char c : escaped(token)) {
+    if (c == ' ')
+      out += "\xC2\xA0";
+    else if (c == '\n')
+      out += "\xE2\x86\xB5";
+    else
+      out += c;
   }
   return out;
 }
@@ -85,7 +102,7 @@ inline std::string html_of(heat_map const& map) {
     out += "<tr><th scope=\"row\">" + map.rows[r] + "</th>";
     for (std::size_t c = 0; c < map.columns.size(); ++c) {
       const double x = map.values[r][c];
-      const std::string title = "layer " + map.rows[r] + ", " + escaped(map.columns[c]);
+      const std::string title = "layer " + map.rows[r] + ", " + escaped_token(map.columns[c]);
       if (x == 0) {
         out += "<td class=\"zero\" title=\"" + title + ": exactly 0\">\xC2\xB7</td>";
         continue;
@@ -100,7 +117,7 @@ inline std::string html_of(heat_map const& map) {
     out += "</tr>\n";
   }
   out += "<tr><th></th>";
-  for (std::string const& token : map.columns) out += "<th scope=\"col\">" + escaped(token) + "</th>";
+  for (std::string const& token : map.columns) out += "<th scope=\"col\">" + escaped_token(token) + "</th>";
   std::snprintf(cell, sizeof cell,
                 "</tr></table><p class=\"scale\">blue %.3g, white 0, red %.3g; a dot is exactly 0</p></figure>\n",
                 -largest, largest);

@@ -57,3 +57,8 @@ TEST_CASE("Places are called what their key calls them") {
   CHECK(report::names_of(positions::absolute(1)) == std::vector<std::string>{"0"});
   CHECK(report::names_of(positions::shared()) == std::vector<std::string>{"all tokens"});
 }
+
+TEST_CASE("Text keeps its lines in HTML; a token's white space is seen") {
+  CHECK(report::escaped("a <b\nc") == "a &lt;b\nc");
+  CHECK(report::escaped_token(" a\n") == "\xC2\xA0" "a\xE2\x86\xB5");
+}
