@@ -3,6 +3,7 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
+#include <trimtab/io/checkpoint_file.hpp>
 #include <trimtab/io/from_pretrained.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/prompt_file.hpp>

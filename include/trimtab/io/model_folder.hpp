@@ -2,8 +2,8 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/core/hash.hpp>
 #include <trimtab/core/view.hpp>
-#include <trimtab/io/hash.hpp>
 #include <trimtab/io/model_config_file.hpp>
 #include <trimtab/io/model_layout.hpp>
 #include <trimtab/io/safetensors.hpp>

@@ -20,6 +20,11 @@ struct effectiveness {
   double margin = 1;
   psi shape = psi::hinge;
 
+  constexpr void each_setting(auto&& f) const {
+    f("margin", margin);
+    f("psi", shape);
+  }
+
   constexpr auto value(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::exp, math::abs;

@@ -23,6 +23,10 @@ struct faithfulness {
   vocabulary over = vocabulary::masked;
   kl_direction direction = kl_direction::forward;
 
+  constexpr void each_setting(auto&& f) const {
+    f("vocabulary", over);
+    f("direction", direction);
+  }
   constexpr auto value(row auto& r) const { return divergence(r, normalisers(r)); }
 
   constexpr void gradient(row auto& r) const {

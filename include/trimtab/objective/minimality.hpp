@@ -12,6 +12,8 @@ struct minimality {
   static constexpr std::string_view text = "minimality";
 
   parameter_norm norm = parameter_norm::sum;
+
+  constexpr void each_setting(auto&& f) const { f("norm", norm); }
 };
 
 }  // namespace trimtab::objective

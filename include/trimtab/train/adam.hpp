@@ -51,6 +51,14 @@ struct adam {
   double epsilon = 1e-8;
   bool subgradient = false;
 
+  constexpr void each_setting(auto&& f) const {
+    f("learning rate", learning_rate);
+    f("beta_1", beta_1);
+    f("beta_2", beta_2);
+    f("epsilon", epsilon);
+    f("subgradient", subgradient);
+  }
+
   /// Throws `bad_argument` for a value with which no step can be made.
   void check() const {
     const auto refuse = [](std::string const& what, double value, std::string const& expected) {

@@ -25,6 +25,8 @@ struct term_value {
   double value = 0;
   /// Of the sequences that `value` is the mean of; empty for a penalty on parameters.
   std::vector<double> per_sequence = {};
+
+  friend bool operator==(term_value const&, term_value const&) = default;
 };
 
 struct loss_values {
@@ -35,6 +37,8 @@ struct loss_values {
     for (term_value const& t : terms) sum += t.weight * t.value;
     return sum;
   }
+
+  friend bool operator==(loss_values const&, loss_values const&) = default;
 };
 
 namespace detail {

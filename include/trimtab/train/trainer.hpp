@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/checkpoint.hpp>
 #include <trimtab/train/fitted.hpp>
 #include <trimtab/train/loss.hpp>
 #include <trimtab/train/steered.hpp>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -24,6 +26,12 @@ struct fit_options {
   std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, each counts alike
   /// Called before each step with its number and the loss there; false ends the fit and keeps what was learned.
   std::function<bool(index_t, loss_values const&)> before_step = {};
+  /// Called after every `checkpoint_every` steps, where that is not 0, and when the fit ends, with what it takes to go
+  /// on from there. What it throws ends the fit.
+  std::function<void(fit_state const&)> checkpoint = {};
+  index_t checkpoint_every = 0;
+  /// Goes on from here instead of from the identity: results and history are those of a fit without a break.
+  std::optional<fit_state> resume_from = {};
 };
 
 /// Throws `bad_data` or `bad_argument` where prompts or strengths cannot be learned from.
@@ -89,10 +97,22 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     if constexpr (requires { optimizer_.check(); }) optimizer_.check();
     if (options.steps < 0)
       throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
+    if (options.checkpoint_every < 0)
+      throw error(error_kind::bad_argument,
+                  "the number of steps between checkpoints is negative; it must be 0 or more");
+    std::optional<fit_state> const& from = options.resume_from;
+    if (from and from->steps() > options.steps)
+      throw error(error_kind::bad_argument, from->name + " has made " + std::to_string(from->steps()) +
+                                                " steps, more than the " + std::to_string(options.steps) +
+                                                " asked for; ask for more steps, or start anew");
 
     const auto count = static_cast<index_t>(prompts.size());
     const index_t lanes = use == lane_use::shared ? 1 : count;
     const parameter_layout layout = steering_.layout(prompts);
+    fit_facts facts;
+    if (from or options.checkpoint)
+      facts = facts_of_fit(steering_, layout, objective_, optimizer_, prompts, options.strengths, lanes);
+    if (from) require_same_fit(*from, facts, static_cast<std::size_t>(lanes * layout.lane_size()), lanes);
     steered run(steering_, layout, prompts, every_strength(count, options.strengths, use), lanes,
                 tape_use::forward_and_backward);
     const loss objective(backend, objective_, prompts, run.sequences(), lanes);
@@ -101,13 +121,22 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     std::vector<fitted<steering_type>> results(static_cast<std::size_t>(lanes), {steering_, {layout, {}}, {}, false});
     workspace<typename Model::backend_type> memory(backend);
     const matrix_view<T> first = memory.take(1, run.theta().cols), second = memory.take(1, run.theta().cols);
-    for (index_t step = 1;; ++step) {
+    if (from) {
+      load(backend, from->theta, run.theta());
+      load(backend, from->first_moment, first);
+      load(backend, from->second_moment, second);
+      for (std::size_t lane = 0; lane < results.size(); ++lane)
+        results[lane].history.assign(from->history[lane].begin(), from->history[lane].end() - 1);
+    }
+    const index_t first_step = from ? from->steps() + 1 : 1;
+    for (index_t step = first_step;; ++step) {
       const matrix_view<T const> logits = run.forward();
       const std::vector<double> theta = download(run.theta(), lanes * layout.lane_size());
       std::vector<loss_values> values = objective.values(logits, run.reference().logits(), layout, theta);
       bool go_on = step <= options.steps;
       for (std::size_t lane = 0; lane < results.size(); ++lane) {
         check_finite(values[lane], step);
+        if (from and step == first_step) require_same_loss(*from, lane, values[lane]);
         const auto here = theta.begin() + static_cast<index_t>(lane) * layout.lane_size();
         results[lane].values.theta.assign(here, here + layout.lane_size());
         results[lane].history.push_back(std::move(values[lane]));
@@ -118,6 +147,13 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       }
       for (auto& result : results)
         for (term_value& term : result.history.back().terms) term.per_sequence = {};  // a long fit would keep them all
+      const bool due =
+          step > first_step and options.checkpoint_every > 0 and (step - 1) % options.checkpoint_every == 0;
+      if (options.checkpoint and (due or not go_on)) {
+        fit_state state{facts, theta, download(first, std::ssize(theta)), download(second, std::ssize(theta))};
+        for (auto const& result : results) state.history.push_back(result.history);
+        options.checkpoint(state);
+      }
       if (not go_on) return results;
       objective.gradient(logits, run.reference().logits(), run.d_logits());
       run.backward();

@@ -16,7 +16,7 @@
 /// Each part goes in with its length behind it, so that ("ab", "c") and ("a", "bc") differ; the last word of a part is
 /// filled up with zeros. The value is part of saved files and must not change.
 
-namespace trimtab::io {
+namespace trimtab {
 
 class byte_hash {
  public:
@@ -54,4 +54,4 @@ class byte_hash {
   std::uint64_t state_ = 0xcbf29ce484222325u;
 };
 
-}  // namespace trimtab::io
+}  // namespace trimtab

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include <trimtab/io/hash.hpp>
+#include <trimtab/core/hash.hpp>
 
 #include "support/catch.hpp"
 
@@ -13,7 +13,7 @@ using namespace trimtab;
 namespace {
 
 std::string hash_of(std::initializer_list<std::string> parts) {
-  io::byte_hash hash;
+  byte_hash hash;
   for (auto const& part : parts) hash.add(part);
   return hash.text();
 }

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/hash.hpp>
+#include <trimtab/train/loss.hpp>
+#include <trimtab/train/steering.hpp>
+
+#include <bit>
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+/// Everything that a fit is between two steps, so that it can be ended there and go on later, bit for bit as if nothing
+/// had happened. A state says what fit it belongs to, and is refused by any other.
+
+namespace trimtab {
+
+/// What was asked of a fit, by name; no paths, so that files may move.
+using fit_facts = std::map<std::string, std::string>;
+
+struct fit_state {
+  fit_facts facts = {};
+  std::vector<double> theta = {}, first_moment = {}, second_moment = {};  ///< [lane][lane size]
+  /// [lane]: the loss before each step and at `theta`, without `per_sequence`.
+  std::vector<std::vector<loss_values>> history = {};
+  std::string name = "the checkpoint";  ///< what sentences call it
+
+  /// How many were made.
+  index_t steps() const { return history.empty() ? 0 : static_cast<index_t>(history.front().size()) - 1; }
+};
+
+namespace detail {
+
+/// A setting in full: enumerators as their numbers.
+template <typename T>
+std::string setting_text(T value) {
+  if constexpr (std::is_enum_v<T>) {
+    return setting_text(static_cast<std::underlying_type_t<T>>(value));
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return value ? "on" : "off";
+  } else {
+    char digits[32];
+    return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+  }
+}
+
+/// The settings that a term or an optimizer tells of itself, by `each_setting(f)` with f("margin", margin); one that
+/// tells nothing is compared by its losses alone.
+template <typename T>
+void add_settings(T const& of, std::string const& suffix, fit_facts& facts) {
+  if constexpr (requires { of.each_setting([](char const*, auto) {}); })
+    of.each_setting([&](char const* name, auto value) { facts[name + suffix] = setting_text(value); });
+}
+
+inline std::string text_of(parameter_block const& block) {
+  std::string layers;
+  for (index_t l : block.layers) layers += (layers.empty() ? "" : ",") + std::to_string(l);
+  std::string roles;
+  for (std::string const& role : block.positions.roles()) roles += " " + role;
+  return block.policy + " in the layers " + layers + " with " + std::to_string(block.positions.count()) + " " +
+         block.positions.text() + " positions" + roles;
+}
+
+inline std::string text_of(std::span<prompt_pair const> prompts) {
+  byte_hash hash;
+  const auto add = [&](std::span<int const> numbers) { hash.add(std::as_bytes(numbers)); };
+  for (prompt_pair const& p : prompts) {
+    add(p.ids);
+    for (int id : {p.correct_id, p.wrong_id}) add({&id, 1});
+    for (auto const& [role, span] : p.roles) {
+      hash.add(role);
+      for (int at : {span.first, span.last}) add({&at, 1});
+    }
+  }
+  return std::to_string(prompts.size()) + " with the hash " + hash.text();
+}
+
+}  // namespace detail
+
+/// What makes a fit this one and no other, but for the number of steps.
+template <typename Model, typename... Interventions, typename... Terms, typename Optimizer>
+fit_facts facts_of_fit(steering<Model, Interventions...> const& composition, parameter_layout const& layout,
+                       objective::weighted_sum<Terms...> const& objective, Optimizer const& optimizer,
+                       std::span<prompt_pair const> prompts, std::span<double const> strengths, index_t lanes) {
+  Model const& model = composition.model();
+  model_config const& config = model.config();
+  fit_facts facts;
+  facts["model"] = config.architecture + " of " + std::to_string(config.layers) + " layers, width " +
+                   std::to_string(config.width) + " and vocabulary " + std::to_string(config.vocabulary);
+  if constexpr (requires { model.weights_hash(); }) facts["model"] += " with the hash " + model.weights_hash();
+  facts["precision"] = std::is_same_v<typename Model::scalar, float> ? "float" : "double";
+  facts["prompts"] = detail::text_of(prompts);
+  facts["fits at once"] = std::to_string(lanes);
+  for (double beta : strengths) {
+    std::string& list = facts["strengths"];
+    list += (list.empty() ? "" : ",") + detail::setting_text(beta);
+  }
+  for (parameter_block const& block : layout.blocks)
+    if (not block.layers.empty()) facts["intervention at " + block.site] = detail::text_of(block);
+  objective.each([&]<typename Term>(objective::weighted<Term> const& t) {
+    const std::string of_term = " of " + detail::term_name(t.term);
+    facts["weight" + of_term] = detail::setting_text(t.weight);
+    detail::add_settings(t.term, of_term, facts);
+  });
+  detail::add_settings(optimizer, "", facts);
+  return facts;
+}
+
+/// Throws `mismatch` with what differs where a state belongs to another fit, or is not whole.
+inline void require_same_fit(fit_state const& state, fit_facts const& asked, std::size_t numbers, index_t lanes) {
+  fit_facts all = asked;
+  all.insert(state.facts.begin(), state.facts.end());
+  const auto value_in = [](fit_facts const& facts, std::string const& name) {
+    const auto found = facts.find(name);
+    return found == facts.end() ? std::string("nothing") : found->second;
+  };
+  std::string differences;
+  for (auto const& [name, value] : all)
+    if (const std::string was = value_in(state.facts, name), is = value_in(asked, name); was != is)
+      differences += (differences.empty() ? "" : "; ") + name + " was " + was + " and is now " + is;
+  if (not differences.empty())
+    throw error(error_kind::mismatch, state.name + " belongs to another fit: " + differences);
+  bool whole = static_cast<index_t>(state.history.size()) == lanes;
+  for (auto const* part : {&state.theta, &state.first_moment, &state.second_moment})
+    whole = whole and part->size() == numbers;
+  for (auto const& lane : state.history) whole = whole and not lane.empty() and lane.size() == state.history[0].size();
+  if (not whole)
+    throw error(error_kind::mismatch, state.name + " is not whole: it should have " + std::to_string(numbers) +
+                                          " parameters, as many of each moment, and a history for each of " +
+                                          std::to_string(lanes) + " fits");
+}
+
+/// Throws `mismatch` where the state's parameters give another loss here than where it was made.
+inline void require_same_loss(fit_state const& state, std::size_t lane, loss_values const& here) {
+  loss_values const& there = state.history[lane].back();
+  bool same = there.terms.size() == here.terms.size();
+  for (std::size_t k = 0; same and k < here.terms.size(); ++k)
+    same = there.terms[k].name == here.terms[k].name and
+           std::bit_cast<std::uint64_t>(there.terms[k].value) == std::bit_cast<std::uint64_t>(here.terms[k].value);
+  if (not same)
+    throw error(error_kind::mismatch,
+                state.name + " has the loss " + detail::setting_text(there.total()) + " after step " +
+                    std::to_string(state.steps()) + ", but its parameters give " + detail::setting_text(here.total()) +
+                    " here; go on with the program and the kind of machine that made it, or start anew");
+}
+
+}  // namespace trimtab
