@@ -67,6 +67,17 @@ class added_token_splitter {
   }
 
  private:
+  // Compiled once for all splitters.
+  static pattern const& white_space() {
+    static pattern const compiled(R"(\p{White_Space})");
+    return compiled;
+  }
+  static pattern const& word() {
+    // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.
+    static pattern const compiled(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
+    return compiled;
+  }
+
   /// The length of the character at `at` if it is one of `characters`, else 0.
   static std::size_t length_of(pattern const& characters, std::string_view text, std::size_t at) {
     return at < text.size() ? pattern::matcher(characters)(text, at).value_or(0) : 0;
@@ -108,9 +119,8 @@ class added_token_splitter {
 
   std::vector<added_token> tokens_;                          // the longest first
   std::array<std::vector<std::size_t>, 256> by_first_byte_;  // places in tokens_, ascending
-  pattern white_space_{R"(\p{White_Space})"};
-  // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.
-  pattern word_{R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])"};
+  pattern white_space_ = white_space();
+  pattern word_ = word();
 };
 
 }  // namespace trimtab::text

@@ -33,9 +33,15 @@ class word_splitter {
   }
 
  private:
-  // The possessive `++` changes no match (each class is followed by the end) and keeps PCRE2 from noting ways back.
-  pattern word_{R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^\p{White_Space}\p{L}\p{N}]++)"
-                R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}++)"};
+  /// Compiled once for all splitters: that takes far longer than to split a prompt.
+  static pattern const& word() {
+    // The possessive `++` changes no match (each class is followed by the end) and keeps PCRE2 from noting ways back.
+    static pattern const compiled(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^\p{White_Space}\p{L}\p{N}]++)"
+                                  R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}++)");
+    return compiled;
+  }
+
+  pattern word_ = word();
 };
 
 }  // namespace trimtab::text
