@@ -10,10 +10,12 @@
 #include <trimtab/io/safetensors.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -247,9 +249,26 @@ inline std::map<std::string, stored_tensor> stored_tensors(std::map<std::string,
   return stored;
 }
 
-/// Writes an intervention file, replacing one that stands there only when all is written. Throws `io`, or
-/// `bad_argument` for numbers that are not finite.
-inline void write_intervention(std::filesystem::path const& path, intervention_file const& f) {
+namespace detail {
+
+/// What is known of a model, as JSON: a size of 0 would be refused where it is read.
+inline std::string text_of(model_facts const& model) {
+  auto known = json::object();
+  auto const note = [&](char const* key, auto const& value) {
+    if (value != std::remove_cvref_t<decltype(value)>()) known[key] = value;
+  };
+  note("architecture", model.architecture);
+  note("layers", model.layers);
+  note("width", model.width);
+  note("vocabulary", model.vocabulary);
+  note("hash", model.hash);
+  return known.dump();
+}
+
+}  // namespace detail
+
+/// The content of an intervention file. Throws `bad_argument` for numbers that are not finite.
+inline std::vector<std::byte> intervention_bytes(intervention_file const& f) {
   auto metadata = f.made;
   metadata["format"] = intervention_format;
   metadata["version"] = version;
@@ -258,15 +277,14 @@ inline void write_intervention(std::filesystem::path const& path, intervention_f
   metadata["positions"] = std::to_string(f.positions.count());
   if (f.positions.by() == position_key::kind::role) metadata["roles"] = json(f.positions.roles()).dump();
   if (not f.layers.empty()) metadata["layers"] = json(f.layers).dump();
-  if (f.model)
-    metadata["model"] = json{
-        {"architecture", f.model->architecture},
-        {"layers", f.model->layers},
-        {"width", f.model->width},
-        {"vocabulary", f.model->vocabulary},
-        {"hash",
-         f.model->hash}}.dump();
-  write_safetensors(path, stored_tensors(f.tensors), metadata);
+  if (f.model) metadata["model"] = detail::text_of(*f.model);
+  return safetensors_bytes(stored_tensors(f.tensors), metadata);
+}
+
+/// Writes an intervention file, replacing one that stands there only when all is written. Throws `io`, and what
+/// `intervention_bytes` throws.
+inline void write_intervention(std::filesystem::path const& path, intervention_file const& f) {
+  write_file_atomically(path, intervention_bytes(f));
 }
 
 }  // namespace io

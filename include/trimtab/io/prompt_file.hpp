@@ -148,26 +148,31 @@ class prompt_line {
 
 }  // namespace detail
 
-/// The prompt pairs of a file. Throws `io` where it cannot be read, `bad_file` for a line that is no JSON, `bad_data`
-/// for one that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
+/// The prompt pairs in `lines`, the content of `file`. Throws `bad_file` for a line that is no JSON, `bad_data` for one
+/// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
 template <task::text_encoder Encoder>
-std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
-                                      prompt_limits limits = {}) {
-  auto const file = mapped_file(path);
-  auto rest = file.text();
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+std::vector<prompt_pair> parse_prompts(std::string_view lines, std::string const& file, Encoder const& encoder,
+                                       prompt_limits limits = {}) {
+  if (lines.starts_with("\xef\xbb\xbf")) lines.remove_prefix(3);
   std::vector<prompt_pair> pairs;
-  for (std::size_t number = 1; not rest.empty(); ++number) {
-    auto const end = std::min(rest.find('\n'), rest.size());
-    auto const line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  for (std::size_t number = 1; not lines.empty(); ++number) {
+    auto const end = std::min(lines.find('\n'), lines.size());
+    auto const line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    auto const place = path.string() + ", line " + std::to_string(number);
+    auto const place = file + ", line " + std::to_string(number);
     pairs.push_back(detail::prompt_line(line, place, encoder, limits).pair());
   }
   if (pairs.empty())
-    throw error(error_kind::bad_data, "'" + path.string() + "' holds no prompt pairs; expected one JSON object a line");
+    throw error(error_kind::bad_data, "'" + file + "' holds no prompt pairs; expected one JSON object a line");
   return pairs;
+}
+
+/// The prompt pairs of a file. Throws `io` where it cannot be read, else as `parse_prompts` does.
+template <task::text_encoder Encoder>
+std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
+                                      prompt_limits limits = {}) {
+  return parse_prompts(mapped_file(path).text(), path.string(), encoder, limits);
 }
 
 /// The same for files that give ids only.
@@ -175,8 +180,8 @@ inline std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, 
   return read_prompts(path, detail::no_encoder{}, limits);
 }
 
-/// Writes prompt pairs, as text where they have text, which serves any model, and else as ids. Throws `io`.
-inline void write_prompts(std::filesystem::path const& path, std::span<prompt_pair const> pairs) {
+/// Prompt pairs as the lines of a file: as text where they have text, which serves any model, and else as ids.
+inline std::string prompt_lines(std::span<prompt_pair const> pairs) {
   std::string lines;
   for (auto const& p : pairs) {
     json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
@@ -184,7 +189,12 @@ inline void write_prompts(std::filesystem::path const& path, std::span<prompt_pa
     for (auto const& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
     lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   }
-  write_file_atomically(path, lines);
+  return lines;
+}
+
+/// Writes these lines to a file. Throws `io`.
+inline void write_prompts(std::filesystem::path const& path, std::span<prompt_pair const> pairs) {
+  write_file_atomically(path, prompt_lines(pairs));
 }
 
 }  // namespace trimtab::io

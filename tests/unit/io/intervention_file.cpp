@@ -73,6 +73,14 @@ TEST_CASE("A file from elsewhere needs format, policy and position key only") {
   CHECK_FALSE(file.model);
 }
 
+TEST_CASE("What is not known of the model stays unknown when a file is written anew") {
+  auto const folder = temporary_folder();
+  auto file = example();
+  file.model = model_facts{.architecture = "gpt2", .layers = 2};
+  io::write_intervention(folder.path() / "i", file);
+  CHECK(io::read_intervention(folder.path() / "i") == file);
+}
+
 TEST_CASE("A malformed intervention file is refused with the reason") {
   std::map<std::string, io::stored_tensor> const good = {{"attn_out.alpha", numbers({2, 3})}};
   CHECK_THAT(refused({{"format", "other"}}, good), ContainsSubstring("format trimtab-intervention-1"));
