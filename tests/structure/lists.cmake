@@ -30,6 +30,7 @@ check_list(tests/unit "^$" "*.cpp")
 check_list(tests/parity "^$" "*.cpp")
 check_list(tests/static "^$" "*.cpp")
 check_list(tests/compile_fail "^$" "*.cpp")
+check_list(tests/fuzz "\\.cpp$" "*.cpp")
 check_list(benchmarks "^$" "*.cpp")
 check_list(examples "\\.cpp$" "*.cpp")
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/// What the fuzz targets share. A target is a function of bytes for libFuzzer (https://llvm.org/docs/LibFuzzer.html),
+/// which looks for those that crash it, take too long, take too much memory, or violate what the target requires. An
+/// exception other than `error` that escapes is a finding too.
+
+namespace trimtab::fuzz {
+
+/// Ends the program where something does not hold, so that libFuzzer keeps the input.
+inline void require(bool holds, char const* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  if (holds) return;
+  std::fprintf(stderr, "%s:%d: not as it should be\n", file, line);
+  std::abort();
+}
+
+/// Whether a program may print `text` as its complaint: one line of valid UTF-8 without control characters, which could
+/// steer a terminal, and short enough to be read.
+inline bool is_sentence(std::string_view text) {
+  if (text.empty() or text.size() > 1000) return false;
+  while (not text.empty()) {
+    auto const step = text::first_utf8_step(text);
+    auto const lead = static_cast<unsigned char>(text[0]);
+    bool const is_c1 = lead == 0xC2 and static_cast<unsigned char>(text[1]) < 0xA0;
+    if (not step.valid or lead < 0x20 or lead == 0x7F or is_c1) return false;
+    text.remove_prefix(step.length);
+  }
+  return true;
+}
+
+/// The value of `call()`, or nothing where it refuses, which it must do in a sentence that names `culprit`.
+template <typename Call>
+auto accepted(std::string_view culprit, Call&& call) -> std::optional<decltype(call())> {
+  try {
+    return call();
+  } catch (error const& problem) {
+    auto const sentence = std::string_view(problem.what());
+    if (not is_sentence(sentence) or sentence.find(culprit) == sentence.npos) {
+      std::fprintf(stderr, "no sentence about '%s': %s\n", std::string(culprit).c_str(), problem.what());
+      std::abort();
+    }
+    return std::nullopt;
+  }
+}
+
+inline std::string_view text_of(std::uint8_t const* data, std::size_t size) {
+  return {reinterpret_cast<char const*>(data), size};
+}
+
+/// Cuts `text` before its first NUL, which no text format has, and takes that away: for targets that read two texts.
+inline std::string_view cut_at_nul(std::string_view& text) {
+  auto const end = std::min(text.find('\0'), text.size());
+  auto const first = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return first;
+}
+
+/// A safetensors file from a header and the data after its NUL: bytes that no mutation leads out of the eight of the
+/// header's length would be tried in vain. A text that begins with 'r' is, without it, the whole file as it is.
+inline std::string safetensors_of(std::string_view text) {
+  if (text.starts_with('r')) return std::string(text.substr(1));
+  auto const header = cut_at_nul(text);
+  std::string file(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(std::uint64_t{header.size()} >> 8 * i & 0xFF);
+  return file.append(header).append(text);
+}
+
+/// A new empty folder, in main memory where the system has one there, and gone when the program ends.
+class scratch_folder {
+ public:
+  scratch_folder() {
+    auto const memory = std::filesystem::path("/dev/shm");
+    std::error_code ignored;
+    auto const parent =
+        std::filesystem::is_directory(memory, ignored) ? memory : std::filesystem::temp_directory_path();
+    auto name = (parent / "trimtab-fuzz-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+  scratch_folder(scratch_folder const&) = delete;
+  scratch_folder& operator=(scratch_folder const&) = delete;
+  ~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  std::filesystem::path const& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_ = {};
+};
+
+/// A file whose content is replaced in place, many thousand times a second.
+class scratch_file {
+ public:
+  scratch_file(scratch_folder const& folder, std::string const& name)
+      : path_(folder.path() / name), file_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    if (file_ < 0) std::abort();
+  }
+  scratch_file(scratch_file const&) = delete;
+  scratch_file& operator=(scratch_file const&) = delete;
+  ~scratch_file() { ::close(file_); }
+
+  std::filesystem::path const& holding(std::string_view content) const {
+    if (::ftruncate(file_, 0) != 0 or ::pwrite(file_, content.data(), content.size(), 0) != std::ssize(content))
+      std::abort();
+    return path_;
+  }
+
+ private:
+  std::filesystem::path path_;
+  int file_;
+};
+
+}  // namespace trimtab::fuzz

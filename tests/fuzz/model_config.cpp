@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/io/model_folder.hpp>
+
+#include "fuzz.hpp"
+#include "support/random_weights.hpp"
+#include "support/stored_model.hpp"
+
+/// `config.json`, beside the weights of a small model of the family that it names.
+
+using namespace trimtab;
+
+namespace {
+
+model_config small_config(std::string const& architecture) {
+  model_config config = {
+      .architecture = architecture, .layers = 1, .width = 4, .heads = 2, .hidden = 6, .context = 5, .vocabulary = 7};
+  if (architecture == "gpt_neox") config.rotary_channels = 2;
+  return config;
+}
+
+struct small_folder : fuzz::scratch_folder {
+  explicit small_folder(std::string const& architecture) {
+    test::write_model_folder(path(), test::random_weights(small_config(architecture)));
+    std::filesystem::remove(path() / "config.json");  // to be written in place
+  }
+};
+
+void check(model_config const& c) {
+  for (auto const size : {c.layers, c.width, c.heads, c.hidden, c.context, c.vocabulary})
+    fuzz::require(size > 0 and size < index_t{4} << 31);
+  fuzz::require(c.width % c.heads == 0);
+  fuzz::require(c.rotary_channels >= 0 and c.rotary_channels <= c.head_width() and c.rotary_channels % 2 == 0);
+  fuzz::require(io::is_finite(c.layer_norm_epsilon) and c.layer_norm_epsilon >= 0);
+  fuzz::require(io::is_finite(c.rotary_base) and c.rotary_base > 0);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  static small_folder const gpt2("gpt2"), neox("gpt_neox");
+  static fuzz::scratch_file const first(gpt2, "config.json"), second(neox, "config.json");
+  auto const text = fuzz::text_of(data, size);
+  first.holding(text);
+  auto const config = fuzz::accepted("config.json", [&] { return io::read_model_config(gpt2.path()); });
+  if (not config) return 0;
+  check(*config);
+
+  auto const& folder = config->architecture == "gpt2" ? gpt2 : neox;
+  if (&folder == &neox) second.holding(text);
+  auto const model = fuzz::accepted(folder.path().string(), [&] { return io::model_folder(folder.path()); });
+  if (not model) return 0;
+  auto const outer = model->outer<float>();
+  fuzz::require(outer.token_embedding.rows == config->vocabulary and outer.token_embedding.cols == config->width);
+  for (index_t layer = 0; layer < config->layers; ++layer)
+    fuzz::require(model->block<float>(layer).mlp_in.weight.cols == config->hidden);
+  return 0;
+}

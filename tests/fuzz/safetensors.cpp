@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/io/safetensors.hpp>
+
+#include "fuzz.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+/// A safetensors file: its header, its tensors as numbers, and the same file written anew.
+
+using namespace trimtab;
+
+namespace {
+
+void check_tensor(io::safetensors_file const& file, std::string const& name, io::tensor_entry const& entry) {
+  auto const size = std::accumulate(entry.shape.begin(), entry.shape.end(), index_t{1}, std::multiplies{});
+  fuzz::require(file.bytes(name).size() == static_cast<std::size_t>(size) * io::bytes_of(entry.type));
+  auto const numbers = fuzz::accepted("f.safetensors", [&] { return file.read<double>(name, io::non_finite::allow); });
+  if (not numbers) return;
+  fuzz::require(std::ssize(numbers->values) == size and numbers->rows * numbers->cols == size);
+  auto const finite = fuzz::accepted("f.safetensors", [&] { return file.read<float>(name); });
+  auto const is_finite = [](double x) { return io::is_finite(static_cast<float>(x)); };
+  fuzz::require(finite.has_value() == std::ranges::all_of(numbers->values, is_finite));
+}
+
+bool is_same(io::safetensors_file const& one, io::safetensors_file const& other) {
+  auto const is_same_tensor = [&](auto const& item) {
+    auto const& [name, entry] = item;
+    return other.contains(name) and other.tensors().find(name)->second.type == entry.type and
+           other.shape(name) == entry.shape and std::ranges::equal(other.bytes(name), one.bytes(name));
+  };
+  return one.metadata() == other.metadata() and one.tensors().size() == other.tensors().size() and
+         std::ranges::all_of(one.tensors(), is_same_tensor);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  static fuzz::scratch_folder const folder;
+  static fuzz::scratch_file const first(folder, "f.safetensors"), second(folder, "again.safetensors");
+  auto const content = fuzz::safetensors_of(fuzz::text_of(data, size));
+  auto const bytes = std::as_bytes(std::span(content));
+  // In a block of its own size, where the address sanitizer sees the end, as it does not in a mapped file.
+  auto const header =
+      fuzz::accepted("f.safetensors", [&] { return io::parse_safetensors_header(bytes, "f.safetensors"); });
+  if (not header) return 0;
+
+  io::safetensors_file const file(first.holding(content));
+  std::map<std::string, io::stored_tensor> tensors;
+  for (auto const& [name, entry] : file.tensors()) {
+    check_tensor(file, name, entry);
+    tensors[name] = {entry.type, entry.shape, {file.bytes(name).begin(), file.bytes(name).end()}};
+  }
+  auto const written = io::safetensors_bytes(tensors, {file.metadata().begin(), file.metadata().end()});
+  auto const text = std::string_view(reinterpret_cast<char const*>(written.data()), written.size());
+  fuzz::require(is_same(file, io::safetensors_file(second.holding(text))));
+  return 0;
+}

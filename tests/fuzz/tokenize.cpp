@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/text/tokenizer.hpp>
+
+#include "fuzz.hpp"
+#include "support/small_tokenizer.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <vector>
+
+/// Text to ids and back by small tokenizers like GPT-2's and GPT-NeoX's; the first byte says which and how.
+
+using namespace trimtab;
+
+namespace {
+
+std::vector<std::pair<std::string, std::string>> const merges = {
+    {"Ġ", "t"}, {"h", "e"}, {"Ġt", "he"}, {"Ġ", "Ġ"},   {"ĠĠ", "ĠĠ"}, {"a", "b"}, {"Ġ", "ab"},  {"'", "s"},
+    {"Ã", "©"}, {"1", "1"}, {"a", "a"},   {"aa", "aa"}, {"Ċ", "Ċ"},   {"Ì", "ģ"}, {"ab", "ab"}, {"b", "c"}};
+
+text::tokenizer_data plain_data() { return test::small_tokenizer_data(merges); }
+
+/// The id of an added token tells nothing but its place behind the others.
+text::tokenizer_data with_added(std::vector<text::added_token> const& added) {
+  auto data = plain_data();
+  int id = static_cast<int>(data.vocabulary.size());
+  for (auto token : added) {
+    token.id = id++;
+    data.added_tokens.push_back(token);
+  }
+  return data;
+}
+
+text::tokenizer_data neox_data() {
+  auto data = with_added({{.content = "<|endoftext|>", .special = true, .normalized = false},
+                          {.content = "<|padding|>", .special = true, .normalized = false},
+                          {.content = "   "},
+                          {.content = "  "},
+                          {.content = "e\u0301#"},
+                          {.content = "\u0301!", .normalized = false}});
+  data.nfc = true;
+  return data;
+}
+
+text::tokenizer_data odd_data() {
+  auto data = with_added({{.content = "<l>", .lstrip = true},
+                          {.content = "<r>", .rstrip = true},
+                          {.content = "<b>", .lstrip = true, .rstrip = true},
+                          {.content = "word", .single_word = true},
+                          {.content = "<s>", .special = true, .single_word = true, .lstrip = true}});
+  data.add_prefix_space = true;
+  return data;
+}
+
+bool is_valid_utf8(std::string_view text) { return text::replace_invalid_utf8(text) == text; }
+
+/// Normal form C changes no character to one that is not equivalent, and nothing that it has made.
+void check_normal_form(std::string_view text) {
+  auto const decomposed = [](std::string_view of) {
+    auto code_points = text::detail::canonical_decomposition(of);
+    text::detail::order_canonically(code_points);
+    return code_points;
+  };
+  auto const normal = text::nfc(text);
+  fuzz::require(is_valid_utf8(normal));
+  fuzz::require(decomposed(normal) == decomposed(text));
+  fuzz::require(text::nfc(normal) == normal);
+}
+
+/// GPT-2's expression by hand, over one class a character: letter, number, white space, other sign.
+std::vector<std::string_view> words_by_hand(std::string_view text) {
+  static text::pattern const letter(R"(\p{L})"), number(R"(\p{N})"), space(R"(\p{White_Space})");
+  text::pattern::matcher is_letter(letter), is_number(number), is_space(space);
+  auto const length = [&](std::size_t at) { return text::first_utf8_step(text.substr(at)).length; };
+  auto const kind = [&](std::size_t at) {
+    return is_letter(text, at) ? 'L' : is_number(text, at) ? 'N' : is_space(text, at) ? ' ' : '!';
+  };
+  auto const end_of_run = [&](std::size_t at) {
+    auto const first = kind(at);
+    while (at < text.size() and kind(at) == first) at += length(at);
+    return at;
+  };
+  std::vector<std::string_view> words;
+  for (std::size_t begin = 0; begin < text.size();) {
+    auto end = begin;
+    for (auto const* const ending : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"})
+      if (end == begin and text.substr(begin).starts_with(ending)) end = begin + std::string_view(ending).size();
+    if (end == begin and kind(begin) != ' ') end = end_of_run(begin);
+    bool const is_led = end == begin and text[begin] == ' ' and begin + 1 < text.size() and kind(begin + 1) != ' ';
+    if (is_led) end = end_of_run(begin + 1);
+    if (end == begin) {
+      end = end_of_run(begin);
+      auto last = begin;
+      while (last + length(last) < end) last += length(last);
+      if (end < text.size() and last > begin) end = last;
+    }
+    words.push_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return words;
+}
+
+void check_words(text::tokenizer const& plain, std::string_view text) {
+  static auto const rules = [&] {
+    std::set<std::pair<int, int>> pairs;
+    for (auto const& [left, right] : merges) pairs.emplace(plain.find(left).value(), plain.find(right).value());
+    return pairs;
+  }();
+  static text::word_splitter const split;
+  auto const expected = words_by_hand(text);
+  auto next = expected.begin();
+  split(text, [&](std::string_view word) {
+    fuzz::require(next != expected.end() and *next++ == word);
+    auto const ids = plain.encode(word);
+    for (std::size_t i = 1; i < ids.size(); ++i) fuzz::require(not rules.contains({ids[i - 1], ids[i]}));
+  });
+  fuzz::require(next == expected.end());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  static text::tokenizer const plain(plain_data()), neox(neox_data()), odd(odd_data());
+  if (size == 0) return 0;
+  auto const text = fuzz::text_of(data + 1, size - 1);
+  auto const special = (data[0] & 4) != 0 ? text::special_tokens::allow : text::special_tokens::ordinary;
+  auto const& tokenizer = (data[0] & 3) == 1 ? neox : (data[0] & 3) == 2 ? odd : plain;
+
+  std::optional<std::vector<int>> const ids = fuzz::accepted("UTF-8", [&] { return tokenizer.encode(text, special); });
+  fuzz::require(ids.has_value() == is_valid_utf8(text));
+  if (not ids) return 0;
+  for (auto const id : *ids) fuzz::require(tokenizer.contains(id));
+  auto const decoded = tokenizer.decode(*ids);
+  if (&tokenizer == &plain) fuzz::require(decoded == text);
+  if (&tokenizer == &neox) fuzz::require(text::nfc(decoded) == text::nfc(text));
+  if (&tokenizer != &odd and special == text::special_tokens::ordinary)
+    for (auto const* const token : {"<|endoftext|>", "<|padding|>"})
+      if (auto const id = tokenizer.find(token)) fuzz::require(std::ranges::find(*ids, *id) == ids->end());
+  check_normal_form(text);
+  if (&tokenizer == &plain) check_words(plain, text);
+  return 0;
+}
