@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/io/json.hpp>
+
+#include "fuzz.hpp"
+
+/// JSON: what is accepted is what nlohmann's own parser makes of it, and is JSON when it is written again.
+
+using namespace trimtab;
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  auto const text = fuzz::text_of(data, size);
+  auto const parsed = fuzz::accepted("file.json", [&] { return io::parse_json(text, "file.json"); });
+  auto const expected = io::json::parse(text, nullptr, false);
+  if (not parsed) {
+    // A key that stands twice, or more levels than anybody needs, is JSON all the same. Anything else was none.
+    bool const has_twice = not expected.is_discarded() and std::ranges::count(text, ':') > 1;
+    bool const is_deep = std::ranges::count_if(text, [](char c) { return c == '[' or c == '{'; }) > 64;
+    fuzz::require(expected.is_discarded() or has_twice or is_deep or text.find('\0') != text.npos);
+    return 0;
+  }
+  fuzz::require(*parsed == expected);
+  fuzz::require(io::parse_json(parsed->dump(), "file.json") == expected);
+  fuzz::require(fuzz::is_sentence(io::abbreviated(*parsed)));
+  return 0;
+}
