@@ -50,7 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   std::map<std::string, io::stored_tensor> tensors;
   for (auto const& [name, entry] : file.tensors()) {
     check_tensor(file, name, entry);
-    tensors[name] = {entry.type, entry.shape, {file.bytes(name).begin(), file.bytes(name).end()}};
+    auto const raw = file.bytes(name);
+    tensors[name] = {entry.type, entry.shape, {raw.begin(), raw.end()}};
   }
   auto const written = io::safetensors_bytes(tensors, {file.metadata().begin(), file.metadata().end()});
   auto const text = std::string_view(reinterpret_cast<char const*>(written.data()), written.size());

@@ -61,14 +61,22 @@ inline std::string replace_invalid_utf8(std::string_view bytes) {
   return text;
 }
 
+/// Whether a character is one of the controls C0 (below U+0020), DEL or C1 (U+0080 to U+009F), which end a line or steer a
+/// terminal instead of being shown.
+constexpr bool is_control(std::string_view character) {
+  auto const lead = static_cast<unsigned char>(character[0]);
+  auto const is_c1 = lead == 0xC2 and character.size() == 2 and static_cast<unsigned char>(character[1]) < 0xA0;
+  return lead < 0x20 or lead == 0x7F or is_c1;
+}
+
 /// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
 inline std::string in_quotes(std::string_view bytes) {
   constexpr std::size_t longest = 60;
   std::string shown = "\"";
   while (not bytes.empty() and shown.size() < longest) {
     auto const step = first_utf8_step(bytes);
-    auto const is_control = static_cast<unsigned char>(bytes[0]) < 0x20 or bytes[0] == 0x7F;
-    shown += is_control or not step.valid ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, step.length);
+    auto const character = bytes.substr(0, step.length);
+    shown += is_control(character) or not step.valid ? std::string_view("\xEF\xBF\xBD") : character;
     bytes.remove_prefix(step.length);
   }
   return shown + (bytes.empty() ? "\"" : "...\"");

@@ -55,4 +55,7 @@ TEST_CASE("quoted text is one short line of UTF-8") {
   CHECK(shown.size() < 80);
   CHECK(shown.find('\n') == shown.npos);
   CHECK_NOTHROW(text::require_utf8(shown));
+  for (auto const* const control : {"\x01", "\x1B", "\x7F", "\u0080", "\u0085", "\u009F"})
+    CHECK(text::in_quotes(std::string("a") + control + "b") == "\"a\uFFFDb\"");
+  CHECK(text::in_quotes("\u00A0\u00BF") == "\"\u00A0\u00BF\"");
 }
