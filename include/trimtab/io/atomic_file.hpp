@@ -12,28 +12,75 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 /// Writing a file so that at every moment, power failure included, its name holds either the old content or the new
-/// one: write beside it under another name, fsync, rename over it, fsync the folder.
+/// one: write beside it under another name, fsync, rename over it, fsync the folder. Of several that write the same file
+/// at the same time the last one to rename wins, whole.
 
 namespace trimtab::io {
 
 namespace detail {
 
-/// A new empty file in `folder` that removes itself unless it got its final name.
+/// What errno says of writing `file`, and what can be done about it.
+[[noreturn]] inline void refuse_write(std::filesystem::path const& file) {
+  auto const reason = errno;
+  auto const folder = file.has_parent_path() ? file.parent_path().string() : ".";
+  std::string advice;
+  if (reason == ENOSPC or reason == EDQUOT) advice = "; make room there, or write to another disk";
+  if (reason == EROFS or reason == EACCES or reason == EPERM) advice = "; write to a place where you may";
+  if (reason == ENOENT) advice = "; there is no folder '" + folder + "'";
+  throw error(error_kind::io,
+              "cannot write '" + file.string() + "': " + std::generic_category().message(reason) + advice);
+}
+
+/// Where a file is to be put: a symbolic link stays, and what it points to is written, there already or not.
+struct output_place {
+  explicit output_place(std::filesystem::path const& path) : target(path) {
+    if (not path.has_filename()) throw error(error_kind::io, "cannot write '" + path.string() + "': it names no file");
+    std::error_code no_link;
+    constexpr int as_many_as_linux_follows = 40;
+    for (int links = 0; std::filesystem::is_symlink(target, no_link); ++links) {
+      auto const next = std::filesystem::read_symlink(target, no_link);
+      if (links == as_many_as_linux_follows) errno = ELOOP, refuse_write(path);
+      if (no_link) break;
+      target = target.parent_path() / next;
+    }
+    auto const parent = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
+    folder = file_descriptor(uninterrupted([&] { return ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    if (not folder and errno != EACCES) refuse_write(path);  // one may be written to and not be read
+    exists = ::stat(target.c_str(), &old) == 0;
+    if (not exists and errno != ENOENT) refuse_write(path);
+    if (exists and not S_ISREG(old.st_mode))
+      throw error(error_kind::io,
+                  "cannot write '" + path.string() + "': something that is no regular file has this name");
+    if (exists and ::access(target.c_str(), W_OK) != 0) refuse_write(path);
+    if (::access(parent.c_str(), W_OK | X_OK) != 0) refuse_write(path);
+  }
+
+  std::filesystem::path target;
+  file_descriptor folder = file_descriptor(-1);  ///< to be flushed when the name is in it
+  bool exists = false;
+  struct stat old = {};
+};
+
+/// A new empty file beside `target` that removes itself unless it got its name.
 class temporary_file {
  public:
-  /// `target` is only named in errors.
-  temporary_file(std::filesystem::path const& folder, std::string target) : target_(std::move(target)) {
+  /// `asked_for` is what errors call it.
+  temporary_file(std::filesystem::path target, std::filesystem::path asked_for)
+      : target_(std::move(target)), asked_for_(std::move(asked_for)) {
     static std::atomic<unsigned> serial = 0;
     do {
-      path_ = folder / (".trimtab-" + std::to_string(::getpid()) + "-" + std::to_string(serial++) + ".tmp");
-      file_ = file_descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      path_ =
+          target_.parent_path() / (".trimtab-" + std::to_string(::getpid()) + "-" + std::to_string(serial++) + ".tmp");
+      file_ = file_descriptor(
+          uninterrupted([&] { return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }));
     } while (not file_ and errno == EEXIST);
-    if (not file_) throw_system_error("write", target_);
+    if (not file_) refuse_write(asked_for_);
   }
   temporary_file(temporary_file const&) = delete;
   temporary_file& operator=(temporary_file const&) = delete;
@@ -43,53 +90,53 @@ class temporary_file {
 
   void write(std::span<std::byte const> bytes) {
     while (not bytes.empty()) {
-      auto const written = ::write(file_.get(), bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
-      if (written < 0 and errno != EINTR) throw_system_error("write", target_);
-      if (written > 0) bytes = bytes.subspan(static_cast<std::size_t>(written));
+      auto const at_once = std::min(bytes.size(), std::size_t{1} << 30);
+      auto const written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), at_once); });
+      if (written == 0) errno = EIO;
+      if (written <= 0) refuse_write(asked_for_);
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
   }
-  void take_mode(mode_t mode) {
-    if (::fchmod(file_.get(), mode & 07777) != 0) throw_system_error("write", target_);
+  /// Only root may give a file away; for others it stays theirs, as with every file that they make.
+  void take_owner_and_mode(struct stat const& old) {
+    [[maybe_unused]] int const given = ::fchown(file_.get(), old.st_uid, old.st_gid);
+    // EPERM for a file of one's own: the file system has no modes.
+    if (::fchmod(file_.get(), old.st_mode & 07777) != 0 and errno != EPERM) refuse_write(asked_for_);
   }
-  void rename_to(std::filesystem::path const& path) {
-    if (::fsync(file_.get()) != 0 or not file_.close()) throw_system_error("write", target_);
-    if (std::rename(path_.c_str(), path.c_str()) != 0) throw_system_error("write", target_);
+  void give_its_name() {
+    if (uninterrupted([&] { return ::fsync(file_.get()); }) != 0) refuse_write(asked_for_);
+    if (not file_.close() and errno != EINTR) refuse_write(asked_for_);
+    if (std::rename(path_.c_str(), target_.c_str()) != 0) refuse_write(asked_for_);
     renamed_ = true;
   }
 
  private:
-  std::string target_;
-  std::filesystem::path path_ = {};
+  std::filesystem::path target_, asked_for_, path_ = {};
   file_descriptor file_ = file_descriptor(-1);
   bool renamed_ = false;
 };
 
 }  // namespace detail
 
+/// Throws `io` where a file could not be written now, for want of a folder or of permission: for work that should not
+/// end in this.
+inline void require_writable(std::filesystem::path const& path) { detail::output_place{path}; }
+
 /// Makes `bytes` the content of the file at `path`; a file that stands there is replaced whole or, on any error, kept.
-/// Follows a symbolic link, keeps the mode of an existing file, and refuses to put a file in place of a folder or
-/// device.
+/// Follows a symbolic link, keeps mode and owner of an existing file, and refuses to replace a file that is read-only,
+/// or to put one in place of a folder or device. Throws `io`.
 inline void write_file_atomically(std::filesystem::path const& path, std::span<std::byte const> bytes) {
-  auto const name = path.string();
-  if (not path.has_filename()) throw error(error_kind::io, "cannot write '" + name + "': it names no file");
-  std::error_code failed;
-  auto target = std::filesystem::weakly_canonical(path, failed);
-  if (failed) throw error(error_kind::io, "cannot write '" + name + "': " + failed.message());
-  auto folder = target.parent_path();
-  if (folder.empty()) folder = ".";
-
-  struct stat old = {};
-  bool const exists = ::stat(target.c_str(), &old) == 0;
-  if (exists and not S_ISREG(old.st_mode))
-    throw error(error_kind::io, "cannot write '" + name + "': something that is no regular file has this name");
-  auto temporary = detail::temporary_file(folder, name);
-  if (exists) temporary.take_mode(old.st_mode);
+  auto const place = detail::output_place(path);
+  auto temporary = detail::temporary_file(place.target, path);
+  if (place.exists) temporary.take_owner_and_mode(place.old);
   temporary.write(bytes);
-  temporary.rename_to(target);
+  temporary.give_its_name();
 
-  // The rename itself lasts only when the folder is on the disk. Some file systems cannot sync a folder: EINVAL.
-  auto const directory = file_descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory and ::fsync(directory.get()) != 0 and errno != EINVAL) throw_system_error("write", name);
+  // The new name itself lasts only when the folder is on the disk. Some file systems cannot sync a folder: EINVAL.
+  if (place.folder and uninterrupted([&] { return ::fsync(place.folder.get()); }) != 0 and errno != EINVAL)
+    throw error(error_kind::io, "'" + path.string() + "' is written, but its folder could not be flushed: " +
+                                    std::generic_category().message(errno) +
+                                    "; a power failure may bring its old content back");
 }
 
 inline void write_file_atomically(std::filesystem::path const& path, std::string_view text) {

@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-/// An open POSIX file that closes itself, and the sentence for a refusal of the operating system.
+/// An open POSIX file that closes itself, and what to do where the operating system refuses.
 
 namespace trimtab::io {
 
@@ -18,6 +18,14 @@ namespace trimtab::io {
 [[noreturn]] inline void throw_system_error(std::string const& what, std::string const& file) {
   auto const reason = std::generic_category().message(errno);
   throw error(error_kind::io, "cannot " + what + " '" + file + "': " + reason);
+}
+
+/// Calls the system again where a signal interrupted it.
+template <typename Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 and errno == EINTR) result = call();
+  return result;
 }
 
 class file_descriptor {
@@ -34,7 +42,7 @@ class file_descriptor {
   explicit operator bool() const { return number_ >= 0; }
   int get() const { return number_; }
 
-  /// False where the system could not keep what was written.
+  /// False where the system could not keep what was written; the file is closed in any case.
   bool close() { return number_ < 0 or ::close(std::exchange(number_, -1)) == 0; }
 
  private:

@@ -25,7 +25,8 @@ class mapped_file {
   explicit mapped_file(std::filesystem::path path) : path_(std::move(path)) {
     auto const name = path_.string();
     // O_NONBLOCK: opening a pipe that nobody writes would wait for ever; on a regular file it changes nothing.
-    auto const file = file_descriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    auto const file = file_descriptor(
+        uninterrupted([&] { return ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
     if (not file) throw_system_error("open", name);
     struct stat status = {};
     if (::fstat(file.get(), &status) != 0) throw_system_error("examine", name);

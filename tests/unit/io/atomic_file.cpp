@@ -9,9 +9,13 @@
 
 #include <csignal>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -56,6 +60,106 @@ TEST_CASE("A symbolic link stays one, and what it points to is written") {
   io::write_file_atomically(folder.path() / "link", "new");
   CHECK(std::filesystem::is_symlink(folder.path() / "link"));
   CHECK(content(folder.path() / "real") == "new");
+}
+
+TEST_CASE("A symbolic link to nothing makes the file that it points to") {
+  auto const folder = temporary_folder();
+  std::filesystem::create_directory(folder.path() / "sub");
+  std::filesystem::create_symlink("sub/second", folder.path() / "first");
+  std::filesystem::create_symlink("third", folder.path() / "sub" / "second");
+  io::write_file_atomically(folder.path() / "first", "new");
+  CHECK(std::filesystem::is_symlink(folder.path() / "first"));
+  CHECK(std::filesystem::is_symlink(folder.path() / "sub" / "second"));
+  CHECK(content(folder.path() / "sub" / "third") == "new");
+
+  std::filesystem::create_symlink("circle", folder.path() / "circle");
+  CHECK_THAT(refusal(error_kind::io, [&] { io::write_file_atomically(folder.path() / "circle", "x"); }),
+             ContainsSubstring("circle': Too many levels of symbolic links"));
+}
+
+TEST_CASE("A new file has the mode that the umask leaves") {
+  auto const folder = temporary_folder();
+  auto const old = ::umask(027);
+  io::write_file_atomically(folder.path() / "a", "x");
+  ::umask(old);
+  CHECK(std::filesystem::status(folder.path() / "a").permissions() == std::filesystem::perms(0640));
+}
+
+TEST_CASE("Without permission nothing is written, and the sentence says so") {
+  auto const folder = temporary_folder();
+  auto const closed = folder.path() / "closed";
+  std::filesystem::create_directory(closed);
+  folder.file("closed/a", "old");
+  folder.file("read-only", "old");
+  ::chmod((folder.path() / "read-only").c_str(), 0444);
+  ::chmod(closed.c_str(), 0555);
+  ::chmod(folder.path().c_str(), 0777);
+  // Root may do everything, so it is somebody else who tries.
+  pid_t const child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 and ::setuid(65534) != 0) ::_exit(100);
+    auto const refused = [](std::filesystem::path const& path, std::string const& sentence) {
+      for (bool const only_ask : {false, true}) try {
+          only_ask ? io::require_writable(path) : io::write_file_atomically(path, "new");
+          return false;
+        } catch (error const& problem) {
+          if (problem.what() != "cannot write '" + path.string() + "': " + sentence) return false;
+        }
+      return true;
+    };
+    std::string const sentence = "Permission denied; write to a place where you may";
+    int wrong = 0;
+    for (auto const& path : {folder.path() / "read-only", closed / "a", closed / "b"})
+      wrong += not refused(path, sentence);
+    ::_exit(wrong);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  ::chmod(closed.c_str(), 0755);
+  CHECK(content(folder.path() / "read-only") == "old");
+  CHECK(content(closed / "a") == "old");
+  CHECK(files_in(closed) == 1);
+  CHECK(files_in(folder.path()) == 2);
+}
+
+TEST_CASE("Processes that write one file at once leave the whole of one of them") {
+  auto const folder = temporary_folder();
+  auto const path = folder.path() / "a";
+  std::vector<pid_t> children;
+  for (char letter = 'a'; letter < 'e'; ++letter) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    std::string const text(100'000, letter);
+    for (int i = 0; i < 25; ++i) io::write_file_atomically(path, text);
+    ::_exit(0);
+  }
+  int running = static_cast<int>(children.size()), seen = 0;
+  while (running > 0) {
+    int status = 0;
+    if (::waitpid(-1, &status, WNOHANG) > 0) {
+      CHECK(status == 0);
+      --running;
+    }
+    if (not std::filesystem::exists(path)) continue;
+    auto const text = content(path);
+    bool const whole = text.size() == 100'000 and text.find_first_not_of(text[0]) == text.npos;
+    CHECK(whole);
+    ++seen;
+  }
+  CHECK(seen > 0);
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("Whether a file can be written is told before") {
+  auto const folder = temporary_folder();
+  io::require_writable(folder.path() / "new");
+  CHECK(files_in(folder.path()) == 0);
+  CHECK_THAT(
+      refusal(error_kind::io, [&] { io::require_writable(folder.path() / "absent" / "x"); }),
+      ContainsSubstring("absent/x': No such file or directory; there is no folder") && ContainsSubstring("absent'"));
+  CHECK_THAT(refusal(error_kind::io, [&] { io::require_writable(folder.path()); }),
+             ContainsSubstring("no regular file"));
 }
 
 TEST_CASE("What cannot be written is refused with its name and the reason") {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "faults.hpp"
+
+#include <atomic>
+#include <cstdarg>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/// Each function below has the name of one of the C library's and is found before it. What it does itself is a system
+/// call, so that it needs nothing of the library that it hides; it may run before `main`, hence no constructors.
+
+namespace trimtab::test {
+
+namespace {
+
+enum kind { none, open, write, fsync, rename, close, mmap, stat, chmod, allocate };
+constexpr char const* names[] = {"", "open", "write", "fsync", "rename", "close", "mmap", "stat", "chmod", "allocate"};
+
+constinit std::atomic<int> armed = none;
+constinit std::atomic<long> left = 0;  ///< calls until the fault
+constinit std::atomic<int> with_error = 0;
+constinit std::atomic<bool> later_too = false, reached = false;
+constinit char const* reached_file = nullptr;
+
+/// Whether this call is the one; errno is then set.
+bool is_faulty(kind what) {
+  if (armed.load() != what) return false;
+  long const before = left.fetch_sub(1);
+  if (before > 1 or (before < 1 and not later_too.load())) return false;
+  if (not reached.exchange(true) and reached_file != nullptr)
+    ::syscall(SYS_close, ::syscall(SYS_openat, AT_FDCWD, reached_file, O_WRONLY | O_CREAT, 0600));
+  errno = with_error.load();
+  return true;
+}
+
+void arm(char const* call, long n, int error, bool and_all_later) {
+  left = n;
+  with_error = error;
+  later_too = and_all_later;
+  reached = false;
+  int which = none;
+  for (int k = open; k <= allocate; ++k)
+    if (std::strcmp(names[k], call) == 0) which = k;
+  armed = which;
+}
+
+/// TRIMTAB_FAULT="call n error [and later]"
+__attribute__((constructor)) void arm_by_environment() {
+  char const* const asked = std::getenv("TRIMTAB_FAULT");
+  if (asked == nullptr) return;
+  reached_file = std::getenv("TRIMTAB_FAULT_REACHED");
+  char call[16] = {};
+  char const* const space = std::strchr(asked, ' ');
+  if (space == nullptr or space - asked >= static_cast<std::ptrdiff_t>(sizeof call)) return;
+  std::memcpy(call, asked, static_cast<std::size_t>(space - asked));
+  char* end = nullptr;
+  long const n = std::strtol(space, &end, 10);
+  int const error = static_cast<int>(std::strtol(end, &end, 10));
+  arm(call, n, error, *end != '\0');
+}
+
+}  // namespace
+
+void arm(fault const& what, long n) { arm(what.call, n, what.error, what.and_all_later); }
+
+bool disarm() {
+  armed = none;
+  return reached;
+}
+
+}  // namespace trimtab::test
+
+namespace faults = trimtab::test;
+
+extern "C" {
+
+int open(char const* path, int flags, ...) {
+  std::va_list more;
+  va_start(more, flags);
+  int const mode = (flags & O_CREAT) != 0 ? va_arg(more, int) : 0;
+  va_end(more);
+  if (faults::is_faulty(faults::open)) return -1;
+  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+}
+
+ssize_t write(int file, void const* bytes, size_t size) {
+  // Standard error stays: on it the program says what happened.
+  if (file != STDERR_FILENO and faults::is_faulty(faults::write)) {
+    if (errno > 0) return -1;
+    size = size > 1 ? 1 : size;
+  }
+  return ::syscall(SYS_write, file, bytes, size);
+}
+
+int fsync(int file) {
+  if (faults::is_faulty(faults::fsync)) return -1;
+  return static_cast<int>(::syscall(SYS_fsync, file));
+}
+
+int rename(char const* from, char const* to) noexcept {
+  if (faults::is_faulty(faults::rename)) return -1;
+  return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+
+// Linux closes the file in any case, and says then that something was lost.
+int close(int file) {
+  int const done = static_cast<int>(::syscall(SYS_close, file));
+  return faults::is_faulty(faults::close) ? -1 : done;
+}
+
+void* mmap(void* at, size_t size, int protection, int flags, int file, off_t offset) noexcept {
+  if (faults::is_faulty(faults::mmap)) return MAP_FAILED;
+  return reinterpret_cast<void*>(::syscall(SYS_mmap, at, size, protection, flags, file, offset));
+}
+
+int stat(char const* path, struct stat* found) noexcept {
+  if (faults::is_faulty(faults::stat)) return -1;
+  return static_cast<int>(::syscall(SYS_newfstatat, AT_FDCWD, path, found, 0));
+}
+
+int fstat(int file, struct stat* found) noexcept {
+  if (faults::is_faulty(faults::stat)) return -1;
+  return static_cast<int>(::syscall(SYS_newfstatat, file, "", found, AT_EMPTY_PATH));
+}
+
+int fchmod(int file, mode_t mode) noexcept {
+  if (faults::is_faulty(faults::chmod)) return -1;
+  return static_cast<int>(::syscall(SYS_fchmod, file, mode));
+}
+
+#if not defined(__SANITIZE_ADDRESS__)
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t size) noexcept { return faults::is_faulty(faults::allocate) ? nullptr : __libc_malloc(size); }
+void* calloc(size_t count, size_t size) noexcept {
+  return faults::is_faulty(faults::allocate) ? nullptr : __libc_calloc(count, size);
+}
+void* realloc(void* old, size_t size) noexcept {
+  return faults::is_faulty(faults::allocate) ? nullptr : __libc_realloc(old, size);
+}
+void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  return faults::is_faulty(faults::allocate) ? nullptr : __libc_memalign(alignment, size);
+}
+int posix_memalign(void** to, size_t alignment, size_t size) noexcept {
+  if (faults::is_faulty(faults::allocate)) return ENOMEM;
+  *to = __libc_memalign(alignment, size);
+  return *to == nullptr ? ENOMEM : 0;
+}
+#endif
+}
