@@ -5,6 +5,7 @@
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/workspace.hpp>
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,26 +32,32 @@ inline void check_prompt(model_config const& config, std::span<int const> ids) {
 template <tensor_backend B>
 class batch {
  public:
-  /// Throws `bad_text` for a prompt that is empty, too long, or has ids outside the vocabulary.
+  /// Where keys and values of the first tokens of prompts are known already, `given` says of how many, by prompt; such
+  /// tokens are no rows of the batch, and the last token always is one. Throws `bad_text` for a prompt that is empty,
+  /// too long, or has ids outside the vocabulary.
   batch(B const& backend, model_config const& config, std::span<std::vector<int> const> prompts,
-        scored where = scored::last)
+        scored where = scored::last, std::span<int const> given = {})
       : memory_(backend) {
-    std::vector<int> offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places;
-    for (std::vector<int> const& ids : prompts) {
+    std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows;
+    for (std::size_t n = 0; n < prompts.size(); ++n) {
+      std::vector<int> const& ids = prompts[n];
       check_prompt(config, ids);
       const int length = static_cast<int>(ids.size());
-      for (int i = 0; i < length; ++i) {
+      for (int i = given.empty() ? 0 : std::min(given[n], length - 1); i < length; ++i) {
         if (where == scored::all or i == length - 1) {
           query_positions.push_back(i);
-          query_rows.push_back(offsets.back() + i);
+          query_rows.push_back(static_cast<int>(tokens.size()));
         }
         tokens.push_back(ids[static_cast<std::size_t>(i)]);
         places.push_back(i);
+        key_rows.push_back(offsets.back() + i);
       }
       offsets.push_back(offsets.back() + length);
+      row_offsets.push_back(static_cast<int>(tokens.size()));
       query_offsets.push_back(static_cast<int>(query_positions.size()));
     }
     const auto count = static_cast<index_t>(prompts.size());
+    const auto keys = static_cast<index_t>(offsets.back());
     const auto rows = static_cast<index_t>(tokens.size());
     const auto queries = static_cast<index_t>(query_rows.size());
 
@@ -58,16 +65,17 @@ class batch {
     if (config.rotary_channels > 0)
       for (index_t i = 0; i < rows; ++i)
         for (index_t k = 0; k < 2 * config.heads; ++k) {
-          head_rows.push_back(static_cast<int>(i * 3 * config.heads + k));
+          head_rows.push_back(static_cast<int>(key_rows[static_cast<std::size_t>(i)] * 3 * config.heads + k));
           head_places.push_back(places[static_cast<std::size_t>(i)]);
         }
 
     int const* const begin = memory_.take(offsets);
     int const* const position = memory_.take(places);
-    all_ = {count, rows, rows, begin, begin, position};
-    scored_ = {count, rows, queries, begin, memory_.take(query_offsets), memory_.take(query_positions)};
+    all_ = {count, keys, rows, begin, memory_.take(row_offsets), position};
+    scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions)};
     tokens_ = memory_.take(tokens);
     positions_ = position;
+    key_rows_ = memory_.take(key_rows);
     query_rows_ = memory_.take(query_rows);
     head_row_count_ = static_cast<index_t>(head_rows.size());
     head_rows_ = memory_.take(head_rows);
@@ -75,12 +83,15 @@ class batch {
   }
 
   index_t sequences() const { return all_.sequences; }
-  index_t rows() const { return all_.rows; }
+  index_t keys() const { return all_.rows; }
+  index_t rows() const { return all_.queries; }
+  bool complete() const { return rows() == keys(); }  ///< no keys were given
   index_t queries() const { return scored_.queries; }
   ragged_shape const& all() const { return all_; }
   ragged_shape const& scored_only() const { return scored_; }
   int const* tokens() const { return tokens_; }          ///< [rows]
   int const* positions() const { return positions_; }    ///< [rows]
+  int const* key_rows() const { return key_rows_; }      ///< [rows] where each lies among the keys
   int const* query_rows() const { return query_rows_; }  ///< [queries]
   index_t head_row_count() const { return head_row_count_; }
   int const* head_rows() const { return head_rows_; }
@@ -90,8 +101,8 @@ class batch {
   workspace<B> memory_;
   ragged_shape all_ = {}, scored_ = {};
   index_t head_row_count_ = 0;
-  int const *tokens_ = nullptr, *positions_ = nullptr, *query_rows_ = nullptr, *head_rows_ = nullptr,
-            *head_positions_ = nullptr;
+  int const *tokens_ = nullptr, *positions_ = nullptr, *key_rows_ = nullptr, *query_rows_ = nullptr,
+            *head_rows_ = nullptr, *head_positions_ = nullptr;
 };
 
 }  // namespace trimtab

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/model/hooks.hpp>
+#include <trimtab/model/parts.hpp>
+#include <trimtab/model/plan.hpp>
 #include <trimtab/model/tape.hpp>
-#include <trimtab/model/transformer.hpp>
-#include <trimtab/row/gelu.hpp>
-#include <trimtab/row/layer_norm.hpp>
-#include <trimtab/row/rotary.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
 /// One way of a batch through the blocks, forwards and, for activations only, backwards. There is no autograd: the
-/// adjoint of each half of a block stands beside it, weights get no gradient, and nothing below the lowest hook is run
-/// backwards. In the last layer only scored rows go past keys and values.
+/// adjoint of each half of a block stands beside it, and weights get no gradient. In the last layer only scored rows go
+/// past keys and values.
 ///
 ///     sequential   mid = x + attn_out,  out = mid + mlp_out
 ///     parallel     out = x + attn_out + mlp_out
 
 namespace trimtab {
-
-/// Which layers a pass runs: first, ..., last - 1.
-struct layer_interval {
-  index_t first;
-  index_t last;
-};
-
-/// Whether a pass keeps what its adjoint needs.
-enum class tape_use { forward_only, forward_and_backward };
 
 template <typename Model, typename Hooks = no_hooks>
 class pass {
@@ -41,10 +30,10 @@ class pass {
   /// Takes all memory the pass will need.
   pass(Model const& model, batch<B> const& rows, layer_interval layers, Hooks hooks = {},
        tape_use use = tape_use::forward_only)
-      : model_(model), config_(model.config()), backend_(model.backend()), rows_(rows), layers_(layers), hooks_(hooks),
-        memory_(backend_), up_(memory_, config_, rows.rows()) {
-    for (index_t l = layers.first; l < layers.last; ++l) plan_layer(l, use);
-    if (use == tape_use::forward_and_backward) down_ = backward_scratch<T>(memory_, config_, rows.rows());
+      : model_(model), config_(model.config()), backend_(model.backend()), rows_(rows), parts_(model, rows),
+        layers_(layers), hooks_(hooks), use_(use), memory_(backend_), up_(memory_, config_, rows) {
+    for (index_t l = layers.first; l < layers.last; ++l) plan_layer(l);
+    if (use == tape_use::forward_and_backward) down_ = backward_scratch<T>(memory_, config_, rows);
   }
 
   pass(pass const&) = delete;  // views point into its memory
@@ -53,14 +42,28 @@ class pass {
   /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past
   /// the model's own last layer.
   view forward(view x) {
-    for (index_t l = layers_.first; l < layers_.last; ++l) x = forward_block(l, x);
+    return forward(x, [](index_t, view) {});
+  }
+  /// The same; after each layer l, `passed(l, qkv)` sees its queries, keys and values.
+  template <typename Passed>
+  view forward(view x, Passed passed) {
+    for (index_t l = layers_.first; l < layers_.last; ++l) {
+      x = forward_block(l, x, moving_parts::all());
+      passed(l, tape(l).qkv);
+    }
+    return x;
+  }
+  /// The same stream once more, with other parameters: computes only what they move.
+  view again(view x) {
+    assert(use_ == tape_use::forward_and_backward);
+    for (index_t l = layers_.first; l < layers_.last; ++l) x = forward_block(l, x, moving(l));
     return x;
   }
 
   /// logits [queries, V] of the stream [queries, D] that left the last layer.
   void unembed(view x, view logits) {
     const view norm = cut(up_.norm, x.rows);
-    normalise(model_.norm_final(), x, norm);
+    parts_.normalise(model_.norm_final(), x, norm);
     backend_.multiply(model_.unembedding(), norm, logits);
   }
 
@@ -69,15 +72,18 @@ class pass {
     const view d_norm = cut(down_.d_norm, d_logits.rows);
     view d = cut(down_.d_stream[static_cast<std::size_t>(layers_.last % 2)], d_logits.rows);
     backend_.multiply_adjoint(model_.unembedding(), d_logits, d_norm);
-    normalise_adjoint(model_.norm_final(), tape(layers_.last - 1).output, d_norm, d);
+    parts_.normalise_adjoint(model_.norm_final(), tape(layers_.last - 1).output, d_norm, d);
     for (index_t l = layers_.last - 1; l >= std::max(hooks_.lowest_layer(), layers_.first); --l)
       d = backward_block(l, d);
   }
 
+  /// [keys, 3D] where layer l keeps queries, keys and values: those of tokens that the batch was given go here.
+  view keys(index_t l) { return tape(l).qkv; }
+
  private:
   static constexpr bool parallel = Model::architecture::residual == residual_form::parallel;
 
-  view forward_block(index_t l, view x) {
+  view forward_block(index_t l, view x, moving_parts const& move) {
     layer_tape<T>& t = tape(l);
     t.stream = x;
     if constexpr (Hooks::template has<site::resid_pre>)
@@ -87,146 +93,126 @@ class pass {
         hooks_.template forward<site::resid_pre>(l, x.as_const(), t.stream);
       }
 
-    const view attn_out = attention_half(l, t);
+    attention_half(l, t, move);
     if constexpr (parallel) {
-      if (is_last(l))
-        select_queries(t.stream, t.middle);
-      else
+      if (not is_last(l))
         t.middle = t.stream;
+      else if (move.stream)
+        parts_.select_queries(t.stream, t.middle);
     } else {
-      produce<site::resid_mid>(l, t.middle, [&](view mid) { add(skip_operand(l, t.stream), attn_out, mid); });
+      produce<site::resid_mid>(l, move.attn_out, t.middle,
+                               [&](view mid) { parts_.add(skip_operand(l, t.stream), t.attn_out, mid); });
     }
-    const view mlp_out = mlp_half(l, t);
-    produce<site::resid_post>(l, t.output, [&](view out) {
-      add(each_row(name::h, t.middle), mlp_out, out);
-      if constexpr (parallel) add(each_row(name::h, out), attn_out, out);
+    mlp_half(l, t, move);
+    produce<site::resid_post>(l, move.mlp_out or move.attn_out, t.output, [&](view out) {
+      parts_.add(each_row(name::h, t.middle), t.mlp_out, out);
+      if constexpr (parallel) parts_.add(each_row(name::h, out), t.attn_out, out);
     });
     return t.output;
   }
 
-  /// The gradient of the block's input from that of its output `d_out` [m, D], as far down as a hook needs it.
+  /// The gradient of the block's input from that of its output `d_out` [m, D], as far down as parameters move it.
   view backward_block(index_t l, view d_out) {
     layer_tape<T>& t = tape(l);
-    const needs need = needed(l);
+    const moving_parts move = moving(l);
     const view d = consume<site::resid_post>(l, d_out, down_.d_output);
     view d_middle = d;  // along the skip connection
-    if (need.mlp_out) {
-      const view d_branch = mlp_half_adjoint(l, t, d, need);
-      if (need.middle) {
+    if (move.mlp_out) {
+      const view d_branch = mlp_half_adjoint(l, t, d, move);
+      if (move.middle) {
         d_middle = cut(down_.d_middle, d.rows);
-        add(each_row(name::h, d), d_branch, d_middle);
+        parts_.add(each_row(name::h, d), d_branch, d_middle);
       }
     }
     if constexpr (not parallel) d_middle = consume<site::resid_mid>(l, d_middle, down_.d_steered_middle);
-    if (not need.attn_out) return d_middle;
-    const view d_stream = attention_half_adjoint(l, t, parallel ? d : d_middle, need);
-    if (not need.stream) return d_stream;
-    const auto rows = skip_operand(l, d_stream);
-    backend_.forward(residual{}, d_middle.rows, config_.width, rows, each_row(residual::branch, d_middle),
-                     operand<per_channel<"out">, T>{rows.data, rows.stride, rows.select});
+    if (not move.attn_out) return d_middle;
+    const view d_stream = attention_half_adjoint(l, t, parallel ? d : d_middle, move);
+    if (not move.stream) return d_stream;
+    parts_.add_to(skip_operand(l, d_stream), d_middle);
     return consume<site::resid_pre>(l, d_stream, down_.d_steered_stream);
   }
 
   /// norm_1, queries, keys and values, attention, output projection.
-  view attention_half(index_t l, layer_tape<T>& t) {
+  void attention_half(index_t l, layer_tape<T>& t, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
-    const index_t m = rows_past_attention(l);
-    const view z = cut(up_.attn_z, m), out = cut(up_.attn_out, m);
-    normalise(w.norm_1, t.stream, up_.norm);
-    backend_.multiply(w.qkv, up_.norm, t.qkv);
-    if (config_.rotary_channels > 0) turn(t.qkv);
-    produce<site::attn_z>(l, z, [&](view v) { backend_.attention(shape(l), config_.heads, t.qkv, v); });
-    produce<site::attn_out>(l, out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
-    return out;
+    const view z = cut(up_.attn_z, t.attn_out.rows);
+    if (move.stream) {
+      parts_.normalise(w.norm_1, t.stream, up_.norm);
+      const view qkv = rows_.complete() ? t.qkv : up_.qkv;
+      backend_.multiply(w.qkv, up_.norm, qkv);
+      if (not rows_.complete()) parts_.to_keys(qkv, t.qkv);
+      parts_.turn(t.qkv);
+    }
+    produce<site::attn_z>(l, move.stream, z,
+                          [&](view v) { backend_.attention(shape(l), config_.heads, t.qkv, v); });
+    produce<site::attn_out>(l, move.attn_z, t.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }
 
-  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, auto const& need) {
+  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
     const view d_attn_out = consume<site::attn_out>(l, d_out, down_.d_attn_out);
-    if (not need.attn_z) return d_attn_out;
+    if (not move.attn_z) return d_attn_out;
     view d_z = cut(down_.d_attn_z, d_out.rows);
     backend_.multiply_adjoint(w.attn_out, d_attn_out, d_z);
     d_z = consume<site::attn_z>(l, d_z, down_.d_steered_attn_z);
-    if (not need.stream) return d_z;
+    if (not move.stream) return d_z;
     backend_.attention_adjoint(shape(l), config_.heads, t.qkv, d_z, down_.d_qkv);
-    if (config_.rotary_channels > 0) turn_back(down_.d_qkv);
-    backend_.multiply_adjoint(w.qkv, down_.d_qkv, down_.d_norm);
+    parts_.turn_back(down_.d_qkv);
+    const view d_qkv = rows_.complete() ? down_.d_qkv : up_.qkv;
+    if (not rows_.complete()) parts_.from_keys(down_.d_qkv, d_qkv);
+    backend_.multiply_adjoint(w.qkv, d_qkv, down_.d_norm);
     const view d_stream = down_.d_stream[static_cast<std::size_t>(l % 2)];
-    normalise_adjoint(w.norm_1, t.stream, down_.d_norm, d_stream);
+    parts_.normalise_adjoint(w.norm_1, t.stream, down_.d_norm, d_stream);
     return d_stream;
   }
 
   /// norm_2, the neurons, output projection.
-  view mlp_half(index_t l, layer_tape<T>& t) {
+  void mlp_half(index_t l, layer_tape<T>& t, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
-    const index_t m = t.middle.rows;
-    const view norm = cut(up_.norm, m), post = cut(up_.mlp_post, m), out = cut(up_.mlp_out, m);
-    normalise(w.norm_2, t.middle, norm);
-    backend_.multiply(w.mlp_in, norm, t.pre);
-    produce<site::mlp_post>(l, post, [&](view v) {
-      with_nonlinearity([&](auto f) {
-        backend_.forward(f, m, config_.hidden, each_row(name::h, t.pre), each_row(name::out, v));
-      });
-    });
-    produce<site::mlp_out>(l, out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
-    return out;
+    const view norm = cut(up_.norm, t.middle.rows), post = cut(up_.mlp_post, t.middle.rows);
+    if (move.middle) {
+      parts_.normalise(w.norm_2, t.middle, norm);
+      backend_.multiply(w.mlp_in, norm, t.pre);
+    }
+    produce<site::mlp_post>(l, move.middle, post, [&](view v) { parts_.activate(t.pre, v); });
+    produce<site::mlp_out>(l, move.mlp_post, t.mlp_out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
   }
 
-  view mlp_half_adjoint(index_t l, layer_tape<T>& t, view d_out, auto const& need) {
+  view mlp_half_adjoint(index_t l, layer_tape<T>& t, view d_out, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
-    const index_t m = d_out.rows;
     const view d_mlp_out = consume<site::mlp_out>(l, d_out, down_.d_mlp_out);
-    if (not need.mlp_post) return d_mlp_out;
-    view d_post = cut(down_.d_mlp_post, m);
+    if (not move.mlp_post) return d_mlp_out;
+    view d_post = cut(down_.d_mlp_post, d_out.rows);
     backend_.multiply_adjoint(w.mlp_out, d_mlp_out, d_post);
     d_post = consume<site::mlp_post>(l, d_post, down_.d_steered_mlp_post);
-    if (not need.middle) return d_post;
-    with_nonlinearity([&](auto f) {
-      backend_.backward(f, m, config_.hidden, each_row(name::h, t.pre), each_row(d(name::out), d_post),
-                        each_row(d(name::h), d_post));
-    });
-    const view d_norm = cut(down_.d_norm, m), d_middle = cut(down_.d_branch, m);
+    if (not move.middle) return d_post;
+    parts_.activate_adjoint(t.pre, d_post);
+    const view d_norm = cut(down_.d_norm, d_out.rows), d_middle = cut(down_.d_branch, d_out.rows);
     backend_.multiply_adjoint(w.mlp_in, d_post, d_norm);
-    normalise_adjoint(w.norm_2, t.middle, d_norm, d_middle);
+    parts_.normalise_adjoint(w.norm_2, t.middle, d_norm, d_middle);
     return d_middle;
   }
 
-  /// How far down a block's adjoint must go: as the tape's names, each implies those above it.
-  struct needs {
-    bool stream, attn_z, attn_out, middle, mlp_post, mlp_out;
-  };
-
-  needs needed(index_t l) const {
-    needs n{};
-    n.stream = l > hooks_.lowest_layer() or active<site::resid_pre>(l);
-    n.attn_z = n.stream or active<site::attn_z>(l);
-    n.attn_out = n.attn_z or active<site::attn_out>(l);
-    n.middle = parallel ? n.stream : n.attn_out or active<site::resid_mid>(l);
-    n.mlp_post = n.middle or active<site::mlp_post>(l);
-    n.mlp_out = n.mlp_post or active<site::mlp_out>(l);
-    return n;
-  }
+  moving_parts moving(index_t l) const { return moving_in<parallel>(hooks_, l); }
 
   template <hook_site Site>
   bool active(index_t l) const {
-    if constexpr (Hooks::template has<Site>)
-      return hooks_.template active<Site>(l);
-    else
-      return false;
+    return is_active<Site>(hooks_, l);
   }
 
-  /// Has `write` make the activations of a site and leaves them, steered where the site is hooked, in `out`.
+  /// Has `write` make the activations of a site, where what they are made of moves, and leaves them, steered where the
+  /// site is hooked, in `out`.
   template <hook_site Site, typename Write>
-  void produce(index_t l, view out, Write write) {
+  void produce(index_t l, bool moves, view out, Write write) {
     if constexpr (Hooks::template has<Site>)
       if (active<Site>(l)) {
         const view h = arrived<Site>(tape(l));
-        write(h);
+        if (moves) write(h);
         const index_t width = site_width<Site>(config_);
         hooks_.template forward<Site>(l, h.reshaped(width).as_const(), out.reshaped(width));
         return;
       }
-    write(out);
+    if (moves) write(out);
   }
 
   /// The gradient of what arrived at a site from that of what went on: `d_out` itself where there is no hook, else
@@ -244,56 +230,13 @@ class pass {
     return d_out;
   }
 
-  void normalise(frozen_norm<B> const& w, view x, view out) const {
-    backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
-                     each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, x.cols)),
-                     all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
-  }
-  void normalise_adjoint(frozen_norm<B> const& w, view x, view d_out, view d_x) const {
-    backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
-                      each_row(d(name::out), d_out), each_row(d(name::h), d_x),
-                      all_rows(layer_norm::gain, w.gain.view(1, x.cols)));
-  }
-
-  void turn(view qkv) const {
-    const view heads = qkv.reshaped(config_.head_width());
-    backend_.forward(rotary{config_.rotary_channels}, rows_.head_row_count(), heads.cols,
-                     selected_row(name::h, heads, rows_.head_rows()), selected_row(name::out, heads, rows_.head_rows()),
-                     selected_row(rotary::cosine, model_.rotary_cosine(), rows_.head_positions()),
-                     selected_row(rotary::sine, model_.rotary_sine(), rows_.head_positions()));
-  }
-  void turn_back(view d_qkv) const {
-    const view heads = d_qkv.reshaped(config_.head_width());
-    backend_.backward(rotary{config_.rotary_channels}, rows_.head_row_count(), heads.cols,
-                      selected_row(d(name::out), heads, rows_.head_rows()),
-                      selected_row(d(name::h), heads, rows_.head_rows()),
-                      selected_row(rotary::cosine, model_.rotary_cosine(), rows_.head_positions()),
-                      selected_row(rotary::sine, model_.rotary_sine(), rows_.head_positions()));
-  }
-
-  template <typename F>
-  void with_nonlinearity(F&& f) const {
-    if (config_.nonlinearity == activation::gelu_tanh)
-      f(gelu_tanh{});
-    else
-      f(gelu_erf{});
-  }
-
   /// The rows of the stream that go past the attention of layer l.
   operand<per_channel<"h">, T> skip_operand(index_t l, view stream) const {
     return is_last(l) ? selected_row(name::h, stream, rows_.query_rows()) : each_row(name::h, stream);
   }
-  void select_queries(view stream, view out) const {
-    backend_.forward(copy{}, out.rows, out.cols, selected_row(name::h, stream, rows_.query_rows()),
-                     each_row(name::out, out));
-  }
-  void add(operand<per_channel<"h">, T> a, view b, view out) const {
-    backend_.forward(residual{}, out.rows, out.cols, a, each_row(residual::branch, b), each_row(name::out, out));
-  }
 
   static view cut(view v, index_t rows) { return {v.data, rows, v.cols}; }
   bool is_last(index_t l) const { return l == config_.layers - 1; }
-  index_t rows_past_attention(index_t l) const { return is_last(l) ? rows_.queries() : rows_.rows(); }
   ragged_shape const& shape(index_t l) const { return is_last(l) ? rows_.scored_only() : rows_.all(); }
   layer_tape<T>& tape(index_t l) { return tapes_[static_cast<std::size_t>(l - layers_.first)]; }
   template <hook_site Site>
@@ -302,19 +245,23 @@ class pass {
   }
 
   /// Without an adjoint all layers share one tape, but for two outputs that alternate.
-  void plan_layer(index_t l, tape_use use) {
-    const index_t n = rows_.rows(), m = rows_past_attention(l), width = config_.width, hidden = config_.hidden;
-    const bool fresh = use == tape_use::forward_and_backward or tapes_.empty();
+  void plan_layer(index_t l) {
+    const index_t n = rows_.rows(), m = is_last(l) ? rows_.queries() : n, width = config_.width, hidden = config_.hidden;
+    const bool fresh = use_ == tape_use::forward_and_backward or tapes_.empty();
     layer_tape<T> t = fresh ? layer_tape<T>{} : tapes_.back();
     const auto take = [&](view& v, index_t rows, index_t cols) {
       if (v.data == nullptr) v = memory_.take(n, cols);
       v.rows = rows;
     };
-    take(t.qkv, n, 3 * width);
+    if (t.qkv.data == nullptr) t.qkv = memory_.take(rows_.keys(), 3 * width);
     if (not parallel or is_last(l)) take(t.middle, m, width);
     take(t.pre, m, hidden);
     t.output = not fresh and tapes_.size() > 1 ? tapes_[tapes_.size() - 2].output : view{};
     take(t.output, m, width);
+    // Of the layer where the lowest hook is, one branch may never move again.
+    const bool kept = parallel and use_ == tape_use::forward_and_backward and l == hooks_.lowest_layer();
+    t.attn_out = kept ? memory_.take(m, width) : cut(up_.attn_out, m);
+    t.mlp_out = kept ? memory_.take(m, width) : cut(up_.mlp_out, m);
     if (active<site::resid_pre>(l)) take(t.steered_input, n, width);
     const auto take_arrived = [&]<typename Site>(Site) {
       const index_t cols = Site::rows == site_rows::hidden ? hidden : width;
@@ -333,8 +280,10 @@ class pass {
   model_config const& config_;
   B const& backend_;
   batch<B> const& rows_;
+  block_parts<Model> parts_;
   layer_interval layers_;
   Hooks hooks_;
+  tape_use use_;
   workspace<B> memory_;
   std::vector<layer_tape<T>> tapes_ = {};
   forward_scratch<T> up_;

@@ -24,6 +24,7 @@ struct steered_sequence {
   index_t prompt = 0;  ///< which of the prompts
   double beta = 0;
   index_t lane = 0;
+  index_t given = 0;  ///< so many of its first tokens are no rows of the batch
 };
 
 /// What one intervention needs to know of the rows at its site.
@@ -118,7 +119,8 @@ class bound_steering {
     if (not block.layers.empty())
       for (steered_sequence const& s : sequences) {
         const std::vector<int> records = block.positions.records(prompts[static_cast<std::size_t>(s.prompt)]);
-        for (std::size_t i = where == scored::all ? 0 : records.size() - 1; i < records.size(); ++i)
+        const auto first = where == scored::all ? static_cast<std::size_t>(s.given) : records.size() - 1;
+        for (std::size_t i = first; i < records.size(); ++i)
           for (index_t part = 0; part < block.parts; ++part) {
             const index_t record = records[i] * block.parts + part;
             const index_t slot = records[i] < 0 ? -1 : s.lane * layout_.lane_size() + record * block.record_size;

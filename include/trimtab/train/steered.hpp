@@ -11,7 +11,7 @@
 
 /// A steered model on a set of prompts, planned once and run as often as the parameters change. Each prompt rides once
 /// for every strength, side by side in one batch; all start from the stream that the untouched model brings to the
-/// lowest hook.
+/// lowest hook, and a fit from the first token that a hook reaches.
 
 namespace trimtab {
 
@@ -55,18 +55,25 @@ class steered {
           std::span<prompt_pair const> prompts, std::vector<steered_sequence> sequences, index_t lanes = 1,
           tape_use use = tape_use::forward_only, scored where = scored::last)
       : model_(composition.model()),
-        sequences_(std::move(sequences)),
+        use_(use),
+        sequences_(use == tape_use::forward_and_backward and where == scored::last
+                       ? with_given(layout, prompts, std::move(sequences))
+                       : std::move(sequences)),
         bound_(model_.backend(), model_.config(), composition.interventions(), layout, prompts, sequences_, lanes,
                where),
         first_layer_(std::min(bound_.lowest_layer(), model_.config().layers - 1)),
-        untouched_(model_, ids_of(prompts), first_layer_, where),
-        rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where),
+        rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where, given()),
         memory_(model_.backend()),
-        pass_(model_, rows_, {first_layer_, model_.config().layers}, {&bound_}, use) {
+        source_(prompts, sequences_, memory_),
+        pass_(model_, rows_, {first_layer_, model_.config().layers}, {&bound_}, use),
+        untouched_(model_, ids_of(prompts), first_layer_, where,
+                   [this](index_t l, matrix_view<T> qkv) { give_keys(qkv, pass_.keys(l)); }) {
     stream_ = memory_.take(rows_.rows(), model_.config().width);
     logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);
     if (use == tape_use::forward_and_backward) d_logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);
-    repeat_stream(prompts);
+    model_.backend().forward(copy{}, stream_.rows, stream_.cols,
+                             selected_row(name::h, untouched_.stream(), source_.of_rows),
+                             each_row(name::out, stream_));
   }
 
   steered(steered const&) = delete;  // its pass refers to its batch
@@ -80,7 +87,9 @@ class steered {
 
   /// Logits of the scored positions, [queries, V], the sequences one after another.
   matrix_view<T const> forward() {
-    pass_.unembed(pass_.forward(stream_), logits_);
+    const bool again = ran_ and use_ == tape_use::forward_and_backward;
+    pass_.unembed(again ? pass_.again(stream_) : pass_.forward(stream_), logits_);
+    ran_ = true;
     return logits_;
   }
 
@@ -97,26 +106,72 @@ class steered {
     return ids;
   }
 
-  void repeat_stream(std::span<prompt_pair const> prompts) {
-    std::vector<int> first_row{0}, source;
-    for (prompt_pair const& p : prompts) first_row.push_back(first_row.back() + static_cast<int>(p.ids.size()));
-    for (steered_sequence const& s : sequences_) {
-      const auto n = static_cast<std::size_t>(s.prompt);
-      for (int row = first_row[n]; row < first_row[n + 1]; ++row) source.push_back(row);
+  /// Tokens before the first that any hook reaches are the untouched model's in every layer, whatever the parameters:
+  /// a fit takes their keys and values from there.
+  static std::vector<steered_sequence> with_given(parameter_layout const& layout, std::span<prompt_pair const> prompts,
+                                                  std::vector<steered_sequence> sequences) {
+    for (steered_sequence& s : sequences) {
+      prompt_pair const& prompt = prompts[static_cast<std::size_t>(s.prompt)];
+      s.given = static_cast<index_t>(prompt.ids.size()) - 1;  // the last token is scored
+      for (parameter_block const& block : layout.blocks) {
+        if (block.layers.empty()) continue;
+        const std::vector<int> records = block.positions.records(prompt);
+        const auto touched = std::ranges::find_if(records, [](int record) { return record >= 0; });
+        s.given = std::min<index_t>(s.given, touched - records.begin());
+      }
     }
-    model_.backend().forward(copy{}, stream_.rows, stream_.cols,
-                             selected_row(name::h, untouched_.stream(), memory_.take(std::move(source))),
-                             each_row(name::out, stream_));
+    return sequences;
+  }
+  std::vector<int> given() const {
+    std::vector<int> tokens;
+    for (steered_sequence const& s : sequences_) tokens.push_back(static_cast<int>(s.given));
+    return tokens;
+  }
+
+  /// Which row of the untouched prompts each token of the sequences is.
+  struct sources {
+    int const *of_rows, *of_given, *given_keys;  ///< the last two: where a given token is, and where its keys go
+    index_t given;
+
+    sources(std::span<prompt_pair const> prompts, std::span<steered_sequence const> sequences, workspace<B>& memory) {
+      std::vector<int> first_row{0}, rows, from, to;
+      for (prompt_pair const& p : prompts) first_row.push_back(first_row.back() + static_cast<int>(p.ids.size()));
+      int key = 0;
+      for (steered_sequence const& s : sequences) {
+        const auto n = static_cast<std::size_t>(s.prompt);
+        for (int row = first_row[n]; row < first_row[n + 1]; ++row, ++key) {
+          if (row >= first_row[n] + s.given) {
+            rows.push_back(row);
+          } else {
+            from.push_back(row);
+            to.push_back(key);
+          }
+        }
+      }
+      given = static_cast<index_t>(to.size());
+      of_rows = memory.take(std::move(rows));
+      of_given = memory.take(std::move(from));
+      given_keys = memory.take(std::move(to));
+    }
+  };
+
+  void give_keys(matrix_view<T> from, matrix_view<T> to) const {
+    if (source_.given > 0)
+      model_.backend().forward(copy{}, source_.given, to.cols, selected_row(name::h, from, source_.of_given),
+                               selected_row(name::out, to, source_.given_keys));
   }
 
   Model const& model_;
+  tape_use use_;
+  bool ran_ = false;
   std::vector<steered_sequence> sequences_;
   bound_type bound_;
   index_t first_layer_;
-  untouched<Model> untouched_;
   batch<B> rows_;
   workspace<B> memory_;
+  sources source_;
   pass<Model, hooks_of<bound_type>> pass_;
+  untouched<Model> untouched_;
   matrix_view<T> stream_ = {}, logits_ = {}, d_logits_ = {};
 };
 

@@ -20,6 +20,12 @@ class untouched {
   /// Throws `bad_text` for a prompt that the model cannot read.
   untouched(Model const& model, std::span<std::vector<int> const> prompts, index_t first_hooked_layer,
             scored where = scored::last)
+      : untouched(model, prompts, first_hooked_layer, where, [](index_t, matrix_view<T>) {}) {}
+
+  /// The same; from the first hooked layer on, `passed(l, qkv)` sees the queries, keys and values [rows, 3D] of layer l.
+  template <typename Passed>
+  untouched(Model const& model, std::span<std::vector<int> const> prompts, index_t first_hooked_layer, scored where,
+            Passed passed)
       : rows_(model.backend(), model.config(), prompts, where), memory_(model.backend()) {
     const index_t width = model.config().width, layers = model.config().layers;
     const B& backend = model.backend();
@@ -32,7 +38,7 @@ class untouched {
     const matrix_view<T> entering = below.forward(embedded);
     backend.copy(entering, stream_);
     pass<Model> rest(model, rows_, {first_hooked_layer, layers});
-    rest.unembed(rest.forward(stream_), logits_);
+    rest.unembed(rest.forward(stream_, passed), logits_);
   }
 
   batch<B> const& rows() const { return rows_; }

@@ -46,6 +46,26 @@ TEST_CASE("Rotary positions turn the heads of queries and keys, not of values") 
   CHECK(taken(rows.head_positions(), rows.head_row_count()) == list{0, 0, 0, 0, 1, 1, 1, 1});
 }
 
+TEST_CASE("Tokens whose keys are given are no rows, but keys") {
+  B const backend(1);
+  std::vector<list> const prompts{{5, 6, 7}, {8}, {9, 10}};
+  list const given{2, 7, 0};  // the last token is a row in any case
+  batch<B> const rows(backend, small_neox_parallel::config(), prompts, scored::last, given);
+  CHECK_FALSE(rows.complete());
+  CHECK(rows.keys() == 6);
+  CHECK(rows.rows() == 4);
+  CHECK(taken(rows.tokens(), 4) == list{7, 8, 9, 10});
+  CHECK(taken(rows.positions(), 4) == list{2, 0, 0, 1});
+  CHECK(taken(rows.key_rows(), 4) == list{2, 3, 4, 5});
+  CHECK(taken(rows.query_rows(), 3) == list{0, 1, 3});
+  CHECK(taken(rows.all().offsets, 4) == list{0, 3, 4, 6});
+  CHECK(taken(rows.all().query_offsets, 4) == list{0, 1, 2, 4});
+  CHECK(taken(rows.all().query_positions, 4) == list{2, 0, 0, 1});
+  CHECK(taken(rows.scored_only().query_positions, 3) == list{2, 0, 1});
+  CHECK(taken(rows.head_rows(), 8) == list{12, 13, 14, 15, 18, 19, 20, 21});
+  CHECK(batch<B>(backend, small_gpt2::config(), prompts).complete());
+}
+
 TEST_CASE("A prompt that the model cannot read is refused") {
   B const backend(1);
   auto const read = [&](list const& ids) {

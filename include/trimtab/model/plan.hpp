@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/model/hooks.hpp>
+
+/// What a pass computes, decided before it runs. Parameters move only what lies above the lowest hook: that is computed
+/// again in every step, and to that alone a gradient goes; all the rest is computed once and kept.
+
+namespace trimtab {
+
+/// Which layers a pass runs: first, ..., last - 1.
+struct layer_interval {
+  index_t first;
+  index_t last;
+};
+
+/// Whether a pass keeps what its adjoint, and a repetition with other parameters, needs.
+enum class tape_use { forward_only, forward_and_backward };
+
+template <hook_site Site, typename Hooks>
+bool is_active(Hooks const& hooks, index_t layer) {
+  if constexpr (Hooks::template has<Site>)
+    return hooks.template active<Site>(layer);
+  else
+    return false;
+}
+
+/// The parts of a block that parameters move, each as it leaves its hook. A part is made of those before it: in a
+/// parallel block `middle` is the stream itself, and the two halves do not move each other.
+struct moving_parts {
+  bool stream, attn_z, attn_out, middle, mlp_post, mlp_out;
+
+  static constexpr moving_parts all() { return {true, true, true, true, true, true}; }
+};
+
+template <bool Parallel, typename Hooks>
+moving_parts moving_in(Hooks const& hooks, index_t layer) {
+  moving_parts m{};
+  m.stream = layer > hooks.lowest_layer() or is_active<site::resid_pre>(hooks, layer);
+  m.attn_z = m.stream or is_active<site::attn_z>(hooks, layer);
+  m.attn_out = m.attn_z or is_active<site::attn_out>(hooks, layer);
+  m.middle = Parallel ? m.stream : m.attn_out or is_active<site::resid_mid>(hooks, layer);
+  m.mlp_post = m.middle or is_active<site::mlp_post>(hooks, layer);
+  m.mlp_out = m.mlp_post or is_active<site::mlp_out>(hooks, layer);
+  return m;
+}
+
+}  // namespace trimtab
