@@ -57,8 +57,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
   }
 
   metrics measure(parameters const& values, std::span<prompt_pair const> prompts,
-                  std::vector<double> const& strengths) const override {
-    return evaluate(steering_, values, prompts, {.strengths = strengths});
+                  evaluate_options const& options) const override {
+    return evaluate(steering_, values, prompts, options);
   }
 
   /// In pieces of some prompts, which bounds the memory: the loss is a mean over prompts.
@@ -130,7 +130,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
 template <typename Model>
 class model_of final : public any_model {
  public:
-  model_of(path const& folder, typename Model::backend_type backend) : model_(folder, std::move(backend)) {}
+  model_of(path const& folder, typename Model::backend_type backend, io::model_folder_options options)
+      : model_(folder, std::move(backend), std::move(options)) {}
 
   model_config const& config() const override { return model_.config(); }
   text::tokenizer const& tokenizer() const override { return model_.tokenizer(); }

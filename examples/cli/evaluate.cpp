@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "talk.hpp"
 
 #include <trimtab/io/intervention_tensors.hpp>
 
@@ -46,7 +47,7 @@ output eval(eval_command const& command, common_options const& common) {
   ordered_json terms;
   for (auto const& set : read_data(*model, command.data, seed_of(command.data, file), any_length)) {
     if (set.pairs.empty()) continue;
-    add_metrics(set.name, composition->measure(values, set.pairs, objective.strengths), found);
+    add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
   }
   add_counts(count(values), found);

@@ -4,6 +4,9 @@
 
 #include "data.hpp"
 
+#include <trimtab/report/table.hpp>
+#include <trimtab/report/terminal.hpp>
+
 #include <cstdio>
 
 namespace trimtab::cli {
@@ -54,17 +57,19 @@ std::string columns(std::vector<std::string> const& cells) {
 }
 
 std::string to_text(std::string const& name, metrics const& m) {
-  auto text = name + ": " + std::to_string(m.prompts) + " prompts\n" +
-              columns({"  strength", "flip rate", "logit difference", "p(correct)", "p(wrong)"});
+  using report::number;
+  report::table table({name + ", " + std::to_string(m.prompts) + " prompts", "flip rate", "logit difference",
+                       "p(correct)", "p(wrong)"});
   for (double const strength : order_of(m)) {
     auto const& at = m.at.at(strength);
-    text += columns({"  " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
-                     strength == 0 ? "-" : rounded(at.flip_rate), rounded(at.logit_diff),
-                     rounded(at.probability_correct), rounded(at.probability_wrong)});
+    table.add({"strength " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
+               strength == 0 ? "-" : number(at.flip_rate, 3), number(at.logit_diff, 3),
+               number(at.probability_correct, 3), number(at.probability_wrong, 3)});
   }
-  return text + columns({"  all together", rounded(m.flip_rate_both)}) + "  KL without the answers " +
-         rounded(m.kl_masked) + ", over all tokens " + rounded(m.kl_full) + "; best other token the same " +
-         rounded(m.top_other_same) + "\n";
+  table.add({"every strength", number(m.flip_rate_both, 3)});
+  return table.text(report::wants_colour(STDOUT_FILENO)) + "KL without the answers " + rounded(m.kl_masked) +
+         ", over all tokens " + rounded(m.kl_full) + "; best other token the same " + number(m.top_other_same, 3) +
+         "\n\n";
 }
 
 void add_counts(parameter_counts const& c, output& to) {

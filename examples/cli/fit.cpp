@@ -3,15 +3,17 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "talk.hpp"
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/atomic_file.hpp>
 #include <trimtab/report/heat_map.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
+#include <trimtab/report/terminal_map.hpp>
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 /// `trimtab fit`: learns an intervention, tells how good it is, and writes it to a file.
 
@@ -83,12 +85,45 @@ std::string page_of(fit_command const& command, std::string const& figures, para
                            "<pre>" + report::escaped(figures) + "</pre>\n" + maps);
 }
 
-position_key positions_of(fit_command const& command) {
-  auto const name = not command.positions.empty()    ? command.positions
-                    : command.policy == "dyn-scalar" ? "shared"
-                                                     : "absolute";
+std::string positions_of(fit_command const& command) {
+  if (not command.positions.empty()) return command.positions;
+  return command.policy == "dyn-scalar" ? "shared" : "absolute";
+}
+
+/// All roles of the prompts, in the order in which a prompt has them.
+std::vector<std::string> roles_of(std::vector<prompt_pair> const& prompts) {
+  std::vector<std::pair<int, std::string>> found;
+  for (auto const& pair : prompts)
+    for (auto const& [name, span] : pair.roles)
+      if (std::ranges::none_of(found, [&](auto const& one) { return one.second == name; }))
+        found.emplace_back(span.first, name);
+  std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
+  std::vector<std::string> roles;
+  for (auto& [first, name] : found) roles.push_back(std::move(name));
+  return roles;
+}
+
+position_key key_of(std::string const& name, std::vector<std::string> const& chosen_roles,
+                    std::vector<prompt_pair> const& prompts) {
   if (name == "shared") return positions::shared();
-  return name == "from_end" ? positions::from_end() : positions::absolute();
+  if (name == "from_end") return positions::from_end();
+  if (name == "absolute") return positions::absolute();
+  auto roles = chosen_roles.empty() ? roles_of(prompts) : chosen_roles;
+  if (roles.empty())
+    throw error(
+        error_kind::bad_data,
+        "no prompt has a role, and --positions role needs some; give lines \"roles\": {\"subject\": [first, last]}");
+  return positions::role(std::move(roles));
+}
+
+/// A heat map for every site that has layers, as the terminal shows it.
+std::string maps_of(parameters const& values) {
+  std::string maps;
+  for (parameter_block const& block : values.layout.blocks)
+    if (not block.layers.empty())
+      maps += "\n" + report::text_of(report::map_of(values, block), report::wants_colour(STDOUT_FILENO),
+                                     report::width_of(STDOUT_FILENO));
+  return maps;
 }
 
 }  // namespace
@@ -98,7 +133,12 @@ output fit(fit_command const& command, common_options const& common) {
   require_writable(command.trace);
   require_writable(command.report);
   auto const model = load_model(command.model, common);
-  composition_choice choice{.policy = command.policy, .bias = not command.no_bias, .positions = positions_of(command)};
+  auto const seed = command.data.seed.value_or(1);
+  auto const positions = positions_of(command);
+  auto const sets = read_data(*model, command.data, seed, positions != "absolute");
+  auto const& train = sets.front().pairs;
+  composition_choice choice{
+      .policy = command.policy, .bias = not command.no_bias, .positions = key_of(positions, command.roles, train)};
   for (auto const& site : command.sites) choice.sites[site] = command.layers;
   auto const composition = model->compose(choice);
   auto const defaults = composition->defaults();
@@ -106,16 +146,17 @@ output fit(fit_command const& command, common_options const& common) {
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
   auto const optimizer =
       adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
-  auto const seed = command.data.seed.value_or(1);
-  bool const any_length = choice.positions.by() != position_key::kind::absolute;
-  auto const sets = read_data(*model, command.data, seed, any_length);
 
   // What cannot be evaluated afterwards is refused before.
-  auto const& train = sets.front().pairs;
   auto const key = choice.positions.resolved(train);
   for (auto const& set : sets)
     for (auto const& pair : set.pairs) (void)key.records(pair);
 
+  note(common, "fit " + command.policy + " on " + std::to_string(train.size()) + " prompts, " +
+                   choice.positions.text() + " positions, " + std::to_string(command.steps) + " steps, learning rate " +
+                   rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
+                   rounded(*objective.lambda_m));
+  stopwatch const time;
   auto const learned = [&] {
     interrupt_watch watch;
     report::progress_bar progress("fit", command.steps, not common.quiet);
@@ -128,6 +169,7 @@ output fit(fit_command const& command, common_options const& common) {
                              }});
   }();
   auto const steps = static_cast<index_t>(learned.history.size()) - 1;
+  note(common, "made " + std::to_string(steps) + " steps in " + time.text());
 
   if (not command.out.empty()) {
     std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
@@ -158,7 +200,7 @@ output fit(fit_command const& command, common_options const& common) {
   output found;
   for (auto const& set : sets)
     if (not set.pairs.empty())
-      add_metrics(set.name, composition->measure(learned.values, set.pairs, objective.strengths), found);
+      add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
   add_counts(count(learned.values), found);
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
@@ -166,7 +208,9 @@ output fit(fit_command const& command, common_options const& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
-  if (not command.report.empty()) io::write_file_atomically(command.report, page_of(command, found.text, learned.values));
+  if (not command.report.empty())
+    io::write_file_atomically(command.report, page_of(command, report::plain(found.text), learned.values));
+  if (not common.quiet) found.text += maps_of(learned.values);
   return found;
 }
 

@@ -3,6 +3,8 @@
 
 #include "model.hpp"
 
+#include <trimtab/io/model_folder.hpp>
+
 #include <memory>
 
 /// The closed list of models that the program is compiled for: each in a source file of its own, so that they compile
@@ -10,11 +12,13 @@
 
 namespace trimtab::cli {
 
-std::unique_ptr<any_model> load_gpt2_float(path const& folder, int threads);
-std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads);
-std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads);
-std::unique_ptr<any_model> load_gpt_neox_double(path const& folder, int threads);
-std::unique_ptr<any_model> load_gpt_neox_sequential_float(path const& folder, int threads);
-std::unique_ptr<any_model> load_gpt_neox_sequential_double(path const& folder, int threads);
+std::unique_ptr<any_model> load_gpt2_float(path const& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_double(path const& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_sequential_float(path const& folder, int threads,
+                                                          io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_sequential_double(path const& folder, int threads,
+                                                           io::model_folder_options options);
 
 }  // namespace trimtab::cli

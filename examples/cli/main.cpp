@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/report/terminal.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,7 +41,7 @@ void require_finite(ordered_json const& value) {
 
 int fail(int status, std::string sentence) {
   std::ranges::replace(sentence, '\n', ' ');
-  std::cerr << "trimtab: " << sentence << std::endl;
+  std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' ' << sentence << std::endl;
   return status;
 }
 
@@ -62,7 +63,7 @@ int main(int argc, char** argv) {
     if (not std::cout) return fail(1, "cannot write to standard output");
     return 0;
   } catch (usage_error const& problem) {
-    return fail(2, problem.what() + std::string("; see trimtab --help"));
+    return fail(2, problem.what() + std::string(" (see trimtab help)"));
   } catch (error const& problem) {
     return fail(1, problem.what());
   } catch (std::bad_alloc const&) {

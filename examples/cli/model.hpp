@@ -54,7 +54,7 @@ class any_composition {
   virtual fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective,
                          adam const& optimizer, fit_options const& options) const = 0;
   virtual metrics measure(parameters const& values, std::span<prompt_pair const> prompts,
-                          std::vector<double> const& strengths) const = 0;
+                          evaluate_options const& options) const = 0;
   virtual loss_result loss(parameters const& values, std::span<prompt_pair const> prompts,
                            objective_options const& objective, bool with_gradient) const = 0;
   virtual host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength,

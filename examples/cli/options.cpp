@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "options.hpp"
+#include "describe.hpp"
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/intervention_shape.hpp>
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -75,27 +73,41 @@ std::vector<std::string> sites_of(std::string const& text) {
   return chosen;
 }
 
+std::vector<std::string> names_of_sites() {
+  auto names = items(io::site_names());
+  for (auto& name : names) name.erase(0, name.find_first_not_of(' '));
+  return names;
+}
+
 /// Options of one command, each declared in a line and stored when the command line has been read.
 class options_of {
  public:
-  explicit options_of(CLI::App* app) : app_(app) {}
+  options_of(description& d, CLI::App* app) : d_(d), app_(app) {}
 
   void file(std::string const& name, std::string const& help, path& to, bool required = false) {
     parsed(
         name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
   }
-  void flag(std::string const& name, std::string const& help, bool& to) { app_->add_flag(name, to, help); }
+  void flag(std::string const& name, std::string const& help, bool& to) {
+    app_->add_flag(name, to, help)->group(group_);
+  }
 
   /// An option whose text `store` makes something of, or refuses; `kind` is what the help calls it.
   template <typename Store>
-  void parsed(std::string const& name, std::string const& kind, std::string const& help, Store store,
-              bool required = false) {
+  CLI::Option* parsed(std::string const& name, std::string const& kind, std::string const& help, Store store,
+                      bool required = false) {
     // Given twice, the last one counts, as with most programs.
-    app_->add_option_function<std::string>(
+    return app_
+        ->add_option_function<std::string>(
             name, [store](std::string const& value) { store(value); }, help)
         ->required(required)
         ->type_name(kind)
-        ->take_last();
+        ->take_last()
+        ->group(group_);
+  }
+  /// What values completions offer.
+  void offer(CLI::Option const* option, std::vector<std::string> words, bool list = false) {
+    d_.words[option] = {std::move(words), list};
   }
   template <typename To>
   void real(std::string const& name, std::string const& help, To& to, double least, bool least_allowed = true) {
@@ -126,28 +138,39 @@ class options_of {
   template <typename To>
   void choice(std::string const& name, std::string const& help, To& to, std::map<std::string, To> const& choices) {
     std::string names;
-    for (auto const& [text, value] : choices) names += (names.empty() ? "" : "|") + text;
-    parsed(name, names, help, [=, &to](std::string const& value) {
+    std::vector<std::string> words;
+    for (auto const& [text, value] : choices) {
+      names += (names.empty() ? "" : "|") + text;
+      words.push_back(text);
+    }
+    auto const* const option = parsed(name, names, help, [=, &to](std::string const& value) {
       if (not choices.contains(value)) refuse(name, value, names);
       to = choices.at(value);
     });
+    offer(option, words);
   }
   void word(std::string const& name, std::string const& help, std::string& to, std::vector<std::string> const& words) {
     std::map<std::string, std::string> choices;
     for (auto const& one : words) choices[one] = one;
     choice(name, help, to, choices);
   }
+  /// The heading that options stand under in the help, for those that are added from here on.
+  void group(std::string const& name) { group_ = name; }
 
  private:
+  description& d_;
   CLI::App* app_;
+  std::string group_ = "Options";
 };
 
 void add_common(options_of o, common_options& to) {
+  o.group("Common");
   o.count("--threads", "threads to compute with; results do not depend on it", to.threads, 1, 1024);
   o.choice("--precision", "of the arithmetic, default float", to.double_precision,
            {{"float", false}, {"double", true}});
   o.flag("--json", "print one JSON object", to.json);
-  o.flag("--quiet", "show no progress", to.quiet);
+  o.flag("--quiet", "show nothing but figures: no progress, no maps", to.quiet);
+  o.flag("--verbose", "say on standard error what is done and how long it takes", to.verbose);
 }
 
 void add_model(options_of o, path& to) { o.file("--model", "folder of the model", to, true); }
@@ -161,6 +184,7 @@ void add_data(options_of o, data_options& to) {
 
 void add_objective(options_of o, objective_options& to) {
   using namespace objective;
+  o.group("Objective");
   o.real("--lambda-f", "weight of faithfulness, default 1", to.lambda_f, 0);
   o.real("--lambda-m", "weight of minimality, default by policy", to.lambda_m, 0);
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
@@ -197,33 +221,40 @@ void require_data(data_options const& data) {
 
 }  // namespace
 
-command_line parse(int argc, char const* const* argv) {
-  command_line line;
-  CLI::App app{"Interventions on transformer activations that flip an answer.", "trimtab"};
+void describe(description& d, command_line& line) {
+  CLI::App& app = d.app;
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(version));
-  auto const add = [&](std::string const& name, std::string const& help) {
+  app.footer("trimtab help COMMAND shows a command's options and examples.");
+  auto const add = [&](std::string const& name, std::string const& help, std::string const& examples) {
     auto* const command = app.add_subcommand(name, help);
-    add_common(options_of(command), line.common);
-    return options_of(command);
+    command->footer("Examples:\n" + examples);
+    return options_of(d, command);
   };
 
   {
     auto& c = line.fit;
-    auto o = add("fit", "Learn an intervention on prompt pairs");
+    auto o =
+        add("fit", "Learn an intervention on prompt pairs",
+            "  trimtab fit --model gpt2/ --task ioi --out ioi.safetensors\n"
+            "  trimtab fit --model gpt2/ --data train.jsonl --test test.jsonl --positions from_end --report fit.html\n"
+            "  trimtab fit --model gpt2/ --task ccc --policy dyn-scalar --sites resid_post --layers 4-11");
     add_model(o, c.model);
     add_data(o, c.data);
     o.word("--policy", "what happens at a site, default activ-scalar", c.policy,
            {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
-    o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
-             [&](std::string const& value) { c.sites = sites_of(value); });
+    auto const* const sites = o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
+                                       [&](std::string const& value) { c.sites = sites_of(value); });
+    o.offer(sites, names_of_sites(), true);
     o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all",
              [&](std::string const& value) {
                c.layers = layers_of(value);
                c.layers_text = value;
              });
     o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions,
-           {"absolute", "from_end", "shared"});
+           {"absolute", "from_end", "role", "shared"});
+    o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
+             [&](std::string const& value) { c.roles = items(value); });
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
@@ -235,7 +266,10 @@ command_line parse(int argc, char const* const* argv) {
   }
   {
     auto& c = line.eval;
-    auto o = add("eval", "Measure an intervention on prompt pairs");
+    auto o =
+        add("eval", "Measure an intervention on prompt pairs",
+            "  trimtab eval --model gpt2/ --intervention ioi.safetensors --task ioi\n"
+            "  trimtab eval --model gpt2/ --intervention ioi.safetensors --data my-prompts.jsonl --strengths 2,-2");
     add_model(o, c.model);
     o.file("--intervention", "intervention file", c.intervention, true);
     add_data(o, c.data);
@@ -243,7 +277,9 @@ command_line parse(int argc, char const* const* argv) {
   }
   {
     auto& c = line.loss;
-    auto o = add("loss", "The objective of an intervention, and its gradient");
+    auto o =
+        add("loss", "The objective of an intervention, and its gradient",
+            "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
     add_model(o, c.model);
     o.file("--intervention", "intervention file", c.intervention, true);
     o.file("--data", "prompt pairs, JSON Lines", c.data, true);
@@ -252,7 +288,9 @@ command_line parse(int argc, char const* const* argv) {
   }
   {
     auto& c = line.logits;
-    auto o = add("logits", "Logits of the next token");
+    auto o = add("logits", "Logits of the next token",
+                 "  trimtab logits --model gpt2/ --prompt \"The capital of France is\" --top 5\n"
+                 "  trimtab logits --model gpt2/ --ids 464,3139 --intervention ioi.safetensors --strength -1");
     add_model(o, c.model);
     o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; });
     o.parsed("--ids", "N,N,...", "its token ids instead", [&](std::string const& value) {
@@ -265,7 +303,9 @@ command_line parse(int argc, char const* const* argv) {
   }
   {
     auto& c = line.generate;
-    auto o = add("generate", "Continue a prompt");
+    auto o = add("generate", "Continue a prompt",
+                 "  trimtab generate --model gpt2/ --prompt \"When Mary and John\" --max-new-tokens 20\n"
+                 "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strength 1.5");
     add_model(o, c.model);
     o.parsed(
         "--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
@@ -275,17 +315,79 @@ command_line parse(int argc, char const* const* argv) {
     o.seed("of sampling, default 1", c.seed);
   }
   {
-    auto o = add("tokenize", "Token ids of JSON strings on standard input, one a line");
+    auto o = add("tokenize", "Token ids of JSON strings on standard input, one a line",
+                 "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     add_model(o, line.tokenize.model);
   }
   {
-    auto o = add("inspect", "What a model folder, an intervention or another safetensors file holds");
+    auto o = add("inspect", "What a model folder, an intervention or another safetensors file holds",
+                 "  trimtab inspect gpt2/\n  trimtab inspect ioi.safetensors");
     o.file("what", "file or folder", line.inspect.what, true);
   }
+  for (auto* const command : app.get_subcommands({})) add_common(options_of(d, command), line.common);
+  {
+    auto o = add("help", "What a command does, with examples", "  trimtab help fit\n  trimtab help --man | man -l -");
+    auto* const topic =
+        o.parsed("command", "COMMAND", "the command", [&d](std::string const& value) { d.topic = value; });
+    std::vector<std::string> names;
+    for (auto const* command : commands_of(app)) names.push_back(command->get_name());
+    o.offer(topic, names);
+    o.flag("--man", "the manual page of all commands, for man(1)", d.manual);
+  }
+  {
+    auto o = add("completion", "A script that completes commands, options and values in a shell",
+                 "  eval \"$(trimtab completion bash)\"     # in ~/.bashrc\n"
+                 "  source <(trimtab completion zsh)       # in ~/.zshrc, after compinit\n"
+                 "  trimtab completion fish | source       # in ~/.config/fish/config.fish");
+    std::vector<std::string> const shells = {"bash", "fish", "zsh"};
+    auto* const shell = o.parsed(
+        "shell", "bash|fish|zsh", "the shell",
+        [&d, shells](std::string const& value) {
+          if (std::ranges::find(shells, value) == shells.end()) refuse("the shell", value, "bash, fish or zsh");
+          d.shell = value;
+        },
+        true);
+    o.offer(shell, shells);
+  }
+}
+
+namespace {
+
+/// What is wrong with a command line that CLI11 refuses: first what it does not know, which is likelier a slip of the
+/// pen than what it then misses.
+std::string complaint(CLI::App const& app, CLI::ParseError const& problem) {
+  auto const chosen = app.get_subcommands();
+  auto const& at = chosen.empty() ? app : *chosen.front();
+  for (auto const& argument : app.remaining(true))
+    if (argument.starts_with("--")) return "there is no option '" + argument + "'" + guess_for(at, argument);
+  return problem.what();
+}
+
+/// CLI11's help of everything is that of a command once it has read one, so it comes in from before.
+std::string help_of(description const& d, std::string const& overview) {
+  if (d.manual) return manual_page(d.app);
+  if (d.topic.empty()) return overview;
+  auto const* const command = command_of(d.app, d.topic);
+  if (command == nullptr) throw usage_error("there is no command '" + d.topic + "'" + guess_for(d.app, d.topic));
+  return command->help("trimtab");
+}
+
+}  // namespace
+
+command_line parse(int argc, char const* const* argv) {
+  command_line line;
+  description d;
+  describe(d, line);
+  CLI::App& app = d.app;
+  auto const overview = app.help();
 
   std::string const first = argc > 1 ? argv[1] : "-";
-  bool const known = not app.get_subcommands([&](CLI::App* one) { return one->get_name() == first; }).empty();
-  if (not known and not first.starts_with('-')) throw usage_error("there is no command '" + first + "'");
+  if (first == "__complete") {
+    line.help = completions(d, {argv + 2, argv + argc});
+    return line;
+  }
+  if (command_of(app, first) == nullptr and not first.starts_with('-'))
+    throw usage_error("there is no command '" + first + "'" + guess_for(app, first));
   try {
     app.parse(argc, argv);
   } catch (CLI::CallForVersion const&) {
@@ -295,14 +397,21 @@ command_line parse(int argc, char const* const* argv) {
     line.help = app.help();
     return line;
   } catch (CLI::ParseError const& problem) {
-    throw usage_error(problem.what());
+    throw usage_error(complaint(app, problem));
   }
 
-  line.name = app.get_subcommands().front()->get_name();
+  auto const name = app.get_subcommands().front()->get_name();
+  if (name == "help" or name == "completion") {
+    line.help = name == "help" ? help_of(d, overview) : completion_script(d.shell);
+    return line;
+  }
+  line.name = name;
   if (line.name == "fit") require_data(line.fit.data);
   if (line.name == "eval") require_data(line.eval.data);
   if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
+  if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
+    throw usage_error("--roles goes with --positions role");
   if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   return line;

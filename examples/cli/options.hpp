@@ -29,6 +29,7 @@ struct common_options {
   bool double_precision = false;
   bool json = false;
   bool quiet = false;
+  bool verbose = false;
 };
 
 /// Where prompts come from: a task by name, or files.
@@ -57,7 +58,8 @@ struct fit_command {
   std::vector<std::string> sites = {"attn_out", "mlp_out", "resid_post"};
   layer_set layers = layers::all();
   std::string layers_text = "all";
-  std::string positions = {};  ///< empty: the policy's own
+  std::string positions = {};           ///< empty: the policy's own
+  std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
   bool no_bias = false;
   objective_options objective;
   std::optional<double> learning_rate = {};

@@ -6,10 +6,12 @@
 #include <trimtab/io/checkpoint_file.hpp>
 #include <trimtab/io/from_pretrained.hpp>
 #include <trimtab/io/intervention_file.hpp>
+#include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/report/heat_map.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
+#include <trimtab/report/terminal_map.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
 

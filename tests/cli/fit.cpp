@@ -117,3 +117,35 @@ TEST_CASE("A task of the literature steers the embedded model") {
       run_trimtab({"eval", "--model", model.string(), "--task", "ccc", "--intervention", file, "--json"}).json();
   CHECK(evaluated["test"] == fitted["test"]);
 }
+
+TEST_CASE("Positions by role take the roles of the data, or those that are named") {
+  model_for_cli const model;
+  auto const data = model.file(
+      "roles.jsonl",
+      R"({"ids": [1, 2, 3, 4], "correct_id": 5, "wrong_id": 6, "roles": {"subject": [1, 2], "end": [3, 4]}})"
+      "\n"
+      R"({"ids": [7, 2, 8, 4, 9], "correct_id": 9, "wrong_id": 5, "roles": {"subject": [1, 3], "end": [4, 5]}})"
+      "\n");
+  auto const file = model.name("i.safetensors");
+  auto const fit = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"fit", "--model", model.path(), "--data", data,          "--steps",
+                                    "3",   "--out",   file,         "--json", "--positions", "role"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_trimtab(all);
+  };
+  auto const all = fit({}).json();
+  CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"subject", "end"});
+  auto const evaluated =
+      run_trimtab({"eval", "--model", model.path(), "--data", data, "--intervention", file, "--json"}).json();
+  CHECK(evaluated["train"] == all["train"]);
+
+  fit({"--roles", "end"}).json();
+  CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"end"});
+
+  auto const unknown = fit({"--roles", "objekt"});
+  CHECK(unknown.status == 1);
+  CHECK_THAT(unknown.err, ContainsSubstring("no prompt has the role 'objekt'"));
+  auto const none = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--positions", "role"});
+  CHECK(none.status == 1);
+  CHECK_THAT(none.err, ContainsSubstring("no prompt has a role"));
+}

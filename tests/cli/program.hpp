@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -21,6 +22,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +95,41 @@ inline outcome run_trimtab(std::vector<std::string> arguments, std::string const
   int status = 0;
   ::waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(out), content_of(err)};
+}
+
+/// What `trimtab arguments...` shows on a terminal of 80 columns, where standard output and error meet. `variables` are
+/// NAME=VALUE.
+inline std::string run_on_terminal(std::vector<std::string> arguments, std::vector<std::string> variables = {}) {
+  int const terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0 or ::grantpt(terminal) != 0 or ::unlockpt(terminal) != 0)
+    throw std::runtime_error("cannot make a terminal");
+  int const screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
+  winsize const window = {.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  ::ioctl(screen, TIOCSWINSZ, &window);
+  arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
+  variables.insert(variables.begin(), "TERM=xterm");
+  auto const pointers = [](std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    for (auto& text : texts) all.push_back(text.data());
+    all.push_back(nullptr);
+    return all;
+  };
+  auto const argv = pointers(arguments), envp = pointers(variables);
+  pid_t const child = ::fork();
+  if (child < 0) throw std::runtime_error("cannot fork");
+  if (child == 0) {
+    ::dup2(screen, 1);
+    ::dup2(screen, 2);
+    ::execve(argv[0], argv.data(), envp.data());
+    ::_exit(127);
+  }
+  ::close(screen);
+  std::string shown;
+  char part[4096];
+  for (ssize_t n = 0; (n = ::read(terminal, part, sizeof part)) > 0;) shown.append(part, static_cast<std::size_t>(n));
+  ::close(terminal);
+  ::waitpid(child, nullptr, 0);
+  return shown;
 }
 
 /// A folder with a small random model, a tokenizer and prompts of equal length.

@@ -20,7 +20,13 @@ void check_usage(std::vector<std::string> const& arguments, std::string const& s
 
 TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({}, "subcommand");
-  check_usage({"fly"}, "fly");
+  check_usage({"fly"}, "there is no command 'fly' (see");
+  check_usage({"fti"}, "there is no command 'fti'; did you mean 'fit'?");
+  check_usage({"fit", "--modle", "m"}, "there is no option '--modle'; did you mean '--model'?");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--wings=2"}, "there is no option '--wings=2' (see");
+  check_usage({"help", "evla"}, "did you mean 'eval'?");
+  check_usage({"completion", "tcsh"}, "'tcsh'; expected bash, fish or zsh");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--roles", "subject"}, "--roles goes with --positions role");
   check_usage({"fit"}, "--model");
   check_usage({"fit", "--model", "m"}, "--task or from --data");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--data", "d"}, "--task or from --data");

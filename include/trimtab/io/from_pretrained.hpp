@@ -28,7 +28,7 @@ class pretrained : public Model {
   /// of another architecture than `Model`.
   explicit pretrained(std::filesystem::path const& folder, typename Model::backend_type backend = {},
                       io::model_folder_options options = {})
-      : pretrained(std::make_shared<io::model_folder const>(folder, options), std::move(backend)) {}
+      : pretrained(std::make_shared<io::model_folder const>(folder, std::move(options)), std::move(backend)) {}
 
   /// Throws what is wrong with the tokenizer's files; a model whose prompts are given as ids needs none.
   text::tokenizer const& tokenizer() const {
@@ -59,7 +59,7 @@ class pretrained : public Model {
 template <typename Model>
 pretrained<Model> from_pretrained(std::filesystem::path const& folder, typename Model::backend_type backend = {},
                                   io::model_folder_options options = {}) {
-  return pretrained<Model>(folder, std::move(backend), options);
+  return pretrained<Model>(folder, std::move(backend), std::move(options));
 }
 
 }  // namespace trimtab

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cassert>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,6 +27,8 @@ namespace trimtab::io {
 
 struct model_folder_options {
   bool allow_non_finite = false;  ///< take weights that are infinite or NaN, which otherwise end in an error
+  /// Called with the number of blocks that have been read, of so many.
+  std::function<void(index_t, index_t)> progress = {};
 };
 
 namespace detail {
@@ -103,6 +106,7 @@ class model_folder {
   explicit model_folder(std::filesystem::path folder, model_folder_options options = {})
       : folder_(std::move(folder)),
         policy_(options.allow_non_finite ? non_finite::allow : non_finite::refuse),
+        progress_(std::move(options.progress)),
         file_(read_model_config_file(folder_)),
         weights_(folder_, with_layout([](auto layout) { return layout.prefix; })) {
     with_layout([&](auto layout) { check(layout); });
@@ -116,7 +120,9 @@ class model_folder {
   block_weights<T> block(index_t layer) const {
     assert(layer >= 0 and layer < config().layers);
     auto const reader = detail::weight_reader<T>{weights_, policy_};
-    return with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
+    auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
+    if (progress_) progress_(layer + 1, config().layers);
+    return weights;
   }
   template <readable_scalar T>
   outer_weights<T> outer() const {
@@ -158,6 +164,7 @@ class model_folder {
 
   std::filesystem::path folder_;
   non_finite policy_;
+  std::function<void(index_t, index_t)> progress_;
   model_config_file file_;
   weight_files weights_;
 };

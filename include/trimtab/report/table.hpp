@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/report/terminal.hpp>
 #include <trimtab/train/evaluate.hpp>
 #include <trimtab/train/fitted.hpp>
 
@@ -34,24 +35,23 @@ class table {
   /// A line across.
   void rule() { rows_.push_back({}); }
 
-  std::string text() const {
+  /// With colour the header is bold and the lines are faint.
+  std::string text(bool colour = false) const {
     std::vector<std::size_t> widths(rows_.front().size(), 0);
     for (auto const& row : rows_)
       for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], columns(row[c]));
     std::size_t total = 0;
     for (std::size_t w : widths) total += w + 2;
     std::string out;
+    const std::string across = styled(std::string(total, '-'), "2", colour) + "\n";
     for (std::size_t r = 0; r < rows_.size(); ++r) {
-      if (rows_[r].empty()) {
-        out += std::string(total, '-');
-      } else {
-        for (std::size_t c = 0; c < rows_[r].size(); ++c) {
-          const std::string gap(widths[c] - columns(rows_[r][c]), ' ');
-          out += c == 0 ? rows_[r][c] + gap : "  " + gap + rows_[r][c];
-        }
+      std::string line;
+      for (std::size_t c = 0; c < rows_[r].size(); ++c) {
+        const std::string gap(widths[c] - columns(rows_[r][c]), ' ');
+        line += c == 0 ? rows_[r][c] + gap : "  " + gap + rows_[r][c];
       }
-      out += '\n';
-      if (r == 0) out += std::string(total, '-') + '\n';
+      out += line.empty() ? across : (r == 0 ? styled(line, "1", colour) : line) + "\n";
+      if (r == 0) out += across;
     }
     return out;
   }
@@ -68,8 +68,8 @@ class table {
 
 /// The figures of an evaluation that fit on a line, for β = +1 and −1.
 inline std::vector<std::string> metrics_header(std::string first) {
-  return {std::move(first), "flip +1", "flip -1",   "both",   "diff +1",    "diff -1", "p correct +1",
-          "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero",  "of"};
+  return {std::move(first), "flip +1",   "flip -1", "both",     "diff +1", "diff -1", "p correct +1",
+          "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero", "of"};
 }
 
 inline std::vector<std::string> metrics_row(std::string first, metrics const& m, parameter_counts const& c) {

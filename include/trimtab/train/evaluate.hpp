@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -40,6 +41,8 @@ struct metrics {
 struct evaluate_options {
   std::vector<double> strengths = {+1.0, -1.0};
   index_t prompts_at_once = 32;  ///< bounds the memory; changes nothing but the last bits of sums
+  /// Called with the number of prompts that have been measured, of so many.
+  std::function<void(index_t, index_t)> progress = {};
 };
 
 namespace detail {
@@ -135,6 +138,7 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
       }
       m.flip_rate_both += share * (all ? 1 : 0);
     }
+    if (options.progress) options.progress(static_cast<index_t>(first) + n, m.prompts);
   }
   return m;
 }

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "describe.hpp"
+
+#include <trimtab/core/nearest_name.hpp>
+
+#include <algorithm>
+
+/// Completions. A shell's script hands the words of its line to the program and shows what comes back, so that the
+/// script never changes and what it offers is always what this program takes.
+
+namespace trimtab::cli {
+
+namespace {
+
+std::string const& name_of(CLI::Option const* option) {
+  return option->get_lnames().empty() ? option->get_single_name() : option->get_lnames().front();
+}
+
+std::string dashed(CLI::Option const* option) { return "--" + name_of(option); }
+
+CLI::Option const* option_of(CLI::App const& app, std::string const& word) {
+  for (auto const* option : app.get_options())
+    if (not option->get_positional() and option->check_name(word)) return option;
+  return nullptr;
+}
+
+class candidates {
+ public:
+  candidates(description const& d, std::string written) : d_(d), written_(std::move(written)) {}
+
+  void add(std::string const& word, std::string const& meaning = {}) {
+    if (word.starts_with(written_)) text_ += word + (meaning.empty() ? "" : "\t" + meaning) + "\n";
+  }
+  void add_options(CLI::App const& app, std::vector<std::string> const& given) {
+    for (auto const* option : app.get_options())
+      if (not option->get_positional() and std::ranges::find(given, dashed(option)) == given.end())
+        add(dashed(option), option->get_description());
+  }
+  /// Values of an option, after `before` that stands in the same word.
+  void add_values(CLI::Option const* option, std::string before = {}) {
+    auto const found = d_.words.find(option);
+    if (found == d_.words.end()) return;
+    auto const& [words, list] = found->second;
+    auto const comma = written_.rfind(',');
+    if (list and comma != written_.npos) before = written_.substr(0, comma + 1);
+    for (auto const& word : words) add(before + word);
+  }
+
+  std::string const& text() const { return text_; }
+
+ private:
+  description const& d_;
+  std::string written_;
+  std::string text_ = {};
+};
+
+constexpr char const* bash_script = R"script(# bash completion for trimtab: eval "$(trimtab completion bash)"
+_trimtab() {
+  local candidate
+  COMPREPLY=()
+  while IFS=$'\t' read -r candidate _; do
+    COMPREPLY+=("$candidate")
+  done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _trimtab trimtab
+)script";
+
+constexpr char const* zsh_script = R"script(#compdef trimtab
+# zsh completion for trimtab: source <(trimtab completion zsh), or a file _trimtab on $fpath
+_trimtab() {
+  local -a described
+  local line
+  for line in ${(f)"$(${words[1]} __complete "${(@)words[2,CURRENT]}" 2>/dev/null)"}; do
+    described+=("${${line//:/\\:}/$'\t'/:}")
+  done
+  if (( $#described )); then
+    _describe -V trimtab described
+  else
+    _files
+  fi
+}
+if [[ $funcstack[1] == _trimtab ]]; then
+  _trimtab "$@"
+else
+  compdef _trimtab trimtab
+fi
+)script";
+
+constexpr char const* fish_script = R"script(# fish completion for trimtab: trimtab completion fish | source
+function __trimtab_candidates
+    set -l written (commandline -ct)
+    set -l words (commandline -opc) "$written"
+    set -l found ($words[1] __complete $words[2..-1] 2>/dev/null)
+    if test (count $found) -gt 0
+        printf '%s\n' $found
+    else
+        __fish_complete_path "$written"
+    end
+end
+complete -c trimtab -f -k -a '(__trimtab_candidates)'
+)script";
+
+}  // namespace
+
+std::vector<CLI::App const*> commands_of(CLI::App const& app) {
+  return app.get_subcommands([](CLI::App const*) { return true; });
+}
+
+CLI::App const* command_of(CLI::App const& app, std::string const& name) {
+  for (auto const* command : commands_of(app))
+    if (command->get_name() == name) return command;
+  return nullptr;
+}
+
+std::string guess_for(CLI::App const& app, std::string const& argument) {
+  std::vector<std::string> names;
+  if (argument.starts_with('-')) {
+    for (auto const* option : app.get_options())
+      if (not option->get_positional()) names.push_back(dashed(option));
+  } else {
+    for (auto const* command : commands_of(app)) names.push_back(command->get_name());
+  }
+  return did_you_mean(argument.substr(0, argument.find('=')), names);
+}
+
+std::string completions(description const& d, std::vector<std::string> const& words) {
+  // bash splits `--policy=act` into three words; fish and zsh leave it one.
+  std::vector<std::string> all;
+  for (auto const& word : words) {
+    if (word == "=") continue;
+    all.push_back(word);
+  }
+  if (words.empty() or words.back() == "=") all.emplace_back();
+  auto const written = all.back();
+  all.pop_back();
+  candidates found(d, written);
+
+  auto const chosen = std::ranges::find_if(all, [](auto const& word) { return not word.starts_with('-'); });
+  if (chosen == all.end()) {
+    for (auto const* command : commands_of(d.app)) found.add(command->get_name(), command->get_description());
+    if (written.starts_with('-')) found.add_options(d.app, all);
+    return found.text();
+  }
+  auto const* const command = command_of(d.app, *chosen);
+  if (command == nullptr) return "";
+
+  auto const takes_value = [](CLI::Option const* option) { return option and option->get_items_expected_max() > 0; };
+  if (auto const* option = option_of(*command, all.back()); takes_value(option)) {
+    found.add_values(option);
+  } else if (auto const equals = written.find('='); written.starts_with("--") and equals != written.npos) {
+    if (auto const* with = option_of(*command, written.substr(0, equals)))
+      found.add_values(with, written.substr(0, equals + 1));
+  } else if (written.starts_with('-')) {
+    found.add_options(*command, all);
+  } else {
+    bool has_positional = false;
+    for (auto const* positional : command->get_options())
+      if (positional->get_positional()) {
+        has_positional = true;
+        found.add_values(positional);
+      }
+    if (not has_positional) found.add_options(*command, all);
+  }
+  return found.text();
+}
+
+std::string completion_script(std::string const& shell) {
+  return shell == "bash" ? bash_script : shell == "zsh" ? zsh_script : fish_script;
+}
+
+}  // namespace trimtab::cli

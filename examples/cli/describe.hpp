@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+/// The command line as CLI11 describes it. All that a user is told about it is made from this one description: the
+/// help, the completions and the manual page.
+
+namespace trimtab::cli {
+
+/// What an option's value may be, for completions.
+struct option_words {
+  std::vector<std::string> words = {};  ///< none: a file or free text
+  bool list = false;                    ///< several, with commas between
+};
+
+struct description {
+  CLI::App app{"Learns small interventions on the activations of GPT-2 and Pythia that flip an answer.", "trimtab"};
+  std::map<CLI::Option const*, option_words> words = {};
+  bool manual = false;     ///< `help --man`
+  std::string topic = {};  ///< `help TOPIC`
+  std::string shell = {};  ///< `completion SHELL`
+};
+
+/// Declares every command and option; a parse stores into `to`, which must outlive it.
+void describe(description& d, command_line& to);
+
+/// The commands with those that nobody needs listed left out, the command of that name or null.
+std::vector<CLI::App const*> commands_of(CLI::App const& app);
+CLI::App const* command_of(CLI::App const& app, std::string const& name);
+
+/// "; did you mean '--model'?" for an argument that no command or option is called.
+std::string guess_for(CLI::App const& app, std::string const& argument);
+
+/// What may follow: the last word is being written. A line each, "WORD<tab>MEANING"; nothing where files are meant.
+std::string completions(description const& d, std::vector<std::string> const& words);
+
+/// The script that teaches a shell to ask for them.
+std::string completion_script(std::string const& shell);
+
+/// The manual page, for `man`.
+std::string manual_page(CLI::App const& app);
+
+}  // namespace trimtab::cli
