@@ -50,6 +50,23 @@ inline void order_canonically(std::vector<utf8proc_int32_t>& code_points) {
   }
 }
 
+/// Puts together what canonically ordered code points have composites for. utf8proc takes U+11A7, the code point before
+/// Hangul's trailing consonants, for one of them and loses it after a syllable. It composes with nothing, so that what
+/// stands before it and what follows can be composed without it.
+inline void compose(std::vector<utf8proc_int32_t>& code_points) {
+  auto done = code_points.begin();
+  for (auto begin = done; begin != code_points.end();) {
+    auto const end = std::find(begin, code_points.end(), 0x11A7);
+    auto const count = utf8proc_normalize_utf32(&*begin, end - begin,
+                                                static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    done = std::copy_n(begin, count, done);
+    if (end == code_points.end()) break;
+    *done++ = *end;
+    begin = std::next(end);
+  }
+  code_points.erase(done, code_points.end());
+}
+
 }  // namespace detail
 
 /// `text`, which must be valid UTF-8, in normal form C.
@@ -59,9 +76,7 @@ inline std::string nfc(std::string_view text) {
   if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0xCC; })) return std::string(text);
   auto code_points = detail::canonical_decomposition(text);
   detail::order_canonically(code_points);
-  auto const count = utf8proc_normalize_utf32(code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()),
-                                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  code_points.resize(static_cast<std::size_t>(count));
+  detail::compose(code_points);
   std::string composed;
   composed.reserve(text.size());
   for (auto const code_point : code_points) {

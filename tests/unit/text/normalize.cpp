@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/random_text.hpp"
+#include "support/refusal.hpp"
 
 #include <utf8proc.h>
 
@@ -11,6 +12,7 @@
 #include <string>
 
 using namespace trimtab;
+using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("marks join their letters in canonical order") {
   CHECK(text::nfc("cafe\u0301") == "caf\u00E9");
@@ -22,6 +24,13 @@ TEST_CASE("marks join their letters in canonical order") {
   CHECK(text::nfc("\U0001D15E") == "\U0001D157\U0001D165");
   CHECK(text::nfc("\u2460\uFB01") == "\u2460\uFB01");  // compatibility characters stay
   CHECK(text::nfc(std::string("a\0b", 3)) == std::string("a\0b", 3));
+}
+
+TEST_CASE("U+11A7 is no trailing consonant of Hangul and is not lost") {
+  CHECK(text::nfc("\u1100\u1161\u11A7") == "\uAC00\u11A7");
+  CHECK(text::nfc("\uAC00\u11A7\u11A8") == "\uAC00\u11A7\u11A8");
+  CHECK(text::nfc("\u11A7\u1100\u1161\u11A7\u0301\u0316e\u0301") == "\u11A7\uAC00\u11A7\u0316\u0301\u00E9");
+  CHECK(text::nfc("\uAC00\u11A7\u11A7") == "\uAC00\u11A7\u11A7");
 }
 
 TEST_CASE("the sorted order is utf8proc's own") {
@@ -36,6 +45,10 @@ TEST_CASE("the sorted order is utf8proc's own") {
     REQUIRE(length >= 0);
     CHECK(text::nfc(text) == std::string(composed, composed + length));
   }
+}
+
+TEST_CASE("what is not UTF-8 has no normal form") {
+  CHECK_THAT(test::refusal(error_kind::bad_text, [] { text::nfc("e\xCC"); }), ContainsSubstring("not valid UTF-8"));
 }
 
 TEST_CASE("normal form C is its own normal form") {

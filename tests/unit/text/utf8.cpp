@@ -57,5 +57,6 @@ TEST_CASE("quoted text is one short line of UTF-8") {
   CHECK_NOTHROW(text::require_utf8(shown));
   for (auto const* const control : {"\x01", "\x1B", "\x7F", "\u0080", "\u0085", "\u009F"})
     CHECK(text::in_quotes(std::string("a") + control + "b") == "\"a\uFFFDb\"");
+  CHECK(text::in_quotes("a\xC2") == "\"a\uFFFD\"");
   CHECK(text::in_quotes("\u00A0\u00BF") == "\"\u00A0\u00BF\"");
 }
