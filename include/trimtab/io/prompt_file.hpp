@@ -9,6 +9,7 @@
 #include <trimtab/io/mapped_file.hpp>
 #include <trimtab/task/prompt_pair.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -113,7 +114,9 @@ class prompt_line {
     auto const found = encoded(key);
     if (found.size() != 1) {
       std::string pieces;
-      for (int one : found) pieces += (pieces.empty() ? "" : ", ") + piece(one);
+      for (int one : std::span(found).first(std::min(found.size(), std::size_t{5})))
+        pieces += (pieces.empty() ? "" : ", ") + piece(one);
+      if (found.size() > 5) pieces += ", ...";
       refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " +
              std::to_string(found.size()) + " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
              " for this tokenizer; an answer must be exactly one, mostly a word with the space before it");

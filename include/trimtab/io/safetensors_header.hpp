@@ -37,11 +37,12 @@ struct safetensors_header {
   std::size_t data_begin = 0;  ///< where in the file the data start
 };
 
-/// "[2, 3]"
+/// "[2, 3]", and of a shape with more axes than anybody needs the first ones.
 inline std::string shape_text(std::vector<index_t> const& shape) {
   std::string text;
-  for (auto const size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
+  for (auto const size : std::span(shape).first(std::min(shape.size(), std::size_t{8})))
+    text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + (shape.size() > 8 ? ", ...]" : "]");
 }
 
 /// What the format's own library allows.

@@ -59,6 +59,13 @@ TEST_CASE("What is written reads back as it was") {
   CHECK(io::read_prompts(folder.path() / "out.jsonl", encoder) == pairs);
 }
 
+TEST_CASE("An answer of very many tokens still gets a short sentence") {
+  auto const sentence =
+      refused("{\"prompt\": \"a\", \"wrong\": \" c\", \"correct\": \"" + std::string(5000, '.') + "\"}");
+  CHECK_THAT(sentence, ContainsSubstring("which is 5000 tokens (\".\", \".\", \".\", \".\", \".\", ...)"));
+  CHECK(sentence.size() < 400);
+}
+
 TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
   CHECK_THAT(refused("\n{\"prompt\": \"a\", \"correct\": \" b\"}"),
              ContainsSubstring("data.jsonl, line 2' lacks \"wrong\""));

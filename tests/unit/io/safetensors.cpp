@@ -35,6 +35,13 @@ host_matrix<T> row(std::vector<T> values) {
 
 }  // namespace
 
+TEST_CASE("Shapes are shown whole, unless they have very many axes") {
+  CHECK(io::shape_text({}) == "[]");
+  CHECK(io::shape_text({2, 3}) == "[2, 3]");
+  CHECK(io::shape_text({1, 2, 3, 4, 5, 6, 7, 8}) == "[1, 2, 3, 4, 5, 6, 7, 8]");
+  CHECK(io::shape_text(std::vector<index_t>(1000, 1)) == "[1, 1, 1, 1, 1, 1, 1, 1, ...]");
+}
+
 TEST_CASE("What is written is read back: names, shapes, numbers, metadata") {
   auto const folder = temporary_folder();
   auto const path = folder.path() / "a.safetensors";
