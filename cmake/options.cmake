@@ -6,6 +6,7 @@ option(TRIMTAB_BUILD_BENCHMARKS "Build the benchmarks where Google Benchmark is 
 option(TRIMTAB_INSTALL "Give `cmake --install` something to install" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_NATIVE "Compile this project's own programs for the processor of this machine" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_SANITIZE "Compile this project's own programs with address and undefined-behaviour sanitizers" OFF)
+option(TRIMTAB_COVERAGE "Count what the tests reach, by clang, and add the target `coverage`" OFF)
 option(TRIMTAB_FUZZ "Build the fuzz targets, where the compiler has libFuzzer" OFF)
 option(TRIMTAB_WARNINGS_AS_ERRORS "Treat warnings in this project's own programs as errors" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_CUDA "Build the CUDA backend" OFF)
