@@ -24,13 +24,15 @@ struct strength_metrics {
   double flip_rate = 0;            ///< how often sign(β) · logit_diff > 0
   double probability_correct = 0;  ///< over the whole vocabulary
   double probability_wrong = 0;
+  double kl_masked = 0;  ///< KL(untouched ‖ steered) over the vocabulary without the answers
+  double kl_full = 0;    ///< over the whole vocabulary
 };
 
 struct metrics {
   std::map<double, strength_metrics> at = {};  ///< by strength; 0 is the untouched model
   double flip_rate_both = 0;                   ///< prompts that follow every strength
-  double kl_masked = 0;                        ///< KL(untouched ‖ steered) over the vocabulary without the answers
-  double kl_full = 0;                          ///< over the whole vocabulary
+  double kl_masked = 0;                        ///< mean over strengths
+  double kl_full = 0;
   double top_other_same = 0;                   ///< how often the best token other than the answers stays the same
   index_t prompts = 0;
 
@@ -115,8 +117,15 @@ metrics evaluate(steering<Model, Interventions...> const& composition, parameter
     const matrix_view<T const> logits = run.forward();
     const loss divergence(model.backend(), everything, some, run.sequences());
     const loss_values kl = divergence.values(logits, run.reference().logits(), values.layout, values.theta).front();
-    for (double x : kl.terms[0].per_sequence) m.kl_masked += share_of_all * x;
-    for (double x : kl.terms[1].per_sequence) m.kl_full += share_of_all * x;
+    const auto divergences = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
+      std::vector<double> const& each = kl.terms[term].per_sequence;
+      for (std::size_t i = 0; i < each.size(); ++i) {
+        m.*mean += share_of_all * each[i];
+        m.at[options.strengths[i / some.size()]].*at += share * each[i];
+      }
+    };
+    divergences(0, &metrics::kl_masked, &strength_metrics::kl_masked);
+    divergences(1, &metrics::kl_full, &strength_metrics::kl_full);
 
     const host_matrix<T> steered_rows = model.backend().download(logits);
     const host_matrix<T> reference_rows = model.backend().download(run.reference().logits());

@@ -3,12 +3,14 @@
 
 #include <trimtab/train/evaluate.hpp>
 
+#include <optional>
 #include <span>
 #include <vector>
 
 /// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by
-/// how much their direction, cos(out, h), at every place of every site, as means over prompts. A steering vector that
-/// multiplies the length of what it meets does something else than one that turns it.
+/// how much their direction, cos(out, h), and how far out went along h, (out − h)·h / ‖h‖², at every place of every site,
+/// as means over prompts. A steering vector that multiplies the length of what it meets does something else than one
+/// that turns it; of a scalar, given or computed, the last figure is β times that scalar.
 
 namespace trimtab {
 
@@ -16,7 +18,7 @@ namespace trimtab {
 /// `rows` 0.
 struct site_geometry {
   parameter_block block = {};
-  std::vector<std::vector<double>> norm_ratio = {}, cosine = {};
+  std::vector<std::vector<double>> norm_ratio = {}, cosine = {}, stretch = {};
   std::vector<std::vector<index_t>> rows = {};
 };
 
@@ -40,6 +42,15 @@ struct cosine {
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
     return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out)
                              : std::remove_const_t<decltype(out)>(0);
+  }
+};
+
+/// (out − h)·h / ‖h‖² of a row; 0 where h is zero, and exactly 0 where nothing is done.
+struct stretch {
+  auto value(row auto& r) const {
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    return h > 0 ? r.sum([&](auto j) { return r.h(j) * (r.out(j) - r.h(j)); }) / h
+                 : std::remove_const_t<decltype(h)>(0);
   }
 };
 
@@ -75,16 +86,19 @@ struct measuring_hooks : hooks_of<Bound> {
     };
     measure(norm_ratio{}, g.norm_ratio[place], true);
     measure(cosine{}, g.cosine[place], false);
+    measure(stretch{}, g.stretch[place], false);
   }
 };
 
 }  // namespace detail
 
-/// Measured at one strength, one entry for each intervention of the composition. Throws as `evaluate` does.
+/// Measured at one strength, one entry for each intervention of the composition. The places are those of the
+/// parameters, or those of `by`: what a scalar that all positions share computes at each token of a prompt is measured
+/// by positions::absolute(). Throws as `evaluate` does.
 template <typename Model, typename... Interventions>
 std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> const& composition,
                                             parameters const& values, std::span<prompt_pair const> prompts,
-                                            double strength) {
+                                            double strength, std::optional<position_key> const& by = {}) {
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
   using bound_type = bound_steering<B, Interventions...>;
@@ -101,11 +115,12 @@ std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> co
 
   std::vector<site_geometry> geometry;
   std::vector<std::vector<int>> records, scored_records;
-  for (parameter_block const& block : values.layout.blocks) {
+  for (parameter_block block : values.layout.blocks) {
+    if (by) block.positions = by->resolved(prompts);
     const auto places = static_cast<std::size_t>(block.records_per_layer());
     const std::size_t layers = block.layers.size();
-    geometry.push_back({block, {layers, std::vector<double>(places)}, {layers, std::vector<double>(places)},
-                        {layers, std::vector<index_t>(places)}});
+    const std::vector<std::vector<double>> zeros(layers, std::vector<double>(places));
+    geometry.push_back({block, zeros, zeros, zeros, {layers, std::vector<index_t>(places)}});
     std::vector<int>& all = records.emplace_back();
     std::vector<int>& last = scored_records.emplace_back();
     for (prompt_pair const& p : prompts) {
@@ -134,6 +149,7 @@ std::vector<site_geometry> measure_geometry(steering<Model, Interventions...> co
         const double n = static_cast<double>(std::max<index_t>(1, g.rows[l][i]));
         g.norm_ratio[l][i] /= n;
         g.cosine[l][i] /= n;
+        g.stretch[l][i] /= n;
       }
   return geometry;
 }

@@ -63,7 +63,7 @@ TEST_CASE("The figures are those that one computes from the logits") {
   for (double beta : {0.0, 1.0, -1.0, 2.5}) {
     CAPTURE(beta);
     auto const z = steered_logits(steering, values, prompts, beta);
-    double difference = 0, flips = 0, correct = 0, wrong = 0;
+    double difference = 0, flips = 0, correct = 0, wrong = 0, kl_masked_here = 0, kl_full_here = 0;
     for (std::size_t k = 0; k < prompts.size(); ++k) {
       auto const& p = prompts[k];
       auto const row = row_of_logits(z, k, p, false), before = row_of_logits(untouched, k, p, false);
@@ -77,8 +77,8 @@ TEST_CASE("The figures are those that one computes from the logits") {
       if (beta == 0) continue;
       if (not follows) follows_all[k] = false;
       auto const others = row_of_logits(z, k, p, true), others_before = row_of_logits(untouched, k, p, true);
-      kl_full += divergence(probabilities(before), probabilities(row)) / n / 3;
-      kl_masked += divergence(probabilities(others_before), probabilities(others)) / n / 3;
+      kl_full_here += divergence(probabilities(before), probabilities(row)) / n;
+      kl_masked_here += divergence(probabilities(others_before), probabilities(others)) / n;
       same += (std::ranges::max_element(others) - others.begin() ==
                std::ranges::max_element(others_before) - others_before.begin()) /
               n / 3;
@@ -88,6 +88,10 @@ TEST_CASE("The figures are those that one computes from the logits") {
     CHECK(std::abs(at.flip_rate - flips) < 1e-12);
     CHECK(std::abs(at.probability_correct - correct) < 1e-12);
     CHECK(std::abs(at.probability_wrong - wrong) < 1e-12);
+    CHECK(std::abs(at.kl_full - kl_full_here) < 1e-12);
+    CHECK(std::abs(at.kl_masked - kl_masked_here) < 1e-12);
+    kl_full += kl_full_here / 3;
+    kl_masked += kl_masked_here / 3;
   }
   CHECK(std::abs(m.flip_rate_both - static_cast<double>(std::ranges::count(follows_all, true)) / n) < 1e-12);
   CHECK(std::abs(m.kl_masked - kl_masked) < 1e-12);

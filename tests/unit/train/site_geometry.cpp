@@ -35,6 +35,7 @@ TEST_CASE("A scalar changes lengths and no directions") {
             1 + 0.8 * values.theta[static_cast<std::size_t>(g.block.layer_offset(g.block.layers[k])) + r];
         CHECK(std::abs(g.norm_ratio[k][r] - std::abs(gain)) < 1e-12);
         CHECK(std::abs(g.cosine[k][r] - (gain > 0 ? 1 : -1)) < 1e-12);
+        CHECK(std::abs(g.stretch[k][r] - (gain - 1)) < 1e-12);
       }
   // Prompts of 4, 2 and 5 tokens have 3, 3 and 2 rows at the last three places; in the last layer only the end is left.
   CHECK(geometry[0].rows == std::vector<std::vector<index_t>>{{3, 3, 3, 3, 2, 2}, {3, 3, 0, 0, 0, 0}});
@@ -62,4 +63,20 @@ TEST_CASE("A vector's geometry is that of h + beta v") {
   auto const geometry = measure_geometry(composition, values, prompts, -0.5);
   CHECK(std::abs(geometry[0].norm_ratio[0][0] - ratio) < 1e-13);
   CHECK(std::abs(geometry[0].cosine[0][0] - cosine) < 1e-13);
+}
+
+TEST_CASE("What a shared gate computes at each token is seen by other places than its own") {
+  auto const prompts = random_prompts(model().config(), {3});
+  auto const composition = steer(model(), at(site::resid_pre{}, policy::dyn_scalar<>{}, layers::list({0})));
+  auto const values = random_parameters(composition.layout(prompts), 1, 0.5);
+  auto const outer = random_weights(model().config(), 3).outer<double>();
+  auto const geometry = measure_geometry(composition, values, prompts, 0.5, positions::absolute());
+  REQUIRE(geometry[0].stretch[0].size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    double gate = values.theta[10];
+    for (index_t j = 0; j < 10; ++j)
+      gate += values.theta[static_cast<std::size_t>(j)] * (outer.token_embedding(prompts[0].ids[i], j) +
+                                                           outer.position_embedding(static_cast<index_t>(i), j));
+    CHECK(std::abs(geometry[0].stretch[0][i] - 0.5 * gate) < 1e-12);
+  }
 }
