@@ -9,6 +9,9 @@
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/report/heat_map.hpp>
+#include <trimtab/report/heat_map_csv.hpp>
+#include <trimtab/report/heat_map_svg.hpp>
+#include <trimtab/report/html.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal_map.hpp>

@@ -14,7 +14,7 @@ set(train_sees      core row objective model)
 set(text_sees       core)
 set(task_sees       core text)
 set(io_sees         core row backend policy objective model train text task)
-set(report_sees     core objective model train task)
+set(report_sees     core objective model train task text io)  # text: prompts hold any bytes; io: a page is a file
 
 # Third-party headers are left to those who need them; JSON and Eigen are dear to compile.
 set(outside_the_core "^(Eigen/|nlohmann/|pcre2|utf8proc|range/|omp\\.h|cuda)")

@@ -4,6 +4,8 @@
 
 #include <trimtab/report/heat_map.hpp>
 
+#include <cmath>
+
 using namespace trimtab;
 
 namespace {
@@ -32,23 +34,29 @@ TEST_CASE("A heat map shows one number a place with its sign, and a record by it
   CHECK(report::map_of(vectors, vectors.layout.blocks[0]).values == std::vector<std::vector<double>>{{5, 0}, {1, 2}});
 }
 
-TEST_CASE("An exact zero looks different from a small number, and text cannot break the page", "[report]") {
-  const parameters scalars = two_layers_of(1, {0, -2, 3, 0.001});
-  const std::string html = report::html_of(report::map_of(scalars, scalars.layout.blocks[0], {"<b>", " & \"c\""}));
-  CHECK(html.find("class=\"zero\"") != std::string::npos);
-  CHECK(html.find("exactly 0") != std::string::npos);
-  CHECK(html.find("class=\"down\" style=\"--s:0.667\" title=\"layer 1, ") != std::string::npos);
-  CHECK(html.find(": 0.001\"") != std::string::npos);
-  CHECK(html.find("<b>") == std::string::npos);
-  CHECK(html.find("&lt;b&gt;") != std::string::npos);
-  // The highest layer stands on top.
-  CHECK(html.find("<th scope=\"row\">4</th>") < html.find("<th scope=\"row\">1</th>"));
+TEST_CASE("A record of several parameters has a map for each") {
+  parameters const p = two_layers_of(3, {1, 3, -4, 0, 0, 0, 5, 0, 0, -7, 0, 2});
+  auto const& block = p.layout.blocks[0];
+  CHECK(report::map_of(p, block, {"alpha", 0, 1}).values == std::vector<std::vector<double>>{{1, 0}, {5, -7}});
+  CHECK(report::map_of(p, block, {"vector", 1, 2}).values == std::vector<std::vector<double>>{{5, 0}, {0, 2}});
 }
 
-TEST_CASE("A map of nothing but zeros divides by nothing", "[report]") {
-  const parameters scalars = two_layers_of(1, {0, 0, 0, 0});
-  const std::string html = report::html_of(report::map_of(scalars, scalars.layout.blocks[0]));
-  CHECK(html.find("nan") == std::string::npos);
+TEST_CASE("Places that are counted from the end stand in the order of reading, and know which they are") {
+  parameters p = two_layers_of(1, {1, 2, 3, 4});
+  p.layout.blocks[0].positions = positions::from_end(2);
+  auto const key = p.layout.blocks[0].positions;
+  auto const map = report::in_reading_order(report::map_of(p, p.layout.blocks[0]), key);
+  CHECK(map.columns == std::vector<std::string>{"end-1", "end"});
+  CHECK(map.values == std::vector<std::vector<double>>{{2, 1}, {4, 3}});
+  CHECK(map.place(0) == 1);
+  CHECK(map.place(1) == 0);
+}
+
+TEST_CASE("Maps that are compared have the scale of the number furthest from their centre") {
+  report::heat_map const a{.values = {{1, 0.25}, {std::nan(""), 1.5}}, .centre = 1},
+      b{.values = {{1.125}}, .centre = 1};
+  CHECK(report::map_group{.maps = {a, b}}.reach() == 0.75);
+  CHECK(report::map_group{}.reach() == 0);
 }
 
 TEST_CASE("Places are called what their key calls them") {
@@ -56,9 +64,4 @@ TEST_CASE("Places are called what their key calls them") {
   CHECK(report::names_of(positions::from_end(3)) == std::vector<std::string>{"end", "end-1", "end-2"});
   CHECK(report::names_of(positions::absolute(1)) == std::vector<std::string>{"0"});
   CHECK(report::names_of(positions::shared()) == std::vector<std::string>{"all tokens"});
-}
-
-TEST_CASE("Text keeps its lines in HTML; a token's white space is seen") {
-  CHECK(report::escaped("a <b\nc") == "a &lt;b\nc");
-  CHECK(report::escaped_token(" a\n") == "\xC2\xA0" "a\xE2\x86\xB5");
 }
