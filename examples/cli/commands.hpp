@@ -23,6 +23,7 @@ struct output {
 output fit(fit_command const& command, common_options const& common);
 output eval(eval_command const& command, common_options const& common);
 output loss(loss_command const& command, common_options const& common);
+output report(report_command const& command, common_options const& common);
 output logits(logits_command const& command, common_options const& common);
 output generate(generate_command const& command, common_options const& common);
 output tokenize(tokenize_command const& command, std::istream& lines);

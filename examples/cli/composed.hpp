@@ -61,6 +61,12 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
     return evaluate(steering_, values, prompts, options);
   }
 
+  report::fit_report describe(parameters const& values, std::span<report::prompt_set const> sets,
+                              std::vector<loss_values> history,
+                              report::describe_options const& options) const override {
+    return report::describe(steering_, values, sets, std::move(history), options);
+  }
+
   /// In pieces of some prompts, which bounds the memory: the loss is a mean over prompts.
   loss_result loss(parameters const& values, std::span<prompt_pair const> prompts, objective_options const& objective,
                    bool with_gradient) const override {

@@ -8,6 +8,8 @@
 #include <trimtab/task/ioi.hpp>
 
 #include <charconv>
+#include <system_error>
+#include <unistd.h>
 
 namespace trimtab::cli {
 
@@ -58,6 +60,27 @@ steered_model read_steering(any_model const& model, path const& file) {
   result.composition = model.compose(choice);
   result.values = result.composition->fit_to(read);
   return result;
+}
+
+std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
+  std::uint64_t seed = 1;
+  if (data.seed) return *data.seed;
+  if (auto const made = file.made.find("seed"); made != file.made.end())
+    std::from_chars(made->second.data(), made->second.data() + made->second.size(), seed);
+  return seed;
+}
+
+void require_writable(path const& file) {
+  if (file.empty()) return;
+  auto const folder = file.has_parent_path() ? file.parent_path() : path(".");
+  std::error_code ignored;
+  if (not std::filesystem::is_directory(folder, ignored))
+    throw error(error_kind::io, "cannot write '" + file.string() + "': there is no folder '" + folder.string() + "'");
+  if (std::filesystem::is_directory(file, ignored))
+    throw error(error_kind::io, "cannot write '" + file.string() + "': it is a folder");
+  if (::access(folder.c_str(), W_OK) != 0)
+    throw error(error_kind::io,
+                "cannot write '" + file.string() + "': the folder '" + folder.string() + "' is not writable");
 }
 
 std::string strength_text(double strength) {

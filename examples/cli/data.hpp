@@ -44,6 +44,13 @@ struct steered_model {
 };
 steered_model read_steering(any_model const& model, path const& file);
 
+/// The seed that was asked for, else the file's: a task's test prompts are apart from its train prompts only with the
+/// seed of the fit.
+std::uint64_t seed_of(data_options const& data, intervention_file const& file);
+
+/// Throws `io` for a file that cannot be written: hours of work must not end at a folder that does not exist.
+void require_writable(path const& file);
+
 /// The strength as a key: "+1", "-0.5", "0".
 std::string strength_text(double strength);
 

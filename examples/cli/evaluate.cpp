@@ -7,22 +7,11 @@
 
 #include <trimtab/io/intervention_tensors.hpp>
 
-#include <charconv>
-
 /// `trimtab eval` and `trimtab loss`: what an intervention from a file does to prompts.
 
 namespace trimtab::cli {
 
 namespace {
-
-/// A task's test prompts are apart from its train prompts only with the seed of the fit.
-std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
-  std::uint64_t seed = 1;
-  if (data.seed) return *data.seed;
-  if (auto const made = file.made.find("seed"); made != file.made.end())
-    std::from_chars(made->second.data(), made->second.data() + made->second.size(), seed);
-  return seed;
-}
 
 objective_options with_defaults(objective_options objective, any_composition const& composition) {
   objective.lambda_m = objective.lambda_m.value_or(composition.defaults().lambda_m);

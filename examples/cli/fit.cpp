@@ -3,11 +3,11 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "report.hpp"
 #include "talk.hpp"
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/atomic_file.hpp>
-#include <trimtab/report/heat_map.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal_map.hpp>
@@ -40,20 +40,6 @@ class interrupt_watch {
   struct sigaction before_ = {};
 };
 
-/// Hours of work must not end at a folder that does not exist.
-void require_writable(path const& file) {
-  if (file.empty()) return;
-  auto const folder = file.has_parent_path() ? file.parent_path() : path(".");
-  std::error_code ignored;
-  if (not std::filesystem::is_directory(folder, ignored))
-    throw error(error_kind::io, "cannot write '" + file.string() + "': there is no folder '" + folder.string() + "'");
-  if (std::filesystem::is_directory(file, ignored))
-    throw error(error_kind::io, "cannot write '" + file.string() + "': it is a folder");
-  if (::access(folder.c_str(), W_OK) != 0)
-    throw error(error_kind::io,
-                "cannot write '" + file.string() + "': the folder '" + folder.string() + "' is not writable");
-}
-
 /// "1,-1"
 std::string list_of(std::vector<double> const& values) {
   std::string text;
@@ -74,15 +60,6 @@ ordered_json terms_of(loss_values const& values) {
   ordered_json terms = {{"loss", values.total()}};
   for (auto const& term : values.terms) terms[term.name] = term.value;
   return terms;
-}
-
-/// The figures, and a heat map for every site that has layers.
-std::string page_of(fit_command const& command, std::string const& figures, parameters const& values) {
-  std::string maps;
-  for (parameter_block const& block : values.layout.blocks)
-    if (not block.layers.empty()) maps += report::html_of(report::map_of(values, block));
-  return report::html_page(command.policy + " on " + command.model.string(),
-                           "<pre>" + report::escaped(figures) + "</pre>\n" + maps);
 }
 
 std::string positions_of(fit_command const& command) {
@@ -132,6 +109,7 @@ output fit(fit_command const& command, common_options const& common) {
   require_writable(command.out);
   require_writable(command.trace);
   require_writable(command.report);
+  require_writable(command.heatmap);
   auto const model = load_model(command.model, common);
   auto const seed = command.data.seed.value_or(1);
   auto const positions = positions_of(command);
@@ -171,23 +149,21 @@ output fit(fit_command const& command, common_options const& common) {
   auto const steps = static_cast<index_t>(learned.history.size()) - 1;
   note(common, "made " + std::to_string(steps) + " steps in " + time.text());
 
-  if (not command.out.empty()) {
-    std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
-                                               {"lambda_m", exact(*objective.lambda_m)},
-                                               {"margin", exact(objective.margin)},
-                                               {"learning_rate", exact(optimizer.learning_rate)},
-                                               {"steps", std::to_string(steps)},
-                                               {"seed", std::to_string(seed)},
-                                               {"sites", list_of(command.sites)},
-                                               {"chosen_layers", command.layers_text},
-                                               {"strengths", list_of(objective.strengths)},
-                                               {"precision", common.double_precision ? "double" : "float"}};
-    if (command.data.task.empty())
-      made["data"] = command.data.train.string();
-    else
-      made["task"] = command.data.task;
-    io::write_intervention(command.out, composition->make_file(learned.values, std::move(made)));
-  }
+  std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
+                                             {"lambda_m", exact(*objective.lambda_m)},
+                                             {"margin", exact(objective.margin)},
+                                             {"learning_rate", exact(optimizer.learning_rate)},
+                                             {"steps", std::to_string(steps)},
+                                             {"seed", std::to_string(seed)},
+                                             {"sites", list_of(command.sites)},
+                                             {"chosen_layers", command.layers_text},
+                                             {"strengths", list_of(objective.strengths)},
+                                             {"precision", common.double_precision ? "double" : "float"}};
+  if (command.data.task.empty())
+    made["data"] = command.data.train.string();
+  else
+    made["task"] = command.data.task;
+  if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
   if (not command.trace.empty()) {
     ordered_json trace = ordered_json::array();
     for (index_t step = 0; step < steps; ++step) {
@@ -208,8 +184,11 @@ output fit(fit_command const& command, common_options const& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
-  if (not command.report.empty())
-    io::write_file_atomically(command.report, page_of(command, report::plain(found.text), learned.values));
+  if (not command.report.empty() or not command.heatmap.empty()) {
+    made["model"] = command.model.string();
+    write_reports({describe(*composition, learned.values, sets, learned.history, command.policy, made)},
+                  command.policy + " on " + command.model.string(), command.report, command.heatmap);
+  }
   if (not common.quiet) found.text += maps_of(learned.values);
   return found;
 }

@@ -24,6 +24,7 @@ output run(command_line const& line) {
   if (line.name == "fit") return fit(line.fit, line.common);
   if (line.name == "eval") return eval(line.eval, line.common);
   if (line.name == "loss") return loss(line.loss, line.common);
+  if (line.name == "report") return cli::report(line.report, line.common);
   if (line.name == "logits") return logits(line.logits, line.common);
   if (line.name == "generate") return generate(line.generate, line.common);
   if (line.name == "tokenize") return tokenize(line.tokenize, std::cin);

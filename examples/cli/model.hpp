@@ -6,6 +6,7 @@
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/model/batch.hpp>
+#include <trimtab/report/describe.hpp>
 #include <trimtab/text/tokenizer.hpp>
 #include <trimtab/train/evaluate.hpp>
 #include <trimtab/train/fitted.hpp>
@@ -55,6 +56,9 @@ class any_composition {
                          adam const& optimizer, fit_options const& options) const = 0;
   virtual metrics measure(parameters const& values, std::span<prompt_pair const> prompts,
                           evaluate_options const& options) const = 0;
+  virtual report::fit_report describe(parameters const& values, std::span<report::prompt_set const> sets,
+                                      std::vector<loss_values> history,
+                                      report::describe_options const& options) const = 0;
   virtual loss_result loss(parameters const& values, std::span<prompt_pair const> prompts,
                            objective_options const& objective, bool with_gradient) const = 0;
   virtual host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength,

@@ -88,6 +88,23 @@ class options_of {
     parsed(
         name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
   }
+  void files(std::string const& name, std::string const& help, std::vector<path>& to) {
+    app_->add_option_function<std::vector<std::string>>(
+            name, [&to](std::vector<std::string> const& names) { to.assign(names.begin(), names.end()); }, help)
+        ->required()
+        ->type_name("FILE ...")
+        ->group(group_);
+  }
+  /// A file whose ending says what is written.
+  void heatmap(path& to) {
+    parsed("--heatmap", "PATH", "heat maps to write: .svg for papers, .csv or .json for their numbers",
+           [&to](std::string const& value) {
+             to = value;
+             auto const ending = to.extension();
+             if (ending != ".svg" and ending != ".csv" and ending != ".json")
+               refuse("--heatmap", value, "a name that ends in .svg, .csv or .json");
+           });
+  }
   void flag(std::string const& name, std::string const& help, bool& to) {
     app_->add_flag(name, to, help)->group(group_);
   }
@@ -261,7 +278,8 @@ void describe(description& d, command_line& line) {
     o.count("--steps", "optimizer steps, default 200", c.steps, 0, 1'000'000'000);
     o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
     o.file("--out", "intervention file to write", c.out);
-    o.file("--report", "HTML page to write: the figures and a heat map of each site", c.report);
+    o.file("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
+    o.heatmap(c.heatmap);
     o.file("--trace", "loss terms before every step, to write as JSON", c.trace);
   }
   {
@@ -285,6 +303,18 @@ void describe(description& d, command_line& line) {
     o.file("--data", "prompt pairs, JSON Lines", c.data, true);
     o.file("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
+  }
+  {
+    auto& c = line.report;
+    auto o = add("report", "Measure interventions and show them side by side on one HTML page",
+                 "  trimtab report --model gpt2/ --out ioi.html ioi.safetensors\n"
+                 "  trimtab report --model gpt2/ --task ioi --out three.html a.safetensors b.safetensors c.safetensors\n"
+                 "  trimtab report --model gpt2/ --heatmap ioi.svg ioi.safetensors");
+    add_model(o, c.model);
+    o.files("interventions", "intervention files", c.interventions);
+    add_data(o, c.data);
+    o.file("--out", "HTML page to write", c.out);
+    o.heatmap(c.heatmap);
   }
   {
     auto& c = line.logits;
@@ -408,6 +438,12 @@ command_line parse(int argc, char const* const* argv) {
   line.name = name;
   if (line.name == "fit") require_data(line.fit.data);
   if (line.name == "eval") require_data(line.eval.data);
+  if (line.name == "report") {
+    auto const& data = line.report.data;
+    if (not data.task.empty() or not data.train.empty() or not data.test.empty()) require_data(data);
+    if (line.report.out.empty() and line.report.heatmap.empty())
+      throw usage_error("report writes nothing without --out PAGE.html or --heatmap FILE; give one of the two or both");
+  }
   if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")

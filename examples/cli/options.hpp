@@ -67,7 +67,16 @@ struct fit_command {
   bool subgradient = false;
   path out = {};
   path report = {};
+  path heatmap = {};
   path trace = {};
+};
+
+struct report_command {
+  path model;
+  std::vector<path> interventions = {};
+  data_options data;  ///< none: what each file says that it was made on
+  path out = {};
+  path heatmap = {};
 };
 
 struct eval_command {
@@ -125,6 +134,7 @@ struct command_line {
   fit_command fit;
   eval_command eval;
   loss_command loss;
+  report_command report;
   logits_command logits;
   generate_command generate;
   tokenize_command tokenize;

@@ -2,28 +2,52 @@
 
 // The demonstration: on a small GPT-2 and a small Pythia that come with the project, steer two tasks with the paper's
 // three policies, measure them on prompts with unseen entities, and draw where in the model the answer is decided.
+//
+//     demo [PAGE.html [FOLDER]]    writes the report, and what was learned as intervention files into the folder
 
 #include "study.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/io/atomic_file.hpp>
-#include <trimtab/report/heat_map.hpp>
+#include <trimtab/report/html.hpp>
 #include <trimtab/report/table.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
 
 int main(int argc, char** argv) try {
   using namespace trimtab;
   const std::string path = argc > 1 ? argv[1] : "trimtab-demo.html";
 
-  report::table table(report::metrics_header("model, task, policy, prompts"));
-  std::string page;
+  std::vector<report::chapter> chapters;
   for (auto study : {demo::study_tiny_gpt2, demo::study_tiny_pythia}) {
-    const demo::study s = study();
-    for (auto const& row : s.rows) row.empty() ? table.rule() : table.add(row);
-    page += s.heat_maps;
+    demo::study s = study();
+    std::ranges::move(s.chapters, std::back_inserter(chapters));
+    if (argc > 2)
+      for (auto const& [name, file] : s.files) {
+        std::filesystem::create_directories(argv[2]);
+        io::write_intervention(std::filesystem::path(argv[2]) / (name + ".safetensors"), file);
+      }
+  }
+
+  report::table table(report::metrics_header("model, task, policy, prompts"));
+  for (report::chapter const& chapter : chapters) {
+    for (report::fit_report const& fit : chapter.fits)
+      for (report::measured_set const& set : fit.sets) {
+        // The first fit that was measured on a set brings the untouched model's row.
+        const bool first = std::ranges::none_of(chapter.fits.data(), &fit, [&](report::fit_report const& other) {
+          return std::ranges::count(other.sets, set.name, &report::measured_set::name) > 0;
+        });
+        if (first) table.add(report::untouched_row(chapter.title + " untouched, " + set.name, set.measured));
+        table.add(report::metrics_row(chapter.title + " " + fit.name + ", " + set.name, set.measured, fit.counts));
+      }
+    table.rule();
   }
   std::cout
       << table.text()
@@ -32,9 +56,8 @@ int main(int argc, char** argv) try {
          "logit difference, correct minus wrong; KL: of the steered from the untouched model, without the two answers "
          "and with\n"
          "them; top kept: how often the best other token stays the best; nonzero: parameters left, of so many.\n\n";
-  io::write_file_atomically(path, report::html_page("Where the answer is decided",
-                                                    "<pre>" + report::escaped(table.text()) + "</pre>\n" + page));
-  std::cout << "heat maps: " << path << '\n';
+  report::write_html(path, "Where the answer is decided", chapters);
+  std::cout << "the report with its heat maps: " << path << '\n';
 } catch (std::exception const& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;

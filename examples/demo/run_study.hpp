@@ -3,6 +3,8 @@
 
 #include "study.hpp"
 
+#include <trimtab/io/intervention_tensors.hpp>
+#include <trimtab/report/describe.hpp>
 #include <trimtab/trimtab.hpp>
 
 #include <string>
@@ -13,21 +15,6 @@
 namespace demo {
 
 using namespace trimtab;
-
-/// Prompts as tokens, for the axis of a heat map: words where all prompts agree, else the role in brackets or a dot.
-template <typename Tokenizer>
-std::vector<std::string> common_tokens(Tokenizer const& tokenizer, std::vector<prompt_pair> const& prompts) {
-  std::vector<std::string> tokens;
-  for (std::size_t i = 0; i < prompts.front().ids.size(); ++i) {
-    bool same = true;
-    for (prompt_pair const& p : prompts) same = same and p.ids[i] == prompts.front().ids[i];
-    std::string role;
-    for (auto const& [name, span] : prompts.front().roles)
-      if (static_cast<int>(i) >= span.first and static_cast<int>(i) < span.last) role = "[" + name + "]";
-    tokens.push_back(same ? tokenizer.decode(std::span(prompts.front().ids).subspan(i, 1)) : role.empty() ? "…" : role);
-  }
-  return tokens;
-}
 
 template <typename Model, typename Policy>
 auto fit(Model const& model, std::string const& label, task::prompt_sets const& prompts, Policy policy) {
@@ -46,42 +33,33 @@ auto fit(Model const& model, std::string const& label, task::prompt_sets const& 
 }
 
 template <typename Model>
-void study_task(Model const& model, std::string const& name, task::prompt_sets const& prompts, study& into) {
-  const auto add = [&](std::string const& policy, auto const& result, bool untouched) {
-    const parameter_counts size = count(result.values);
-    const metrics train = evaluate(result, prompts.train), test = evaluate(result, prompts.test);
-    if (untouched) {
-      into.rows.push_back(report::untouched_row(name + " untouched, train", train));
-      into.rows.push_back(report::untouched_row(name + " untouched, test", test));
-    }
-    into.rows.push_back(report::metrics_row(name + " " + policy + ", train", train, size));
-    into.rows.push_back(report::metrics_row(name + " " + policy + ", test", test, size));
+void study_task(Model const& model, std::string const& name, std::string const& task, task::prompt_sets const& prompts,
+                study& into) {
+  report::chapter chapter{name + " " + task, {}};
+  const auto add = [&](std::string const& policy, auto const& result, fit_defaults defaults) {
+    const std::string rate = report::exact(defaults.learning_rate);
+    chapter.fits.push_back(report::describe(
+        result, prompts,
+        {.name = policy, .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}}}));
+    into.files[name + "-" + task + "-" + policy] = make_intervention_file(
+        result.steering, result.values,
+        {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
   };
-
-  const auto scalars = fit(model, name + " activ_scalar", prompts, policy::activ_scalar{});
-  add("activ_scalar", scalars, true);
-  add("steer_vec", fit(model, name + " steer_vec", prompts, policy::steer_vec{}), false);
-  const auto dynamic = fit(model, name + " dyn_scalar", prompts, policy::dyn_scalar<policy::gate{.bias = false}>{});
-  add("dyn_scalar", dynamic, false);
-  if (not prompts.test_other_lengths.empty()) {
-    const metrics other = evaluate(dynamic, prompts.test_other_lengths);
-    into.rows.push_back(report::untouched_row(name + " untouched, other lengths", other));
-    into.rows.push_back(report::metrics_row(name + " dyn_scalar, other lengths", other, count(dynamic.values)));
-  }
-  into.rows.emplace_back();
-
-  into.heat_maps += "<h2>" + report::escaped(name) + ": the scalars that activ_scalar learned</h2>\n";
-  const std::vector<std::string> tokens = common_tokens(model.tokenizer(), prompts.train);
-  for (parameter_block const& block : scalars.values.layout.blocks)
-    into.heat_maps += report::html_of(report::map_of(scalars.values, block, tokens));
+  const auto study = [&](std::string const& label, auto policy) {
+    add(label, fit(model, name + " " + task + " " + label, prompts, policy), defaults_of<decltype(policy)>());
+  };
+  study("activ_scalar", policy::activ_scalar{});
+  study("steer_vec", policy::steer_vec{});
+  study("dyn_scalar", policy::dyn_scalar<policy::gate{.bias = false}>{});
+  into.chapters.push_back(std::move(chapter));
 }
 
 template <typename Model>
 study run_study(std::string const& name) {
   const auto model = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
   study s;
-  study_task(model, name + " IOI", task::ioi(model.tokenizer(), {.seed = 1}), s);
-  study_task(model, name + " CCC", task::ccc(model.tokenizer(), {.seed = 1}), s);
+  study_task(model, name, "IOI", task::ioi(model.tokenizer(), {.seed = 1}), s);
+  study_task(model, name, "CCC", task::ccc(model.tokenizer(), {.seed = 1}), s);
   return s;
 }
 

@@ -83,10 +83,52 @@ TEST_CASE("A report is one page with the figures and a heat map of each site tha
   CHECK(run.status == 0);
   std::ifstream stream(file);
   std::string const page{std::istreambuf_iterator<char>(stream), {}};
-  CHECK_THAT(page, ContainsSubstring("0 (untouched)"));
-  CHECK_THAT(page, ContainsSubstring("<figcaption>attn_out</figcaption>"));
-  CHECK_THAT(page, ContainsSubstring("<figcaption>mlp_out</figcaption>"));
-  CHECK(page.find("<figcaption>resid_post") == std::string::npos);
+  CHECK_THAT(page, ContainsSubstring("untouched model"));
+  CHECK_THAT(page, ContainsSubstring("data-site=\"attn_out\" data-quantity=\"alpha\""));
+  CHECK_THAT(page, ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"alpha\""));
+  CHECK_THAT(page, ContainsSubstring("Loss of activ-scalar"));
+  CHECK_THAT(page, ContainsSubstring("Every prompt pair of train"));
+  CHECK(page.find("data-site=\"resid_post\"") == std::string::npos);
+}
+
+TEST_CASE("report shows files side by side, measured on what they were fitted on") {
+  model_for_cli const model;
+  auto const a = model.name("a.safetensors"), b = model.name("b.safetensors"), page = model.name("report.html");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--out", a});
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--policy", "dyn-scalar",
+               "--positions", "shared", "--sites", "mlp_out", "--out", b});
+  auto const found = run_trimtab({"report", a, b, "--model", model.path(), "--out", page, "--json"}).json();
+  CHECK(found["fits"].size() == 2);
+  auto const html = content_of(page);
+  CHECK_THAT(html, ContainsSubstring("<h3>a</h3>"));
+  CHECK_THAT(html, ContainsSubstring("<h3>b</h3>"));
+  CHECK_THAT(html, ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"gate\""));
+
+  auto const nothing = run_trimtab({"report", a, "--model", model.path()});
+  CHECK(nothing.status == 2);
+  CHECK_THAT(nothing.err, ContainsSubstring("--out"));
+}
+
+TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbers of the file") {
+  model_for_cli const model;
+  auto const file = model.name("i.safetensors"), csv = model.name("map.csv"), json = model.name("map.json"),
+             svg = model.name("map.svg");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "3", "--sites", "attn_out",
+               "--lambda-m", "0", "--positions", "from_end", "--out", file, "--heatmap", csv});
+  for (auto const& name : {json, svg})
+    CHECK(run_trimtab({"report", file, "--model", model.path(), "--heatmap", name}).status == 0);
+  auto const alpha = io::read_intervention(file).tensors.at("attn_out.alpha");
+  auto const map = io::read_json_file(json).at(0);
+  CHECK(map["quantity"] == "alpha");
+  CHECK(map["places"] == io::json{3, 2, 1, 0});  // the last token is the first place from the end
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    for (std::size_t place = 0; place < 4; ++place)
+      CHECK(map["values"][layer][3 - place] == alpha.values[layer * 4 + place]);
+  auto const lines = content_of(csv);
+  CHECK(std::count(lines.begin(), lines.end(), '\n') == 9);
+  CHECK_THAT(lines, ContainsSubstring("activ-scalar,alpha,attn_out,0,3,"));
+  CHECK_THAT(content_of(svg), ContainsSubstring("</svg>"));
+  CHECK(run_trimtab({"report", file, "--model", model.path(), "--heatmap", "map.png"}).status == 2);
 }
 
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {

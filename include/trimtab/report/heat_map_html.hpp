@@ -18,7 +18,7 @@ namespace trimtab::report {
 namespace detail {
 
 /// A number in the room of a cell; `signed_` where numbers of both signs stand side by side.
-inline std::string cell_text(double x, bool signed_) {
+inline std::string short_number(double x, bool signed_) {
   const double size = std::abs(x);
   char digits[64];
   if (size >= 9999.5)
@@ -49,7 +49,7 @@ inline std::string cell(heat_map const& map, std::size_t r, std::size_t c, doubl
   return element("td", attributes,
                  not is_number or at_centre
                      ? element_of_text("span", is_number ? exact(x) : "none", {{"class", "unseen"}})
-                     : cell_text(x, signed_));
+                     : short_number(x, signed_));
 }
 
 inline std::string table_of(heat_map const& map, std::string const& quantity, double reach, bool signed_) {

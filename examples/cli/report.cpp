@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "report.hpp"
+
+#include "commands.hpp"
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/io/atomic_file.hpp>
+#include <trimtab/report/heat_map_csv.hpp>
+#include <trimtab/report/heat_map_svg.hpp>
+#include <trimtab/report/html.hpp>
+
+#include <cmath>
+
+/// `trimtab report`: interventions from files, measured and shown side by side.
+
+namespace trimtab::cli {
+
+namespace {
+
+ordered_json to_json(report::heat_map const& map) {
+  ordered_json places = ordered_json::array(), values = ordered_json::array();
+  for (std::size_t c = 0; c < map.columns.size(); ++c) places.push_back(map.place(c));
+  for (auto const& row : map.values) {
+    auto& line = values.emplace_back(ordered_json::array());
+    for (double const x : row) line.push_back(std::isnan(x) ? ordered_json() : ordered_json(x));
+  }
+  return {{"site", map.title}, {"layers", map.rows}, {"places", places}, {"tokens", map.columns}, {"values", values}};
+}
+
+std::string json_of(std::vector<report::fit_report> const& fits) {
+  ordered_json all = ordered_json::array();
+  for (auto const& fit : fits)
+    for (auto const& group : fit.maps)
+      for (auto const& map : group.maps) {
+        ordered_json one = {{"fit", fit.name}, {"quantity", group.quantity}, {"title", group.title}};
+        one.update(to_json(map));
+        all.push_back(one);
+      }
+  return all.dump(1) + "\n";
+}
+
+/// Where the prompts of a file's report come from: from the command line, else from where the file's fit had them.
+data_options data_of(report_command const& command, intervention_file const& file, path const& name) {
+  auto data = command.data;
+  data.seed = seed_of(data, file);
+  if (not data.task.empty() or not data.train.empty()) return data;
+  if (auto const task = file.made.find("task"); task != file.made.end()) data.task = task->second;
+  if (auto const from = file.made.find("data"); from != file.made.end()) data.train = from->second;
+  if (data.task != "ioi" and data.task != "ccc" and data.train.empty())
+    throw error(error_kind::bad_argument,
+                "'" + name.string() + "' does not say what it was fitted on; give prompts by --task or --data");
+  return data;
+}
+
+}  // namespace
+
+report::fit_report describe(any_composition const& composition, parameters const& values,
+                            std::vector<named_prompts> const& sets, std::vector<loss_values> history,
+                            std::string const& name, std::map<std::string, std::string> const& made) {
+  report::describe_options options{.name = name};
+  // What a reader looks for first, then the rest.
+  for (std::string const key : {"model", "task", "data"})
+    if (made.contains(key)) options.asked.push_back({key, made.at(key)});
+  for (auto const& [key, value] : made)
+    if (key != "model" and key != "task" and key != "data" and key != "sites" and key != "version")
+      options.asked.push_back({key, value});
+  std::vector<report::prompt_set> views;
+  for (auto const& set : sets)
+    views.push_back({set.name == "test_other_lengths" ? "test, other lengths" : set.name, set.pairs});
+  return composition.describe(values, views, std::move(history), options);
+}
+
+void write_reports(std::vector<report::fit_report> const& fits, std::string const& title, path const& page,
+                   path const& heatmap) {
+  if (not page.empty()) report::write_html(page, title, {{title, fits}});
+  if (heatmap.empty()) return;
+  auto const ending = heatmap.extension();
+  io::write_file_atomically(heatmap, ending == ".svg"   ? report::svg_of(title, fits)
+                                     : ending == ".csv" ? report::csv_of(fits)
+                                                        : json_of(fits));
+}
+
+output report(report_command const& command, common_options const& common) {
+  require_writable(command.out);
+  require_writable(command.heatmap);
+  auto const model = load_model(command.model, common);
+  std::vector<report::fit_report> fits;
+  output found;
+  found.json["fits"] = ordered_json::array();
+  for (auto const& name : command.interventions) {
+    auto const [file, composition, values] = read_steering(*model, name);
+    bool const any_length = file.positions.by() != position_key::kind::absolute;
+    auto const data = data_of(command, file, name);
+    auto made = file.made;
+    made["model"] = command.model.string();
+    made["intervention"] = name.string();
+    auto const sets = read_data(*model, data, *data.seed, any_length);
+    fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
+    found.json["fits"].push_back(name.string());
+  }
+  auto const title = fits.size() == 1 ? fits.front().name + " on " + command.model.string()
+                                      : std::to_string(fits.size()) + " interventions on " + command.model.string();
+  write_reports(fits, title, command.out, command.heatmap);
+  for (auto const& written : {command.out, command.heatmap})
+    if (not written.empty()) {
+      found.json["written"].push_back(written.string());
+      found.text += "written: " + written.string() + "\n";
+    }
+  return found;
+}
+
+}  // namespace trimtab::cli
