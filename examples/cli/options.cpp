@@ -92,7 +92,7 @@ class options_of {
     app_->add_option_function<std::vector<std::string>>(
             name, [&to](std::vector<std::string> const& names) { to.assign(names.begin(), names.end()); }, help)
         ->required()
-        ->type_name("FILE ...")
+        ->type_name("FILE")
         ->group(group_);
   }
   /// A file whose ending says what is written.

@@ -86,7 +86,8 @@ fit_report describe(steering<Model, Interventions...> const& composition, parame
     if (test.empty() or set.name == "test") test = set.pairs, r.swept = set.name;
     measured_set& m = r.sets.emplace_back(measured_set{set.name, {}, evaluate(composition, values, set.pairs)});
     for (prompt_pair const& p : set.pairs)
-      m.prompts.push_back({tokens_of(model, p.ids), token_text(model, p.correct_id), token_text(model, p.wrong_id)});
+      m.prompts.push_back({tokens_of(model, p.ids), token_text(model, p.correct_id), token_text(model, p.wrong_id),
+                           p.prompt});
   }
   r.maps = parameter_maps(model, values, train);
   if (test.empty()) return r;

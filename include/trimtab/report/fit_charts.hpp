@@ -120,8 +120,9 @@ inline line_chart pair_chart(measured_set const& set) {
                    .stems = true};
   chart.table.header = {"prompt pair", "untouched", "β = +1", "β = −1"};
   const auto text_of = [&](std::size_t i) {
-    std::string text;
-    for (std::string const& token : set.prompts[i].tokens) text += token;
+    std::string text = set.prompts[i].text;
+    if (text.empty())
+      for (std::string const& token : set.prompts[i].tokens) text += token;
     return text;
   };
   const auto chosen = detail::spread(order.size(), 200);

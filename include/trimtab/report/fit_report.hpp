@@ -24,6 +24,7 @@ struct fact {
 struct shown_prompt {
   std::vector<std::string> tokens = {};
   std::string correct = {}, wrong = {};
+  std::string text = {};  ///< empty for a prompt that was given as ids
 
   friend bool operator==(shown_prompt const&, shown_prompt const&) = default;
 };
