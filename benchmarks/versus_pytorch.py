@@ -4,7 +4,7 @@
 
     cmake --preset release && cmake --build --preset release --target bench_train_step
     python3 benchmarks/versus_pytorch.py                          everything
-    python3 benchmarks/versus_pytorch.py --model gpt2 --threads 2 --cases "B=8 T=12" --rounds 5
+    python3 benchmarks/versus_pytorch.py --model gpt2 --threads 2 --cases "B=8 T=12" --seconds 30
 
 The model is GPT-2 small or Pythia-160m in shape with random weights, made here and read by both. A step is what a fit
 repeats: forward, objective (hinge of the margin, masked KL from the untouched model, L1 on the parameters), gradient,
@@ -49,16 +49,17 @@ CONFIGS = {"gpt2": GPT2, "pythia": PYTHIA}
 
 LENGTHS = [6, 40, 9, 14, 25, 7, 58, 11, 8, 31, 17, 64, 10, 12, 20, 9]  # of prompts as they come, 341 tokens
 
-# name: lengths, first hooked layer, one fit for each prompt, the goal against careful
+# name: lengths, first hooked layer, hooked tokens from the end (0: all), a fit for each prompt, goal against careful
 CASES = {
-    "B=1 T=12": ([12], 0, False, 1.5),
-    "B=1 T=64": ([64], 0, False, 1.5),
-    "B=8 T=12": ([12] * 8, 0, False, 1.5),
-    "B=4 T=64": ([64] * 4, 0, False, 1.5),
-    "B=8 T=64": ([64] * 8, 0, False, 1.25),
-    "mixed lengths": (LENGTHS, 0, False, 2),
-    "upper half": ([12] * 8, 6, False, 2),
-    "16 lanes T=12": ([12] * 16, 0, True, 4),
+    "B=1 T=12": ([12], 0, 0, False, 1.5),
+    "B=1 T=64": ([64], 0, 0, False, 1.5),
+    "B=8 T=12": ([12] * 8, 0, 0, False, 1.5),
+    "B=4 T=64": ([64] * 4, 0, 0, False, 1.5),
+    "B=8 T=64": ([64] * 8, 0, 0, False, 1.25),
+    "mixed lengths": (LENGTHS, 0, 0, False, 2),
+    "upper half": ([12] * 8, 6, 0, False, 2),
+    "last 4 of 64": ([64] * 8, 0, 4, False, "-"),
+    "16 lanes T=12": ([12] * 16, 0, 0, True, 4),
 }
 
 
@@ -330,13 +331,14 @@ class Fit:
         self.correct, self.wrong = torch.tensor(case["correct"]), torch.tensor(case["wrong"])
         self.first = case["layers"][0]
         self.hooked = weights.layers - self.first
-        self.alpha = torch.zeros(3, self.hooked, length, requires_grad=True)
+        self.alpha = torch.zeros(3, self.hooked, case["count"] or length, requires_grad=True)
         self.moments = torch.zeros(2, *self.alpha.shape)
         self.time = 0
         place = torch.arange(length)[None].repeat(len(prompts), 1)
         if case["positions"] == "from_end":
             place = self.ends[:, None] - place
-        self.place, self.inside = place.clamp(min=0), (place >= 0)[..., None].float()
+        count = case["count"] or length
+        self.place, self.inside = place.clamp(0, count - 1), ((place >= 0) & (place < count))[..., None].float()
         with torch.no_grad():
             self.reference = self.masked(Careful(torch, weights).logits(self.ids, self.ends, None, None))
 
@@ -449,19 +451,19 @@ class Trimtab:
         self.process.wait()
 
 
-def make_case(config, lengths, first, seed=1):
+def make_case(config, lengths, first, count=0, seed=1):
     layers = config.get("n_layer") or config["num_hidden_layers"]
     source = random.Random(seed)
     draw = lambda: source.randrange(1, config["vocab_size"])
     return {"prompts": [[draw() for _ in range(n)] for n in lengths], "correct": [draw() for _ in lengths],
-            "wrong": [draw() for _ in lengths], "layers": [first, layers - 1],
-            "positions": "absolute" if len(set(lengths)) == 1 else "from_end"}
+            "wrong": [draw() for _ in lengths], "layers": [first, layers - 1], "count": count,
+            "positions": "absolute" if len(set(lengths)) == 1 and not count else "from_end"}
 
 
 def check(torch, weights, config, ours):
     """Loss and gradient of the three sides at random parameters."""
-    for lengths in ([7, 7], [5, 9, 3]):
-        case = make_case(config, lengths, first=weights.layers - 4)
+    for lengths, count in (([7, 7], 0), ([5, 9, 3], 0), ([8, 8], 3)):
+        case = make_case(config, lengths, weights.layers - 4, count)
         fits = {"careful": CarefulFit(torch, weights, case), "usual": UsualFit(torch, weights, case)}
         torch.manual_seed(2)
         theta = torch.randn_like(fits["careful"].alpha) * 0.1
@@ -515,27 +517,28 @@ def timed(step):
     return 1e3 * (time.perf_counter() - start)
 
 
-def measure(torch, weights, config, ours, name, rounds, with_usual):
-    lengths, first, lanes, goal = CASES[name]
-    case = make_case(config, lengths, first)
+def measure(torch, weights, config, ours, name, seconds, with_usual):
+    lengths, first, count, lanes, goal = CASES[name]
+    case = make_case(config, lengths, first, count)
     # Lanes: sixteen fits one after another are sixteen times one of them.
-    alone = make_case(config, lengths[:1], first) if lanes else case
+    alone = make_case(config, lengths[:1], first, count) if lanes else case
     times = len(lengths) if lanes else 1
     careful = CarefulFit(torch, weights, alone)
     usual = UsualFit(torch, weights, alone) if with_usual else None
     ours.ask(do="fit", each=lanes, **case)
-    ours.ask(do="steps", count=1)
-    careful.step(), usual and usual.step()
     found = {"trimtab": [], "careful": [], "usual": []}
-    for round in range(rounds):
-        found["trimtab"] += ours.ask(do="steps", count=3)["ms"]
-        time.sleep(0.02)  # until the other side's threads sleep
-        found["careful"] += [times * timed(careful.step) for _ in range(3)]
-        if usual and round % 2 == 0:
-            found["usual"] += [times * timed(usual.step)]
-        time.sleep(0.02)
+    start, rounds = time.perf_counter(), 0
+    while rounds < 3 or (rounds < 30 and time.perf_counter() - start < seconds):
+        found["trimtab"] += ours.ask(do="steps", count=1)["ms"]
+        time.sleep(0.01)  # until the other side's threads sleep
+        found["careful"].append(times * timed(careful.step))
+        if usual and rounds < 3:
+            found["usual"].append(times * timed(usual.step))
+        time.sleep(0.01)
+        rounds += 1
     ours.ask(do="end")
-    median = {side: statistics.median(ms) for side, ms in found.items() if ms}
+    # The first step of each side meets cold memory.
+    median = {side: statistics.median(ms[1:]) for side, ms in found.items() if ms}
     ratio = median["careful"] / median["trimtab"]
     usual_text = f"{median['usual']:9.1f} | {median['usual'] / median['trimtab']:5.2f}" if usual else "          |      "
     print(f"| {name:13} | {median['trimtab']:8.1f} | {median['careful']:8.1f} | {ratio:5.2f} | {goal:4} | {usual_text} |",
@@ -560,7 +563,7 @@ def run_here(options, threads):
         print(f"\n| {kind:13} |  trimtab |  careful | ratio | goal |     usual | ratio |")
         print("| ------------- | -------- | -------- | ----- | ---- | --------- | ----- |", flush=True)
         for name in options.cases:
-            measure(torch, weights, config, ours, name, options.rounds, options.usual)
+            measure(torch, weights, config, ours, name, options.seconds, name in options.usual)
         print(flush=True)
         ours.close()
 
@@ -572,8 +575,8 @@ def main():
     parser.add_argument("--model", nargs="*", choices=list(CONFIGS), default=list(CONFIGS))
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=5, help="of three steps on each side")
-    parser.add_argument("--no-usual", dest="usual", action="store_false")
+    parser.add_argument("--usual", nargs="*", choices=list(CASES), default=list(CASES), help="cases of the usual way")
+    parser.add_argument("--seconds", type=float, default=10, help="for each case, at least three steps of each side")
     parser.add_argument("--blas-as-is", action="store_true")
     parser.add_argument("--scratch", help="a folder for 650 MB; else that for temporary files")
     parser.add_argument("--here", type=int, help=argparse.SUPPRESS)

@@ -9,7 +9,7 @@
 //     {"do": "steps", "count": n}               ->  {"ms": [...]}, what each of the next n steps took
 //
 //     CASE  "prompts": [[id, ...], ...], "correct": [id, ...], "wrong": [id, ...], "layers": [first, last],
-//           "positions": "absolute" | "from_end"
+//           "positions": "absolute" | "from_end", "count": n, the tokens that from_end reaches, 0 for all
 //
 // activ_scalar at attn_out, mlp_out and resid_post of these layers, β = ±1; each is a fit of all prompts, or of each
 // prompt alone (`"each": true`).
@@ -57,7 +57,7 @@ template <typename Model>
 auto composition_of(Model const& model, json const& asked) {
   const policy::activ_scalar p;
   const auto in = layers::range(asked["layers"][0], asked["layers"][1]);
-  const auto by = asked["positions"] == "from_end" ? positions::from_end() : positions::absolute();
+  const auto by = asked["positions"] == "from_end" ? positions::from_end(asked["count"]) : positions::absolute();
   return steer(model, at(site::attn_out{}, p, in, by), at(site::mlp_out{}, p, in, by),
                at(site::resid_post{}, p, in, by));
 }
