@@ -446,6 +446,11 @@ class Trimtab:
         self.process.stdin.flush()
         return self.answer() if request["do"] != "end" else None
 
+    def cpu_seconds(self):
+        """What its one thread has computed."""
+        with open(f"/proc/{self.process.pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -511,13 +516,13 @@ def tune_blas(environment):
     environment["OMP_WAIT_POLICY"] = "passive"
 
 
-def timed(step):
-    start = time.perf_counter()
+def timed(step, clock):
+    start = clock()
     step()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
-def measure(torch, weights, config, ours, name, seconds, with_usual):
+def measure(torch, weights, config, ours, name, seconds, with_usual, cpu_time):
     lengths, first, count, lanes, goal = CASES[name]
     case = make_case(config, lengths, first, count)
     # Lanes: sixteen fits one after another are sixteen times one of them.
@@ -527,13 +532,16 @@ def measure(torch, weights, config, ours, name, seconds, with_usual):
     usual = UsualFit(torch, weights, alone) if with_usual else None
     ours.ask(do="fit", each=lanes, **case)
     found = {"trimtab": [], "careful": [], "usual": []}
+    clock = time.process_time if cpu_time else time.perf_counter
     start, rounds = time.perf_counter(), 0
     while rounds < 3 or (rounds < 30 and time.perf_counter() - start < seconds):
-        found["trimtab"] += ours.ask(do="steps", count=1)["ms"]
+        before = ours.cpu_seconds()
+        elapsed = ours.ask(do="steps", count=1)["ms"]
+        found["trimtab"] += [1e3 * (ours.cpu_seconds() - before)] if cpu_time else elapsed
         time.sleep(0.01)  # until the other side's threads sleep
-        found["careful"].append(times * timed(careful.step))
+        found["careful"].append(times * timed(careful.step, clock))
         if usual and rounds < 3:
-            found["usual"].append(times * timed(usual.step))
+            found["usual"].append(times * timed(usual.step, clock))
         time.sleep(0.01)
         rounds += 1
     ours.ask(do="end")
@@ -563,7 +571,7 @@ def run_here(options, threads):
         print(f"\n| {kind:13} |  trimtab |  careful | ratio | goal |     usual | ratio |")
         print("| ------------- | -------- | -------- | ----- | ---- | --------- | ----- |", flush=True)
         for name in options.cases:
-            measure(torch, weights, config, ours, name, options.seconds, name in options.usual)
+            measure(torch, weights, config, ours, name, options.seconds, name in options.usual, options.cpu_time)
         print(flush=True)
         ours.close()
 
@@ -577,10 +585,14 @@ def main():
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--usual", nargs="*", choices=list(CASES), default=list(CASES), help="cases of the usual way")
     parser.add_argument("--seconds", type=float, default=10, help="for each case, at least three steps of each side")
+    parser.add_argument("--cpu-time", action="store_true",
+                        help="not elapsed time but that of the processor: for one thread, where others compute as well")
     parser.add_argument("--blas-as-is", action="store_true")
     parser.add_argument("--scratch", help="a folder for 650 MB; else that for temporary files")
     parser.add_argument("--here", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.cpu_time and options.threads != [1]:
+        parser.error("--cpu-time needs --threads 1: threads that wait for each other compute, too")
     if options.here:
         return run_here(options, options.here)
     for threads in options.threads:
