@@ -9,30 +9,37 @@
 
 namespace trimtab {
 
-/// out = h · ½ (1 + tanh(√(2/π) (h + 0.044715 h³))), `gelu_new` of GPT-2.
+/// out = h · ½ (1 + tanh(u)) with u = √(2/π) (h + 0.044715 h³), `gelu_new` of GPT-2. As ½ (1 + tanh(u)) =
+/// 1 / (1 + exp(-2u)), an exponential and a division do, and small results keep all their digits.
 struct gelu_tanh {
   static constexpr double sqrt_2_over_pi = 0.79788456080286535588;
   static constexpr double cubic = 0.044715;
 
   constexpr void forward(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    using math::tanh;
-    constexpr T a = static_cast<T>(sqrt_2_over_pi), b = static_cast<T>(cubic), half = static_cast<T>(0.5);
     r.each([&](auto j) {
       const T x = r.h(j);
-      r.out(j) = x * half * (1 + tanh(a * (x + b * x * x * x)));
+      r.out(j) = x / (1 + tail(x));
     });
   }
 
   constexpr void backward(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    using math::tanh;
-    constexpr T a = static_cast<T>(sqrt_2_over_pi), b = static_cast<T>(cubic), half = static_cast<T>(0.5);
+    constexpr T slope = static_cast<T>(2 * sqrt_2_over_pi), bend = static_cast<T>(6 * sqrt_2_over_pi * cubic);
     r.each([&](auto j) {
       const T x = r.h(j);
-      const T t = tanh(a * (x + b * x * x * x));
-      r.d_h(j) = r.d_out(j) * half * (1 + t + x * (1 - t * t) * a * (1 + 3 * b * x * x));
+      const T share = 1 / (1 + tail(x));
+      r.d_h(j) = r.d_out(j) * share * (1 + x * (1 - share) * (slope + bend * x * x));
     });
+  }
+
+ private:
+  /// exp(-2u).
+  template <typename T>
+  static constexpr T tail(T x) {
+    using math::exp;
+    constexpr T slope = static_cast<T>(-2 * sqrt_2_over_pi), bend = static_cast<T>(-2 * sqrt_2_over_pi * cubic);
+    return exp(x * (slope + bend * x * x));
   }
 };
 
