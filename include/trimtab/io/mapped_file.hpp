@@ -51,6 +51,11 @@ class mapped_file {
 
   std::filesystem::path const& path() const { return path_; }
   std::span<std::byte const> bytes() const { return bytes_; }
+  /// Gives the memory of all pages back; whoever touches one reads it again. After numbers have been copied out of a
+  /// large file, it need not stay in memory beside the copy.
+  void release() const {
+    if (not bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+  }
   std::string_view text() const { return {reinterpret_cast<char const*>(bytes_.data()), bytes_.size()}; }
 
  private:

@@ -119,15 +119,13 @@ class model_folder {
   template <readable_scalar T>
   block_weights<T> block(index_t layer) const {
     assert(layer >= 0 and layer < config().layers);
-    auto const reader = detail::weight_reader<T>{weights_, policy_};
-    auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
+    auto weights = read<T>([&](auto layout, auto const& reader) { return layout.block(reader, file_, layer); });
     if (progress_) progress_(layer + 1, config().layers);
     return weights;
   }
   template <readable_scalar T>
   outer_weights<T> outer() const {
-    auto const reader = detail::weight_reader<T>{weights_, policy_};
-    return with_layout([&](auto layout) { return layout.outer(reader, file_); });
+    return read<T>([&](auto layout, auto const& reader) { return layout.outer(reader, file_); });
   }
 
   /// Tells these weights from others: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
@@ -140,11 +138,21 @@ class model_folder {
       if (file_.tied_embeddings and name == copy) continue;
       hash.add(name);
       hash.add(weights_.bytes(name));
+      weights_.release();
     }
     return hash.text();
   }
 
  private:
+  /// Weights as copies; the mapped files do not stay in memory beside them.
+  template <typename T, typename Read>
+  auto read(Read const& part) const {
+    auto const reader = detail::weight_reader<T>{weights_, policy_};
+    auto weights = with_layout([&](auto layout) { return part(layout, reader); });
+    weights_.release();
+    return weights;
+  }
+
   template <typename Layout>
   void check(Layout layout) const {
     auto checker = detail::weight_checker(weights_);

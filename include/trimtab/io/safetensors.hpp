@@ -41,6 +41,7 @@ class safetensors_file {
       : file_(std::move(path)), header_(parse_safetensors_header(file_.bytes(), file_.path().string())) {}
 
   std::filesystem::path const& path() const { return file_.path(); }
+  void release() const { file_.release(); }
   auto const& metadata() const { return header_.metadata; }
   /// Every tensor's dtype, shape and place by its name, in the order of names.
   auto const& tensors() const { return header_.tensors; }

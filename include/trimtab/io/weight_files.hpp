@@ -74,6 +74,10 @@ class weight_files {
   host_matrix<T> read(std::string_view name, non_finite policy) const {
     return at(name).template read<T>(place_of(name).full_name, policy);
   }
+  /// What has been read leaves memory (io/mapped_file.hpp).
+  void release() const {
+    for (safetensors_file const& file : files_) file.release();
+  }
 
  private:
   place const& place_of(std::string_view name) const { return places_.find(name)->second; }
