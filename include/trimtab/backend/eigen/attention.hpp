@@ -7,7 +7,6 @@
 #include <trimtab/row/softmax.hpp>
 
 #include <algorithm>
-#include <vector>
 
 /// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
 /// width. One task is one head of one sequence, so batch mates cannot meet. Keys (and in the adjoint values) of the
@@ -74,20 +73,12 @@ class attention_head {
   matrix_view<T const> qkv_;
 };
 
-/// `count` numbers that the calling thread keeps from call to call.
-template <typename T>
-T* attention_scratch(index_t count) {
-  thread_local std::vector<T> memory;
-  if (static_cast<index_t>(memory.size()) < count) memory.resize(static_cast<std::size_t>(count));
-  return memory.data();
-}
-
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
 void attention(int threads, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 8, [&](index_t task) {
     const attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
-    T* const keys = attention_scratch<T>((head.width + 1) * head.length);
+    T* const keys = scratch<struct attention_rows, T>((head.width + 1) * head.length);
     T* const p = keys + head.width * head.length;
     head.transpose([&](index_t j) { return head.key(j); }, keys);
     for (index_t k = 0; k < head.queries; ++k) {
@@ -107,7 +98,7 @@ void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, ma
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
     const attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
     const index_t length = head.length, width = head.width;
-    T* const keys = attention_scratch<T>(2 * (width + 1) * length);
+    T* const keys = scratch<struct attention_rows, T>(2 * (width + 1) * length);
     T* const values = keys + width * length;
     T* const p = values + width * length;
     T* const d_p = p + length;

@@ -1,170 +1,154 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 
 #include <Eigen/Core>
 
 #include <algorithm>
-#include <memory>
-#include <mutex>
+#include <array>
+#include <cassert>
 #include <utility>
 
-/// Products with frozen matrices. A matrix is packed once into panels as wide as two SIMD registers, so that the inner
-/// loop streams it in order; a block of rows that fills the register file stays in accumulators over the whole depth.
-/// Each output number is one chain of multiply-adds in the order of the depth, whatever the number of rows: a prompt
-/// alone and the same prompt in a batch give the same bits. Packets are Eigen's, so one kernel serves every instruction
-/// set and every scalar.
+/// Products with frozen matrices. A block of rows that fills the register file is multiplied with a slice of a panel
+/// that lies in the second cache; meanwhile the next slice is fetched, so that reading weights and multiplying overlap.
+/// Each output number is one chain of multiply-adds in the order of the depth, whatever the number of rows: between
+/// slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the same bits.
 
 namespace trimtab::eigen {
 
-template <typename T>
-using packet = typename Eigen::internal::packet_traits<T>::type;
-
-/// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, rows of one task.
-template <typename T>
-struct tile {
-  static constexpr int lanes = Eigen::internal::unpacket_traits<packet<T>>::size;
-  static constexpr int columns = 2 * lanes;
-  static constexpr int registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS;
-  static constexpr int rows = registers >= 32 ? 12 : 6;  // two accumulators a row, two packets of the panel, one of x
-  static constexpr index_t task_rows = 5 * rows;
-};
-
-/// A matrix [depth, columns] as panels [panel][depth][tile columns], the last one padded with zeros.
-template <typename T>
-class panels {
- public:
-  panels() = default;
-
-  template <typename Element>
-  panels(index_t depth, index_t columns, Element element) : depth_(depth), columns_(columns) {
-    const index_t count = (columns + tile<T>::columns - 1) / tile<T>::columns;
-    numbers_ = array<T>(count * depth * tile<T>::columns);
-    for (index_t p = 0; p < count; ++p)
-      for (index_t k = 0; k < depth; ++k)
-        for (index_t j = 0; j < std::min<index_t>(tile<T>::columns, columns - p * tile<T>::columns); ++j)
-          numbers_.data()[(p * depth + k) * tile<T>::columns + j] = element(k, p * tile<T>::columns + j);
-  }
-
-  index_t depth() const { return depth_; }
-  index_t columns() const { return columns_; }
-  index_t count() const { return (columns_ + tile<T>::columns - 1) / tile<T>::columns; }
-  T const* panel(index_t p) const { return numbers_.data() + p * depth_ * tile<T>::columns; }
-  T operator()(index_t k, index_t j) const {
-    return panel(j / tile<T>::columns)[k * tile<T>::columns + j % tile<T>::columns];
-  }
-
- private:
-  index_t depth_ = 0;
-  index_t columns_ = 0;
-  array<T> numbers_;
-};
-
-/// y = x W + b, frozen. The panels of Wᵀ are made when an adjoint first asks for them: inference never pays for them.
+/// y = x W + b, frozen.
 template <typename T>
 class linear {
  public:
   linear() = default;
 
   linear(matrix_view<T const> weight, matrix_view<T const> bias, bool transposed)
-      : forward_(transposed ? weight.cols : weight.rows, transposed ? weight.rows : weight.cols,
-                 [&](index_t k, index_t j) { return transposed ? weight.row(j)[k] : weight.row(k)[j]; }),
-        bias_(forward_.count() * tile<T>::columns) {
-    if (not bias.empty()) std::copy_n(bias.data, forward_.columns(), bias_.data());
+      : panels_(transposed ? weight.cols : weight.rows, transposed ? weight.rows : weight.cols,
+                [&](index_t k, index_t j) { return transposed ? weight.row(j)[k] : weight.row(k)[j]; }),
+        bias_(panels<T>::whole_tiles(panels_.columns()) * tile<T>::columns) {
+    if (not bias.empty()) std::copy_n(bias.data, panels_.columns(), bias_.data());
   }
 
-  index_t inputs() const { return forward_.depth(); }
-  index_t outputs() const { return forward_.columns(); }
-  panels<T> const& forward() const { return forward_; }
+  index_t inputs() const { return panels_.depth(); }
+  index_t outputs() const { return panels_.columns(); }
+  as_packed<T> forward() const { return {panels_}; }
+  turned_over<T> adjoint() const { return {panels_}; }
   T const* bias() const { return bias_.data(); }
 
-  panels<T> const& adjoint() const {
-    std::call_once(adjoint_->made, [this] {
-      adjoint_->panels = panels<T>(outputs(), inputs(), [this](index_t k, index_t j) { return forward_(j, k); });
-    });
-    return adjoint_->panels;
-  }
-
  private:
-  struct lazy {
-    std::once_flag made;
-    eigen::panels<T> panels;
-  };
-
-  panels<T> forward_;
+  panels<T> panels_;
   array<T> bias_;
-  std::unique_ptr<lazy> adjoint_ = std::make_unique<lazy>();
 };
 
-/// `Rows` rows of x against one panel; y has `columns` columns from here on, at most a panel's.
+/// Rows as a block of the product sees them.
+template <typename T>
+struct strided {
+  T* data;
+  index_t stride;
+
+  T* row(index_t i) const { return data + i * stride; }
+};
+
+/// The share of the next slice that one block of rows fetches while it multiplies.
+struct share_of_next {
+  slice_place place;
+  index_t from, step;  ///< in bytes: in each square, and for each of the square's rows
+};
+
+/// Keeps the compiler from what it knows of x.
+template <typename T>
+void forget(T& x) {
+  asm("" : "+r"(x));
+}
+
+/// `Rows` rows: y = start + x · slice.
 template <int Rows, typename T>
-void multiply_block(panels<T> const& w, index_t p, T const* x, T const* bias, T* y, index_t y_stride, index_t columns) {
+void multiply_block(index_t depth, T const* slice, strided<T const> x, strided<T const> start, strided<T> y,
+                    share_of_next next) {
   using namespace Eigen::internal;
-  constexpr int lanes = tile<T>::lanes;
-  const index_t depth = w.depth();
+  constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
   // All loops over `sums` are unrolled: an array that is indexed by a variable anywhere lives in memory everywhere.
   packet<T> sums[Rows][2];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
-    sums[i][0] = bias ? ploadu<packet<T>>(bias) : pset1<packet<T>>(T(0));
-    sums[i][1] = bias ? ploadu<packet<T>>(bias + lanes) : pset1<packet<T>>(T(0));
+    sums[i][0] = ploadu<packet<T>>(start.row(i));
+    sums[i][1] = ploadu<packet<T>>(start.row(i) + lanes);
   }
-
-  T const* panel = w.panel(p);
-  for (index_t k = 0; k < depth; ++k, panel += 2 * lanes) {
-    const packet<T> left = ploadu<packet<T>>(panel), right = ploadu<packet<T>>(panel + lanes);
+  // Every fourth row has a pointer, the others are reached from it: a pointer for each is more than there are registers.
+  constexpr int group = 4;
+  T const* rows[(Rows + group - 1) / group];
 #pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const packet<T> a = pset1<packet<T>>(x[i * depth + k]);
-      sums[i][0] = pmadd(a, left, sums[i][0]);
-      sums[i][1] = pmadd(a, right, sums[i][1]);
+  for (int i = 0; i < Rows; i += group) rows[i / group] = x.row(i);
+  index_t stride = x.stride;
+  T const* const end = slice + depth * columns;
+  for (index_t square = 0; slice < end; ++square) {
+    char const* coming = next.place.square(square) + next.from;
+    T const* const square_end = std::min(slice + columns * columns, end);
+    for (; slice < square_end; slice += columns) {
+      fetch(coming);
+      coming += next.step;
+      const packet<T> left = ploadu<packet<T>>(slice), right = ploadu<packet<T>>(slice + lanes);
+      forget(stride);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const packet<T> a = pset1<packet<T>>(rows[i / group][i % group * stride]);
+        sums[i][0] = pmadd(a, left, sums[i][0]);
+        sums[i][1] = pmadd(a, right, sums[i][1]);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; i += group) ++rows[i / group];
     }
   }
-
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
-    if (columns == 2 * lanes) {
-      pstoreu(y + i * y_stride, sums[i][0]);
-      pstoreu(y + i * y_stride + lanes, sums[i][1]);
-    } else {
-      T edge[2 * lanes];
-      pstoreu(edge, sums[i][0]);
-      pstoreu(edge + lanes, sums[i][1]);
-      std::copy_n(edge, columns, y + i * y_stride);
-    }
+    pstoreu(y.row(i), sums[i][0]);
+    pstoreu(y.row(i) + lanes, sums[i][1]);
   }
 }
 
-/// `rows` < `Most` + 1 rows by the kernel of exactly that height.
-template <int Most, typename T>
-void multiply_remainder(index_t rows, panels<T> const& w, index_t p, T const* x, T const* bias, T* y, index_t y_stride,
-                        index_t columns) {
-  if constexpr (Most > 0) {
-    if (rows == Most)
-      multiply_block<Most>(w, p, x, bias, y, y_stride, columns);
-    else
-      multiply_remainder<Most - 1>(rows, w, p, x, bias, y, y_stride, columns);
-  }
-}
-
-/// y [n, columns] = x [n, depth] W + bias, the bias padded to whole panels or null.
+/// The kernel of each height, that of one row first.
 template <typename T>
-void multiply(int threads, panels<T> const& w, matrix_view<T const> x, T const* bias, matrix_view<T> y) {
+inline constexpr auto block_kernels = []<int... I>(std::integer_sequence<int, I...>) {
+  return std::array{&multiply_block<I + 1, T>...};
+}(std::make_integer_sequence<int, tile<T>::rows>{});
+
+/// y [n, columns] = x [n, depth] W + bias, the bias padded to whole panels or null. W is `as_packed` or `turned_over`.
+template <typename T, typename Weights>
+void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, matrix_view<T> y) {
   using cut = tile<T>;
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
-  const index_t row_tasks = (x.rows + cut::task_rows - 1) / cut::task_rows;
-  parallel_for(threads, w.count() * row_tasks, x.rows * y.cols * 16, [&](index_t task) {
-    const index_t p = task / row_tasks;
-    const index_t end = std::min(x.rows, (task % row_tasks + 1) * cut::task_rows);
+  const auto pieces = [](index_t extent, index_t most) { return (extent + most - 1) / most; };
+  const index_t panels = pieces(y.cols, cut::columns), row_tasks = pieces(x.rows, cut::task_rows);
+  parallel_for(threads, panels * row_tasks, x.cols * y.cols, [&](index_t task) {
+    static constexpr T zeros[cut::columns] = {};
+    T* const room = scratch<struct product, T>((cut::depth + cut::task_rows) * cut::columns);
+    const index_t p = task / row_tasks, part = task % row_tasks;
+    const index_t first = x.rows * part / row_tasks, count = x.rows * (part + 1) / row_tasks - first;
+    const index_t blocks = pieces(count, cut::rows);
     const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
-    T const* const panel_bias = bias ? bias + p * cut::columns : nullptr;
-    index_t i = (task % row_tasks) * cut::task_rows;
-    for (; i + cut::rows <= end; i += cut::rows)
-      multiply_block<cut::rows>(w, p, x.row(i), panel_bias, y.row(i) + p * cut::columns, y.cols, columns);
-    multiply_remainder<cut::rows - 1>(end - i, w, p, x.row(i), panel_bias, y.row(i) + p * cut::columns, y.cols,
-                                      columns);
+    // The last panel may be wider than what is left of y.
+    const strided<T> out = columns == cut::columns
+                               ? strided<T>{y.row(first) + p * cut::columns, y.cols}
+                               : strided<T>{room + cut::depth * cut::columns, cut::columns};
+    strided<T const> start{bias ? bias + p * cut::columns : zeros, 0};
+    for (index_t k = 0; k < w.depth(); k += cut::depth) {
+      const index_t depth = std::min(cut::depth, w.depth() - k);
+      const slice_place next =
+          k + depth < w.depth() ? w.place(p, k + depth) : w.place(std::min(p + 1, panels - 1), 0);
+      T const* const slice = w.slice(p, k, depth, room, next);
+      constexpr index_t row_bytes = cut::columns * sizeof(T);
+      for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
+        const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
+        block_kernels<T>[static_cast<std::size_t>(height - 1)](
+            depth, slice, {x.row(first + i) + k, x.cols}, {start.row(i), start.stride}, {out.row(i), out.stride},
+            {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
+      }
+      start = {out.data, out.stride};
+    }
+    if (columns < cut::columns)
+      for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
   });
 }
 

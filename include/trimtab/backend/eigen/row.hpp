@@ -76,7 +76,9 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
 #pragma omp simd
       for (index_t k = 0; k < lanes; ++k) running[k] = combine(running[k], f(j + k));
     }
-    for (index_t k = 0; j < width_; ++j, ++k) running[k] = combine(running[k], f(j));
+    const index_t rest = width_ - j;
+#pragma omp simd
+    for (index_t k = 0; k < rest; ++k) running[k] = combine(running[k], f(j + k));
     for (index_t half = lanes / 2; half > 0; half /= 2)
       for (index_t k = 0; k < half; ++k) running[k] = combine(running[k], running[k + half]);
     return running[0];

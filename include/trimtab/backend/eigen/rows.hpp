@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/row.hpp>
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/records.hpp>
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 /// Running row functions over rows on the CPU: OpenMP hands whole rows to threads, so no result depends on how many
 /// there are.
@@ -30,10 +30,9 @@ void with_scratch(index_t width, Body&& body) {
   if constexpr (count == 0) {
     body();
   } else {
-    thread_local std::vector<T> memory;
-    if (static_cast<index_t>(memory.size()) < count * width) memory.resize(static_cast<std::size_t>(count * width));
+    T* const memory = scratch<struct row_function_rows, T>(count * width);
     [&]<int... K>(std::integer_sequence<int, K...>) {
-      body(operand<scratch_row<K>, T>{memory.data() + K * width, 0, nullptr}...);
+      body(operand<scratch_row<K>, T>{memory + K * width, 0, nullptr}...);
     }(std::make_integer_sequence<int, count>{});
   }
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/memory.hpp>
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <utility>
+
+/// A frozen matrix W [depth, columns] cut into panels as wide as two SIMD registers, [panel][depth][tile columns], so
+/// that a product reads it from the first number to the last. One packing serves both directions: x W takes slices of
+/// the panels as they lie, dy Wᵀ turns each slice over in registers on its way into the cache, which costs a few percent
+/// of the time and saves a second copy of the weights. Packets are Eigen's, so every instruction set and every scalar
+/// has them.
+
+namespace trimtab::eigen {
+
+template <typename T>
+using packet = typename Eigen::internal::packet_traits<T>::type;
+
+/// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, depth of a slice (a slice
+/// of a panel and the next one live in the second cache while all rows of a task use it), rows of one task.
+template <typename T>
+struct tile {
+  static constexpr int lanes = Eigen::internal::unpacket_traits<packet<T>>::size;
+  static constexpr int columns = 2 * lanes;
+  static constexpr int registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS;
+  static constexpr int rows = registers >= 32 ? 13 : 6;  // two accumulators a row, two packets of the panel, one of x
+  static constexpr index_t depth = 768;
+  static constexpr index_t task_rows = 20 * rows;
+};
+
+/// Both extents are padded with zeros to whole tiles.
+template <typename T>
+class panels {
+ public:
+  panels() = default;
+
+  template <typename Element>
+  panels(index_t depth, index_t columns, Element element)
+      : depth_(depth), columns_(columns), padded_depth_(whole_tiles(depth) * tile<T>::columns),
+        numbers_(whole_tiles(columns) * padded_depth_ * tile<T>::columns) {
+    for (index_t p = 0; p < whole_tiles(columns); ++p)
+      for (index_t k = 0; k < depth; ++k)
+        for (index_t j = 0; j < std::min<index_t>(tile<T>::columns, columns - p * tile<T>::columns); ++j)
+          numbers_.data()[(p * padded_depth_ + k) * tile<T>::columns + j] = element(k, p * tile<T>::columns + j);
+  }
+
+  index_t depth() const { return depth_; }
+  index_t columns() const { return columns_; }
+  /// From row k of panel p on.
+  T const* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * tile<T>::columns; }
+
+  static index_t whole_tiles(index_t extent) { return (extent + tile<T>::columns - 1) / tile<T>::columns; }
+
+ private:
+  index_t depth_ = 0, columns_ = 0, padded_depth_ = 0;
+  array<T> numbers_;
+};
+
+/// Where a slice lies in memory: squares of tile columns rows, at a fixed distance in bytes.
+struct slice_place {
+  char const* first;
+  index_t distance;
+
+  char const* square(index_t n) const { return first + n * distance; }
+};
+
+/// Has the line at `p` brought into the second cache.
+inline void fetch(char const* p) { __builtin_prefetch(p, 0, 2); }
+
+/// Rows become columns: the first half of the vectors interleaved with the second, as often as a half can be halved.
+template <typename Packet, int... I>
+void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
+  constexpr int n = sizeof...(I);
+  if constexpr (n > 1) {
+#pragma GCC unroll 4
+    for (int round = 1; round < n; round *= 2) {
+      Packet mixed[n];
+#pragma GCC unroll 8
+      for (int i = 0; i < n / 2; ++i) {
+        mixed[2 * i] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + I / 2)...);
+        mixed[2 * i + 1] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + (I + n) / 2)...);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) v[i] = mixed[i];
+    }
+  }
+}
+
+/// W as the product x W reads it.
+template <typename T>
+struct as_packed {
+  panels<T> const& w;
+
+  index_t depth() const { return w.depth(); }
+  index_t columns() const { return w.columns(); }
+  slice_place place(index_t p, index_t k) const {
+    return {reinterpret_cast<char const*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(T)};
+  }
+  /// The slice of panel p from depth k on, [depth][tile columns].
+  T const* slice(index_t p, index_t k, index_t, T*, slice_place) const { return w.at(p, k); }
+};
+
+/// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, turned over.
+template <typename T>
+struct turned_over {
+  panels<T> const& w;
+
+  index_t depth() const { return w.columns(); }
+  index_t columns() const { return w.depth(); }
+  slice_place place(index_t p, index_t k) const {
+    constexpr int columns = tile<T>::columns;
+    char const* const first = reinterpret_cast<char const*>(w.at(k / columns, p * columns));
+    return {first, reinterpret_cast<char const*>(w.at(k / columns + 1, p * columns)) - first};
+  }
+
+  /// The slice, made in `room`; the next one is fetched meanwhile, since few rows leave no other time for it.
+  T const* slice(index_t p, index_t k, index_t depth, T* room, slice_place next) const {
+    using namespace Eigen::internal;
+    constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
+    for (index_t from = 0; from < depth; from += columns) {
+      T const* const square = w.at((k + from) / columns, p * columns);
+      char const* coming = next.square(from / columns);
+      for (int row = 0; row < columns; row += lanes)
+        for (int col = 0; col < columns; col += lanes) {
+          packet<T> block[lanes];
+#pragma GCC unroll 16
+          for (int i = 0; i < lanes; ++i, coming += sizeof(packet<T>)) {
+            fetch(coming);
+            block[i] = ploadu<packet<T>>(square + (row + i) * columns + col);
+          }
+          transpose(block, std::make_integer_sequence<int, lanes>{});
+#pragma GCC unroll 16
+          for (int i = 0; i < lanes; ++i) pstoreu(room + (from + col + i) * columns + row, block[i]);
+        }
+    }
+    return room;
+  }
+};
+
+}  // namespace trimtab::eigen
