@@ -18,6 +18,7 @@ using ordered_json = nlohmann::ordered_json;
 struct output {
   ordered_json json = {};
   std::string text = {};
+  int status = 0;  ///< the exit status
 };
 
 output fit(fit_command const& command, common_options const& common);

@@ -2,14 +2,13 @@
 
 #include "data.hpp"
 
+#include <trimtab/io/atomic_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
 
 #include <charconv>
-#include <system_error>
-#include <unistd.h>
 
 namespace trimtab::cli {
 
@@ -71,16 +70,7 @@ std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
 }
 
 void require_writable(path const& file) {
-  if (file.empty()) return;
-  auto const folder = file.has_parent_path() ? file.parent_path() : path(".");
-  std::error_code ignored;
-  if (not std::filesystem::is_directory(folder, ignored))
-    throw error(error_kind::io, "cannot write '" + file.string() + "': there is no folder '" + folder.string() + "'");
-  if (std::filesystem::is_directory(file, ignored))
-    throw error(error_kind::io, "cannot write '" + file.string() + "': it is a folder");
-  if (::access(folder.c_str(), W_OK) != 0)
-    throw error(error_kind::io,
-                "cannot write '" + file.string() + "': the folder '" + folder.string() + "' is not writable");
+  if (not file.empty()) io::require_writable(file);
 }
 
 std::string strength_text(double strength) {

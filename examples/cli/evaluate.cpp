@@ -45,6 +45,7 @@ output eval(eval_command const& command, common_options const& common) {
 }
 
 output loss(loss_command const& command, common_options const& common) {
+  require_writable(command.gradient);
   auto const model = load_model(command.model, common);
   auto const [file, composition, values] = read_steering(*model, command.intervention);
   auto const pairs = read_pairs(*model, command.data);

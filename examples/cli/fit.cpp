@@ -8,12 +8,14 @@
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/atomic_file.hpp>
+#include <trimtab/io/checkpoint_file.hpp>
 #include <trimtab/report/progress.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal_map.hpp>
 
-#include <unistd.h>
 #include <csignal>
+#include <iostream>
+#include <optional>
 
 /// `trimtab fit`: learns an intervention, tells how good it is, and writes it to a file.
 
@@ -21,24 +23,37 @@ namespace trimtab::cli {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupted = 0;  ///< by which signal
 
-/// While one of these lives, Ctrl-C asks the fit to end after its step; a second Ctrl-C ends the program.
+/// While one of these lives, Ctrl-C (SIGINT) or SIGTERM asks the fit to end after its step; the same a second time ends
+/// the program.
 class interrupt_watch {
  public:
   interrupt_watch() {
     struct sigaction watch = {};
-    watch.sa_handler = [](int) { interrupted = 1; };
+    watch.sa_handler = [](int signal) { interrupted = signal; };
     watch.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &watch, &before_);
+    sigaction(SIGINT, &watch, &before_interrupt_);
+    sigaction(SIGTERM, &watch, &before_terminate_);
   }
   interrupt_watch(interrupt_watch const&) = delete;
   interrupt_watch& operator=(interrupt_watch const&) = delete;
-  ~interrupt_watch() { sigaction(SIGINT, &before_, nullptr); }
+  ~interrupt_watch() {
+    sigaction(SIGINT, &before_interrupt_, nullptr);
+    sigaction(SIGTERM, &before_terminate_, nullptr);
+  }
 
  private:
-  struct sigaction before_ = {};
+  struct sigaction before_interrupt_ = {}, before_terminate_ = {};
 };
+
+/// Where what was learned is when a fit was cut short.
+std::string places_of(fit_command const& command) {
+  std::string places;
+  if (not command.out.empty()) places += "; what it learned is in '" + command.out.string() + "'";
+  if (not command.checkpoint.empty()) places += "; --resume '" + command.checkpoint.string() + "' goes on from there";
+  return places.empty() ? "; without --out and --checkpoint nothing is kept" : places;
+}
 
 /// "1,-1"
 std::string list_of(std::vector<double> const& values) {
@@ -110,6 +125,9 @@ output fit(fit_command const& command, common_options const& common) {
   require_writable(command.trace);
   require_writable(command.report);
   require_writable(command.heatmap);
+  require_writable(command.checkpoint);
+  std::optional<fit_state> state;
+  if (not command.resume.empty()) state = io::read_checkpoint(command.resume);
   auto const model = load_model(command.model, common);
   auto const seed = command.data.seed.value_or(1);
   auto const positions = positions_of(command);
@@ -135,43 +153,58 @@ output fit(fit_command const& command, common_options const& common) {
                    rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
                    rounded(*objective.lambda_m));
   stopwatch const time;
-  auto const learned = [&] {
-    interrupt_watch watch;
+  fit_options options{.steps = command.steps, .strengths = objective.strengths};
+  if (not command.checkpoint.empty())
+    options.checkpoint = [&](fit_state const& now) { io::write_checkpoint(command.checkpoint, now); };
+  options.checkpoint_every = command.checkpoint_every;
+  options.resume_from = std::move(state);
+  auto const learn = [&] {
     report::progress_bar progress("fit", command.steps, not common.quiet);
-    return composition->fit(train, objective, optimizer,
-                            {.steps = command.steps,
-                             .strengths = objective.strengths,
-                             .before_step = [&](index_t step, loss_values const& values) {
-                               progress.show(step, "loss " + report::number(values.total(), 4));
-                               return interrupted == 0;
-                             }});
-  }();
-  auto const steps = static_cast<index_t>(learned.history.size()) - 1;
-  note(common, "made " + std::to_string(steps) + " steps in " + time.text());
+    options.before_step = [&](index_t step, loss_values const& values) {
+      progress.show(step, "loss " + report::number(values.total(), 4));
+      return interrupted == 0;
+    };
+    return composition->fit(train, objective, optimizer, options);
+  };
 
-  std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
-                                             {"lambda_m", exact(*objective.lambda_m)},
-                                             {"margin", exact(objective.margin)},
-                                             {"learning_rate", exact(optimizer.learning_rate)},
-                                             {"steps", std::to_string(steps)},
-                                             {"seed", std::to_string(seed)},
-                                             {"sites", list_of(command.sites)},
-                                             {"chosen_layers", command.layers_text},
-                                             {"strengths", list_of(objective.strengths)},
-                                             {"precision", common.double_precision ? "double" : "float"}};
-  if (command.data.task.empty())
-    made["data"] = command.data.train.string();
-  else
-    made["task"] = command.data.task;
-  if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
-  if (not command.trace.empty()) {
-    ordered_json trace = ordered_json::array();
-    for (index_t step = 0; step < steps; ++step) {
-      trace.push_back(terms_of(learned.history[static_cast<std::size_t>(step)]));
-      trace.back()["step"] = step + 1;
+  std::map<std::string, std::string> made;
+  index_t steps = 0;
+  auto const learned = [&] {
+    interrupt_watch const watch;  // until what was learned is on the disk
+    auto result = learn();
+    steps = static_cast<index_t>(result.history.size()) - 1;
+    made = {{"lambda_f", exact(objective.lambda_f)},
+            {"lambda_m", exact(*objective.lambda_m)},
+            {"margin", exact(objective.margin)},
+            {"learning_rate", exact(optimizer.learning_rate)},
+            {"steps", std::to_string(steps)},
+            {"seed", std::to_string(seed)},
+            {"sites", list_of(command.sites)},
+            {"chosen_layers", command.layers_text},
+            {"strengths", list_of(objective.strengths)},
+            {"precision", common.double_precision ? "double" : "float"}};
+    if (command.data.task.empty())
+      made["data"] = command.data.train.string();
+    else
+      made["task"] = command.data.task;
+    if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(result.values, made));
+    if (not command.trace.empty()) {
+      ordered_json trace = ordered_json::array();
+      for (index_t step = 0; step < steps; ++step) {
+        trace.push_back(terms_of(result.history[static_cast<std::size_t>(step)]));
+        trace.back()["step"] = step + 1;
+      }
+      io::write_file_atomically(command.trace, trace.dump(1) + "\n");
     }
-    io::write_file_atomically(command.trace, trace.dump(1) + "\n");
-  }
+    return result;
+  }();
+  note(common, "made " + std::to_string(steps) + " steps in " + time.text());
+  if (interrupted != 0)
+    std::cerr << "trimtab: ended by " << (interrupted == SIGINT ? "Ctrl-C" : "SIGTERM") << " after step " << steps
+              << " of " << command.steps << places_of(command) << std::endl;
+  else if (options.resume_from and options.resume_from->steps() == command.steps and not common.quiet)
+    std::cerr << "trimtab: " << options.resume_from->name << " had made all " << command.steps
+              << " steps already; ask for more --steps to go on" << std::endl;
 
   output found;
   for (auto const& set : sets)
@@ -184,6 +217,7 @@ output fit(fit_command const& command, common_options const& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
+  if (interrupted == SIGTERM) found.status = 128 + SIGTERM;
   if (not command.report.empty() or not command.heatmap.empty()) {
     made["model"] = command.model.string();
     write_reports({describe(*composition, learned.values, sets, learned.history, command.policy, made)},

@@ -8,12 +8,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <string>
 
-/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage.
+/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage; 143 a fit that
+/// SIGTERM cut short. A fit that Ctrl-C ends is done: whoever sits in front of it had enough.
 
 namespace {
 
@@ -40,35 +43,54 @@ void require_finite(ordered_json const& value) {
     for (auto const& entry : value) require_finite(entry);
 }
 
+/// Ready made: a sentence that is put together needs memory.
+constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
+
 int fail(int status, std::string sentence) {
   std::ranges::replace(sentence, '\n', ' ');
   std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' ' << sentence << std::endl;
   return status;
 }
 
+/// Where memory ends in a destructor of the JSON library or between threads, an exception cannot pass.
+[[noreturn]] void end_without_memory() {
+  try {
+    if (auto const problem = std::current_exception()) std::rethrow_exception(problem);
+  } catch (std::bad_alloc const&) {
+    std::fputs(no_memory, stderr);
+    std::_Exit(1);
+  } catch (...) {
+  }
+  std::abort();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::set_terminate(end_without_memory);
   try {
     auto const line = parse(argc, argv);
+    int status = 0;
     if (line.name.empty()) {
       std::cout << line.help << std::flush;
     } else {
       auto const found = run(line);
       require_finite(found.json);
+      status = found.status;
       if (line.common.json)
         std::cout << found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
       else
         std::cout << found.text << std::flush;
     }
     if (not std::cout) return fail(1, "cannot write to standard output");
-    return 0;
+    return status;
   } catch (usage_error const& problem) {
     return fail(2, problem.what() + std::string(" (see trimtab help)"));
   } catch (error const& problem) {
     return fail(1, problem.what());
   } catch (std::bad_alloc const&) {
-    return fail(1, "there is not enough memory for this");
+    std::fputs(no_memory, stderr);
+    return 1;
   } catch (std::exception const& problem) {
     return fail(1, problem.what());
   }

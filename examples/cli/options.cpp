@@ -236,6 +236,25 @@ void require_data(data_options const& data) {
     throw usage_error("--test goes with --data; a task has test prompts of its own");
 }
 
+/// One output must not replace another.
+void require_own_files(fit_command const& fit) {
+  if (fit.checkpoint.empty() and fit.checkpoint_every != fit_command{}.checkpoint_every)
+    throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
+  std::map<path, std::string> taken;
+  auto const take = [&](path const& file, std::string const& option) {
+    if (file.empty()) return;
+    std::error_code ignored;
+    auto const [other, is_new] = taken.emplace(std::filesystem::weakly_canonical(file, ignored), option);
+    if (not is_new) throw usage_error(other->second + " and " + option + " name the same file; each needs its own");
+  };
+  take(fit.out, "--out");
+  take(fit.report, "--report");
+  take(fit.heatmap, "--heatmap");
+  take(fit.trace, "--trace");
+  take(fit.checkpoint, "--checkpoint");
+  if (fit.resume != fit.checkpoint) take(fit.resume, "--resume");
+}
+
 }  // namespace
 
 void describe(description& d, command_line& line) {
@@ -281,6 +300,10 @@ void describe(description& d, command_line& line) {
     o.file("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
     o.heatmap(c.heatmap);
     o.file("--trace", "loss terms before every step, to write as JSON", c.trace);
+    o.file("--checkpoint", "file to keep the unfinished fit in, for --resume", c.checkpoint);
+    o.count("--checkpoint-every", "steps between checkpoints, default 100; one is written at the end in any case",
+            c.checkpoint_every, 1, 1'000'000'000);
+    o.file("--resume", "checkpoint to go on from, with the options of its fit", c.resume);
   }
   {
     auto& c = line.eval;
@@ -448,6 +471,7 @@ command_line parse(int argc, char const* const* argv) {
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
     throw usage_error("--roles goes with --positions role");
+  if (line.name == "fit") require_own_files(line.fit);
   if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   return line;

@@ -69,6 +69,9 @@ struct fit_command {
   path report = {};
   path heatmap = {};
   path trace = {};
+  path checkpoint = {};
+  index_t checkpoint_every = 100;
+  path resume = {};
 };
 
 struct report_command {

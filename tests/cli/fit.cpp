@@ -134,11 +134,12 @@ TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbe
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
   model_for_cli const model;
   auto const file = model.name("i.safetensors");
-  auto const run = run_trimtab(
-      {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file, "--json"}, "",
-      interrupt::when_caught);
+  auto const run = interrupt_trimtab(
+      {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file, "--json"});
   auto const found = run.json();
   CHECK(found["interrupted"] == true);
+  CHECK_THAT(run.err, ContainsSubstring("ended by Ctrl-C after step " + found["steps"].dump() +
+                                        " of 1000000000; what it learned is in '" + file + "'"));
   CHECK(found["steps"] < 1'000'000'000);
   CHECK(io::read_intervention(file).made.at("steps") == found["steps"].dump());
 }

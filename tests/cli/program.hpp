@@ -18,10 +18,12 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,43 +60,76 @@ inline bool catches_interrupt(pid_t process) {
   return false;
 }
 
-enum class interrupt { never, when_caught };
+/// `trimtab arguments...` while it runs.
+class running_trimtab {
+ public:
+  /// `environment` is set on top of this process's, "NAME=value".
+  explicit running_trimtab(std::vector<std::string> arguments, std::string const& input = "",
+                           std::vector<std::string> environment = {}) {
+    auto const in = folder_.file("in", input);
+    arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
 
-/// Runs `trimtab arguments...`.
-inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "",
-                           interrupt when = interrupt::never) {
-  temporary_folder const folder;
-  auto const in = folder.file("in", input), out = folder.path() / "out", err = folder.path() / "err";
-  arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
-  std::vector<char*> argv;
-  for (auto& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
+    // Closed when the child becomes the program: until then it has this process's signal handlers.
+    int started[2];
+    if (::pipe2(started, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+    child_ = ::fork();
+    if (child_ < 0) throw std::runtime_error("cannot fork");
+    if (child_ == 0) {
+      ::dup2(::open(in.c_str(), O_RDONLY), 0);
+      ::dup2(::open(file("out").c_str(), O_WRONLY | O_CREAT, 0600), 1);
+      ::dup2(::open(file("err").c_str(), O_WRONLY | O_CREAT, 0600), 2);
+      for (auto& setting : environment) ::putenv(setting.data());
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(started[1]);
+    char nothing = 0;
+    while (::read(started[0], &nothing, 1) < 0) {
+    }
+    ::close(started[0]);
+  }
+  running_trimtab(running_trimtab const&) = delete;
+  running_trimtab& operator=(running_trimtab const&) = delete;
+  ~running_trimtab() {
+    if (child_ < 0) return;
+    signal(SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
 
-  // Closed when the child becomes the program: until then it has this process's signal handlers.
-  int started[2];
-  if (::pipe2(started, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
-  pid_t const child = ::fork();
-  if (child < 0) throw std::runtime_error("cannot fork");
-  if (child == 0) {
-    ::dup2(::open(in.c_str(), O_RDONLY), 0);
-    ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT, 0600), 1);
-    ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT, 0600), 2);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  ::close(started[1]);
-  char nothing = 0;
-  while (::read(started[0], &nothing, 1) < 0) {
-  }
-  ::close(started[0]);
-  if (when == interrupt::when_caught) {
-    for (int i = 0; i < 3000 and not catches_interrupt(child); ++i)
+  void signal(int which) const { ::kill(child_, which); }
+  void wait_until(bool catches) const {
+    for (int i = 0; i < 3000 and catches_interrupt(child_) != catches; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    ::kill(child, SIGINT);
   }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(out), content_of(err)};
+  outcome wait() {
+    int status = 0;
+    ::waitpid(std::exchange(child_, -1), &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(file("out")),
+            content_of(file("err"))};
+  }
+
+ private:
+  std::filesystem::path file(std::string const& name) const { return folder_.path() / name; }
+
+  temporary_folder folder_ = {};
+  pid_t child_ = -1;
+};
+
+/// Runs `trimtab arguments...` to its end.
+inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "",
+                           std::vector<std::string> environment = {}) {
+  return running_trimtab(std::move(arguments), input, std::move(environment)).wait();
+}
+
+/// Runs it until it catches Ctrl-C, and ends it by a signal.
+inline outcome interrupt_trimtab(std::vector<std::string> arguments, int signal = SIGINT) {
+  running_trimtab program(std::move(arguments));
+  program.wait_until(true);
+  program.signal(signal);
+  return program.wait();
 }
 
 /// What `trimtab arguments...` shows on a terminal of 80 columns, where standard output and error meet. `variables` are

@@ -40,6 +40,9 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"fit", "--model", "m", "--task", "ioi", "--strengths", "1,,2"}, "--strengths is ''");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--no-bias"}, "--no-bias goes with");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--threads", "0"}, "--threads is '0'");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--checkpoint-every", "9"}, "goes with --checkpoint");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--trace", "./f"}, "--out and --trace name the same");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--resume", "f"}, "--out and --resume name");
   check_usage({"eval", "--model", "m", "--task", "ioi"}, "--intervention");
   check_usage({"logits", "--model", "m"}, "either --prompt or --ids");
   check_usage({"logits", "--model", "m", "--ids", "1,x"}, "--ids is 'x'");

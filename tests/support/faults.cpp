@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 /// Each function below has the name of one of the C library's and is found before it. What it does itself is a system
-/// call, so that it needs nothing of the library that it hides; it may run before `main`, hence no constructors.
+/// call, so that it needs nothing of the library that it hides; it may run before any constructor.
 
 namespace trimtab::test {
 
@@ -52,7 +53,7 @@ void arm(char const* call, long n, int error, bool and_all_later) {
 }
 
 /// TRIMTAB_FAULT="call n error [and later]"
-__attribute__((constructor)) void arm_by_environment() {
+void arm_by_environment() {
   char const* const asked = std::getenv("TRIMTAB_FAULT");
   if (asked == nullptr) return;
   reached_file = std::getenv("TRIMTAB_FAULT_REACHED");
@@ -80,6 +81,18 @@ bool disarm() {
 namespace faults = trimtab::test;
 
 extern "C" {
+
+/// Calls are counted from `main` on: what fails before it, in the initialisers of libraries, nobody can catch.
+int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
+                      void (*rtld_fini)(), void* stack_end) {
+  static int (*program)(int, char**, char**) = main;
+  auto const armed_main = [](int count, char** arguments, char** environment) {
+    faults::arm_by_environment();
+    return program(count, arguments, environment);
+  };
+  auto const start = reinterpret_cast<decltype(&__libc_start_main)>(::dlsym(RTLD_NEXT, "__libc_start_main"));
+  return start(armed_main, argc, argv, init, fini, rtld_fini, stack_end);
+}
 
 int open(char const* path, int flags, ...) {
   std::va_list more;

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/checkpoint_file.hpp>
+
+#include "support/faults.hpp"
+
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+/// The whole program under the worst: every call to the operating system fails in turn, memory ends anywhere, and the
+/// machine pulls the plug. By hand:
+///
+///     TRIMTAB_EVERY_FAULT=1 build/release/tests/cli/cli_tests "*allocation*"     every allocation, not one in some
+///     TRIMTAB_KILLS=200 build/release/tests/cli/cli_tests "*killed*"
+
+namespace {
+
+using arguments = std::vector<std::string>;
+
+/// A fit of three steps with every output there is, in a folder of its own.
+class small_fit {
+ public:
+  small_fit() {
+    for (std::string const steps : {"1", "2", "3"}) {
+      run_trimtab(command(steps));
+      for (auto const& name : names) good_[name].insert(content_of(path(name)));
+      wanted_ = content_of(path("out"));
+    }
+  }
+
+  /// What each file may hold after a run that failed: what stood there, or something whole.
+  struct verdict {
+    bool reached = false, succeeded = false;
+  };
+  verdict run_with(fault const& what, long n) {
+    for (auto const& name : names) outputs_.file(name, "what stood there");
+    auto const reached = model_.name("reached");
+    std::filesystem::remove(reached);
+    auto const run = run_trimtab(command("3"), "",
+                                 {"LD_PRELOAD=" TRIMTAB_FAULTS, "ASAN_OPTIONS=verify_asan_link_order=0",
+                                  "TRIMTAB_FAULT=" + text_of(what, n), "TRIMTAB_FAULT_REACHED=" + reached});
+    CAPTURE(text_of(what, n), run.err);
+    bool const succeeded = run.status == 0;
+    CHECK((run.status == 0 or run.status == 1));
+    if (not succeeded) {
+      CHECK(run.out.empty());
+      CHECK(run.error_lines() == 1);
+      CHECK(run.err.starts_with("trimtab: "));
+    }
+    std::set<std::string> found;
+    for (auto const& entry : std::filesystem::directory_iterator(outputs_.path()))
+      found.insert(entry.path().filename());
+    CHECK(found == std::set<std::string>(names.begin(), names.end()));
+    for (auto const& name : names) {
+      CAPTURE(name);
+      auto const content = content_of(path(name));
+      CHECK((good_[name].contains(content) or (not succeeded and content == "what stood there")));
+    }
+    if (succeeded) CHECK((content_of(path("out")) == wanted_));
+    return {std::filesystem::exists(reached), succeeded};
+  }
+
+ private:
+  std::string path(std::string const& name) const { return (outputs_.path() / name).string(); }
+  arguments command(std::string const& steps) const {
+    return {"fit",
+            "--model",
+            model_.path(),
+            "--data",
+            model_.data(),
+            "--lambda-m",
+            "0.00001",
+            "--steps",
+            steps,
+            "--out",
+            path("out"),
+            "--trace",
+            path("trace"),
+            "--report",
+            path("report"),
+            "--checkpoint",
+            path("c"),
+            "--checkpoint-every",
+            "1",
+            "--threads",
+            "1",
+            "--json"};
+  }
+
+  std::vector<std::string> const names = {"c", "out", "report", "trace"};
+  model_for_cli model_ = model_for_cli(false, false);
+  temporary_folder outputs_ = {};
+  std::map<std::string, std::set<std::string>> good_ = {};
+  std::string wanted_ = {};
+};
+
+/// A number from the environment.
+int setting(char const* name, int otherwise) {
+  char const* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+}  // namespace
+
+TEST_CASE("Whatever call fails in a fit, it ends with a sentence, or as it should, and no file is torn or lost") {
+  small_fit fit;
+  for (auto const& what : file_faults) {
+    long refusals = 0, n = 1;
+    for (;; ++n) {
+      auto const verdict = fit.run_with(what, n);
+      refusals += not verdict.succeeded;
+      if (not verdict.reached) break;
+    }
+    CAPTURE(what.call, what.error, n);
+    CHECK((n > 1 or std::string(what.call) == "stat"));
+    bool const harmless = what.error == EINTR or what.error < 0;
+    if (harmless) CHECK(refusals == 0);
+    if (std::string(what.call) == "rename") CHECK(refusals == 6);  // three checkpoints and three other files
+  }
+}
+
+TEST_CASE("Whatever allocation fails in a fit, it ends with a sentence, and no file is torn or lost") {
+  if (not allocations_can_fail) {
+    WARN("skipped: a sanitizer has its own allocator");
+    return;
+  }
+  bool const every = setting("TRIMTAB_EVERY_FAULT", 0) != 0;
+  bool const and_all_later = GENERATE(false, true);
+  small_fit fit;
+  long runs = 0, refusals = 0, n = 1;
+  for (;; n += every ? 1 : 1 + n / 8, ++runs) {
+    auto const verdict = fit.run_with({"allocate", ENOMEM, and_all_later}, n);
+    refusals += not verdict.succeeded;
+    if (not verdict.reached) break;
+  }
+  CHECK(refusals > runs / 2);
+  if (every) WARN(runs << " allocations failed in turn, " << refusals << " of them ended the fit");
+}
+
+TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same end") {
+  model_for_cli const model(false, false);
+  auto const out = model.name("out"), checkpoint = model.name("c"), copy = model.name("copy");
+  auto const fit = [&](arguments const& more) {
+    arguments all = {"fit",     "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001",
+                     "--steps", "150",     "--threads",  "1",      "--out",      out};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  arguments const keep = {"--checkpoint", checkpoint, "--checkpoint-every", "1"};
+  auto const before = std::chrono::steady_clock::now();
+  auto const whole = run_trimtab(fit(keep));
+  auto const length = std::chrono::steady_clock::now() - before;
+  REQUIRE(whole.status == 0);
+  auto const out_wanted = content_of(out), checkpoint_wanted = content_of(checkpoint), said = whole.out;
+  std::filesystem::remove(checkpoint);
+  model.file("out", "what stood there");
+
+  auto const kills = setting("TRIMTAB_KILLS", 20);
+  std::mt19937 random(std::random_device{}());
+  std::uniform_real_distribution<double> share(0, 0.8);
+  index_t steps = 0;
+  std::set<index_t> killed_after;
+  int before_any = 0;
+  for (int kill = 0, tries = 0; kill < kills and tries < 10 * kills; ++tries) {
+    auto more = keep;
+    bool const goes_on = std::filesystem::exists(checkpoint);
+    if (goes_on) more.insert(more.end(), {"--resume", checkpoint});
+    running_trimtab program(fit(more));
+    auto const moment = std::chrono::duration_cast<std::chrono::microseconds>(
+        length * share(random) * (1 - 0.6 * static_cast<double>(steps) / 150));
+    CAPTURE(kill, moment.count(), steps);
+    std::this_thread::sleep_for(moment);
+    program.signal(SIGKILL);
+    kill += program.wait().status == 128 + SIGKILL;  // else it was at its end before
+    auto const out_found = content_of(out);
+    CHECK((out_found == out_wanted or out_found == "what stood there"));
+    if (not std::filesystem::exists(checkpoint)) {
+      CHECK_FALSE(goes_on);
+      ++before_any;
+      continue;
+    }
+    auto const state = io::read_checkpoint(checkpoint);
+    CHECK(state.steps() >= steps);
+    steps = state.steps();
+    killed_after.insert(steps);
+
+    // From a copy to the end, while the fit itself goes on from where it was killed.
+    std::filesystem::copy_file(checkpoint, copy, std::filesystem::copy_options::overwrite_existing);
+    auto const resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy, "--quiet"}));
+    CHECK(resumed.status == 0);
+    CHECK(resumed.out == said);
+    CHECK((content_of(out) == out_wanted));
+    CHECK((content_of(copy) == checkpoint_wanted));
+    model.file("out", "what stood there");
+    if (steps == 150) {
+      std::filesystem::remove(checkpoint);
+      steps = 0;
+    }
+  }
+  CHECK(killed_after.size() > 1);
+  if (kills > 20)
+    WARN(kills << " kills, after " << killed_after.size() << " different numbers of steps; " << before_any
+               << " before the first checkpoint");
+}
