@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What does a steered model say? The same prompt continued by the untouched model and at both strengths, token by token
+// with the most probable one.
+
+#include <trimtab/trimtab.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+using namespace trimtab;
+
+int main() try {
+  const auto model = from_pretrained<gpt2<eigen_backend<float>>>(TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
+  const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .seed = 1});
+
+  // Places are counted from the end, because a text grows there.
+  const auto steering = steer(model, at(site::attn_out{}, policy::steer_vec{}, layers::all(), positions::from_end(1)),
+                              at(site::mlp_out{}, policy::steer_vec{}, layers::all(), positions::from_end(1)));
+  const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
+  const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 150});
+
+  const auto next = [&](std::vector<int> const& ids, double strength) {
+    const prompt_pair prompt{.ids = ids};
+    const auto logits = steered_logits(steering, result.values, std::span(&prompt, 1), strength).values;
+    return static_cast<int>(std::ranges::max_element(logits) - logits.begin());
+  };
+  const std::string opening = "When Mary and John went to the store, John gave a drink to";
+  std::vector<std::string> said;
+  for (double strength : {0.0, +1.0, -1.0}) {
+    auto ids = model.tokenizer().encode(opening);
+    const auto length = static_cast<std::ptrdiff_t>(ids.size());
+    for (int k = 0; k < 8; ++k) ids.push_back(next(ids, strength));
+    said.push_back(model.tokenizer().decode(std::vector<int>(ids.begin() + length, ids.end())));
+    std::printf("%+.0f  %s%s\n", strength, opening.c_str(), said.back().c_str());
+  }
+  return said[1].starts_with(" Mary") and said[2].starts_with(" John") ? 0 : 1;
+} catch (error const& e) {
+  std::fprintf(stderr, "%s\n", e.what());
+  return 1;
+}
