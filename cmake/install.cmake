@@ -8,6 +8,10 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/trimtab")
 install(TARGETS trimtab EXPORT trimtab-targets FILE_SET HEADERS COMPONENT development)
 install(EXPORT trimtab-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
+# The component `cuda`: headers and a list of flags, so it is installed whether or not this build found a toolkit.
+install(TARGETS trimtab_cuda EXPORT trimtab-cuda-targets FILE_SET HEADERS COMPONENT development)
+install(EXPORT trimtab-cuda-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
+
 string(REPLACE ";" " " TRIMTAB_DEPENDENCIES_IN_A_LINE "${TRIMTAB_DEPENDENCIES}")
 configure_package_config_file(cmake/trimtab-config.cmake.in trimtab-config.cmake INSTALL_DESTINATION "${package_dir}")
 write_basic_package_version_file(trimtab-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)

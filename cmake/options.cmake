@@ -9,11 +9,7 @@ option(TRIMTAB_SANITIZE "Compile this project's own programs with address and un
 option(TRIMTAB_COVERAGE "Count what the tests reach, by clang, and add the target `coverage`" OFF)
 option(TRIMTAB_FUZZ "Build the fuzz targets, where the compiler has libFuzzer" OFF)
 option(TRIMTAB_WARNINGS_AS_ERRORS "Treat warnings in this project's own programs as errors" ${PROJECT_IS_TOP_LEVEL})
-option(TRIMTAB_CUDA "Build the CUDA backend" OFF)
-
-if(TRIMTAB_CUDA)
-  message(FATAL_ERROR "This version of trimtab has no CUDA backend yet: configure without TRIMTAB_CUDA, e.g. with the preset `release`.")
-endif()
+option(TRIMTAB_CUDA "Build this project's own programs for CUDA too" OFF)
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)

@@ -2,16 +2,16 @@
 
 add_library(trimtab_program INTERFACE)
 target_link_libraries(trimtab_program INTERFACE trimtab::trimtab)
-target_compile_options(trimtab_program INTERFACE ${TRIMTAB_WARNINGS})
+target_compile_options(trimtab_program INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${TRIMTAB_WARNINGS}>")
 
 # Nobody reads errno after a mathematical function; without it sqrt is one instruction that loops can vectorise.
-target_compile_options(trimtab_program INTERFACE -fno-math-errno)
+target_compile_options(trimtab_program INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno>)
 if(TRIMTAB_NATIVE)
-  target_compile_options(trimtab_program INTERFACE -march=native)
+  target_compile_options(trimtab_program INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
 endif()
 if(TRIMTAB_SANITIZE)
   set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_compile_options(trimtab_program INTERFACE ${sanitizers})
+  target_compile_options(trimtab_program INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitizers}>")
   target_link_options(trimtab_program INTERFACE ${sanitizers})
 endif()
 if(TRIMTAB_COVERAGE)

@@ -1,5 +1,5 @@
-# Configures, builds and runs downstream/ in a fresh folder. Arguments: how, source, build, folder, generator, compiler,
-# config; see CMakeLists.txt.
+# Configures, builds and runs downstream/, or `project`, in a fresh folder. Arguments: how, source, build, folder, generator,
+# compiler, config, and what else to configure with in `more`; see CMakeLists.txt.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -13,9 +13,12 @@ if(how STREQUAL "find_package")
   run("${CMAKE_COMMAND}" --install "${build}" --config "${config}" --component development --prefix "${folder}/first")
   file(RENAME "${folder}/first" "${folder}/prefix")
 endif()
-run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/downstream" -B "${folder}/build" -G "${generator}"
+if(NOT project)
+  set(project downstream)
+endif()
+run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/${project}" -B "${folder}/build" -G "${generator}"
   "-DCMAKE_CXX_COMPILER=${compiler}" "-DCMAKE_BUILD_TYPE=${config}" "-DCMAKE_PREFIX_PATH=${folder}/prefix"
-  "-DHOW=${how}" "-DTRIMTAB_SOURCE=${source}")
+  "-DHOW=${how}" "-DTRIMTAB_SOURCE=${source}" ${more})
 run("${CMAKE_COMMAND}" --build "${folder}/build" --config "${config}")
 run("${CMAKE_CTEST_COMMAND}" --test-dir "${folder}/build" --build-config "${config}" --output-on-failure
   --no-tests=error)

@@ -54,8 +54,12 @@ bool same_bits(host_matrix<T> const& a, host_matrix<T> const& b) {
 inline double largest_difference(std::vector<double> const& a, std::vector<double> const& b) {
   if (a.size() != b.size()) return HUGE_VAL;
   double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::abs(a[i] - b[i]) <= worst ? worst : std::abs(a[i] - b[i]);
-  return std::isnan(worst) ? HUGE_VAL : worst;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = std::abs(a[i] - b[i]);
+    if (std::isnan(d)) return HUGE_VAL;
+    worst = std::max(worst, d);
+  }
+  return worst;
 }
 inline double largest(std::vector<double> const& a) { return largest_difference(a, std::vector<double>(a.size())); }
 

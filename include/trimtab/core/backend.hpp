@@ -16,7 +16,7 @@ namespace trimtab {
 
 /// Arithmetic on one machine with one scalar type.
 ///
-/// Satisfied by: `eigen_backend<float>`, `eigen_backend<double>`, `eigen_backend<complex_step>`.
+/// Satisfied by: `eigen_backend<float>`, `eigen_backend<double>`, `eigen_backend<complex_step>`, `cuda_backend<float>`.
 /// Beyond the syntax:
 /// - `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory,
 ///   once;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 /// The names by which a row function calls what it sees. A name is a type, so that a wrong one does not compile, and
@@ -11,26 +12,50 @@
 
 namespace trimtab {
 
-/// Text as a template argument.
+/// Text as a template argument, at most 32 characters. They are packed into numbers because nvcc 13 cannot name a
+/// kernel that has an array in its template arguments.
 template <std::size_t N>
 struct fixed_string {
-  char text[N] = {};
+  std::uint64_t first = 0, second = 0, third = 0, fourth = 0;
 
-  constexpr fixed_string(char const (&literal)[N]) { std::copy_n(literal, N, text); }
-  constexpr operator std::string_view() const { return {text, N - 1}; }
+  constexpr fixed_string(char const (&literal)[N]) {
+    static_assert(N <= 33, "a name has at most 32 characters");
+    for (std::size_t i = 0; i + 1 < N; ++i)
+      word(*this, i) |= std::uint64_t{static_cast<unsigned char>(literal[i])} << i % 8 * 8;
+  }
+  constexpr fixed_string(std::uint64_t a, std::uint64_t b, std::uint64_t c, std::uint64_t d)
+      : first(a), second(b), third(c), fourth(d) {}
+
+  constexpr std::array<char, N> characters() const {
+    std::array<char, N> all{};
+    for (std::size_t i = 0; i + 1 < N; ++i) all[i] = static_cast<char>(word(*this, i) >> i % 8 * 8 & 0xff);
+    return all;
+  }
+
+ private:
+  static constexpr auto& word(auto& text, std::size_t i) {
+    return i < 8 ? text.first : i < 16 ? text.second : i < 24 ? text.third : text.fourth;
+  }
 };
+
+namespace detail {
+template <fixed_string Text>
+inline constexpr auto name_characters = Text.characters();
+template <fixed_string Text>
+inline constexpr std::string_view name_text{name_characters<Text>.data(), name_characters<Text>.size() - 1};
+}  // namespace detail
 
 /// One number a row, read as `r(name)`.
 template <fixed_string Text>
 struct per_row {
-  static constexpr std::string_view text = Text;
+  static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = false;
 };
 
 /// One number a channel, read as `r(name, j)`.
 template <fixed_string Text>
 struct per_channel {
-  static constexpr std::string_view text = Text;
+  static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = true;
 };
 

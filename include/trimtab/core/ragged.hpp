@@ -5,7 +5,7 @@
 
 /// Prompts of different lengths, one after another as rows, without padding. Sequence s owns the rows from `offsets[s]`
 /// up to `offsets[s + 1]`. In the last layer only some positions go past the attention: the queries of sequence s are
-/// numbered from `query_offsets[s]`, and query k stands at position `query_positions[k]` of its sequence.
+/// numbered from `query_offsets[s]`, and query k stands at position `query_positions[k]` of its sequence, rising.
 
 namespace trimtab {
 
@@ -17,6 +17,7 @@ struct ragged_shape {
   int const* offsets = nullptr;          ///< [sequences + 1]
   int const* query_offsets = nullptr;    ///< [sequences + 1]
   int const* query_positions = nullptr;  ///< [queries]
+  index_t longest = 0;                   ///< rows of the longest sequence; 0 where nobody counted
 };
 
 }  // namespace trimtab

@@ -47,7 +47,7 @@ struct renamed_row : row_vocabulary<renamed_row<Base, Rename>> {
     return base.max(f);
   }
   template <typename Name>
-  constexpr decltype(auto) operator()(Name n, index_t j) const {
+  constexpr decltype(auto) operator()(Name n, auto j) const {
     return base(Rename{}(n), j);
   }
   template <typename Name>

@@ -19,35 +19,51 @@
 /// `r(alpha)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`. One rule for all adjoints: the gradient of `h` is
 /// *set*, gradients of parameters are *added to*, because many rows share them. (Terms of an objective share a row of
 /// logits, so they *add to* `d_h`.) Inside `each`, write only what belongs to channel j: what the whole row shares goes
-/// through `sum`.
+/// through `sum`. Inside `sum` and `max`, write nothing. A function that inside a verb reaches other channels than j says
+/// so by `static constexpr bool crosses_channels = true`; a GPU then moves its channels one by one.
 
 namespace trimtab {
 
+namespace detail {
+
+/// What the concept of a row hands to its verbs. Types instead of lambdas, because nvcc 13 takes no concept for
+/// satisfied that has a lambda in it.
+struct any_action {
+  constexpr void operator()(auto) const {}
+};
+template <typename T>
+struct any_value {
+  constexpr T operator()(auto) const { return {}; }
+};
+
+}  // namespace detail
+
 /// The verbs and names above, on whatever machine.
 ///
-/// Satisfied by: `eigen::row<...>`, `renamed_row<...>`, `row_archetype<float>`.
+/// Satisfied by: `eigen::row<...>`, `cuda::row<...>`, `renamed_row<...>`, `row_archetype<float>`.
 template <typename R>
 concept row = requires(R& r, index_t j) {
   typename R::scalar;
   { r.width() } -> std::convertible_to<index_t>;
-  r.each([](auto) {});
-  r.each(j, [](auto) {});
-  r.at(j, [](auto) {});
-  { r.sum([](auto) { return typename R::scalar{}; }) } -> std::convertible_to<typename R::scalar>;
-  { r.max([](auto) { return typename R::scalar{}; }) } -> std::convertible_to<typename R::scalar>;
+  r.each(detail::any_action{});
+  r.each(j, detail::any_action{});
+  r.at(j, detail::any_action{});
+  { r.sum(detail::any_value<typename R::scalar>{}) } -> std::convertible_to<typename R::scalar>;
+  { r.max(detail::any_value<typename R::scalar>{}) } -> std::convertible_to<typename R::scalar>;
 };
 
 template <row R>
 using scalar_of = typename R::scalar;
 
-/// The short spellings. A row derives from this and provides `operator()(name, j)` and `operator()(name)`.
+/// The short spellings. A row derives from this and provides `operator()(name, j)` and `operator()(name)`; what it hands
+/// out as j may be of a type of its own that converts to a number.
 template <typename Row>
 struct row_vocabulary {
-  constexpr decltype(auto) h(index_t j) const { return self()(name::h, j); }
-  constexpr decltype(auto) out(index_t j) const { return self()(name::out, j); }
-  constexpr decltype(auto) d_h(index_t j) const { return d(name::h, j); }
-  constexpr decltype(auto) d_out(index_t j) const { return d(name::out, j); }
-  constexpr decltype(auto) reference(index_t j) const { return self()(name::reference, j); }
+  constexpr decltype(auto) h(auto j) const { return self()(name::h, j); }
+  constexpr decltype(auto) out(auto j) const { return self()(name::out, j); }
+  constexpr decltype(auto) d_h(auto j) const { return d(name::h, j); }
+  constexpr decltype(auto) d_out(auto j) const { return d(name::out, j); }
+  constexpr decltype(auto) reference(auto j) const { return self()(name::reference, j); }
   constexpr auto beta() const { return self()(name::beta); }
   constexpr auto correct() const { return self()(name::correct); }
   constexpr auto wrong() const { return self()(name::wrong); }
@@ -55,7 +71,7 @@ struct row_vocabulary {
   constexpr auto d_value() const { return d(name::value); }
 
   template <typename Name>
-  constexpr decltype(auto) d(Name, index_t j) const {
+  constexpr decltype(auto) d(Name, auto j) const {
     return self()(gradient_of<Name>{}, j);
   }
   template <typename Name>
@@ -117,6 +133,15 @@ concept row_function = requires(F const f, row_archetype<T>& r) {
   f.forward(r);
   f.backward(r);
 };
+
+/// Whether a row function reaches other channels than the one that a verb hands it.
+template <typename F>
+constexpr bool crosses_channels_of() {
+  if constexpr (requires { F::crosses_channels; })
+    return F::crosses_channels;
+  else
+    return false;
+}
 
 /// How many rows of scratch memory a row function asks for.
 template <typename F>

@@ -39,10 +39,12 @@ class batch {
         scored where = scored::last, std::span<int const> given = {})
       : memory_(backend) {
     std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows;
+    index_t longest = 0;
     for (std::size_t n = 0; n < prompts.size(); ++n) {
       std::vector<int> const& ids = prompts[n];
       check_prompt(config, ids);
       const int length = static_cast<int>(ids.size());
+      longest = std::max<index_t>(longest, length);
       for (int i = given.empty() ? 0 : std::min(given[n], length - 1); i < length; ++i) {
         if (where == scored::all or i == length - 1) {
           query_positions.push_back(i);
@@ -71,8 +73,8 @@ class batch {
 
     int const* const begin = memory_.take(offsets);
     int const* const position = memory_.take(places);
-    all_ = {count, keys, rows, begin, memory_.take(row_offsets), position};
-    scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions)};
+    all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
+    scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
     tokens_ = memory_.take(tokens);
     positions_ = position;
     key_rows_ = memory_.take(key_rows);

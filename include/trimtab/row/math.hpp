@@ -152,15 +152,15 @@ constexpr T erf(T x) {
 }
 
 template <std::floating_point T>
-T sqrt(T x) {
+constexpr T sqrt(T x) {
   return std::sqrt(x);
 }
 template <std::floating_point T>
-T log(T x) {
+constexpr T log(T x) {
   return std::log(x);
 }
 template <std::floating_point T>
-T abs(T x) {
+constexpr T abs(T x) {
   return x < 0 ? -x : x;
 }
 

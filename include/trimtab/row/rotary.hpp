@@ -13,6 +13,7 @@ namespace trimtab {
 struct rotary {
   static constexpr per_channel<"cosine"> cosine{};
   static constexpr per_channel<"sine"> sine{};
+  static constexpr bool crosses_channels = true;
 
   index_t channels = 0;  ///< r
 

@@ -8,6 +8,7 @@
 #include <trimtab/train/parameter_layout.hpp>
 #include <trimtab/train/steered.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <string>
@@ -98,7 +99,7 @@ class loss {
     correct_ = memory_.take(std::move(correct));
     wrong_ = memory_.take(std::move(wrong));
     prompt_ = memory_.take(std::move(prompt));
-    values_ = memory_.take(1, count_);
+    values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
       host_matrix<T> share(count_, 1);
       for (auto const& lane : sequences_of_)
@@ -110,19 +111,36 @@ class loss {
   /// Every term's value, a loss for each lane; the parameters [lane][lane size] in host memory are for the penalty.
   std::vector<loss_values> values(matrix_view<T const> logits, matrix_view<T const> reference,
                                   parameter_layout const& layout, std::span<double const> theta) const {
-    std::vector<loss_values> all(sequences_of_.size());
+    evaluate(logits, reference);
+    return collect(backend_->download(values_).values, layout, theta);
+  }
+
+  /// Sets `row_values()`.
+  void evaluate(matrix_view<T const> logits, matrix_view<T const> reference) const {
+    T* next = values_.data;
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
-      std::vector<T> row_values;
       if constexpr (logit_term<Term>) {
         with_rows(logits, reference, [&](auto... operands) {
-          backend_->values(t.term, count_, logits.cols, values_.data, operands...);
+          backend_->values(t.term, count_, logits.cols, next, operands...);
         });
-        row_values = backend_->download(values_).values;
+        next += count_;
       }
+    });
+  }
+  /// What each logit term gives for each sequence, term after term, in the backend's memory.
+  matrix_view<T const> row_values() const { return values_; }
+
+  /// The loss of each lane from `row_values()` in host memory and the parameters there.
+  std::vector<loss_values> collect(std::span<T const> row_values, parameter_layout const& layout,
+                                   std::span<double const> theta) const {
+    std::vector<loss_values> all(sequences_of_.size());
+    std::size_t next = 0;
+    sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
       for (std::size_t lane = 0; lane < all.size(); ++lane) {
         term_value v{detail::term_name(t.term), t.weight, 0, {}};
         if constexpr (logit_term<Term>) {
-          for (std::size_t i : sequences_of_[lane]) v.per_sequence.push_back(static_cast<double>(row_values[i]));
+          for (std::size_t i : sequences_of_[lane])
+            v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
           for (double x : v.per_sequence) v.value += x / static_cast<double>(v.per_sequence.size());
         } else {
           const auto size = static_cast<std::size_t>(layout.lane_size());
@@ -130,6 +148,7 @@ class loss {
         }
         all[lane].terms.push_back(std::move(v));
       }
+      if constexpr (logit_term<Term>) next += static_cast<std::size_t>(count_);
     });
     return all;
   }
@@ -175,6 +194,8 @@ class loss {
       operand<per_row<"beta">, T const>{beta_.data, 1}, operand<per_row<"correct">, int const>{correct_, 1},
       operand<per_row<"wrong">, int const>{wrong_, 1});
   }
+
+  static constexpr index_t logit_terms = (index_t{} + ... + index_t{logit_term<Terms>});
 
   B const* backend_;
   objective::weighted_sum<Terms...> sum_;

@@ -3,6 +3,7 @@
 
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/checkpoint.hpp>
+#include <trimtab/train/fit_steps.hpp>
 #include <trimtab/train/fitted.hpp>
 #include <trimtab/train/loss.hpp>
 #include <trimtab/train/steered.hpp>
@@ -116,23 +117,18 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     steered run(steering_, layout, prompts, every_strength(count, options.strengths, use), lanes,
                 tape_use::forward_and_backward);
     const loss objective(backend, objective_, prompts, run.sequences(), lanes);
-    const penalty penalise = objective.penalise(layout.lane_size());
-
     std::vector<fitted<steering_type>> results(static_cast<std::size_t>(lanes), {steering_, {layout, {}}, {}, false});
-    workspace<typename Model::backend_type> memory(backend);
-    const matrix_view<T> first = memory.take(1, run.theta().cols), second = memory.take(1, run.theta().cols);
+    const index_t first_step = from ? from->steps() + 1 : 1;
+    fit_steps steps(backend, run, objective, optimizer_, layout, lanes, first_step, options.steps,
+                    options.checkpoint ? options.checkpoint_every : 0);
     if (from) {
-      load(backend, from->theta, run.theta());
-      load(backend, from->first_moment, first);
-      load(backend, from->second_moment, second);
+      steps.resume(from->theta, from->first_moment, from->second_moment);
       for (std::size_t lane = 0; lane < results.size(); ++lane)
         results[lane].history.assign(from->history[lane].begin(), from->history[lane].end() - 1);
     }
-    const index_t first_step = from ? from->steps() + 1 : 1;
     for (index_t step = first_step;; ++step) {
-      const matrix_view<T const> logits = run.forward();
-      const std::vector<double> theta = download(run.theta(), lanes * layout.lane_size());
-      std::vector<loss_values> values = objective.values(logits, run.reference().logits(), layout, theta);
+      const auto [theta, row_values] = steps.before(step);
+      std::vector<loss_values> values = objective.collect(row_values, layout, theta);
       bool go_on = step <= options.steps;
       for (std::size_t lane = 0; lane < results.size(); ++lane) {
         check_finite(values[lane], step);
@@ -150,14 +146,12 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       const bool due =
           step > first_step and options.checkpoint_every > 0 and (step - 1) % options.checkpoint_every == 0;
       if (options.checkpoint and (due or not go_on)) {
-        fit_state state{facts, theta, download(first, std::ssize(theta)), download(second, std::ssize(theta))};
+        auto [first_moment, second_moment] = steps.moments();
+        fit_state state{facts, theta, std::move(first_moment), std::move(second_moment)};
         for (auto const& result : results) state.history.push_back(result.history);
         options.checkpoint(state);
       }
       if (not go_on) return results;
-      objective.gradient(logits, run.reference().logits(), run.d_logits());
-      run.backward();
-      update(layout, lanes, optimizer_.update(step, penalise), run.theta(), run.gradient(), first, second);
     }
   }
 
@@ -166,30 +160,6 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " +
                                                 std::to_string(step) +
                                                 "; lower the learning rate or the weights of the objective");
-  }
-
-  std::vector<double> download(matrix_view<T const> theta, index_t count) const {
-    std::vector<double> host;
-    for (T x : steering_.model().backend().download(theta).values) host.push_back(static_cast<double>(x));
-    host.resize(static_cast<std::size_t>(count));
-    return host;
-  }
-
-  /// One update of every record of every lane.
-  template <typename Update>
-  void update(parameter_layout const& layout, index_t lanes, Update const& update, matrix_view<T> theta,
-              matrix_view<T> gradient, matrix_view<T> first, matrix_view<T> second) const {
-    for (index_t lane = 0; lane < lanes; ++lane)
-      for (parameter_block const& block : layout.blocks) {
-        const auto records = [&](matrix_view<T> v) {
-          return matrix_view<T>{v.data + lane * layout.lane_size() + block.offset, block.records(), block.record_size};
-        };
-        steering_.model().backend().forward(update, block.records(), block.record_size,
-                                            each_row(name::theta, records(theta)),
-                                            each_row(d(name::theta), records(gradient)),
-                                            each_row(name::first_moment, records(first)),
-                                            each_row(name::second_moment, records(second)));
-      }
   }
 
   steering_type steering_;

@@ -17,7 +17,7 @@ namespace trimtab::eigen {
 /// f(i) for i below n, on `threads` threads where the work (in numbers touched) is worth their start.
 template <typename F>
 void parallel_for(int threads, index_t n, index_t work, F&& f) {
-  constexpr index_t worthwhile = 16384;
+  [[maybe_unused]] constexpr index_t worthwhile = 16384;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 and work > worthwhile)
   for (index_t i = 0; i < n; ++i) f(i);
 }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/cuda/device.hpp>
+#include <trimtab/core/error.hpp>
+
+#include <cublasLt.h>
+
+#include <source_location>
+#include <string>
+#include <utility>
+
+/// Every call of CUDA and cuBLAS goes through `check`: what fails becomes an error of kind `device` that names the call,
+/// what the driver says about it, and the place in this library. What must not throw, a destructor's call, is `let_go`.
+
+namespace trimtab::cuda {
+
+namespace detail {
+
+[[noreturn]] inline void fail(char const* call, std::string const& code, std::string const& text,
+                              std::source_location const& place) {
+  std::string file = place.file_name();
+  if (const auto library = file.rfind("trimtab/"); library != file.npos) file.erase(0, library);
+  throw error(error_kind::device, std::string(call) + " failed with " + code + ": " + text + " (" + file + ":" +
+                                      std::to_string(place.line()) + ")");
+}
+
+}  // namespace detail
+
+inline void check(cudaError_t status, char const* call,
+                  std::source_location const& place = std::source_location::current()) {
+  if (status == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // or the next call would report this one
+  detail::fail(call, cudaGetErrorName(status), cudaGetErrorString(status), place);
+}
+
+inline void check(cublasStatus_t status, char const* call,
+                  std::source_location const& place = std::source_location::current()) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  detail::fail(call, cublasLtGetStatusName(status), cublasLtGetStatusString(status), place);
+}
+
+/// For destructors: there is nobody to tell, and after a failed call every later one fails too.
+template <typename Status>
+void let_go(Status) noexcept {}
+
+/// Starts a kernel.
+template <typename... P, typename... A>
+void launch(char const* name, void (*kernel)(P...), grid_shape const& grid, cudaStream_t stream, A&&... arguments) {
+  constexpr std::size_t without_asking = 48 * 1024;
+  if (grid.shared_bytes > without_asking)
+    check(cudaFuncSetAttribute(reinterpret_cast<void const*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(grid.shared_bytes)),
+          name);
+  start(kernel, grid, stream, std::forward<A>(arguments)...);
+  check(cudaGetLastError(), name);
+}
+
+}  // namespace trimtab::cuda

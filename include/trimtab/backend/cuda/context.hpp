@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/cuda/arena.hpp>
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+/// One device as the backend uses it: its memory, one stream for all work, and cuBLAS. Copies of a backend share it.
+
+namespace trimtab::cuda {
+
+/// What matrix products are computed with; sums are float in any case.
+enum class precision {
+  full,  ///< the scalar's own
+  tf32,  ///< float with the mantissas of factors cut to 10 bits
+  bf16,  ///< weights kept and factors rounded to bfloat16
+};
+
+struct options {
+  int device = 0;
+  cuda::precision precision = cuda::precision::full;
+  std::size_t slab_bytes = std::size_t{64} << 20;  ///< least memory asked of the device at once
+};
+
+/// How many devices there are; 0 also where there is no driver.
+inline int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  static_cast<void>(cudaGetLastError());
+  return 0;
+}
+
+/// Working memory for one purpose each, kept from call to call.
+enum class scratch_use { rows, gradients, attention, factors, count };
+
+class context {
+ public:
+  /// Throws `device` where there is none.
+  explicit context(options const& with) : options_(with), arena_(with.slab_bytes) {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess or count == 0) {
+      static_cast<void>(cudaGetLastError());
+      throw error(error_kind::device, "there is no CUDA device here (" +
+                                          std::string(status == cudaSuccess ? "none is visible"
+                                                                            : cudaGetErrorString(status)) +
+                                          "); use the eigen backend, or a machine with a device and its driver");
+    }
+    if (with.device < 0 or with.device >= count)
+      throw error(error_kind::device, "CUDA device " + std::to_string(with.device) +
+                                          " was asked for, but the devices here are 0 to " + std::to_string(count - 1));
+    check(cudaSetDevice(with.device), "cudaSetDevice");
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check(cublasLtCreate(&blas_), "cublasLtCreate");
+    blas_workspace_ = arena_.take(blas_workspace_bytes);
+  }
+
+  context(context const&) = delete;
+  context& operator=(context const&) = delete;
+  ~context() {
+    let_go(cudaStreamSynchronize(stream_));
+    let_go(cublasLtDestroy(blas_));
+    let_go(cudaStreamDestroy(stream_));
+  }
+
+  static constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS advises for Hopper
+
+  options const& with() const { return options_; }
+  cudaStream_t stream() const { return stream_; }
+  cublasLtHandle_t blas() const { return blas_; }
+  void* blas_workspace() const { return blas_workspace_; }
+  arena& memory() { return arena_; }
+  void synchronize() const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+
+  /// At least `bytes`, valid as long as the context: what was handed out before a larger call may be part of a recorded
+  /// graph and is kept.
+  template <typename T>
+  T* scratch(scratch_use use, std::size_t count) {
+    piece& kept = scratch_[static_cast<std::size_t>(use)];
+    if (const std::size_t bytes = count * sizeof(T); kept.size < bytes) {
+      kept.size = std::max(bytes, 2 * kept.size);
+      kept.memory = arena_.take(kept.size);
+    }
+    return static_cast<T*>(kept.memory);
+  }
+
+ private:
+  struct piece {
+    void* memory = nullptr;
+    std::size_t size = 0;
+  };
+
+  options options_;
+  arena arena_;
+  cudaStream_t stream_ = nullptr;
+  cublasLtHandle_t blas_ = nullptr;
+  void* blas_workspace_ = nullptr;
+  std::array<piece, static_cast<std::size_t>(scratch_use::count)> scratch_ = {};
+};
+
+}  // namespace trimtab::cuda

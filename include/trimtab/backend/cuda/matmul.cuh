@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/cuda/memory.hpp>
+
+#include <cuda_bf16.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+/// Products with frozen matrices by cuBLASLt, the bias added in the product's epilogue. A row-major [n, out] is to
+/// cuBLAS a column-major [out, n], so y = x W + b reads there yᵀ = Wᵀ xᵀ + b: one layout of W serves the product and its
+/// adjoint, the one that it came in. The algorithm is asked for once for each number of rows and kept, and cuBLAS sums
+/// in an order of its own that does not change: one stream, a workspace of our own, no split of a sum that ends in
+/// atomics.
+
+namespace trimtab::cuda {
+
+template <typename T>
+struct blas_type;
+template <>
+struct blas_type<float> {
+  static constexpr cudaDataType_t data = CUDA_R_32F;
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
+};
+template <>
+struct blas_type<double> {
+  static constexpr cudaDataType_t data = CUDA_R_64F;
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;
+};
+
+/// What cuBLASLt knows a thing by; made and destroyed as a pair.
+template <typename Handle, cublasStatus_t (*Destroy)(Handle)>
+class blas_handle {
+ public:
+  blas_handle() = default;
+  blas_handle(blas_handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  blas_handle& operator=(blas_handle&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~blas_handle() {
+    if (handle_) let_go(Destroy(handle_));
+  }
+  Handle get() const { return handle_; }
+  Handle* put() { return &handle_; }
+
+ private:
+  Handle handle_ = nullptr;
+};
+using blas_operation = blas_handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using blas_layout = blas_handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using blas_preference = blas_handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+/// One product of given shapes, ready to run: y [n, out] = x [n, in] W (+ b).
+template <typename T>
+class product {
+ public:
+  /// `stored_rows` and `stored_cols` are W's as cuBLAS sees it, column-major.
+  product(context const& on, cudaDataType_t factors, index_t stored_rows, index_t stored_cols, bool turned,
+          T const* bias, index_t n) {
+    const index_t out = turned ? stored_cols : stored_rows, in = turned ? stored_rows : stored_cols;
+    const cublasComputeType_t compute = factors == CUDA_R_32F and on.with().precision == precision::tf32
+                                            ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                            : blas_type<T>::compute;
+    check(cublasLtMatmulDescCreate(operation_.put(), compute, blas_type<T>::data), "cublasLtMatmulDescCreate");
+    set(CUBLASLT_MATMUL_DESC_TRANSA, turned ? CUBLAS_OP_T : CUBLAS_OP_N);
+    if (bias) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, blas_type<T>::data);
+    }
+    layout(weight_, factors, stored_rows, stored_cols);
+    layout(x_, factors, in, n);
+    layout(y_, blas_type<T>::data, out, n);
+
+    blas_preference preference;
+    check(cublasLtMatmulPreferenceCreate(preference.put()), "cublasLtMatmulPreferenceCreate");
+    prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, context::blas_workspace_bytes);
+    prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    int found = 0;
+    cublasLtMatmulHeuristicResult_t result{};
+    check(cublasLtMatmulAlgoGetHeuristic(on.blas(), operation_.get(), weight_.get(), x_.get(), y_.get(), y_.get(),
+                                         preference.get(), 1, &result, &found),
+          "cublasLtMatmulAlgoGetHeuristic");
+    if (found == 0)
+      throw error(error_kind::device, "cuBLAS knows no product [" + std::to_string(n) + ", " + std::to_string(in) +
+                                          "] x [" + std::to_string(in) + ", " + std::to_string(out) +
+                                          "] in this precision on this device; use another precision");
+    algorithm_ = result.algo;
+  }
+
+  void run(context const& on, void const* weight, void const* x, T* y) const {
+    const T one = 1, none = 0;
+    check(cublasLtMatmul(on.blas(), operation_.get(), &one, weight, weight_.get(), x, x_.get(), &none, y, y_.get(), y,
+                         y_.get(), &algorithm_, on.blas_workspace(), context::blas_workspace_bytes, on.stream()),
+          "cublasLtMatmul");
+  }
+
+ private:
+  template <typename V>
+  void set(cublasLtMatmulDescAttributes_t what, V value) {
+    check(cublasLtMatmulDescSetAttribute(operation_.get(), what, &value, sizeof value),
+          "cublasLtMatmulDescSetAttribute");
+  }
+  template <typename V>
+  static void prefer(blas_preference const& preference, cublasLtMatmulPreferenceAttributes_t what, V value) {
+    check(cublasLtMatmulPreferenceSetAttribute(preference.get(), what, &value, sizeof value),
+          "cublasLtMatmulPreferenceSetAttribute");
+  }
+  static void layout(blas_layout& l, cudaDataType_t type, index_t rows, index_t cols) {
+    check(cublasLtMatrixLayoutCreate(l.put(), type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols),
+                                     rows),
+          "cublasLtMatrixLayoutCreate");
+  }
+
+  blas_operation operation_;
+  blas_layout weight_, x_, y_;
+  cublasLtMatmulAlgo_t algorithm_ = {};
+};
+
+/// Rounds to bfloat16, for products in that precision.
+template <typename T>
+__global__ void round_kernel(T const* from, index_t count, __nv_bfloat16* to) {
+  const index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) to[i] = __float2bfloat16(static_cast<float>(from[i]));
+}
+
+template <typename T>
+void round_to_bf16(context const& on, T const* from, index_t count, __nv_bfloat16* to) {
+  constexpr index_t threads = 256;
+  if (count > 0)
+    launch("round_to_bf16", round_kernel<T>, {dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads)},
+           on.stream(), from, count, to);
+}
+
+/// y = x W + b, frozen.
+template <typename T>
+class linear {
+ public:
+  linear() = default;
+
+  linear(std::shared_ptr<context> const& on, matrix_view<T const> weight, matrix_view<T const> bias, bool transposed)
+      : stored_rows_(weight.cols), stored_cols_(weight.rows), turned_(transposed),
+        bias_(on, bias.data, bias.size()) {
+    if (on->with().precision == precision::bf16) {
+      const array<T> exact(on, weight.data, weight.size());
+      rounded_ = array<__nv_bfloat16>(on, weight.size());
+      round_to_bf16(*on, exact.data(), weight.size(), rounded_.data());
+    } else {
+      weight_ = array<T>(on, weight.data, weight.size());
+    }
+  }
+
+  index_t inputs() const { return turned_ ? stored_rows_ : stored_cols_; }
+  index_t outputs() const { return turned_ ? stored_cols_ : stored_rows_; }
+
+  void multiply(context& on, matrix_view<T const> x, matrix_view<T> y) const {
+    run(on, forward_, turned_, bias_.size() > 0 ? bias_.data() : nullptr, x, y);
+  }
+  void multiply_adjoint(context& on, matrix_view<T const> d_y, matrix_view<T> d_x) const {
+    run(on, adjoint_, not turned_, nullptr, d_y, d_x);
+  }
+
+ private:
+  using products = std::map<index_t, product<T>>;  // by the number of rows
+
+  void run(context& on, products& known, bool turned, T const* bias, matrix_view<T const> x, matrix_view<T> y) const {
+    if (x.rows == 0) return;
+    const bool exact = weight_.size() > 0;
+    auto ready = known.find(x.rows);
+    if (ready == known.end())
+      ready = known.try_emplace(x.rows, on, exact ? blas_type<T>::data : CUDA_R_16BF, stored_rows_, stored_cols_,
+                                turned, bias, x.rows)
+                  .first;
+    if (exact) {
+      ready->second.run(on, weight_.data(), x.data, y.data);
+    } else {
+      auto* const factors = on.scratch<__nv_bfloat16>(scratch_use::factors, static_cast<std::size_t>(x.size()));
+      round_to_bf16(on, x.data, x.size(), factors);
+      ready->second.run(on, rounded_.data(), factors, y.data);
+    }
+  }
+
+  index_t stored_rows_ = 0, stored_cols_ = 0;
+  bool turned_ = false;
+  array<T> weight_, bias_;
+  array<__nv_bfloat16> rounded_;
+  mutable products forward_ = {}, adjoint_ = {};
+};
+
+}  // namespace trimtab::cuda

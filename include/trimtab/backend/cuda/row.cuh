@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/cuda/team.cuh>
+#include <trimtab/core/operand.hpp>
+#include <trimtab/core/row.hpp>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+/// The row on the GPU: a team of threads walks it, each thread `Lanes` neighbouring channels at a time. Channel j always
+/// belongs to the same thread, and verbs end with a barrier, so what one verb wrote the next may read.
+///
+/// With `Lanes` > 1 the operands whose rows are aligned are moved 16 bytes at a time: `each` loads the thread's channels
+/// into registers, lets the row function work on these, and stores them. The index that a verb hands out knows its
+/// register; a number computed from it reaches memory, or the same register if it is one of them and may be written. In
+/// `sum` and `max` channels are read-only.
+
+namespace trimtab::cuda {
+
+/// Channel `value`, the thread's `lane`th. To the row function it is a number.
+struct channel {
+  index_t value;
+  int lane;
+
+  constexpr operator index_t() const { return value; }
+};
+/// The same where channels are read-only.
+struct read_channel {
+  index_t value;
+  int lane;
+
+  constexpr operator index_t() const { return value; }
+};
+
+/// A channel that is in no register.
+struct memory_channel {
+  index_t value;
+
+  constexpr operator index_t() const { return value; }
+};
+
+template <typename Name>
+inline constexpr bool is_per_channel = Name::is_per_channel;
+template <typename Name>
+inline constexpr bool is_per_channel<gradient_of<Name>> = is_per_channel<Name>;
+template <int K>
+inline constexpr bool is_per_channel<scratch_row<K>> = true;
+
+/// A name and its channels in memory.
+template <typename Name, typename U, int Lanes>
+struct channels {
+  static constexpr bool is_staged = false, is_written = false;
+  U* data;
+};
+
+/// A name and its channels in memory, 16 bytes of which the thread holds in registers.
+template <typename Name, typename U, int Lanes>
+struct staged_channels {
+  static constexpr bool is_staged = true, is_written = not std::is_const_v<U>;
+  using value_type = std::remove_const_t<U>;
+  struct alignas(Lanes * sizeof(U)) piece {
+    value_type lane[Lanes];
+  };
+
+  U* data;
+  mutable piece held;
+
+  constexpr void load(index_t j) const { held = *reinterpret_cast<piece const*>(data + j); }
+  constexpr void store(index_t j) const {
+    if constexpr (not std::is_const_v<U>) *reinterpret_cast<piece*>(data + j) = held;
+  }
+};
+
+/// A name and its one number, of which every thread has a copy: all compute the same.
+template <typename Name, typename U>
+struct row_number {
+  static constexpr bool is_staged = false;
+  U* data;
+  mutable std::remove_const_t<U> value;
+};
+
+template <typename T, typename Team, int Lanes, typename... Bound>
+class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
+ public:
+  using scalar = T;
+
+  constexpr explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
+
+  constexpr index_t width() const { return width_; }
+
+  template <typename F>
+  constexpr void each(F&& f) const {
+    each(width_, f);
+  }
+
+  template <typename F>
+  constexpr void each(index_t n, F&& f) const {
+    if constexpr (Lanes > 1) {
+      const index_t whole = n - n % Lanes;
+      for (index_t j = first(); j < whole; j += step()) {
+        (load<Bound>(j), ...);
+        begin_ = j;
+        staged_ = true;
+        each_lane([&](auto k) { f(channel{j + k(), k()}); });
+        staged_ = false;
+        (store<Bound>(j), ...);
+      }
+      if (whole < n and owns(whole))
+        for (index_t j = whole; j < n; ++j) f(memory_channel{j});
+    } else {
+      for (index_t j = first(); j < n; j += step()) f(memory_channel{j});
+    }
+    Team::synchronize();
+  }
+
+  template <typename F>
+  constexpr void at(index_t j, F&& f) const {
+    if (owns(j)) f(memory_channel{j});
+    Team::synchronize();
+  }
+
+  template <typename F>
+  constexpr T sum(F&& f) const {
+    return reduce(f, T(0), [](T a, T b) { return a + b; });
+  }
+
+  /// At least one channel.
+  template <typename F>
+  constexpr T max(F&& f) const {
+    return reduce(f, f(memory_channel{0}), [](T a, T b) { return a < b ? b : a; });
+  }
+
+  template <typename Name>
+  constexpr auto& operator()(Name, channel j) const {
+    auto& operand = find<Name>();
+    if constexpr (std::remove_cvref_t<decltype(operand)>::is_staged)
+      return as_given(operand, operand.held.lane[j.lane]);
+    else
+      return operand.data[j.value];
+  }
+  template <typename Name>
+  constexpr auto const& operator()(Name, read_channel j) const {
+    auto& operand = find<Name>();
+    if constexpr (std::remove_cvref_t<decltype(operand)>::is_staged)
+      return operand.held.lane[j.lane];
+    else
+      return operand.data[j.value];
+  }
+  template <typename Name>
+  constexpr auto& operator()(Name, memory_channel j) const {
+    return find<Name>().data[j.value];
+  }
+  template <typename Name>
+  constexpr auto& operator()(Name, index_t j) const {
+    auto& operand = find<Name>();
+    if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
+      if (staged_ and j >= begin_ and j < begin_ + Lanes) return as_given(operand, operand.held.lane[j - begin_]);
+    return operand.data[j];
+  }
+  template <typename Name>
+  constexpr auto& operator()(Name) const {
+    return as_given(find<Name>(), find<Name>().value);
+  }
+
+  /// Leaves the row's numbers in memory.
+  constexpr void finish() const {
+    if (Team::rank() == 0) (write<Bound>(), ...);
+  }
+
+ private:
+  static constexpr index_t first() { return static_cast<index_t>(Team::rank()) * Lanes; }
+  static constexpr index_t step() { return static_cast<index_t>(Team::size()) * Lanes; }
+  static constexpr bool owns(index_t j) {
+    return static_cast<int>(static_cast<unsigned>(j / Lanes) % static_cast<unsigned>(Team::size())) == Team::rank();
+  }
+
+  /// f(k) with k = 0 .. Lanes - 1 as constants, so that what they index stays in registers.
+  template <typename F>
+  static constexpr void each_lane(F&& f) {
+    [&]<int... K>(std::integer_sequence<int, K...>) {
+      (f(std::integral_constant<int, K>{}), ...);
+    }(std::make_integer_sequence<int, Lanes>{});
+  }
+
+  template <typename F, typename Combine>
+  constexpr T reduce(F& f, T start, Combine combine) const {
+    T running[Lanes];
+    each_lane([&](auto k) { running[k()] = start; });
+    if constexpr (Lanes > 1) {
+      const index_t whole = width_ - width_ % Lanes;
+      for (index_t j = first(); j < whole; j += step()) {
+        (load<Bound>(j), ...);
+        each_lane([&](auto k) { running[k()] = combine(running[k()], f(read_channel{j + k(), k()})); });
+      }
+      if (whole < width_ and owns(whole))
+        for (index_t j = whole; j < width_; ++j) running[0] = combine(running[0], f(memory_channel{j}));
+      each_lane([&](auto k) {
+        if constexpr (k() > 0) running[0] = combine(running[0], running[k()]);
+      });
+    } else {
+      for (index_t j = first(); j < width_; j += step()) running[0] = combine(running[0], f(memory_channel{j}));
+    }
+    return Team::reduce(running[0], combine);
+  }
+
+  template <typename B>
+  constexpr void load(index_t j) const {
+    if constexpr (B::is_staged) static_cast<B const&>(*this).load(j);
+  }
+  template <typename B>
+  constexpr void store(index_t j) const {
+    if constexpr (B::is_staged) static_cast<B const&>(*this).store(j);
+  }
+  template <typename B>
+  constexpr void write() const {
+    if constexpr (requires(B const& b) { *b.data = b.value; })
+      *static_cast<B const&>(*this).data = static_cast<B const&>(*this).value;
+  }
+
+  /// What is held in a register is as constant as what it was loaded from.
+  template <typename Operand, typename V>
+  static constexpr auto& as_given(Operand const& operand, V& held) {
+    using given = std::remove_pointer_t<decltype(operand.data)>;
+    return static_cast<given&>(held);
+  }
+
+  template <typename Name, typename U, int L>
+  static constexpr channels<Name, U, L> const& operand_of(channels<Name, U, L> const& operand) {
+    return operand;
+  }
+  template <typename Name, typename U, int L>
+  static constexpr staged_channels<Name, U, L> const& operand_of(staged_channels<Name, U, L> const& operand) {
+    return operand;
+  }
+  template <typename Name, typename U>
+  static constexpr row_number<Name, U> const& operand_of(row_number<Name, U> const& operand) {
+    return operand;
+  }
+
+  template <typename Name>
+  constexpr auto const& find() const {
+    constexpr bool given = requires(row const& self) { operand_of<Name>(self); };
+    static_assert(given,
+                  "this row function reads a name that it is not given here: see `Name` in the line above; the names "
+                  "are those of the policy's parameters, of its scratch rows, and of trimtab::name");
+    return operand_of<Name>(*this);
+  }
+
+  index_t width_;
+  mutable index_t begin_ = 0;
+  mutable bool staged_ = false;
+};
+
+}  // namespace trimtab::cuda

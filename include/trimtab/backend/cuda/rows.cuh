@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/cuda/context.hpp>
+#include <trimtab/backend/cuda/row.cuh>
+#include <trimtab/core/policy.hpp>
+#include <trimtab/core/records.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+/// Running row functions over rows on the GPU. How many threads share a row, and so the order of its sums, depends on
+/// the row's width alone: a row has the same bits in any company.
+
+namespace trimtab::cuda {
+
+/// Numbers of a record of parameters, which start anywhere.
+template <typename Name, typename U>
+struct record_operand {
+  U* data;
+  index_t stride;
+  int const* select;
+};
+
+/// The row's own piece of gradient, which starts at zero.
+template <typename Name, typename U>
+struct gradient_operand {
+  U* data;
+  index_t stride;
+};
+
+/// Operands that a row function only reads, whatever the caller may do with the memory: they are not stored back.
+struct inputs_of_forward {
+  template <typename Name>
+  static constexpr bool has = std::is_same_v<Name, per_channel<"h">>;
+};
+struct inputs_of_backward {
+  template <typename Name>
+  static constexpr bool has = std::is_same_v<Name, per_channel<"h">> or std::is_same_v<Name, per_channel<"out">> or
+                              std::is_same_v<Name, gradient_of<per_channel<"out">>>;
+};
+template <typename Inputs, typename Name, typename U>
+auto read_only(operand<Name, U> const& o) {
+  if constexpr (Inputs::template has<Name>)
+    return operand<Name, U const>{o.data, o.stride, o.select};
+  else
+    return o;
+}
+
+/// Where row i sees the operand. A row without a record, which does not look, sees the first.
+template <typename U>
+__device__ U* place(U* data, index_t stride, int const* select, index_t i) {
+  const index_t k = select ? static_cast<index_t>(select[i]) : i;
+  return data + stride * (k < 0 ? 0 : k);
+}
+
+template <int Lanes, typename Name, typename U>
+__device__ auto bind(operand<Name, U> const& o, index_t i) {
+  U* const data = place(o.data, o.stride, o.select, i);
+  if constexpr (not is_per_channel<Name>)
+    return row_number<Name, U>{data, *data};
+  else if constexpr (Lanes > 1)
+    return staged_channels<Name, U, Lanes>{data, {}};
+  else
+    return channels<Name, U, Lanes>{data};
+}
+template <int Lanes, typename Name, typename U>
+__device__ auto bind(record_operand<Name, U> const& o, index_t i) {
+  U* const data = place(o.data, o.stride, o.select, i);
+  if constexpr (not is_per_channel<Name>)
+    return row_number<Name, U>{data, *data};
+  else
+    return channels<Name, U, Lanes>{data};
+}
+template <int Lanes, typename Name, typename U>
+__device__ auto bind(gradient_operand<Name, U> const& o, index_t i) {
+  U* const data = o.data + o.stride * i;
+  if constexpr (not is_per_channel<Name>)
+    return row_number<Name, U>{data, U(0)};
+  else
+    return channels<Name, U, Lanes>{data};
+}
+
+template <typename Name, typename U>
+bool is_aligned(operand<Name, U> const& o) {
+  return not is_per_channel<Name> or (reinterpret_cast<std::uintptr_t>(o.data) % 16 == 0 and
+                                      static_cast<std::size_t>(o.stride) * sizeof(U) % 16 == 0);
+}
+template <typename Name, typename U>
+bool is_aligned(record_operand<Name, U> const&) {
+  return true;
+}
+template <typename Name, typename U>
+bool is_aligned(gradient_operand<Name, U> const&) {
+  return true;
+}
+
+/// What each task does with row i.
+template <typename T, typename Team, int Lanes, typename Task, typename... Operand>
+__global__ void __launch_bounds__(Team::most_threads)
+    rows_kernel(Task task, index_t rows, index_t width, Operand... operands) {
+  const index_t i = static_cast<index_t>(blockIdx.x) * Team::rows_per_block + Team::row_in_block();
+  if (i >= rows) return;
+  row<T, Team, Lanes, decltype(bind<Lanes>(operands, i))...> r(width, bind<Lanes>(operands, i)...);
+  task(r, i);
+  r.finish();
+}
+
+template <typename T, int Lanes, typename Task, typename... Operand>
+void start_rows(context const& on, char const* name, Task const& task, index_t rows, index_t width,
+                Operand... operands) {
+  static_assert(std::is_trivially_copyable_v<Task>, "a row function travels to the device as its bytes");
+  const index_t pieces = (width + Lanes - 1) / Lanes;
+  const auto start = [&]<typename Team>(Team, index_t threads) {
+    const index_t blocks = (rows + Team::rows_per_block - 1) / Team::rows_per_block;
+    launch(name, rows_kernel<T, Team, Lanes, Task, Operand...>,
+           {dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads))}, on.stream(), task, rows, width,
+           operands...);
+  };
+  if (pieces <= warp_size) {
+    start(warp_team{}, warp_team::most_threads);
+  } else {
+    const index_t most = pieces > 4096 ? block_team::most_threads : block_team::most_threads / 2;
+    start(block_team{}, std::min<index_t>(most, (pieces + warp_size - 1) / warp_size * warp_size));
+  }
+}
+
+/// task(row, i) for rows 0 .. rows - 1.
+template <typename T, bool OneByOne, typename Task, typename... Operand>
+void run_rows(context const& on, char const* name, Task const& task, index_t rows, index_t width,
+              Operand... operands) {
+  if (rows == 0) return;
+  if constexpr (not OneByOne) {
+    constexpr int lanes = 16 / static_cast<int>(sizeof(T));
+    if (width % lanes == 0 and (is_aligned(operands) and ...)) {
+      start_rows<T, lanes>(on, name, task, rows, width, operands...);
+      return;
+    }
+  }
+  start_rows<T, 1>(on, name, task, rows, width, operands...);
+}
+
+template <typename T>
+__global__ void fill_kernel(T* numbers, index_t count, T value) {
+  const index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) numbers[i] = value;
+}
+
+template <typename T>
+void fill(context const& on, T* numbers, index_t count, T value) {
+  constexpr index_t threads = 256;
+  launch("fill", fill_kernel<T>, {dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads)},
+         on.stream(), numbers, count, value);
+}
+
+template <typename F>
+struct forward_task {
+  F f;
+  __device__ void operator()(auto& r, index_t) const { f.forward(r); }
+};
+template <typename F>
+struct backward_task {
+  F f;
+  __device__ void operator()(auto& r, index_t) const { f.backward(r); }
+};
+template <typename Term, typename T>
+struct value_task {
+  Term term;
+  T* values;
+  __device__ void operator()(auto& r, index_t i) const {
+    const T value = term.value(r);
+    r.at(0, [&](index_t) { values[i] = value; });
+  }
+};
+template <typename Term>
+struct gradient_task {
+  Term term;
+  __device__ void operator()(auto& r, index_t) const { term.gradient(r); }
+};
+
+}  // namespace trimtab::cuda

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// In place of CUDA's own header, for a host compiler: kernels run on the host, one fiber a thread, one block after
+// another. It tests what a kernel computes, its indices and its barriers, and nothing about a GPU: not its memory model,
+// not its arithmetic, not its speed. Threads can be run in several orders; a kernel that lacks a barrier gives other
+// numbers in another order, or stops at "wait for each other". New memory is NaN, and what is written past the end of an
+// allocation is found when it is freed.
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  constexpr dim3(unsigned nx = 1, unsigned ny = 1, unsigned nz = 1) : x(nx), y(ny), z(nz) {}
+};
+
+inline dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+enum cudaError_t {
+  cudaSuccess,
+  cudaErrorInvalidValue,
+  cudaErrorMemoryAllocation,
+  cudaErrorNoDevice,
+  cudaErrorInvalidConfiguration,
+  cudaErrorStreamCaptureUnsupported
+};
+
+namespace trimtab::cuda::emulated {
+
+/// In which threads take turns; with `warp_by_warp` a warp goes on until it waits for another one.
+enum class order { rising, falling, shuffled, warp_by_warp };
+
+/// What a test may set.
+struct settings {
+  int devices = 1;
+  std::size_t memory_limit = std::size_t{8} << 30;
+  order threads = order::rising;
+};
+inline settings now;
+
+struct graph {
+  std::vector<std::function<void()>> work;
+};
+
+struct machine {
+  std::map<void*, std::size_t> allocations = {};
+  std::size_t in_use = 0;
+  graph* recording = nullptr;
+  cudaError_t last = cudaSuccess;
+  long kernels = 0;
+};
+inline machine state;
+
+/// Done now, or recorded.
+inline void perform(std::function<void()> work) {
+  if (state.recording)
+    state.recording->work.push_back(std::move(work));
+  else
+    work();
+}
+
+[[noreturn]] inline void stop(char const* why) {
+  std::fprintf(stderr, "emulated device: %s (block %u, thread %u)\n", why, blockIdx.x, threadIdx.x);
+  std::abort();
+}
+
+/// The threads of a block.
+class block {
+ public:
+  static block& running() {
+    static block b;
+    return b;
+  }
+
+  void run(unsigned threads, std::function<void()> const& body) {
+    body_ = &body;
+    while (fibers_.size() < threads) fibers_.push_back(std::make_unique<fiber>());
+    count_ = threads;
+    all_ = {};
+    warps_.assign((threads + 31) / 32, {});
+    std::vector<unsigned> turn(threads);
+    std::iota(turn.begin(), turn.end(), 0u);
+    if (now.threads == order::falling) std::reverse(turn.begin(), turn.end());
+    if (now.threads == order::shuffled) std::shuffle(turn.begin(), turn.end(), random_);
+    for (unsigned t = 0; t < threads; ++t) {
+      start(t);
+      ++all_.live;
+      ++warps_[t / 32].live;
+    }
+    while (all_.live > 0) {
+      const long before = progress_;
+      for (unsigned first = 0; first < threads; first += 32) {
+        long in_warp = progress_;
+        do {
+          in_warp = progress_;
+          for (unsigned k = first; k < std::min(first + 32, threads); ++k)
+            if (not fibers_[turn[k]]->done) enter(turn[k]);
+        } while (now.threads == order::warp_by_warp and progress_ != in_warp);
+      }
+      if (progress_ == before) stop("threads wait for each other at different barriers");
+    }
+  }
+
+  void wait_for_all() { wait(all_); }
+  void wait_for_warp() { wait(warps_[threadIdx.x / 32]); }
+
+  /// What lane `lane` of the warp has.
+  template <typename V>
+  V exchange(V value, unsigned lane) {
+    static_assert(sizeof(V) <= 16 and std::is_trivially_copyable_v<V>);
+    barrier& warp = warps_[threadIdx.x / 32];
+    if (warp.live != 32) stop("a shuffle lacks lanes");
+    std::memcpy(warp.slots[threadIdx.x % 32].data(), &value, sizeof(V));
+    wait(warp);
+    V other;
+    std::memcpy(&other, warp.slots[lane % 32].data(), sizeof(V));
+    wait(warp);
+    return other;
+  }
+
+  std::vector<unsigned char> shared = {};
+
+ private:
+  struct fiber {
+    ucontext_t begin = {};
+    jmp_buf where = {};
+    bool started = false, done = false;
+    std::vector<char> stack = std::vector<char>(128 * 1024);
+  };
+  struct barrier {
+    unsigned live = 0, arrived = 0;
+    long generation = 0;
+    std::array<std::array<unsigned char, 16>, 32> slots = {};
+  };
+
+  void start(unsigned t) {
+    fiber& f = *fibers_[t];
+    f.started = f.done = false;
+    getcontext(&f.begin);
+    f.begin.uc_stack.ss_sp = f.stack.data();
+    f.begin.uc_stack.ss_size = f.stack.size();
+    f.begin.uc_link = nullptr;
+    makecontext(&f.begin, &block::entry, 0);
+  }
+
+  void enter(unsigned t) {
+    current_ = t;
+    threadIdx = dim3(t);
+    fiber& f = *fibers_[t];
+    if (_setjmp(scheduler_) == 0) {
+      if (f.started) _longjmp(f.where, 1);
+      f.started = true;
+      setcontext(&f.begin);
+    }
+  }
+
+  void leave() {
+    fiber& f = *fibers_[current_];
+    if (_setjmp(f.where) == 0) _longjmp(scheduler_, 1);
+  }
+
+  static void entry() {
+    block& b = running();
+    (*b.body_)();
+    b.fibers_[b.current_]->done = true;
+    --b.all_.live;
+    --b.warps_[b.current_ / 32].live;
+    ++b.progress_;
+    _longjmp(b.scheduler_, 1);
+  }
+
+  void wait(barrier& b) {
+    const long generation = b.generation;
+    ++b.arrived;
+    ++progress_;
+    while (b.generation == generation) {
+      if (b.arrived >= b.live) {
+        b.arrived = 0;
+        ++b.generation;
+        ++progress_;
+      } else {
+        leave();
+      }
+    }
+  }
+
+  std::function<void()> const* body_ = nullptr;
+  std::vector<std::unique_ptr<fiber>> fibers_ = {};
+  unsigned count_ = 0, current_ = 0;
+  barrier all_ = {};
+  std::vector<barrier> warps_ = {};
+  long progress_ = 0;
+  jmp_buf scheduler_ = {};
+  std::mt19937 random_{1};
+};
+
+template <typename T>
+T* shared_memory() {
+  return reinterpret_cast<T*>(block::running().shared.data());
+}
+
+template <typename Grid, typename Stream, typename... P, typename... A>
+void start(void (*kernel)(P...), Grid const& grid, Stream, A&&... arguments) {
+  const unsigned threads = grid.threads.x * grid.threads.y * grid.threads.z;
+  if (threads == 0 or threads > 1024 or grid.blocks.x == 0 or grid.threads.y * grid.threads.z != 1 or
+      grid.blocks.y * grid.blocks.z != 1 or grid.shared_bytes > 227 * 1024) {
+    state.last = cudaErrorInvalidConfiguration;
+    return;
+  }
+  perform([kernel, blocks = grid.blocks.x, threads, shared = grid.shared_bytes,
+           values = std::tuple<std::remove_cvref_t<P>...>(std::forward<A>(arguments)...)] {
+    ++state.kernels;
+    blockDim = dim3(threads);
+    gridDim = dim3(blocks);
+    for (unsigned b = 0; b < blocks; ++b) {
+      blockIdx = dim3(b);
+      block::running().shared.assign(shared, 0xff);
+      block::running().run(threads, [&] { std::apply(kernel, values); });
+    }
+  });
+}
+
+}  // namespace trimtab::cuda::emulated
+
+inline void __syncthreads() { trimtab::cuda::emulated::block::running().wait_for_all(); }
+inline void __syncwarp() { trimtab::cuda::emulated::block::running().wait_for_warp(); }
+template <typename V>
+V __shfl_sync(unsigned, V value, int lane) {
+  return trimtab::cuda::emulated::block::running().exchange(value, static_cast<unsigned>(lane));
+}
+template <typename V>
+V __shfl_xor_sync(unsigned, V value, int distance) {
+  return trimtab::cuda::emulated::block::running().exchange(value,
+                                                            threadIdx.x % 32 ^ static_cast<unsigned>(distance));
+}
+
+using cudaStream_t = struct emulated_stream*;
+using cudaGraph_t = trimtab::cuda::emulated::graph*;
+using cudaGraphExec_t = trimtab::cuda::emulated::graph*;
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal };
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+
+inline cudaError_t cudaGetLastError() {
+  return std::exchange(trimtab::cuda::emulated::state.last, cudaSuccess);
+}
+inline char const* cudaGetErrorName(cudaError_t e) {
+  constexpr char const* names[] = {"cudaSuccess",       "cudaErrorInvalidValue",         "cudaErrorMemoryAllocation",
+                                   "cudaErrorNoDevice", "cudaErrorInvalidConfiguration", "cudaErrorStreamCaptureUnsupported"};
+  return names[e];
+}
+inline char const* cudaGetErrorString(cudaError_t e) {
+  constexpr char const* texts[] = {"no error",
+                                   "invalid argument",
+                                   "out of memory",
+                                   "no CUDA-capable device is detected",
+                                   "invalid configuration argument",
+                                   "operation not permitted when stream is capturing"};
+  return texts[e];
+}
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  *count = trimtab::cuda::emulated::now.devices;
+  return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = nullptr;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return trimtab::cuda::emulated::state.recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+template <typename F>
+cudaError_t cudaFuncSetAttribute(F, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
+
+namespace trimtab::cuda::emulated {
+inline constexpr std::size_t guard_bytes = 64;
+}
+
+inline cudaError_t cudaMalloc(void** memory, std::size_t size) {
+  using namespace trimtab::cuda::emulated;
+  if (state.recording) return state.last = cudaErrorStreamCaptureUnsupported;
+  if (state.in_use + size > now.memory_limit) return state.last = cudaErrorMemoryAllocation;
+  const std::size_t whole = (size + guard_bytes + 255) / 256 * 256;
+  *memory = std::aligned_alloc(256, whole);
+  std::memset(*memory, 0xff, whole);
+  state.allocations[*memory] = size;
+  state.in_use += size;
+  return cudaSuccess;
+}
+inline cudaError_t cudaFree(void* memory) {
+  using namespace trimtab::cuda::emulated;
+  const auto found = state.allocations.find(memory);
+  if (found == state.allocations.end()) return cudaErrorInvalidValue;
+  for (std::size_t k = 0; k < guard_bytes; ++k)
+    if (static_cast<unsigned char*>(memory)[found->second + k] != 0xff) stop("memory was written past its end");
+  state.in_use -= found->second;
+  state.allocations.erase(found);
+  std::free(memory);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* all) {
+  using namespace trimtab::cuda::emulated;
+  *all = now.memory_limit;
+  *available = now.memory_limit - std::min(now.memory_limit, state.in_use);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t size, cudaStream_t) {
+  trimtab::cuda::emulated::perform([=] { std::memset(memory, byte, size); });
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t size, cudaMemcpyKind, cudaStream_t) {
+  trimtab::cuda::emulated::perform([=] { std::memmove(to, from, size); });
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  trimtab::cuda::emulated::state.recording = new trimtab::cuda::emulated::graph;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = std::exchange(trimtab::cuda::emulated::state.recording, nullptr);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* ready, cudaGraph_t graph, unsigned long long = 0) {
+  *ready = new trimtab::cuda::emulated::graph(*graph);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
+  for (auto const& work : graph->work) work();
+  return cudaSuccess;
+}
