@@ -221,7 +221,7 @@ output fit(fit_command const& command, common_options const& common) {
   if (not command.report.empty() or not command.heatmap.empty()) {
     made["model"] = command.model.string();
     write_reports({describe(*composition, learned.values, sets, learned.history, command.policy, made)},
-                  command.policy + " on " + command.model.string(), command.report, command.heatmap);
+                  command.policy + " on " + name_of(command.model), command.report, command.heatmap);
   }
   if (not common.quiet) found.text += maps_of(learned.values);
   return found;

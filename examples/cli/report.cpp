@@ -71,6 +71,11 @@ report::fit_report describe(any_composition const& composition, parameters const
   return composition.describe(values, views, std::move(history), options);
 }
 
+std::string name_of(path const& folder) {
+  auto const whole = folder.lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
 void write_reports(std::vector<report::fit_report> const& fits, std::string const& title, path const& page,
                    path const& heatmap) {
   if (not page.empty()) report::write_html(page, title, {{title, fits}});
@@ -99,8 +104,8 @@ output report(report_command const& command, common_options const& common) {
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }
-  auto const title = fits.size() == 1 ? fits.front().name + " on " + command.model.string()
-                                      : std::to_string(fits.size()) + " interventions on " + command.model.string();
+  auto const title = fits.size() == 1 ? fits.front().name + " on " + name_of(command.model)
+                                      : std::to_string(fits.size()) + " interventions on " + name_of(command.model);
   write_reports(fits, title, command.out, command.heatmap);
   for (auto const& written : {command.out, command.heatmap})
     if (not written.empty()) {

@@ -18,6 +18,9 @@ report::fit_report describe(any_composition const& composition, parameters const
                             std::vector<named_prompts> const& sets, std::vector<loss_values> history,
                             std::string const& name, std::map<std::string, std::string> const& made);
 
+/// A folder without the way to it.
+std::string name_of(path const& folder);
+
 /// Writes the page of some fits and the file of their heat maps, each where it has a name.
 void write_reports(std::vector<report::fit_report> const& fits, std::string const& title, path const& page,
                    path const& heatmap);

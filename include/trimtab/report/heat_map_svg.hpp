@@ -14,7 +14,8 @@
 #include <vector>
 
 /// Heat maps as one SVG file for papers: vectors only, light colours, nothing from elsewhere. The maps of a group
-/// stand side by side over one legend; groups stand below each other. A place that is exactly at the centre is struck through.
+/// stand side by side over one legend; groups stand below each other. A place that is exactly at the centre is struck
+/// through.
 
 namespace trimtab::report {
 
@@ -116,15 +117,20 @@ inline double draw(svg_canvas& to, heat_map const& map, double reach, double lef
 
 inline void draw_legend(svg_canvas& to, map_group const& group, double y) {
   const double centre = group.centre(), reach = group.reach();
-  double x = 90;
-  to.text(x - 6, y + 9, readable(centre - reach), "end", 9);
-  for (int step = -shades; step <= shades; ++step) {
+  bool below = false, above = false, gaps = false;
+  for (heat_map const& map : group.maps)
+    for (auto const& row : map.values)
+      for (double x : row) below = below or x < centre, above = above or x > centre, gaps = gaps or std::isnan(x);
+  double x = 60;
+  if (below) to.text(x - 6, y + 9, readable(centre - reach), "end", 9);
+  for (int step = below ? -shades : 0; step <= (above ? shades : 0); ++step) {
     to.rectangle(x, y, 10, 10, step == 0 ? "none" : hex(shade(light, step)), "");
     if (step == 0) to.stroke(x + 2, y + 8, x + 8, y + 2);
     x += 10;
   }
-  to.text(x + 6, y + 9, readable(centre + reach, group.has_negative()) + ", struck through: exactly " + exact(centre),
-          "start", 9);
+  const std::string largest = above ? readable(centre + reach, group.has_negative()) + ", " : "";
+  to.text(x + 6, y + 9,
+          largest + "struck through: exactly " + exact(centre) + (gaps ? ", empty: nothing ran there" : ""), "start", 9);
 }
 
 }  // namespace detail

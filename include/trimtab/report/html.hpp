@@ -31,10 +31,9 @@ inline std::string page_of(std::string const& title, std::vector<chapter> const&
   std::string links, body;
   for (std::size_t k = 0; k < chapters.size(); ++k) {
     const std::string number = std::to_string(k + 1), id = "chapter-" + number;
-    if (chapters.size() > 1) {
-      links += element("li", {}, element_of_text("a", chapters[k].title, {{"href", "#" + id}}));
-      body += element_of_text("h2", chapters[k].title, {{"id", id}});
-    }
+    const bool several = chapters.size() > 1;  // else the page's title says it
+    if (several) links += element("li", {}, element_of_text("a", chapters[k].title, {{"href", "#" + id}}));
+    body += element_of_text("h2", chapters[k].title, {{"id", id}, {"class", several ? "" : "unseen"}});
     body += detail::section_of(chapters[k], number);
   }
   std::string header =

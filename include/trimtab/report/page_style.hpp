@@ -47,7 +47,8 @@ h2 { font-size: 1.6rem; line-height: 1.2; letter-spacing: -.01em; margin: 4.5rem
   border-top: 2px solid var(--text); }
 h3 { font-size: 1.2rem; line-height: 1.3; margin: 3rem 0 .75rem; }
 h4 { font-size: 1rem; margin: 2rem 0 .1rem; }
-p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
+p { margin: .4rem 0; max-width: 46rem; }
+p, h1, h2, h3, figcaption, .key span { overflow-wrap: anywhere; }
 .lead, .note, .readout, .legend, .key, summary, .made { color: var(--muted); }
 .lead { font-size: 1.05rem; }
 .note, .legend, .key, summary, .made { font-size: .85rem; }
@@ -56,7 +57,6 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
   font-size: .92rem; }
 :focus-visible { outline: 2px solid var(--mark0); outline-offset: 2px; }
 .scroll { overflow-x: auto; max-width: 100%; position: relative; }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 table { border-collapse: collapse; }
 table.figures { font-size: .85rem; line-height: 1.35; }
@@ -116,6 +116,8 @@ svg text.end { text-anchor: end; } svg text.start { text-anchor: start; } svg te
 .mark { stroke: var(--page); stroke-width: .7; }
 .m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
 
+.unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; border: 0; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }
 details { margin: .8rem 0; } summary { cursor: pointer; padding: .2rem 0; }
 ol.prompts { font-size: .85rem; padding-left: 2.4rem; } ol.prompts li { margin: .55rem 0; }
   ol.prompts li::marker { color: var(--muted); }

@@ -27,6 +27,7 @@ TEST_CASE("A picture for papers has a box for every place, and strikes through w
   CHECK_THAT(svg, ContainsSubstring("<title>layer 1, ␣a: nothing measured</title>"));
   CHECK_THAT(svg, ContainsSubstring("fill=\"" + report::hex(report::shade(report::light, -10)) + "\""));
   CHECK_THAT(svg, ContainsSubstring("&lt;α&gt;"));
+  CHECK_THAT(svg, ContainsSubstring("exactly 0, empty: nothing ran there"));
   CHECK(svg.find("nan") == std::string::npos);
   CHECK(occurrences(svg, "http") == 1);  // the name of the format
 }

@@ -56,4 +56,5 @@ TEST_CASE("A fit without prompts is still shown: what was asked, and its maps", 
   auto const page = report::page_of("t", {{"c", {fit}}});
   CHECK_THAT(page, ContainsSubstring("activ-scalar"));
   CHECK(page.find("How good it is") == std::string::npos);
+  CHECK_THAT(page, ContainsSubstring("<h2 id=\"chapter-1\" class=\"unseen\">c</h2>"));  // no heading skips a level
 }
