@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   static fuzz::scratch_file const first(folder, "f.safetensors"), second(folder, "again.safetensors");
   auto const content = fuzz::safetensors_of(fuzz::text_of(data, size));
   auto const bytes = std::as_bytes(std::span(content));
-  // In a block of its own size, where the address sanitizer sees the end, as it does not in a mapped file.
+  // In a block of its own size, where the address sanitizer sees the end, as it does not in a file.
   auto const header =
       fuzz::accepted("f.safetensors", [&] { return io::parse_safetensors_header(bytes, "f.safetensors"); });
   if (not header) return 0;

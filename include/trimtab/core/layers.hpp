@@ -25,9 +25,9 @@ class layer_set {
     }
     for (index_t l : chosen_)
       if (l < 0 or l >= count)
-        throw error(error_kind::bad_argument, "layer " + std::to_string(l) +
-                                                  " was asked for, but the model's layers are 0 to " +
-                                                  std::to_string(count - 1));
+        throw error(error_kind::bad_argument,
+                    "layer " + std::to_string(l) + " was asked for, but the model's layers are 0 to " +
+                        std::to_string(count - 1) + "; the nearest is " + std::to_string(l < 0 ? 0 : count - 1));
     return chosen_;
   }
 

@@ -35,8 +35,8 @@ class position_key {
     for (std::string const& role : roles_)
       if (not prompts.empty() and
           std::ranges::none_of(prompts, [&](prompt_pair const& p) { return p.roles.contains(role); }))
-        throw error(error_kind::bad_data, "no prompt has the role '" + role + "'; the first prompt has " +
-                                              names(prompts.front().roles));
+        throw error(error_kind::bad_data,
+                    "no prompt has the role '" + role + "'; the first prompt has " + names(prompts.front().roles));
     if (key.count_ > 0) return key;
     index_t shortest = 0, longest = 0;
     for (prompt_pair const& p : prompts) {
@@ -96,9 +96,10 @@ class position_key {
     if (count < 0)
       throw error(error_kind::bad_argument,
                   "the number of positions is " + std::to_string(count) + "; it cannot be negative");
-    for (std::size_t k = 0; k < roles.size(); ++k)
-      if (std::ranges::count(roles, roles[k]) > 1)
-        throw error(error_kind::bad_argument, "the role '" + roles[k] + "' is named twice");
+    auto sorted = roles;
+    std::ranges::sort(sorted);
+    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+      throw error(error_kind::bad_argument, "the role '" + *twice + "' is named twice");
     position_key key;
     key.kind_ = by;
     key.count_ = count;

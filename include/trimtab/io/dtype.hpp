@@ -47,6 +47,11 @@ inline constexpr std::array<dtype_description, 15> dtypes = {{{"F64", 8},
 constexpr std::string_view name_of(dtype type) { return detail::dtypes[static_cast<std::size_t>(type)].name; }
 constexpr std::size_t bytes_of(dtype type) { return detail::dtypes[static_cast<std::size_t>(type)].bytes; }
 
+/// Whether the type is for real numbers and can be read as such. Integers stand for masks, ids or quantized numbers.
+constexpr bool is_real(dtype type) {
+  return type == dtype::f64 or type == dtype::f32 or type == dtype::f16 or type == dtype::bf16;
+}
+
 constexpr std::optional<dtype> dtype_named(std::string_view name) {
   for (std::size_t i = 0; i < detail::dtypes.size(); ++i)
     if (detail::dtypes[i].name == name) return static_cast<dtype>(i);

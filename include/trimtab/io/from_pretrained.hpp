@@ -5,6 +5,7 @@
 #include <trimtab/io/model_folder.hpp>
 #include <trimtab/io/tokenizer_files.hpp>
 #include <trimtab/text/tokenizer.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <filesystem>
 #include <memory>
@@ -45,12 +46,24 @@ class pretrained : public Model {
       : Model(*folder, std::move(backend)), folder_(std::move(folder)) {
     try {
       tokenizer_ = std::make_shared<text::tokenizer const>(io::read_tokenizer(folder_->path()));
+      check_tokenizer();
     } catch (error const& problem) {
       complaint_ = problem;
     }
   }
 
-  std::shared_ptr<io::model_folder const> folder_;  // mapped, not read: it costs no memory
+  void check_tokenizer() {
+    auto const last = static_cast<int>(tokenizer_->vocabulary_size()) - 1;
+    auto const size = this->config().vocabulary;
+    if (last < size) return;
+    auto const token = text::in_quotes(tokenizer_->token(last));
+    tokenizer_ = nullptr;
+    throw error(error_kind::mismatch, "the tokenizer in '" + folder_->path().string() + "' has the token " + token +
+                                          " with the id " + std::to_string(last) +
+                                          ", but the model's vocabulary ends at " + std::to_string(size - 1));
+  }
+
+  std::shared_ptr<io::model_folder const> folder_;  // open, not read: it costs no memory
   std::shared_ptr<text::tokenizer const> tokenizer_ = {};
   std::optional<error> complaint_ = {};
 };

@@ -47,11 +47,17 @@ inline std::optional<site_description> find_site(std::string_view name) {
   return std::nullopt;
 }
 
+inline std::vector<std::string_view> site_list(bool in_parallel_blocks = false) {
+  std::vector<std::string_view> list;
+  for (auto const& one : detail::sites)
+    if (one.in_parallel_blocks or not in_parallel_blocks) list.push_back(one.text);
+  return list;
+}
+
 /// "attn_z, attn_out, ...", for sentences.
 inline std::string site_names(bool in_parallel_blocks = false) {
   std::string names;
-  for (auto const& one : detail::sites)
-    if (one.in_parallel_blocks or not in_parallel_blocks) names += (names.empty() ? "" : ", ") + std::string(one.text);
+  for (auto const& one : site_list(in_parallel_blocks)) names += (names.empty() ? "" : ", ") + std::string(one);
   return names;
 }
 

@@ -3,77 +3,25 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/view.hpp>
-#include <trimtab/io/mapped_file.hpp>
-
-#include <nlohmann/json.hpp>
+#include <trimtab/io/input_file.hpp>
+#include <trimtab/io/json_text.hpp>
 
 #include <cstdint>
 #include <filesystem>
-#include <set>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
-/// JSON files of others, read with suspicion: nlohmann's parser, and on top of it a limit on nesting and size, no key
-/// twice in one object, no NUL byte (which nlohmann takes for the end), and getters whose complaint names file, key,
-/// what was expected and what was found.
+/// JSON files of others, read with suspicion: parsed as json_text.hpp says, with getters whose complaint names file,
+/// key, what was expected and what was found.
 
 namespace trimtab::io {
-
-using json = nlohmann::json;
-
-/// Far beyond any configuration, vocabulary or shard index in use.
-inline constexpr std::size_t json_size_limit = std::size_t{256} << 20;
-inline constexpr std::size_t json_depth_limit = 64;
-
-/// A JSON value as a sentence can hold it: ASCII, and not longer than a glance.
-inline std::string abbreviated(json const& value) {
-  auto text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
-}
-
-/// The value that `text` spells; `file` is named in the `error(bad_file)` that a text gets which is not JSON.
-inline json parse_json(std::string_view text, std::string const& file) {
-  auto const refuse = [&](std::string const& reason) {
-    throw error(error_kind::bad_file, "'" + file + "' is not valid JSON: " + reason);
-  };
-  if (text.size() > json_size_limit)
-    refuse("it has " + std::to_string(text.size()) + " bytes, more than any known use");
-  if (auto const nul = text.find('\0'); nul != text.npos) refuse("byte " + std::to_string(nul) + " is NUL");
-
-  using event = json::parse_event_t;
-  std::vector<std::set<std::string>> keys_of_open_levels;
-  auto const guard = [&](int, event what, json& parsed) {
-    if (what == event::object_start or what == event::array_start) {
-      keys_of_open_levels.emplace_back();
-      if (keys_of_open_levels.size() > json_depth_limit)
-        refuse("it is nested deeper than " + std::to_string(json_depth_limit) + " levels");
-    } else if (what == event::object_end or what == event::array_end) {
-      keys_of_open_levels.pop_back();
-    } else if (what == event::key and not keys_of_open_levels.back().insert(parsed.get<std::string>()).second) {
-      refuse("the key " + abbreviated(parsed) + " stands twice in one object");
-    }
-    return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), guard);
-  } catch (json::exception const& problem) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ...; last read: '...'; expected ...": the tag
-    // says nothing to a user, and what was read last may be long or not even text.
-    std::string reason = problem.what();
-    if (auto const tag_end = reason.find("] "); tag_end != reason.npos) reason.erase(0, tag_end + 2);
-    if (auto const quote = reason.find("; last read: '"); quote != reason.npos) reason.erase(quote);
-    if (reason.size() > 200) reason.resize(200);
-    refuse(reason);
-  }
-  return {};
-}
 
 /// The content of the file at `path`. Throws `error(io)` where it cannot be read, `error(bad_file)` where it is not
 /// JSON.
 inline json read_json_file(std::filesystem::path const& path) {
-  return parse_json(mapped_file(path).text(), path.string());
+  auto const file = input_file(path);
+  detail::check_json_size(file.size(), path.string());
+  return parse_json(file.text(), path.string());
 }
 
 /// An object of a JSON file that knows the file's name, with typed getters. One without a fallback requires its key;
@@ -129,7 +77,7 @@ class json_object {
 
   /// Says that the value of `key` is not what it should be.
   [[noreturn]] void refuse(std::string const& key, std::string const& expected) const {
-    throw error(kind_, "'" + file_ + "': \"" + key + "\" should be " + expected + ", found " +
+    throw error(kind_, "'" + file_ + "': " + abbreviated(key) + " should be " + expected + ", found " +
                            (has(key) ? abbreviated(value_.at(key)) : "nothing"));
   }
 

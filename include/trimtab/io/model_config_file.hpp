@@ -33,7 +33,7 @@ inline activation read_activation(json_object const& file, std::string const& ke
 
 inline double read_epsilon(json_object const& file, std::string const& key) {
   auto const epsilon = file.number(key, 1e-5);
-  if (not(epsilon >= 0)) file.refuse(key, "a number that is not negative");
+  if (not(epsilon >= 0 and epsilon <= 1)) file.refuse(key, "a number from 0 to 1");
   return epsilon;
 }
 
@@ -95,7 +95,13 @@ inline void read_rotary(json_object const& file, model_config& config) {
 
   auto const base = find({"rotary_emb_base", "rope_theta"});
   config.rotary_base = base.owner.number(base.key, 10000);
-  if (not(config.rotary_base > 0)) base.owner.refuse(base.key, "a positive number");
+  if (not(config.rotary_base >= 1)) base.owner.refuse(base.key, "a number that is at least 1");
+
+  // The tables of sines and cosines are as long as the context, and nothing in the weights says that it is a lie.
+  constexpr index_t most = index_t{1} << 22;
+  if (config.context > most / config.rotary_channels)
+    file.refuse("max_position_embeddings", "at most " + std::to_string(most / config.rotary_channels) + " with " +
+                                               std::to_string(config.rotary_channels) + " rotary channels");
 }
 
 inline model_config_file read_gpt_neox_config(json_object const& file) {

@@ -9,6 +9,7 @@
 #include <trimtab/io/safetensors.hpp>
 #include <trimtab/io/weight_files.hpp>
 #include <trimtab/model/weights.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -21,7 +22,7 @@
 
 /// A Hugging Face model folder, `config.json` and safetensors weights, as a `weight_source`. Opening checks that the
 /// folder holds exactly the weights that its configuration describes; reading then converts one block at a time out of
-/// the mapped files, so that the whole model need not lie in host memory.
+/// the open files, so that the whole model need not lie in host memory.
 
 namespace trimtab::io {
 
@@ -50,12 +51,15 @@ class weight_checker {
       complain("'" + name + "' is missing");
     } else if (files_.shape(name) != shape) {
       complain("'" + name + "' has the shape " + shape_text(files_.shape(name)) + " instead of " + shape_text(shape));
+    } else if (not is_real(files_.type(name))) {
+      complain("'" + name + "' has the dtype " + std::string(name_of(files_.type(name))) +
+               " instead of F64, F32, F16 or BF16");
     }
     return {};
   }
   void check_nothing_else() {
     for (auto const& [name, place] : files_.places())
-      if (not used_.contains(name)) complain("'" + place.full_name + "' does not belong to it");
+      if (not used_.contains(name)) complain(text::in_quotes(place.full_name, '\'') + " does not belong to it");
   }
 
   /// More complaints would help nobody, and a configuration with a billion layers would have billions.
@@ -119,13 +123,15 @@ class model_folder {
   template <readable_scalar T>
   block_weights<T> block(index_t layer) const {
     assert(layer >= 0 and layer < config().layers);
-    auto weights = read<T>([&](auto layout, auto const& reader) { return layout.block(reader, file_, layer); });
+    auto const reader = detail::weight_reader<T>{weights_, policy_};
+    auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
     if (progress_) progress_(layer + 1, config().layers);
     return weights;
   }
   template <readable_scalar T>
   outer_weights<T> outer() const {
-    return read<T>([&](auto layout, auto const& reader) { return layout.outer(reader, file_); });
+    auto const reader = detail::weight_reader<T>{weights_, policy_};
+    return with_layout([&](auto layout) { return layout.outer(reader, file_); });
   }
 
   /// Tells these weights from others: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
@@ -138,21 +144,11 @@ class model_folder {
       if (file_.tied_embeddings and name == copy) continue;
       hash.add(name);
       hash.add(weights_.bytes(name));
-      weights_.release();
     }
     return hash.text();
   }
 
  private:
-  /// Weights as copies; the mapped files do not stay in memory beside them.
-  template <typename T, typename Read>
-  auto read(Read const& part) const {
-    auto const reader = detail::weight_reader<T>{weights_, policy_};
-    auto weights = with_layout([&](auto layout) { return part(layout, reader); });
-    weights_.release();
-    return weights;
-  }
-
   template <typename Layout>
   void check(Layout layout) const {
     auto checker = detail::weight_checker(weights_);

@@ -5,8 +5,8 @@
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/atomic_file.hpp>
+#include <trimtab/io/input_file.hpp>
 #include <trimtab/io/json.hpp>
-#include <trimtab/io/mapped_file.hpp>
 #include <trimtab/task/prompt_pair.hpp>
 
 #include <algorithm>
@@ -28,10 +28,12 @@
 
 namespace trimtab::io {
 
-/// What the model allows; 0 allows anything.
+/// What the model and the positions of an intervention allow; 0 allows anything.
 struct prompt_limits {
   index_t vocabulary = 0;
   index_t context = 0;
+  index_t length = 0;       ///< of every prompt, for absolute positions
+  bool one_length = false;  ///< the first prompt's, where none is given
 };
 
 namespace detail {
@@ -71,6 +73,10 @@ class prompt_line {
     if (limits_.context > 0 and std::ssize(p.ids) > limits_.context)
       refuse("has a prompt of " + std::to_string(p.ids.size()) + " tokens, but the model reads at most " +
              std::to_string(limits_.context));
+    if (limits_.length > 0 and std::ssize(p.ids) != limits_.length)
+      refuse("has a prompt of " + std::to_string(p.ids.size()) +
+             " tokens, but absolute positions need all of one length, " + std::to_string(limits_.length) +
+             " here; use from_end, role or shared positions");
     if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
     if (line_.has("roles")) read_roles(p);
     return p;
@@ -165,6 +171,7 @@ std::vector<prompt_pair> parse_prompts(std::string_view lines, std::string const
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
     auto const place = file + ", line " + std::to_string(number);
     pairs.push_back(detail::prompt_line(line, place, encoder, limits).pair());
+    if (limits.one_length and limits.length == 0) limits.length = std::ssize(pairs.back().ids);
   }
   if (pairs.empty())
     throw error(error_kind::bad_data, "'" + file + "' holds no prompt pairs; expected one JSON object a line");
@@ -175,7 +182,7 @@ std::vector<prompt_pair> parse_prompts(std::string_view lines, std::string const
 template <task::text_encoder Encoder>
 std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
                                       prompt_limits limits = {}) {
-  return parse_prompts(mapped_file(path).text(), path.string(), encoder, limits);
+  return parse_prompts(input_file(path).text(), path.string(), encoder, limits);
 }
 
 /// The same for files that give ids only.

@@ -5,16 +5,17 @@
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/atomic_file.hpp>
 #include <trimtab/io/dtype.hpp>
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/mapped_file.hpp>
+#include <trimtab/io/input_file.hpp>
+#include <trimtab/io/json_text.hpp>
 #include <trimtab/io/safetensors_header.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -27,7 +28,9 @@
 #include <vector>
 
 /// Safetensors files, in and out: named arrays of numbers with a checked header (see safetensors_header.hpp). Reading
-/// maps the file and converts one tensor at a time; writing replaces a file as a whole (atomic_file.hpp).
+/// takes the header into memory and keeps the file open, and each tensor is then converted piece by piece: whatever
+/// happens to the file meanwhile, what is read is what was checked, or an error. Writing replaces a file as a whole
+/// (atomic_file.hpp).
 
 namespace trimtab::io {
 
@@ -37,21 +40,22 @@ enum class non_finite { refuse, allow };
 class safetensors_file {
  public:
   /// Opens and checks the file at `path`. Throws `error(io)` or `error(bad_file)`.
-  explicit safetensors_file(std::filesystem::path path)
-      : file_(std::move(path)), header_(parse_safetensors_header(file_.bytes(), file_.path().string())) {}
+  explicit safetensors_file(std::filesystem::path path) : file_(std::move(path)), header_(read_header(file_)) {}
 
   std::filesystem::path const& path() const { return file_.path(); }
-  void release() const { file_.release(); }
   auto const& metadata() const { return header_.metadata; }
   /// Every tensor's dtype, shape and place by its name, in the order of names.
   auto const& tensors() const { return header_.tensors; }
   bool contains(std::string_view name) const { return header_.tensors.contains(name); }
   std::vector<index_t> const& shape(std::string_view name) const { return entry(name).shape; }
+  dtype type(std::string_view name) const { return entry(name).type; }
 
-  /// The bytes of a tensor as they lie in the file, aligned to nothing.
-  std::span<std::byte const> bytes(std::string_view name) const {
+  /// The bytes of a tensor as they lie in the file.
+  std::vector<std::byte> bytes(std::string_view name) const {
     auto const& place = entry(name);
-    return file_.bytes().subspan(header_.data_begin + place.begin, place.end - place.begin);
+    std::vector<std::byte> content(place.end - place.begin);
+    file_.read(header_.data_begin + place.begin, content);
+    return content;
   }
 
   /// The numbers of a tensor: a scalar as [1, 1], rank 1 as [1, n], higher ranks as [product of the leading, last].
@@ -63,7 +67,7 @@ class safetensors_file {
     auto result = host_matrix<T>(rows, place.shape.empty() ? 1 : place.shape.back());
     bool all_finite = true;
     bool const known = visit_dtype(place.type, [&]<typename Stored>(std::type_identity<Stored>) {
-      all_finite = convert<Stored>(bytes(name), result.values);
+      all_finite = convert<Stored>(header_.data_begin + place.begin, result.values);
     });
     if (not known)
       throw error(error_kind::bad_file, described(name) + " is of dtype " + std::string(name_of(place.type)) +
@@ -77,29 +81,39 @@ class safetensors_file {
   tensor_entry const& entry(std::string_view name) const {
     auto const found = header_.tensors.find(name);
     if (found == header_.tensors.end())
-      throw error(error_kind::bad_file, "'" + path().string() + "' holds no tensor '" + std::string(name) + "'");
+      throw error(error_kind::bad_file, "'" + path().string() + "' holds no tensor " + text::in_quotes(name, '\''));
     return found->second;
   }
   std::string described(std::string_view name) const {
-    return "tensor '" + std::string(name) + "' of '" + path().string() + "'";
+    return "tensor " + text::in_quotes(name, '\'') + " of '" + path().string() + "'";
   }
 
-  /// Fills `values` from unaligned memory; true where every number is finite, as stored and as converted.
+  /// Fills `values` with the numbers that lie from `offset` on; true where every one is finite, as stored and as
+  /// converted.
   template <typename Stored, typename T>
-  static bool convert(std::span<std::byte const> bytes, std::vector<T>& values) {
+  bool convert(std::size_t offset, std::vector<T>& values) const {
+    constexpr std::size_t at_once = (std::size_t{1} << 18) / sizeof(Stored);  // a piece stays in the cache
+    std::vector<Stored> piece(std::min(at_once, values.size()));
     bool all_finite = true;
-    auto source = bytes.data();
-    for (auto& value : values) {
-      Stored stored;
-      std::memcpy(&stored, source, sizeof stored);
-      source += sizeof stored;
+    for (std::size_t done = 0; done < values.size();) {
+      auto const stored = std::span(piece).first(std::min(at_once, values.size() - done));
+      file_.read(offset + done * sizeof(Stored), std::as_writable_bytes(stored));
+      all_finite &= convert<Stored>(stored, std::span(values).subspan(done));
+      done += stored.size();
+    }
+    return all_finite;
+  }
+  template <typename Stored, typename T>
+  static bool convert(std::span<Stored const> stored, std::span<T> values) {
+    bool all_finite = true;
+    for (std::size_t i = 0; i < stored.size(); ++i) {
       using widened = std::conditional_t<std::is_arithmetic_v<Stored>, Stored, float>;
-      auto const number = static_cast<double>(static_cast<widened>(stored));
+      auto const number = static_cast<double>(static_cast<widened>(stored[i]));
       if constexpr (std::same_as<T, float>) {
-        value = static_cast<float>(number);
-        all_finite &= is_finite(value);
+        values[i] = static_cast<float>(number);
+        all_finite &= is_finite(values[i]);
       } else {
-        value = T(number);
+        values[i] = T(number);
         all_finite &= is_finite(number);
       }
     }
@@ -117,7 +131,16 @@ class safetensors_file {
     throw error(error_kind::bad_file, described(name) + " holds a number that is not finite at " + shape_text(index));
   }
 
-  mapped_file file_;
+  static safetensors_header read_header(input_file const& file) {
+    auto const name = file.path().string();
+    std::array<std::byte, sizeof(std::uint64_t)> first = {};
+    if (file.size() >= first.size()) file.read(0, first);
+    std::string text(safetensors_header_length(first, file.size(), name), '\0');
+    file.read(first.size(), std::as_writable_bytes(std::span(text)));
+    return parse_safetensors_header(text, file.size(), name);
+  }
+
+  input_file file_;
   safetensors_header header_;
 };
 

@@ -4,7 +4,7 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/dtype.hpp>
-#include <trimtab/io/json.hpp>
+#include <trimtab/io/json_text.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +14,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -106,11 +107,11 @@ inline void check_coverage(safetensors_header const& header, std::size_t size, s
   std::ranges::sort(order, {}, [](auto const& one) { return std::pair(one.second->begin, one.second->end); });
   std::size_t covered = 0;
   for (auto const& [name, entry] : order) {
-    auto const at = "tensor " + abbreviated(*name) + " begins at byte " + std::to_string(entry->begin) + " of the data";
-    if (entry->begin < covered)
-      refuse_safetensors(file, at + ", inside the tensor before it, which ends at " + std::to_string(covered));
-    if (entry->begin > covered)
-      refuse_safetensors(file, at + ", but the tensor before it ends at " + std::to_string(covered));
+    if (entry->begin != covered)
+      refuse_safetensors(
+          file, "tensor " + abbreviated(*name) + " begins at byte " + std::to_string(entry->begin) + " of the data, " +
+                    (entry->begin < covered ? "inside the tensor before it, which" : "but the tensor before it") +
+                    " ends at " + std::to_string(covered));
     if (entry->end > size)
       refuse_safetensors(file, "tensor " + abbreviated(*name) + " ends at byte " + std::to_string(entry->end) +
                                    " of the data, but the file holds only " + std::to_string(size) +
@@ -123,23 +124,30 @@ inline void check_coverage(safetensors_header const& header, std::size_t size, s
 
 }  // namespace detail
 
-/// Reads and checks the header at the start of `bytes`, the whole content of `file`. Throws `error(bad_file)`.
-inline safetensors_header parse_safetensors_header(std::span<std::byte const> bytes, std::string const& file) {
+/// The length of the header that follows the first 8 bytes of a file of this size. Throws `error(bad_file)`.
+inline std::size_t safetensors_header_length(std::span<std::byte const> first_8, std::size_t file_size,
+                                             std::string const& file) {
   std::uint64_t length = 0;
-  if (bytes.size() < sizeof length)
-    detail::refuse_safetensors(file, "it has " + std::to_string(bytes.size()) + " bytes, too few for any header");
-  std::memcpy(&length, bytes.data(), sizeof length);
+  if (file_size < sizeof length or first_8.size() < sizeof length)
+    detail::refuse_safetensors(file, "it has " + std::to_string(file_size) + " bytes, too few for any header");
+  std::memcpy(&length, first_8.data(), sizeof length);
+  if (std::memcmp(first_8.data(), "version ", sizeof length) == 0)
+    detail::refuse_safetensors(file, "it seems to be a Git LFS pointer; fetch the file itself with git lfs pull");
   if (length > safetensors_header_limit)
     detail::refuse_safetensors(file, "its header claims " + std::to_string(length) + " bytes, the format allows " +
                                          std::to_string(safetensors_header_limit));
-  if (length > bytes.size() - sizeof length)
+  if (length > file_size - sizeof length)
     detail::refuse_safetensors(file, "its header claims " + std::to_string(length) + " bytes, but only " +
-                                         std::to_string(bytes.size() - sizeof length) + " follow; it may be truncated");
-  auto const text = std::string_view(reinterpret_cast<char const*>(bytes.data()) + sizeof length, length);
-  if (not text.starts_with('{')) detail::refuse_safetensors(file, "its header does not start with '{'");
+                                         std::to_string(file_size - sizeof length) + " follow; it may be truncated");
+  return static_cast<std::size_t>(length);
+}
 
+/// Reads and checks the JSON of the header of a file of this size. Throws `error(bad_file)`.
+inline safetensors_header parse_safetensors_header(std::string_view text, std::size_t file_size,
+                                                   std::string const& file) {
+  if (not text.starts_with('{')) detail::refuse_safetensors(file, "its header does not start with '{'");
   safetensors_header header;
-  header.data_begin = sizeof length + static_cast<std::size_t>(length);
+  header.data_begin = sizeof(std::uint64_t) + text.size();
   auto const contents = parse_json(text, file);
   for (auto const& [name, entry] : contents.items()) {
     if (name != "__metadata__") {
@@ -155,8 +163,15 @@ inline safetensors_header parse_safetensors_header(std::span<std::byte const> by
       header.metadata.emplace(key, value.get<std::string>());
     }
   }
-  detail::check_coverage(header, bytes.size() - header.data_begin, file);
+  detail::check_coverage(header, file_size - header.data_begin, file);
   return header;
+}
+
+/// The same for a whole file in memory.
+inline safetensors_header parse_safetensors_header(std::span<std::byte const> bytes, std::string const& file) {
+  auto const length = safetensors_header_length(bytes, bytes.size(), file);
+  auto const text = std::string_view(reinterpret_cast<char const*>(bytes.data()) + sizeof(std::uint64_t), length);
+  return parse_safetensors_header(text, bytes.size(), file);
 }
 
 }  // namespace trimtab::io

@@ -2,20 +2,22 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/input_file.hpp>
 #include <trimtab/io/json.hpp>
-#include <trimtab/io/mapped_file.hpp>
 #include <trimtab/io/merge_lines.hpp>
 #include <trimtab/io/tokenizer_json.hpp>
 #include <trimtab/text/tokenizer.hpp>
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
 /// A tokenizer from the files that models come with: Hugging Face's `tokenizer.json`; `vocab.json` with `merges.txt`;
 /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2. The pairs name no added tokens: GPT-2's one is known.
+/// Of `tokenizer_config.json` beside them one entry changes ids, `add_prefix_space`.
 
 namespace trimtab::io {
 
@@ -30,20 +32,42 @@ inline text::tokenizer make_tokenizer(text::tokenizer_data const& data, std::str
   }
 }
 
+/// What `tokenizer_config.json` says of a space before the text, if it says anything.
+inline std::optional<bool> configured_prefix_space(std::filesystem::path const& folder) {
+  auto const file = folder / "tokenizer_config.json";
+  if (std::error_code ignored; not std::filesystem::exists(file, ignored)) return std::nullopt;
+  auto const config = json_object(read_json_file(file), file.string());
+  auto const key = "add_prefix_space";
+  return config.has(key) and not config.is_null(key) ? std::optional(config.flag(key)) : std::nullopt;
+}
+
 }  // namespace detail
 
-/// The tokenizer that one `tokenizer.json`, of whatever name, describes.
+/// The tokenizer that one `tokenizer.json`, of whatever name, describes. Throws `bad_config` where a
+/// `tokenizer_config.json` beside it says something else.
 inline text::tokenizer read_tokenizer_json(std::filesystem::path const& file) {
   auto const name = file.string();
-  return detail::make_tokenizer(tokenizer_json_reader(name).whole(read_json_file(file)), name);
+  auto const data = tokenizer_json_reader(name).whole(read_json_file(file));
+  if (detail::configured_prefix_space(file.parent_path()).value_or(data.add_prefix_space) != data.add_prefix_space)
+    throw error(error_kind::bad_config, "'" + (file.parent_path() / "tokenizer_config.json").string() +
+                                            "': \"add_prefix_space\" is " + (data.add_prefix_space ? "false" : "true") +
+                                            ", but '" + name +
+                                            "' says the opposite; the ids depend on it, so make the two agree");
+  return detail::make_tokenizer(data, name);
 }
 
 /// A tokenizer like GPT-2's from a vocabulary (an object of tokens and ids) and merges (two tokens a line).
 inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabulary,
                                            std::filesystem::path const& merges) {
+  auto const more = vocabulary.parent_path() / "added_tokens.json";
+  if (std::error_code ignored; std::filesystem::exists(more, ignored))
+    throw error(error_kind::bad_config,
+                "'" + more.string() + "' adds tokens to '" + vocabulary.string() +
+                    "', which is supported only within a tokenizer.json; save the tokenizer as one");
   text::tokenizer_data data;
   data.vocabulary = tokenizer_json_reader(vocabulary.string()).vocabulary(read_json_file(vocabulary), "the file");
-  data.merges = merges_of(mapped_file(merges).text(), merges.string());
+  data.merges = merges_of(input_file(merges).text(), merges.string());
+  data.add_prefix_space = detail::configured_prefix_space(vocabulary.parent_path()).value_or(false);
   auto const end_of_text = [](auto const& entry) { return entry.first == "<|endoftext|>"; };
   if (auto const found = std::ranges::find_if(data.vocabulary, end_of_text); found != data.vocabulary.end())
     data.added_tokens.push_back({.id = found->second, .content = found->first, .special = true, .normalized = false});

@@ -4,6 +4,7 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/json.hpp>
 #include <trimtab/io/safetensors.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <array>
@@ -69,17 +70,16 @@ class weight_files {
   auto const& places() const { return places_; }
   bool contains(std::string_view name) const { return places_.contains(name); }
   std::vector<index_t> const& shape(std::string_view name) const { return at(name).shape(place_of(name).full_name); }
-  std::span<std::byte const> bytes(std::string_view name) const { return at(name).bytes(place_of(name).full_name); }
+  dtype type(std::string_view name) const { return at(name).type(place_of(name).full_name); }
+  std::vector<std::byte> bytes(std::string_view name) const { return at(name).bytes(place_of(name).full_name); }
   template <readable_scalar T>
   host_matrix<T> read(std::string_view name, non_finite policy) const {
     return at(name).template read<T>(place_of(name).full_name, policy);
   }
-  /// What has been read leaves memory (io/mapped_file.hpp).
-  void release() const {
-    for (safetensors_file const& file : files_) file.release();
-  }
 
  private:
+  static std::string shown(std::string_view name) { return text::in_quotes(name, '\''); }
+
   place const& place_of(std::string_view name) const { return places_.find(name)->second; }
   safetensors_file const& at(std::string_view name) const { return files_[place_of(name).file]; }
 
@@ -91,8 +91,8 @@ class weight_files {
       auto const [position, is_new] = places_.emplace(name, place{files_.size() - 1, full_name});
       if (not is_new) {
         auto const& [first_file, first_name] = position->second;
-        throw error(error_kind::bad_file, "'" + path.string() + "' holds '" + full_name + "', but so does '" +
-                                              files_[first_file].path().string() + "' as '" + first_name + "'");
+        throw error(error_kind::bad_file, "'" + path.string() + "' holds " + shown(full_name) + ", but so does '" +
+                                              files_[first_file].path().string() + "' as " + shown(first_name));
       }
     }
   }
@@ -109,12 +109,13 @@ class weight_files {
     }
     for (auto const& [name, shard] : weight_map.value().items())
       if (not files_[shards[shard]].contains(name))
-        throw error(error_kind::bad_file, "'" + index.string() + "' puts '" + name + "' into '" +
-                                              shard.template get<std::string>() + "', which does not hold it");
+        throw error(error_kind::bad_file, "'" + index.string() + "' puts " + shown(name) + " into " +
+                                              shown(shard.template get<std::string>()) + ", which does not hold it");
     for (auto const& [name, where] : places_)
       if (not weight_map.has(where.full_name))
-        throw error(error_kind::bad_file, "'" + files_[where.file].path().string() + "' holds '" + where.full_name +
-                                              "', which '" + index.string() + "' does not list");
+        throw error(error_kind::bad_file, "'" + files_[where.file].path().string() + "' holds " +
+                                              shown(where.full_name) + ", which '" + index.string() +
+                                              "' does not list");
   }
 
   std::vector<safetensors_file> files_ = {};

@@ -7,7 +7,9 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,9 +39,9 @@ class added_token_splitter {
  public:
   explicit added_token_splitter(std::vector<added_token> tokens) : tokens_(std::move(tokens)) {
     std::erase_if(tokens_, [](auto const& token) { return token.content.empty(); });
-    std::ranges::stable_sort(tokens_, std::ranges::greater{}, [](auto const& token) { return token.content.size(); });
-    for (std::size_t i = 0; i < tokens_.size(); ++i)
-      by_first_byte_[static_cast<unsigned char>(tokens_[i].content[0])].push_back(i);
+    std::ranges::stable_sort(tokens_, {}, &added_token::content);
+    for (std::size_t i = 0; i < tokens_.size(); ++i) ++first_of_[byte_at(tokens_[i], 0) + 1];
+    std::partial_sum(first_of_.begin(), first_of_.end(), first_of_.begin());
   }
 
   /// Calls `visit(piece, id)` for each piece of `text` in order: `id` is an added token's, or nothing for the text
@@ -83,13 +85,29 @@ class added_token_splitter {
     return at < text.size() ? pattern::matcher(characters)(text, at).value_or(0) : 0;
   }
 
+  static std::size_t byte_at(added_token const& token, std::size_t i) {
+    return static_cast<unsigned char>(token.content[i]);
+  }
+
+  /// Byte by byte, the tokens are narrowed down to those that begin as the text does: the time does not depend on how
+  /// many there are, but for a logarithm.
   added_token const* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
-    for (auto const i : by_first_byte_[static_cast<unsigned char>(text[at])]) {
-      auto const& token = tokens_[i];
-      if (token.special and special == special_tokens::ordinary) continue;
-      if (text.substr(at).starts_with(token.content)) return &token;
+    added_token const* longest = nullptr;
+    auto const lead = std::size_t{static_cast<unsigned char>(text[at])};
+    auto like = std::span(tokens_).subspan(first_of_[lead], first_of_[lead + 1] - first_of_[lead]);
+    for (std::size_t length = 1; not like.empty(); ++length) {
+      for (bool found = false; not like.empty() and like.front().content.size() == length; like = like.subspan(1))
+        if (auto const& token = like.front(); not found and (not token.special or special == special_tokens::allow)) {
+          longest = &token;
+          found = true;
+        }
+      if (at + length == text.size()) break;
+      auto const next = std::size_t{static_cast<unsigned char>(text[at + length])};
+      auto const same =
+          std::ranges::equal_range(like, next, {}, [=](auto const& token) { return byte_at(token, length); });
+      like = std::span(same.begin(), same.end());
     }
-    return nullptr;
+    return longest;
   }
 
   static std::size_t previous_character(std::string_view text, std::size_t at) {
@@ -117,8 +135,8 @@ class added_token_splitter {
     return end;
   }
 
-  std::vector<added_token> tokens_;                          // the longest first
-  std::array<std::vector<std::size_t>, 256> by_first_byte_;  // places in tokens_, ascending
+  std::vector<added_token> tokens_;             // sorted by content
+  std::array<std::size_t, 257> first_of_ = {};  // for each byte, the place of the first token that begins with it
   pattern white_space_ = white_space();
   pattern word_ = word();
 };

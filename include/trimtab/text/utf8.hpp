@@ -69,17 +69,32 @@ constexpr bool is_control(std::string_view character) {
   return lead < 0x20 or lead == 0x7F or is_c1;
 }
 
-/// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
-inline std::string in_quotes(std::string_view bytes) {
-  constexpr std::size_t longest = 60;
-  std::string shown = "\"";
-  while (not bytes.empty() and shown.size() < longest) {
+namespace detail {
+
+/// Moves from `bytes` to `shown` until that has this size; controls and what is ill-formed become U+FFFD.
+inline void show(std::string_view& bytes, std::string& shown, std::size_t size) {
+  while (not bytes.empty() and shown.size() < size) {
     auto const step = first_utf8_step(bytes);
     auto const character = bytes.substr(0, step.length);
     shown += is_control(character) or not step.valid ? std::string_view("\xEF\xBF\xBD") : character;
     bytes.remove_prefix(step.length);
   }
-  return shown + (bytes.empty() ? "\"" : "...\"");
+}
+
+}  // namespace detail
+
+/// Text that a terminal shows as one line, whatever is in it.
+inline std::string one_line(std::string_view bytes) {
+  std::string shown;
+  detail::show(bytes, shown, std::string::npos);
+  return shown;
+}
+
+/// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
+inline std::string in_quotes(std::string_view bytes, char mark = '"') {
+  std::string shown(1, mark);
+  detail::show(bytes, shown, 60);
+  return shown + (bytes.empty() ? "" : "...") + mark;
 }
 
 }  // namespace trimtab::text

@@ -5,22 +5,23 @@
 #include <trimtab/core/view.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 /// The tokens of a tokenizer: for each id its spelling and the bytes it stands for, and the id for each spelling. The
 /// ids may have holes.
 
 namespace trimtab::text {
 
-/// Ids are below this; no vocabulary in use comes near, and a wild id must not claim memory.
+/// Ids are below this; no vocabulary in use comes near.
 inline constexpr int token_id_limit = 1'000'000;
+/// Added tokens are looked for at each place of a text, so their length counts.
+inline constexpr std::size_t added_token_limit = 1'000;
 
 class vocabulary {
  public:
@@ -34,26 +35,27 @@ class vocabulary {
     if (contains(id))
       refuse(name + " has the id " + std::to_string(id) + ", which " + in_quotes(this->token(id)) + " has already");
     if (not ids_.emplace(token, id).second) refuse(name + " is in the vocabulary twice");
-    if (id >= size()) entries_.resize(static_cast<std::size_t>(id) + 1);
-    entries_[static_cast<std::size_t>(id)] = {token, bytes};
+    size_ = std::max(size_, index_t{id} + 1);
+    entries_[id] = {token, bytes};
   }
 
   /// Adds a token that stands for its spelling as it is, even where the byte-level spelling would say otherwise.
   void add_literal(std::string const& token, int id) {
+    if (token.size() > added_token_limit)
+      refuse("the added token " + in_quotes(token) + " has " + std::to_string(token.size()) + " bytes; at most " +
+             std::to_string(added_token_limit) + " are supported");
     auto const known = find(token);
     if (not known) return add(token, id, token);
     if (*known != id)
       refuse("the added token " + in_quotes(token) + " has the id " + std::to_string(id) +
              ", but in the vocabulary it has the id " + std::to_string(*known));
-    entries_[static_cast<std::size_t>(id)].bytes = token;
+    entries_[id].bytes = token;
   }
 
   /// One more than the largest id.
-  index_t size() const { return std::ssize(entries_); }
+  index_t size() const { return size_; }
 
-  bool contains(int id) const {
-    return id >= 0 and id < size() and not entries_[static_cast<std::size_t>(id)].token.empty();
-  }
+  bool contains(int id) const { return entries_.contains(id); }
 
   std::optional<int> find(std::string_view token) const {
     auto const found = ids_.find(token);
@@ -79,13 +81,15 @@ class vocabulary {
   [[noreturn]] static void refuse(std::string const& sentence) { throw error(error_kind::bad_file, sentence); }
 
   entry const& at(int id) const {
-    if (not contains(id))
+    auto const found = entries_.find(id);
+    if (found == entries_.end())
       throw error(error_kind::bad_argument, "the vocabulary has no token with the id " + std::to_string(id) +
                                                 ", its ids go from 0 to " + std::to_string(size() - 1));
-    return entries_[static_cast<std::size_t>(id)];
+    return found->second;
   }
 
-  std::vector<entry> entries_;  // by id; holes are empty
+  std::unordered_map<int, entry> entries_;  // by id; no array, in which one wild id would claim memory for all below
+  index_t size_ = 0;
   std::unordered_map<std::string, int, string_hash, std::equal_to<>> ids_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <trimtab/io/atomic_file.hpp>
-#include <trimtab/io/mapped_file.hpp>
+#include <trimtab/io/input_file.hpp>
 
 #include "support/catch.hpp"
 #include "support/refusal.hpp"
@@ -23,7 +23,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::string content(std::filesystem::path const& path) { return std::string(io::mapped_file(path).text()); }
+std::string content(std::filesystem::path const& path) { return io::input_file(path).text(); }
 auto files_in(std::filesystem::path const& path) {
   return std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator());
 }

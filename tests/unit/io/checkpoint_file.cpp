@@ -46,7 +46,7 @@ std::string refused(Change change) {
     auto const good = io::safetensors_file(path);
     metadata.insert(good.metadata().begin(), good.metadata().end());
     for (auto const& [name, entry] : good.tensors())
-      tensors[name] = {entry.type, entry.shape, {good.bytes(name).begin(), good.bytes(name).end()}};
+      tensors[name] = {entry.type, entry.shape, good.bytes(name)};
   }
   change(metadata, tensors);
   io::write_safetensors(path, tensors, metadata);

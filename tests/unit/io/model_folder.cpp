@@ -238,15 +238,19 @@ TEST_CASE("Weights that are not finite are refused when they are read, unless th
   CHECK(std::isnan(allowed.block<float>(1).norm_2.bias(0, 5)));
 }
 
-TEST_CASE("Weights of a dtype that is no number are refused") {
+TEST_CASE("Weights of a dtype that is not for real numbers are refused") {
   auto const folder = temporary_folder();
   auto tensors = stored_weights(random_weights(small_gpt2));
   auto& bias = tensors["transformer.h.1.ln_2.bias"];
   bias.type = io::dtype::f8_e5m2;
   bias.bytes.resize(36);
   write_model_folder(folder.path(), stored_config(small_gpt2, true), tensors);
-  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::model_folder(folder.path()).block<float>(1); }),
-             ContainsSubstring("is of dtype F8_E5M2, which cannot be read as numbers"));
+  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::model_folder{folder.path()}; }),
+             ContainsSubstring("'h.1.ln_2.bias' has the dtype F8_E5M2 instead of F64, F32, F16 or BF16"));
+  bias.type = io::dtype::u8;
+  write_model_folder(folder.path(), stored_config(small_gpt2, true), tensors);
+  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::model_folder{folder.path()}; }),
+             ContainsSubstring("'h.1.ln_2.bias' has the dtype U8 instead of"));
 }
 
 TEST_CASE("A real GPT-2 folder has the values that Python reads from it") {

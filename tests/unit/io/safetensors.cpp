@@ -162,6 +162,31 @@ TEST_CASE("Infinities and NaN are refused with their place unless they are allow
   CHECK(std::isinf(file.read<float>("wide", io::non_finite::allow)(0, 2)));
 }
 
+TEST_CASE("A file that shrinks after it was opened is refused when its tensors are read") {
+  auto const folder = temporary_folder();
+  auto const path = folder.path() / "t.safetensors";
+  io::write_safetensors(path, {{"a", io::store(host_matrix<double>(300, 300))}, {"b", io::store(row<double>({7}))}});
+  auto const file = io::safetensors_file(path);
+  std::filesystem::resize_file(path, 50'000);
+  for (auto const& said : {refusal(error_kind::io, [&] { file.read<float>("a"); }),
+                           refusal(error_kind::io, [&] { file.bytes("a"); })})
+    CHECK_THAT(said, ContainsSubstring("t.safetensors' ended at byte 50000 while it was read"));
+  CHECK_THAT(refusal(error_kind::io, [&] { file.read<float>("b"); }), ContainsSubstring("ended at byte 72"));
+}
+
+TEST_CASE("Tensors of many pieces are read whole") {
+  auto const folder = temporary_folder();
+  auto const path = folder.path() / "t.safetensors";
+  auto matrix = host_matrix<double>(300, 301);
+  for (std::size_t i = 0; i < matrix.values.size(); ++i) matrix.values[i] = static_cast<double>(i);
+  io::write_safetensors(path, {{"a", io::store(matrix)}});
+  CHECK(io::safetensors_file(path).read<double>("a").values == matrix.values);
+  matrix.values.back() = HUGE_VAL;
+  io::write_safetensors(path, {{"a", io::store(matrix)}});
+  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::safetensors_file(path).read<float>("a"); }),
+             ContainsSubstring("at [299, 300]"));
+}
+
 TEST_CASE("Malformed files are refused, each with its sentence") {
   auto const folder = temporary_folder();
   auto const tensor = [](std::string const& dtype, std::string const& shape, std::string const& offsets) {

@@ -40,6 +40,23 @@ TEST_CASE("the leftmost token counts, of those the longest") {
   CHECK(split({{.id = 1, .content = ""}}, "abc") == pieces{{"abc", between}});
 }
 
+TEST_CASE("many tokens that begin alike take no longer than few") {
+  // Trying each of them at each place would take minutes.
+  std::vector<added_token> tokens;
+  for (int i = 0; i < 50'000; ++i) tokens.push_back({.id = i, .content = "a" + std::to_string(i)});
+  CHECK(split(tokens, std::string(200'000, 'a') + "49999!") ==
+        pieces{{std::string(199'999, 'a'), between}, {"a49999", 49'999}, {"!", between}});
+}
+
+TEST_CASE("of tokens with the same text the first that is allowed counts") {
+  std::vector<added_token> const tokens = {
+      {.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<e>"}, {.id = 3, .content = "<e>"}};
+  CHECK(split(tokens, "<e>") == pieces{{"<e>", 2}});
+  CHECK(split(tokens, "<e>", special_tokens::allow) == pieces{{"<e>", 1}});
+  CHECK(split({{.id = 1, .content = "\xc3\xa9"}, {.id = 2, .content = "e"}}, "e\xc3\xa9") ==
+        pieces{{"e", 2}, {"\xc3\xa9", 1}});
+}
+
 TEST_CASE("special tokens are ordinary text unless they are allowed") {
   std::vector<added_token> const tokens = {{.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<"}};
   CHECK(split(tokens, "a<e>") == pieces{{"a", between}, {"<", 2}, {"e>", between}});
