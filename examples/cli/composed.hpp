@@ -5,8 +5,10 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
+#include <trimtab/core/nearest_name.hpp>
 #include <trimtab/io/from_pretrained.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <tuple>
@@ -154,9 +156,11 @@ class model_of final : public any_model {
     if (choice.policy == "affine") return with(policy::affine{});
     if (choice.policy == "dyn-scalar" and choice.bias) return with(policy::dyn_scalar<>{});
     if (choice.policy == "dyn-scalar") return with(policy::dyn_scalar<policy::gate{.bias = false}>{});
-    throw error(
-        error_kind::bad_argument,
-        "the policy '" + choice.policy + "' is none of this program's: activ-scalar, steer-vec, dyn-scalar and affine");
+    std::vector<std::string> const known = {"activ-scalar", "steer-vec", "dyn-scalar", "affine"};
+    throw error(error_kind::bad_argument,
+                "the policy " + text::in_quotes(choice.policy, '\'') +
+                    " is none of this program's: activ-scalar, steer-vec, dyn-scalar and affine" +
+                    did_you_mean(choice.policy, known));
   }
 
  private:

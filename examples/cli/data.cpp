@@ -7,6 +7,7 @@
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <charconv>
 
@@ -23,11 +24,14 @@ task::prompt_sets make_task(any_model const& model, std::string const& name, std
 }  // namespace
 
 std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
-                                     bool any_length) {
+                                     position_key const& by) {
+  bool const any_length = by.by() != position_key::kind::absolute;
   std::vector<named_prompts> sets;
   if (data.task.empty()) {
-    sets.push_back({"train", read_pairs(model, data.train)});
-    if (not data.test.empty()) sets.push_back({"test", read_pairs(model, data.test)});
+    sets.push_back({"train", read_pairs(model, data.train, by)});
+    auto const& train = sets.front().pairs;
+    if (not data.test.empty())
+      sets.push_back({"test", read_pairs(model, data.test, any_length ? by : by.resolved(train))});
     return sets;
   }
   auto const plain = task::ioi_options{};
@@ -38,9 +42,20 @@ std::vector<named_prompts> read_data(any_model const& model, data_options const&
   return sets;
 }
 
-std::vector<prompt_pair> read_pairs(any_model const& model, path const& file) {
+std::vector<prompt_pair> read_pairs(any_model const& model, path const& file, position_key const& by) {
   auto const& config = model.config();
-  return io::read_prompts(file, model_encoder{model}, {.vocabulary = config.vocabulary, .context = config.context});
+  bool const one_length = by.by() == position_key::kind::absolute;
+  auto pairs = io::read_prompts(file, model_encoder{model},
+                                {.vocabulary = config.vocabulary,
+                                 .context = config.context,
+                                 .length = one_length ? by.count() : 0,
+                                 .one_length = one_length});
+  try {
+    (void)by.resolved(pairs);  // a role that no prompt has would leave all of them untouched
+  } catch (error const& problem) {
+    throw error(problem.kind(), "'" + file.string() + "': " + problem.what());
+  }
+  return pairs;
 }
 
 steered_model read_steering(any_model const& model, path const& file) {
@@ -56,16 +71,23 @@ steered_model read_steering(any_model const& model, path const& file) {
     choice.sites[site] = layers::list(read.layers_of(site));
     if (io::parameter_of(name) == "bias") choice.bias = true;
   }
-  result.composition = model.compose(choice);
-  result.values = result.composition->fit_to(read);
+  try {
+    result.composition = model.compose(choice);
+    result.values = result.composition->fit_to(read);
+  } catch (error const& problem) {
+    throw error(problem.kind(), "'" + file.string() + "': " + problem.what());
+  }
   return result;
 }
 
-std::uint64_t seed_of(data_options const& data, intervention_file const& file) {
+std::uint64_t seed_of(data_options const& data, intervention_file const& file, path const& name) {
   std::uint64_t seed = 1;
   if (data.seed) return *data.seed;
   if (auto const made = file.made.find("seed"); made != file.made.end())
-    std::from_chars(made->second.data(), made->second.data() + made->second.size(), seed);
+    if (auto const end = made->second.data() + made->second.size();
+        std::from_chars(made->second.data(), end, seed).ptr != end)
+      throw error(error_kind::bad_file, "'" + name.string() + "' has the seed " + text::in_quotes(made->second) +
+                                            " in its metadata, which is no whole number; give --seed");
   return seed;
 }
 

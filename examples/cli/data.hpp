@@ -3,6 +3,7 @@
 
 #include "model.hpp"
 
+#include <trimtab/core/position.hpp>
 #include <trimtab/core/prompt_pair.hpp>
 
 #include <map>
@@ -29,12 +30,12 @@ struct named_prompts {
 };
 
 /// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other
-/// lengths.
+/// lengths. Absolute positions allow one: `by.count()`, or where that is 0 the first prompt's.
 std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
-                                     bool any_length);
+                                     position_key const& by);
 
-/// Prompt pairs of a file, checked against the model.
-std::vector<prompt_pair> read_pairs(any_model const& model, path const& file);
+/// Prompt pairs of a file, checked against the model and these positions.
+std::vector<prompt_pair> read_pairs(any_model const& model, path const& file, position_key const& by);
 
 /// An intervention from a file, on its model.
 struct steered_model {
@@ -45,8 +46,8 @@ struct steered_model {
 steered_model read_steering(any_model const& model, path const& file);
 
 /// The seed that was asked for, else the file's: a task's test prompts are apart from its train prompts only with the
-/// seed of the fit.
-std::uint64_t seed_of(data_options const& data, intervention_file const& file);
+/// seed of the fit. `name` is the file's, for a complaint.
+std::uint64_t seed_of(data_options const& data, intervention_file const& file, path const& name);
 
 /// Throws `io` for a file that cannot be written: hours of work must not end at a folder that does not exist.
 void require_writable(path const& file);

@@ -30,11 +30,11 @@ ordered_json terms_of(loss_result const& found) {
 output eval(eval_command const& command, common_options const& common) {
   auto const model = load_model(command.model, common);
   auto const [file, composition, values] = read_steering(*model, command.intervention);
-  bool const any_length = file.positions.by() != position_key::kind::absolute;
   auto const objective = with_defaults(command.objective, *composition);
   output found;
   ordered_json terms;
-  for (auto const& set : read_data(*model, command.data, seed_of(command.data, file), any_length)) {
+  for (auto const& set :
+       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.positions)) {
     if (set.pairs.empty()) continue;
     add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
@@ -48,7 +48,7 @@ output loss(loss_command const& command, common_options const& common) {
   require_writable(command.gradient);
   auto const model = load_model(command.model, common);
   auto const [file, composition, values] = read_steering(*model, command.intervention);
-  auto const pairs = read_pairs(*model, command.data);
+  auto const pairs = read_pairs(*model, command.data, file.positions);
   auto const result =
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {

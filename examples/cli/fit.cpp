@@ -131,7 +131,8 @@ output fit(fit_command const& command, common_options const& common) {
   auto const model = load_model(command.model, common);
   auto const seed = command.data.seed.value_or(1);
   auto const positions = positions_of(command);
-  auto const sets = read_data(*model, command.data, seed, positions != "absolute");
+  auto const sets = read_data(*model, command.data, seed,
+                              positions == "absolute" ? positions::absolute() : positions::from_end());
   auto const& train = sets.front().pairs;
   composition_choice choice{
       .policy = command.policy, .bias = not command.no_bias, .positions = key_of(positions, command.roles, train)};

@@ -15,7 +15,8 @@ std::unique_ptr<any_model> load_model(path const& folder, common_options const& 
   report::progress_bar bar("load", config.layers, not options.quiet);
   auto const load = [&](auto* in_float, auto* in_double) {
     auto model = (options.double_precision ? in_double : in_float)(
-        folder, options.threads, {.progress = [&](index_t done, index_t) { bar.show(done); }});
+        folder, options.threads,
+        {.allow_non_finite = options.allow_non_finite, .progress = [&](index_t done, index_t) { bar.show(done); }});
     note(options, "read '" + folder.string() + "' (" + text_of(config) + ") in " + watch.text());
     return model;
   };

@@ -5,6 +5,7 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/report/terminal.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <stdexcept>
 #include <string>
 
 /// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage; 143 a fit that
@@ -37,8 +39,9 @@ output run(command_line const& line) {
 /// JSON has no infinities; a parameter or strength that is too large makes them.
 void require_finite(ordered_json const& value) {
   if (value.is_number_float() and not std::isfinite(value.get<double>()))
-    throw error(error_kind::bad_argument,
-                "a result is not a finite number: the strength or the parameters are too large");
+    throw error(
+        error_kind::bad_argument,
+        "a result is not a finite number: the strength or the parameters are too large, or the weights not finite");
   if (value.is_structured())
     for (auto const& entry : value) require_finite(entry);
 }
@@ -46,9 +49,12 @@ void require_finite(ordered_json const& value) {
 /// Ready made: a sentence that is put together needs memory.
 constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
 
-int fail(int status, std::string sentence) {
+/// One line, whatever stood in a name of a file or in its text: a terminal must not take orders from either.
+int fail(int status, std::string const& problem) {
+  auto sentence = problem;
   std::ranges::replace(sentence, '\n', ' ');
-  std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' ' << sentence << std::endl;
+  std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' '
+            << text::one_line(sentence) << std::endl;
   return status;
 }
 
@@ -89,6 +95,9 @@ int main(int argc, char** argv) {
   } catch (error const& problem) {
     return fail(1, problem.what());
   } catch (std::bad_alloc const&) {
+    std::fputs(no_memory, stderr);
+    return 1;
+  } catch (std::length_error const&) {
     std::fputs(no_memory, stderr);
     return 1;
   } catch (std::exception const& problem) {

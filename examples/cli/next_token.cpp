@@ -38,8 +38,9 @@ class speaker {
     auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where)
                          : model_.logits(ids, where);
     if (not std::ranges::all_of(rows.values, [](double x) { return std::isfinite(x); }))
-      throw error(error_kind::bad_argument,
-                  "a logit is not a finite number: the strength or the parameters are too large");
+      throw error(
+          error_kind::bad_argument,
+          "a logit is not a finite number: the strength or the parameters are too large, or the weights not finite");
     return rows;
   }
 
@@ -103,9 +104,14 @@ int sample(std::span<double const> logits, double temperature, random_generator&
 }
 
 std::vector<int> encode(any_model const& model, std::string const& prompt) {
-  auto ids = model.tokenizer().encode(prompt);
-  if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
-  return ids;
+  try {
+    auto ids = model.tokenizer().encode(prompt);
+    if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
+    return ids;
+  } catch (error const& problem) {
+    if (problem.kind() != error_kind::bad_text) throw;
+    throw error(problem.kind(), std::string("--prompt: ") + problem.what());
+  }
 }
 
 }  // namespace

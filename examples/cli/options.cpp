@@ -3,8 +3,10 @@
 #include "describe.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/core/nearest_name.hpp>
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/intervention_shape.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -40,8 +42,11 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-[[noreturn]] void refuse(std::string const& option, std::string const& value, std::string const& expected) {
-  throw usage_error(option + " is '" + value + "'; expected " + expected);
+/// A value that is none is bad input, and not wrong usage. `names` are what may have been meant.
+[[noreturn]] void refuse(std::string const& option, std::string const& value, std::string const& expected,
+                         std::vector<std::string_view> const& names = {}) {
+  throw error(error_kind::bad_argument,
+              option + " is " + text::in_quotes(value, '\'') + "; expected " + expected + did_you_mean(value, names));
 }
 
 template <typename T>
@@ -69,7 +74,7 @@ layer_set layers_of(std::string const& text) {
 std::vector<std::string> sites_of(std::string const& text) {
   auto const chosen = items(text);
   for (auto const& site : chosen)
-    if (not io::find_site(site)) refuse("--sites", text, "a list of " + io::site_names());
+    if (not io::find_site(site)) refuse("--sites", site, "a list of " + io::site_names(), io::site_list());
   return chosen;
 }
 
@@ -86,7 +91,12 @@ class options_of {
 
   void file(std::string const& name, std::string const& help, path& to, bool required = false) {
     parsed(
-        name, "PATH", help, [&to](std::string const& value) { to = value; }, required);
+        name, "PATH", help,
+        [name, &to](std::string const& value) {
+          if (value.empty()) refuse(name, value, "a path");
+          to = value;
+        },
+        required);
   }
   void files(std::string const& name, std::string const& help, std::vector<path>& to) {
     app_->add_option_function<std::vector<std::string>>(
@@ -161,7 +171,7 @@ class options_of {
       words.push_back(text);
     }
     auto const* const option = parsed(name, names, help, [=, &to](std::string const& value) {
-      if (not choices.contains(value)) refuse(name, value, names);
+      if (not choices.contains(value)) refuse(name, value, names, {words.begin(), words.end()});
       to = choices.at(value);
     });
     offer(option, words);
@@ -191,6 +201,10 @@ void add_common(options_of o, common_options& to) {
 }
 
 void add_model(options_of o, path& to) { o.file("--model", "folder of the model", to, true); }
+void add_model(options_of o, path& to, common_options& how) {
+  add_model(o, to);
+  o.flag("--allow-non-finite", "take weights that are infinite or NaN", how.allow_non_finite);
+}
 
 void add_data(options_of o, data_options& to) {
   o.word("--task", "train and test prompts of a task", to.task, {"ioi", "ccc"});
@@ -275,7 +289,7 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ioi --out ioi.safetensors\n"
             "  trimtab fit --model gpt2/ --data train.jsonl --test test.jsonl --positions from_end --report fit.html\n"
             "  trimtab fit --model gpt2/ --task ccc --policy dyn-scalar --sites resid_post --layers 4-11");
-    add_model(o, c.model);
+    add_model(o, c.model, line.common);
     add_data(o, c.data);
     o.word("--policy", "what happens at a site, default activ-scalar", c.policy,
            {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
@@ -294,7 +308,7 @@ void describe(description& d, command_line& line) {
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
-    o.count("--steps", "optimizer steps, default 200", c.steps, 0, 1'000'000'000);
+    o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
     o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
     o.file("--out", "intervention file to write", c.out);
     o.file("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
@@ -311,7 +325,7 @@ void describe(description& d, command_line& line) {
         add("eval", "Measure an intervention on prompt pairs",
             "  trimtab eval --model gpt2/ --intervention ioi.safetensors --task ioi\n"
             "  trimtab eval --model gpt2/ --intervention ioi.safetensors --data my-prompts.jsonl --strengths 2,-2");
-    add_model(o, c.model);
+    add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     add_data(o, c.data);
     add_objective(o, c.objective);
@@ -321,7 +335,7 @@ void describe(description& d, command_line& line) {
     auto o =
         add("loss", "The objective of an intervention, and its gradient",
             "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
-    add_model(o, c.model);
+    add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     o.file("--data", "prompt pairs, JSON Lines", c.data, true);
     o.file("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
@@ -344,7 +358,7 @@ void describe(description& d, command_line& line) {
     auto o = add("logits", "Logits of the next token",
                  "  trimtab logits --model gpt2/ --prompt \"The capital of France is\" --top 5\n"
                  "  trimtab logits --model gpt2/ --ids 464,3139 --intervention ioi.safetensors --strength -1");
-    add_model(o, c.model);
+    add_model(o, c.model, line.common);
     o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; });
     o.parsed("--ids", "N,N,...", "its token ids instead", [&](std::string const& value) {
       c.ids.clear();
@@ -359,7 +373,7 @@ void describe(description& d, command_line& line) {
     auto o = add("generate", "Continue a prompt",
                  "  trimtab generate --model gpt2/ --prompt \"When Mary and John\" --max-new-tokens 20\n"
                  "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strength 1.5");
-    add_model(o, c.model);
+    add_model(o, c.model, line.common);
     o.parsed(
         "--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
     add_steering(o, c.steer);

@@ -30,6 +30,7 @@ struct common_options {
   bool json = false;
   bool quiet = false;
   bool verbose = false;
+  bool allow_non_finite = false;
 };
 
 /// Where prompts come from: a task by name, or files.

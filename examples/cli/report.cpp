@@ -43,7 +43,7 @@ std::string json_of(std::vector<report::fit_report> const& fits) {
 /// Where the prompts of a file's report come from: from the command line, else from where the file's fit had them.
 data_options data_of(report_command const& command, intervention_file const& file, path const& name) {
   auto data = command.data;
-  data.seed = seed_of(data, file);
+  data.seed = seed_of(data, file, name);
   if (not data.task.empty() or not data.train.empty()) return data;
   if (auto const task = file.made.find("task"); task != file.made.end()) data.task = task->second;
   if (auto const from = file.made.find("data"); from != file.made.end()) data.train = from->second;
@@ -95,12 +95,11 @@ output report(report_command const& command, common_options const& common) {
   found.json["fits"] = ordered_json::array();
   for (auto const& name : command.interventions) {
     auto const [file, composition, values] = read_steering(*model, name);
-    bool const any_length = file.positions.by() != position_key::kind::absolute;
     auto const data = data_of(command, file, name);
     auto made = file.made;
     made["model"] = command.model.string();
     made["intervention"] = name.string();
-    auto const sets = read_data(*model, data, *data.seed, any_length);
+    auto const sets = read_data(*model, data, *data.seed, file.positions);
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }

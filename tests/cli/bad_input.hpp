@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "program.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Tables of bad inputs: a valid small model, one thing in it made bad for the time of one run, and the sentence that
+/// the program must say of it. Every table begins with the valid input, so that a refusal is of what is bad.
+
+namespace trimtab::test {
+
+inline void put_file(std::filesystem::path const& path, std::string_view content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc).write(content.data(), std::ssize(content));
+}
+
+/// Another content for a file, or a file that was not there, until the end of the scope.
+class file_with {
+ public:
+  file_with(std::filesystem::path path, std::string_view content) : path_(std::move(path)) {
+    if (std::filesystem::exists(path_)) before_ = content_of(path_);
+    put_file(path_, content);
+  }
+  file_with(file_with const&) = delete;
+  file_with& operator=(file_with const&) = delete;
+  ~file_with() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+    if (before_) put_file(path_, *before_);
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::optional<std::string> before_ = {};
+};
+
+/// What every refusal has in common: exit status 1, one line on standard error with these words, nothing on standard
+/// output.
+inline void check_refused(std::vector<std::string> const& arguments, std::vector<std::string> const& words,
+                          std::string const& input = "") {
+  auto const run = run_trimtab(arguments, input);
+  CAPTURE(arguments, run.err);
+  CHECK(run.status == 1);
+  CHECK(run.out.empty());
+  CHECK(run.error_lines() == 1);
+  CHECK(run.err.starts_with("trimtab: "));
+  CHECK(run.err.size() < 700);
+  for (auto const& one : words) CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring(one));
+}
+
+inline void check_accepted(std::vector<std::string> const& arguments, std::string const& input = "") {
+  auto const run = run_trimtab(arguments, input);
+  CAPTURE(arguments, run.err);
+  CHECK(run.status == 0);
+}
+
+/// A safetensors file with this header, whatever it says, and data.
+inline std::string safetensors_with(std::string const& header, std::string const& data = "") {
+  auto const length = std::uint64_t{header.size()};
+  return std::string(reinterpret_cast<char const*>(&length), sizeof length) + header + data;
+}
+inline std::string safetensors_of_length(std::uint64_t length, std::string const& rest) {
+  return std::string(reinterpret_cast<char const*>(&length), sizeof length) + rest;
+}
+
+/// A safetensors file taken apart, to be put together again with a change.
+struct taken_apart {
+  io::json header;
+  std::string data;
+
+  explicit taken_apart(std::string const& content) {
+    std::uint64_t length = 0;
+    std::memcpy(&length, content.data(), sizeof length);
+    header = io::json::parse(content.substr(sizeof length, length));
+    data = content.substr(sizeof length + length);
+  }
+  std::string together() const { return safetensors_with(header.dump(), data); }
+
+  /// Overwrites the number at this index of an F32 tensor.
+  void set(std::string const& tensor, std::size_t index, float value) {
+    auto const begin = header.at(tensor).at("data_offsets").at(0).get<std::size_t>();
+    std::memcpy(data.data() + begin + index * sizeof value, &value, sizeof value);
+  }
+  /// Adds a tensor behind the others.
+  void add(std::string const& tensor, std::string const& dtype, std::vector<int> const& shape,
+           std::string const& bytes) {
+    header[tensor] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+    data += bytes;
+  }
+  /// Takes a tensor away and closes the gap.
+  void remove(std::string const& tensor) {
+    std::string rest;
+    std::vector<std::pair<std::size_t, std::string>> order;
+    for (auto const& [name, entry] : header.items())
+      if (name != "__metadata__" and name != tensor) order.emplace_back(entry["data_offsets"][0], name);
+    std::sort(order.begin(), order.end());
+    header.erase(tensor);
+    for (auto const& [begin, name] : order) {
+      auto& offsets = header[name]["data_offsets"];
+      auto const size = offsets[1].get<std::size_t>() - begin;
+      offsets = {rest.size(), rest.size() + size};
+      rest += data.substr(begin, size);
+    }
+    data = rest;
+  }
+};
+
+}  // namespace trimtab::test

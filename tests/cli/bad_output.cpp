@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "bad_input.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+/// What a shell gets of a command: its exit status and its standard error.
+struct shell_outcome {
+  int status = -1;
+  std::string err = {};
+};
+
+shell_outcome shell(std::string const& command) {
+  shell_outcome result;
+  auto* const pipe = ::popen(("(" + command + ") 2>&1 >/dev/null").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) result.err += static_cast<char>(c);
+  auto const status = ::pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+void check_shell(std::string const& command, std::string const& sentence) {
+  auto const run = shell(command);
+  CAPTURE(command, run.err);
+  CHECK(run.status == 1);
+  CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
+  CHECK_THAT(run.err, ContainsSubstring(sentence));
+}
+
+}  // namespace
+
+TEST_CASE("Places that cannot be written to") {
+  model_for_cli const model;
+  auto const folder = std::filesystem::path(model.name("read-only"));
+  std::filesystem::create_directory(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  std::vector<std::pair<std::string, std::string>> table = {
+      {"/nowhere/at/all/file", "cannot write '/nowhere/at/all/file': "},
+      {model.path(), "cannot write '" + model.path() + "': "},
+      {model.path() + "/", "cannot write '" + model.path() + "/': "},
+      {model.data() + "/file", "cannot write '" + model.data() + "/file': "},
+      {"/dev/null", "cannot write '/dev/null': "},
+      {"/dev/full", "cannot write '/dev/full': "},
+  };
+  if (::access(folder.c_str(), W_OK) != 0)  // root may write everywhere
+    table.emplace_back((folder / "file").string(), "cannot write '" + (folder / "file").string() + "': ");
+  for (auto const& [file, sentence] : table)
+    for (std::string const option : {"--out", "--trace", "--report"})
+      check_refused({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", option, file}, {sentence});
+}
+
+TEST_CASE("A full disk, a full pipe, and no memory") {
+  model_for_cli const model;
+  std::string const fit = std::string(TRIMTAB_PROGRAM) + " fit --model " + model.path() + " --data " + model.data() +
+                          " --steps 1 --out " + model.name("i.safetensors");
+  // No file may grow: writing fails as on a full disk, where SIGXFSZ is ignored.
+  check_shell("trap '' XFSZ; ulimit -f 0; " + fit,
+              "cannot write '" + model.name("i.safetensors") + "': File too large");
+  CHECK_FALSE(std::filesystem::exists(model.name("i.safetensors")));
+  check_shell(std::string(TRIMTAB_PROGRAM) + " inspect " + model.path() + " >/dev/full",
+              "cannot write to standard output");
+  check_shell(std::string(TRIMTAB_PROGRAM) + " --help >/dev/full", "cannot write to standard output");
+#if not defined(__SANITIZE_ADDRESS__)
+  // A file of 4 GiB, all of it a hole, for a program that may have 1 GiB.
+  auto const large = std::filesystem::path(model.name("large.safetensors"));
+  std::filesystem::copy(model.name("model.safetensors"), large);
+  auto const vast = model.file("vast.jsonl", "");
+  std::filesystem::resize_file(vast, std::uintmax_t{4} << 30);
+  check_shell("ulimit -v 1000000; " + std::string(TRIMTAB_PROGRAM) + " fit --threads 1 --model " + model.path() +
+                  " --data " + vast,
+              "there is not enough memory");
+#endif
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "bad_input.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+namespace {
+
+struct change_row {
+  std::function<void(io::json&)> change;
+  std::string sentence;
+};
+
+}  // namespace
+
+TEST_CASE("Bad tokenizer.json") {
+  model_for_cli const model;
+  auto const file = model.name("tokenizer.json");
+  std::vector<std::string> const tokenize = {"tokenize", "--model", model.path()};
+  check_accepted(tokenize, "\"ab\"\n");
+  auto const good = io::json::parse(content_of(file));
+  auto const vocab = [](auto&& change) { return [=](io::json& t) { change(t["model"]["vocab"]); }; };
+  auto const merges = [](io::json const& list) { return [=](io::json& t) { t["model"]["merges"] = list; }; };
+  auto const merge = [](io::json const& one) { return [=](io::json& t) { t["model"]["merges"].push_back(one); }; };
+  auto const model_entry = [](std::string const& key, io::json const& value) {
+    return [=](io::json& t) { t["model"][key] = value; };
+  };
+  auto const entry = [](std::string const& key, io::json const& value) { return [=](io::json& t) { t[key] = value; }; };
+  auto const added = [](io::json const& one) { return [=](io::json& t) { t["added_tokens"].push_back(one); }; };
+
+  std::vector<change_row> const table = {
+      {[](io::json& t) { t = io::json::array(); }, "the file should be an object, found []"},
+      {[](io::json& t) { t.erase("model"); }, "\"model\" should be an object, found null"},
+      {entry("model", {1}), "\"model\" should be an object, found [1]"},
+      {model_entry("type", "WordPiece"), "the model type \"WordPiece\" is not supported, only \"BPE\" is"},
+      {model_entry("type", "Unigram"), "the model type \"Unigram\" is not supported, only \"BPE\" is"},
+      {model_entry("vocab", {"a", "b"}), "model.vocab should be an object of tokens and ids, found [\"a\",\"b\"]"},
+      {model_entry("vocab", nullptr), "model.vocab should be an object of tokens and ids, found null"},
+      {vocab([](io::json& v) { v["a"] = -1; }), "the id of the token \"a\" should be a whole number from 0 to"},
+      {vocab([](io::json& v) { v["a"] = 97.0; }), "the id of the token \"a\" should be a whole number from 0 to"},
+      {vocab([](io::json& v) { v["a"] = "97"; }), "the id of the token \"a\" should be a whole number from 0 to"},
+      {vocab([](io::json& v) { v["a"] = nullptr; }), "the id of the token \"a\" should be a whole number from 0 to"},
+      {vocab([](io::json& v) { v["a"] = 1'000'000; }), "a whole number from 0 to 999999, found 1000000"},
+      {vocab([](io::json& v) { v["a"] = 18446744073709551615u; }), "a whole number from 0 to 999999, found 1844674"},
+      {vocab([](io::json& v) { v["a"] = 98; }), "has the id 98, which \"a\" has already"},
+      {vocab([](io::json& v) { v["zz"] = 98; }), "the token \"zz\" has the id 98, which \"b\" has already"},
+      {vocab([](io::json& v) { v[""] = 259; }), "the token with the id 259 is empty"},
+      {vocab([](io::json& v) { v.erase("a"); }), "the vocabulary lacks the symbol \"a\" of the byte 97"},
+      {vocab([](io::json& v) { v.erase("Ġ"); }), "the vocabulary lacks the symbol \"Ġ\" of the byte 32"},
+      {vocab([](io::json& v) { v = io::json::object(); }), "the vocabulary lacks the symbol"},
+      {merges(nullptr), "model.merges should be a list, found null"},
+      {merges({{"a", "b"}, 7}), "merge 2 should be two tokens, found 7"},
+      {merges({{"a", {"b"}}}), "model.merges should be a list, found {\"a\":[\"b\"]}"},
+      {merge("ab"), "merge 3 should be two tokens with a space between them, found \"ab\""},
+      {merge("a b c"), "merge 3 should be two tokens with a space between them, found \"a b c\""},
+      {merge(""), "merge 3 should be two tokens with a space between them, found \"\""},
+      {merge(" b"), "merge 3 should be two tokens with a space between them, found \" b\""},
+      {merge({"a", "b", "c"}), "merge 3 should be two tokens, found [\"a\",\"b\",\"c\"]"},
+      {merge({"a", 1}), "merge 3 should be two tokens, found [\"a\",1]"},
+      {merge({"", "a"}), "merge 3 (\"\" and \"a\") needs the token \"\", which is not in the vocabulary"},
+      {merge("x yy"), "merge 3 (\"x\" and \"yy\") needs the token \"yy\", which is not in the vocabulary"},
+      {merge("ab a"), "merge 3 (\"ab\" and \"a\") needs the token \"aba\", which is not in the vocabulary"},
+      {model_entry("dropout", 0.1), "dropout 0.1 is not supported, only none is"},
+      {model_entry("ignore_merges", true), "ignore_merges true is not supported, only false is"},
+      {model_entry("ignore_merges", "x"), "\"ignore_merges\" of the model should be true or false, found \"x\""},
+      {model_entry("continuing_subword_prefix", "##"), "continuing_subword_prefix \"##\" is not supported"},
+      {model_entry("end_of_word_suffix", "</w>"), "end_of_word_suffix \"</w>\" is not supported, only none is"},
+      {entry("normalizer", {{"type", "NFKC"}}), "the normalizer {\"type\":\"NFKC\"} is not supported, only \"NFC\" is"},
+      {entry("normalizer", 3), "the normalizer 3 is not supported, only \"NFC\" is"},
+      {entry("normalizer", {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}}), "the normalizer {"},
+      {entry("pre_tokenizer", nullptr), "the pre-tokenizer null is not supported, only \"ByteLevel\""},
+      {entry("pre_tokenizer", {{"type", "Whitespace"}}),
+       "the pre-tokenizer {\"type\":\"Whitespace\"} is not supported"},
+      {entry("pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", false}}), "is not supported, only \"ByteLevel\""},
+      {entry("pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", 1}}),
+       "\"add_prefix_space\" of the pre-token"},
+      {entry("added_tokens", {{"a", 1}}), "\"added_tokens\" should be a list, found {\"a\":1}"},
+      {added(3), "\"content\" of an added token should be a string, found null"},
+      {added({{"id", 260}}), "\"content\" of an added token should be a string, found null"},
+      {added({{"id", 260}, {"content", 1}}), "\"content\" of an added token should be a string, found 1"},
+      {added({{"id", 260}, {"content", std::string(1001, 'x')}}), "...\" has 1001 bytes; at most 1000 are supported"},
+      {added({{"id", 260}, {"content", ""}}), "the token with the id 260 is empty"},
+      {added({{"id", -1}, {"content", "<x>"}}), "the id of the token \"<x>\" should be a whole number from 0"},
+      {added({{"content", "<x>"}}), "the id of the token \"<x>\" should be a whole number from 0"},
+      {added({{"id", 97}, {"content", "<x>"}}), "the token \"<x>\" has the id 97, which \"a\" has already"},
+      {added({{"id", 97}, {"content", "b"}}),
+       "the added token \"b\" has the id 97, but in the vocabulary it has the id 98"},
+      {added({{"id", 260}, {"content", "<x>"}, {"special", "yes"}}), "\"special\" of \"<x>\" should be true or false"},
+  };
+  for (auto const& row : table) {
+    auto changed = good;
+    row.change(changed);
+    file_with const bad(file, changed.dump());
+    check_refused(tokenize, {file + "'", row.sentence}, "\"ab\"\n");
+  }
+
+  for (auto const& [content, sentence] : {std::pair<std::string, std::string>{"", "is not valid JSON: parse error"},
+                                          {good.dump().substr(0, 1000), "is not valid JSON: parse error"},
+                                          {"{\"model\": {}, \"model\": {}}", "the key \"model\" stands twice"}}) {
+    file_with const bad(file, content);
+    check_refused(tokenize, {file + "'", sentence}, "\"ab\"\n");
+    check_refused({"logits", "--model", model.path(), "--prompt", "ab"}, {file + "'", sentence});
+  }
+
+  for (auto const& [content, sentence] :
+       {std::pair<std::string, std::string>{"{", "is not valid JSON"},
+        {"[]", "should hold a JSON object, found []"},
+        {"{\"add_prefix_space\": 1}", "\"add_prefix_space\" should be true or false, found 1"},
+        {"{\"add_prefix_space\": true}", "\"add_prefix_space\" is true, but '" + file + "' says the opposite"}}) {
+    file_with const bad(model.name("tokenizer_config.json"), content);
+    check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");
+  }
+
+  auto beyond = good;
+  beyond["added_tokens"].push_back({{"id", 300}, {"content", "<x>"}});
+  file_with const bad(file, beyond.dump());
+  check_refused({"logits", "--model", model.path(), "--prompt", "ab"},
+                {model.path(), "has the token \"<x>\" with the id 300, but the model's vocabulary ends at 299"});
+}
+
+TEST_CASE("Bad vocab.json and merges.txt") {
+  model_for_cli const model(false, false);
+  std::vector<std::string> const tokenize = {"tokenize", "--model", model.path()};
+  check_refused(tokenize, {model.path(), "holds no tokenizer: looked for 'tokenizer.json'"}, "\"a\"\n");
+
+  auto const whole = small_tokenizer_json()["model"]["vocab"];
+  auto const vocabulary = model.file("vocab.json", whole.dump());
+  check_refused(tokenize, {model.path(), "holds no tokenizer"}, "\"a\"\n");
+  auto const merges = model.file("merges.txt", "#version: 0.2\na b\nĠ ab\n");
+  check_accepted(tokenize, "\"ab\"\n");
+
+  std::pair<std::string, std::string> const bad_merges[] = {
+      {"#version: 0.2\nab\n", "line 2 should be two tokens with a space between them, found \"ab\""},
+      {"a b\na b c\n", "line 2 should be two tokens with a space between them, found \"a b c\""},
+      {"a b\n b\n", "line 2 should be two tokens with a space between them, found \" b\""},
+      {"a b\nb \n", "line 2 should be two tokens with a space between them, found \"b \""},
+      {"a b\r\n# comment here\r\n", "line 2 should be two tokens with a space between them"},
+      {"a b\nx y\n", "merge 2 (\"x\" and \"y\") needs the token \"xy\", which is not in the vocabulary"},
+      {"a b\n\xff\xfe x\n", "merge 2 ("},
+  };
+  for (auto const& [content, sentence] : bad_merges) {
+    file_with const bad(merges, content);
+    check_refused(tokenize, {"merges.txt'", sentence}, "\"a\"\n");
+  }
+
+  auto lacking = whole;
+  lacking.erase("a");
+  auto twice = whole;
+  twice["zz"] = 98;
+  std::pair<std::string, std::string> const bad_vocabularies[] = {
+      {"[]", "the file should be an object of tokens and ids, found []"},
+      {"{\"a\": 1, \"a\": 2}", "the key \"a\" stands twice"},
+      {"{\"a\": []}", "the id of the token \"a\" should be a whole number from 0 to 999999, found []"},
+      {lacking.dump(), "the vocabulary lacks the symbol \"a\" of the byte 97"},
+      {twice.dump(), "the token \"zz\" has the id 98, which \"b\" has already"},
+  };
+  for (auto const& [content, sentence] : bad_vocabularies) {
+    file_with const bad(vocabulary, content);
+    check_refused(tokenize, {"vocab.json'", sentence}, "\"a\"\n");
+  }
+
+  file_with const more(model.name("added_tokens.json"), "{\"<pad>\": 259}");
+  check_refused(tokenize, {"added_tokens.json' adds tokens to '", "vocab.json'"}, "\"a\"\n");
+  std::filesystem::remove(model.name("added_tokens.json"));
+  std::filesystem::remove(merges);
+  std::filesystem::create_directory(merges);
+  check_refused(tokenize, {"merges.txt' is a folder where a file was expected"}, "\"a\"\n");
+}
+
+TEST_CASE("Bad lines on standard input") {
+  model_for_cli const model;
+  std::pair<std::string, std::string> const table[] = {
+      {"\"a\"\nbad\n", "'standard input, line 2' is not valid JSON"},
+      {"\"a\"\n\n", "'standard input, line 2' is not valid JSON"},
+      {"{}\n", "'standard input, line 1' should be a JSON string, found {}"},
+      {"[\"a\"]\n", "'standard input, line 1' should be a JSON string, found [\"a\"]"},
+      {"\"\xff\"\n", "'standard input, line 1' is not valid JSON"},
+      {"\"\\ud800\"\n", "'standard input, line 1' is not valid JSON"},
+      {"\"a\" \"b\"\n", "'standard input, line 1' is not valid JSON"},
+      {std::string("\"\0\"\n", 4), "'standard input, line 1' is not valid JSON: byte 1 is NUL"},
+  };
+  for (auto const& [input, sentence] : table) check_refused({"tokenize", "--model", model.path()}, {sentence}, input);
+}

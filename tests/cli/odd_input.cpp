@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "bad_input.hpp"
+
+#include <array>
+#include <map>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+/// Files that are unusual and right: each must give the very numbers of the usual one.
+
+namespace {
+
+/// What `logits` prints for a model folder; the same numbers in the same digits for the same weights.
+std::string logits_of(std::filesystem::path const& folder) {
+  auto const run = run_trimtab({"logits", "--model", folder.string(), "--ids", "3,1,2", "--json"});
+  CAPTURE(folder.string(), run.err);
+  CHECK(run.status == 0);
+  return run.out;
+}
+
+/// The tensors of a file in this order, with `padding` spaces behind the header.
+std::string in_order(taken_apart const& file, std::vector<std::string> const& order, std::size_t padding) {
+  auto header = file.header;
+  std::string data;
+  for (auto const& name : order) {
+    auto& offsets = header[name]["data_offsets"];
+    auto const bytes = file.data.substr(offsets[0], offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>());
+    offsets = {data.size(), data.size() + bytes.size()};
+    data += bytes;
+  }
+  return safetensors_with(header.dump() + std::string(padding, ' '), data);
+}
+
+}  // namespace
+
+TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
+  model_for_cli const model;
+  auto const file = model.name("model.safetensors");
+  auto const usual = logits_of(model.path());
+  auto const parts = taken_apart(content_of(file));
+  std::vector<std::string> names;
+  for (auto const& [name, entry] : parts.header.items())
+    if (name != "__metadata__") names.push_back(name);
+
+  std::map<std::string, std::string> variants;
+  variants["as it was"] = content_of(file);
+  variants["reversed"] = in_order(parts, {names.rbegin(), names.rend()}, 0);
+  std::rotate(names.begin(), names.begin() + 5, names.end());
+  for (std::size_t const padding : {0, 1, 2, 3, 4, 5, 6, 7})
+    variants["rotated, padding " + std::to_string(padding)] = in_order(parts, names, padding);
+  auto changed = parts;
+  changed.header["__metadata__"] = io::json::object();
+  variants["empty metadata"] = changed.together();
+  changed.header.erase("__metadata__");
+  variants["no metadata"] = changed.together();
+  changed.header["__metadata__"] = {{"", ""}, {"format", "pt"}, {"x\n", "\xc3\xa9"}};
+  variants["odd metadata"] = changed.together();
+  changed.add("transformer.h.1.attn.bias", "BOOL", {1, 1, 12, 12}, std::string(144, '\1'));
+  changed.add("h.0.attn.masked_bias", "F32", {}, "1234");
+  changed.add("transformer.h.0.attn.bias", "U8", {3}, "123");
+  variants["buffers"] = changed.together();
+  variants["buffers at odd addresses"] = in_order(
+      changed,
+      [&] {
+        auto order = names;
+        order.insert(order.begin(), {"transformer.h.0.attn.bias", "h.0.attn.masked_bias", "transformer.h.1.attn.bias"});
+        return order;
+      }(),
+      3);
+  changed = parts;
+  changed.add("nothing.attn.bias", "F32", {0, 7}, "");
+  variants["a buffer without numbers"] = changed.together();
+  for (auto const& [what, content] : variants) {
+    CAPTURE(what);
+    file_with const odd(file, content);
+    CHECK(logits_of(model.path()) == usual);
+  }
+}
+
+TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, with a copy of a tied embedding") {
+  bool const parallel = GENERATE(false, true);
+  model_config config = {
+      .architecture = "gpt2", .layers = 2, .width = 8, .heads = 2, .hidden = 12, .context = 6, .vocabulary = 20};
+  if (parallel) {
+    config.architecture = "gpt_neox";
+    config.rotary_channels = 2;
+    config.nonlinearity = activation::gelu_erf;
+    config.parallel_residual = true;
+  }
+  auto const weights = random_weights(config);
+  auto const logits = [&](folder_style const& style) {
+    temporary_folder const folder;
+    write_model_folder(folder.path(), weights, style);
+    return logits_of(folder.path());
+  };
+  auto const usual = logits({});
+  for (auto const& style : {folder_style{.prefix = false}, folder_style{.shards = 2}, folder_style{.shards = 28},
+                            folder_style{.prefix = false, .shards = 3, .buffers = true}, folder_style{.buffers = true},
+                            folder_style{.tied_copy = not parallel}})
+    CHECK(logits(style) == usual);
+
+  // The same 16 bits as F32: numbers of 16 bits are read for what they are.
+  for (auto const type : {io::dtype::f16, io::dtype::bf16}) {
+    temporary_folder const narrow, wide;
+    write_model_folder(narrow.path(), weights, {.type = type});
+    auto const file = io::safetensors_file(narrow.path() / "model.safetensors");
+    std::map<std::string, io::stored_tensor> single, twice;
+    for (auto const& [name, entry] : file.tensors()) {
+      single[name] = io::store(file.read<float>(name), entry.shape);
+      twice[name] = io::store(file.read<double>(name), entry.shape);
+    }
+    auto const stored = io::json::parse(content_of(narrow.path() / "config.json"));
+    auto const expected = logits_of(narrow.path());
+    CHECK(expected != usual);
+    write_model_folder(wide.path(), stored, single);
+    CHECK(logits_of(wide.path()) == expected);
+    write_model_folder(wide.path(), stored, twice);
+    CHECK(logits_of(wide.path()) == expected);
+  }
+}
+
+TEST_CASE("A folder of symbolic links, as the cache of the Hub is") {
+  model_for_cli const model;
+  temporary_folder const cache;
+  std::filesystem::create_directories(cache.path() / "blobs");
+  std::filesystem::create_directories(cache.path() / "snapshots" / "main");
+  for (std::string const name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::copy(model.name(name), cache.path() / "blobs" / ("0" + name));
+    std::filesystem::create_symlink("../../blobs/0" + name, cache.path() / "snapshots" / "main" / name);
+  }
+  CHECK(logits_of(cache.path() / "snapshots" / "main") == logits_of(model.path()));
+}
+
+TEST_CASE("Configurations with keys that mean nothing here, and without those that have a default") {
+  model_for_cli const model;
+  auto const file = model.name("config.json");
+  auto const usual = logits_of(model.path());
+  auto config = io::json::parse(content_of(file));
+  config["architectures"] = {"GPT2LMHeadModel"};
+  config["n_ctx"] = 1024;
+  config["task_specific_params"] = {{"text-generation", {{"do_sample", true}}}};
+  config["torch_dtype"] = nullptr;
+  config["\xc3\xa9"] = 1e300;
+  auto plain = config;
+  for (auto const key : {"layer_norm_epsilon", "activation_function", "tie_word_embeddings"}) plain.erase(key);
+  for (auto const& content : {config.dump(), config.dump(4) + "\r\n", "\xef\xbb\xbf" + config.dump(), plain.dump()}) {
+    file_with const odd(file, content);
+    CHECK(logits_of(model.path()) == usual);
+  }
+}
+
+TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and the older one") {
+  model_for_cli const model;
+  auto const ids = [&] {
+    auto const run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<e>\"\n\"\\u00e9\"\n");
+    CAPTURE(run.err);
+    CHECK(run.status == 0);
+    return run.out;
+  };
+  auto const usual = ids();
+  auto const file = model.name("tokenizer.json");
+  auto const good = io::json::parse(content_of(file));
+  auto extra = good;
+  extra["padding"] = {{"strategy", "BatchLongest"}};
+  extra["post_processor"] = {{"type", "ByteLevel"}, {"trim_offsets", false}};
+  extra["model"]["unk_token"] = nullptr;
+  extra["model"]["fuse_unk"] = false;
+  auto older = good;
+  older["model"].erase("type");
+  auto pairs = good;
+  pairs["model"]["merges"] = io::json::array({io::json::array({"a", "b"}), io::json::array({"Ġ", "ab"})});
+  for (auto const& content : {extra.dump(1), older.dump(), pairs.dump(), "\xef\xbb\xbf" + good.dump()}) {
+    file_with const odd(file, content);
+    CHECK(ids() == usual);
+  }
+  for (auto const& content :
+       {"{}", "{\"add_prefix_space\": false, \"model_max_length\": 1e30}", "{\"add_prefix_space\": null}"}) {
+    file_with const odd(model.name("tokenizer_config.json"), content);
+    CHECK(ids() == usual);
+  }
+  std::filesystem::remove(file);
+  auto vocabulary = good["model"]["vocab"];
+  for (auto const& [vocab, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
+    for (auto const& content : {"a b\nĠ ab\n", "#version: 0.2\r\na b\r\nĠ ab\r\n", "\na b\n\nĠ ab"}) {
+      file_with const first(model.name(vocab), vocabulary.dump());
+      file_with const second(model.name(merges), content);
+      CHECK(ids() == usual);
+    }
+  {
+    file_with const first(model.name("vocab.json"), vocabulary.dump());
+    file_with const second(model.name("merges.txt"), "a b\nĠ ab\n");
+    file_with const config(model.name("tokenizer_config.json"), "{\"add_prefix_space\": true}");
+    CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n").out == "[257]\n");
+  }
+  vocabulary["##"] = 258;
+  file_with const first(model.name("vocab.json"), vocabulary.dump());
+  file_with const second(model.name("merges.txt"), "#version: 0.2\na b\nĠ ab\n# #\n");
+  CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"##\"\n").out == "[258]\n");
+}
+
+TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, and control tokens as plain text") {
+  model_for_cli const model;
+  std::vector<std::string> const lines = {R"({"prompt": "ab cd", "correct": "x", "wrong": "y"})",
+                                          R"({"prompt": "ab dc", "correct": "y", "wrong": "x"})"};
+  auto const figures = [&](std::string const& content, std::vector<std::string> const& more = {}) {
+    auto const file = model.file("odd.jsonl", content);
+    std::vector<std::string> arguments = {"fit", "--model", model.path(), "--data", file, "--steps", "2", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    auto const run = run_trimtab(arguments);
+    CAPTURE(content, run.err);
+    CHECK(run.status == 0);
+    return run.out;
+  };
+  auto const usual = figures(lines[0] + "\n" + lines[1] + "\n");
+  CHECK(figures(lines[0] + "\n" + lines[1]) == usual);
+  CHECK(figures(lines[0] + "\r\n" + lines[1] + "\r\n") == usual);
+  CHECK(figures("\xef\xbb\xbf" + lines[0] + "\r\n" + lines[1]) == usual);
+  CHECK(figures("\n\r\n  \t\n" + lines[0] + "\n\n\n" + lines[1] + "\n\n") == usual);
+  CHECK(figures(R"( { "note": {"a": [1]}, "prompt": "\u0061b cd", "correct": "x", "wrong": "y", "roles": {} } )"
+                "\n" +
+                lines[1]) == usual);
+  // "ab" is one token, "<e>" three: it is not the control token.
+  CHECK(figures(R"({"prompt": "<e>", "correct": "x", "wrong": "y"})") ==
+        figures(R"({"ids": [60, 101, 62], "correct_id": 120, "wrong_id": 121})"));
+  CHECK_FALSE(
+      figures(lines[0] + "\n" + R"({"prompt": "a", "correct": "x", "wrong": "y"})", {"--positions", "shared"}).empty());
+}
+
+TEST_CASE("Prompts of one token and of exactly the context") {
+  model_for_cli const model;
+  auto const intervention = model.name("i.safetensors");
+  for (std::string const prompt : {"x", "xxxxxxxxxxxx"}) {
+    CAPTURE(prompt);
+    auto const length = std::to_string(prompt.size());
+    auto const data =
+        model.file("one.jsonl", R"({"prompt": ")" + prompt + R"(", "correct": "x", "wrong": "y"})" + std::string("\n"));
+    for (std::string const positions : {"absolute", "from_end", "shared"})
+      check_accepted({"fit", "--model", model.path(), "--data", data, "--steps", "2", "--positions", positions, "--out",
+                      intervention});
+    check_accepted({"loss", "--model", model.path(), "--data", data, "--intervention", intervention});
+    auto const all = run_trimtab({"logits", "--model", model.path(), "--prompt", prompt, "--all", "--json"}).json();
+    CHECK(all["logits"].size() == prompt.size());
+    auto const text =
+        run_trimtab({"generate", "--model", model.path(), "--prompt", prompt, "--max-new-tokens", "20", "--json"})
+            .json();
+    CHECK(text["prompt_ids"].size() + text["ids"].size() <= 12);
+    if (prompt.size() == 12) CHECK(text["stopped"] == "context");
+  }
+}
