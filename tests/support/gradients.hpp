@@ -116,7 +116,7 @@ struct steered_rows {
   index_t records() const { return std::ranges::max(record) + 1; }
 };
 
-namespace detail {
+namespace checks {
 
 template <typename T, typename P>
 struct policy_run {
@@ -171,25 +171,25 @@ std::vector<double> random_parameters(steered_rows const& s) {
       .values;
 }
 
-}  // namespace detail
+}  // namespace checks
 
 /// `backward` against derivatives of `forward`, with respect to the activations and to every parameter.
 template <typename P>
 void check_policy_gradient(P policy, steered_rows const& s) {
   CAPTURE(s.width, s.count());
   auto const h = random_matrix<double>(s.count(), s.width, s.seed).values;
-  auto const theta = detail::random_parameters<P>(s);
+  auto const theta = checks::random_parameters<P>(s);
   auto const d_out = random_matrix<double>(s.count(), s.width, s.seed + 2).values;
   auto const weighted_output = [&]<typename T>(std::vector<T> const& x) {
     auto const end_of_h = x.begin() + static_cast<std::ptrdiff_t>(h.size());
-    auto const out = detail::policy_run<T, P>(policy, s).forward({x.begin(), end_of_h}, {end_of_h, x.end()});
+    auto const out = checks::policy_run<T, P>(policy, s).forward({x.begin(), end_of_h}, {end_of_h, x.end()});
     T sum = 0;
     for (std::size_t i = 0; i < out.size(); ++i) sum += out[i] * d_out[i];
     return sum;
   };
   auto x = h;
   x.insert(x.end(), theta.begin(), theta.end());
-  check_gradient(weighted_output, x, detail::policy_run<double, P>(policy, s).backward(h, theta, d_out));
+  check_gradient(weighted_output, x, checks::policy_run<double, P>(policy, s).backward(h, theta, d_out));
 }
 
 /// Zero parameters and zero strength leave every bit of the activations, and so do rows without a record.
@@ -197,11 +197,11 @@ template <typename T, typename P>
 void check_policy_identity(P policy, steered_rows s) {
   CAPTURE(s.width, sizeof(T));
   auto const h = random_matrix<T>(s.count(), s.width, s.seed).values;
-  auto const parameters = detail::random_parameters<P>(s);
+  auto const parameters = checks::random_parameters<P>(s);
   std::vector<T> const theta(parameters.begin(), parameters.end()), zeros(theta.size());
-  auto const steered = detail::policy_run<T, P>(policy, s).forward(h, theta);
+  auto const steered = checks::policy_run<T, P>(policy, s).forward(h, theta);
   CHECK_FALSE(same_bits(h, steered));
-  CHECK(same_bits(h, detail::policy_run<T, P>(policy, s).forward(h, zeros)));
+  CHECK(same_bits(h, checks::policy_run<T, P>(policy, s).forward(h, zeros)));
   auto const width = static_cast<std::size_t>(s.width);
   for (std::size_t i = 0; i < s.record.size(); ++i) {
     bool const same = std::memcmp(&h[i * width], &steered[i * width], width * sizeof(T)) == 0;
@@ -209,7 +209,7 @@ void check_policy_identity(P policy, steered_rows s) {
       FAIL_CHECK("row " << i << (same ? " was not steered" : " has no record but was changed"));
   }
   std::ranges::fill(s.beta, 0.0);
-  CHECK(same_bits(h, detail::policy_run<T, P>(policy, s).forward(h, theta)));
+  CHECK(same_bits(h, checks::policy_run<T, P>(policy, s).forward(h, theta)));
 }
 
 /// `backward` adds to the parameters' gradients and sets that of the activations.
@@ -219,8 +219,8 @@ void check_policy_accumulates(P policy, index_t width) {
   steered_rows const one{width, {0}, {0.7}};
   auto const size = P::parameters.size(width);
   auto const h = random_matrix<double>(1, width, 4).values, d_out = random_matrix<double>(1, width, 5).values;
-  auto const theta = detail::random_parameters<P>(one), before = random_matrix<double>(1, size, 6).values;
-  auto const expected = detail::policy_run<double, P>(policy, one).backward(h, theta, d_out);
+  auto const theta = checks::random_parameters<P>(one), before = random_matrix<double>(1, size, 6).values;
+  auto const expected = checks::policy_run<double, P>(policy, one).backward(h, theta, d_out);
 
   auto d_h = random_matrix<double>(1, width, 7).values, after = before;
   double const beta = 0.7;
@@ -256,7 +256,7 @@ void check_policy(P policy) {
   check_policy_gradient(policy, many);
 }
 
-namespace detail {
+namespace checks {
 
 /// f(operands...) with the k-th matrix under the k-th name.
 template <typename Matrices, typename F, typename... Name>
@@ -302,7 +302,7 @@ void run_backward(F const& f, host_matrix<T> const& h, host_matrix<T> const& out
       names...);
 }
 
-}  // namespace detail
+}  // namespace checks
 
 /// A row function's adjoint with respect to `h`; `names` are its further inputs.
 template <typename F, typename... Name>
@@ -323,17 +323,17 @@ void check_row_function(F const& f, index_t width, Name... names) {
     m.values = x;
     host_matrix<T> out;
     if constexpr (std::is_same_v<T, double>)
-      out = detail::run_forward(f, m, inputs, names...);
+      out = checks::run_forward(f, m, inputs, names...);
     else
-      out = detail::run_forward(f, m, complex_inputs, names...);
+      out = checks::run_forward(f, m, complex_inputs, names...);
     T sum = 0;
     for (std::size_t i = 0; i < x.size(); ++i) sum += out.values[i] * d_out.values[i];
     return sum;
   };
-  auto const out = detail::run_forward(f, h, inputs, names...);
+  auto const out = checks::run_forward(f, h, inputs, names...);
   host_matrix<double> d_h(rows, width);
   std::ranges::fill(d_h.values, std::numeric_limits<double>::quiet_NaN());
-  detail::run_backward(f, h, out, d_out, d_h, inputs, d_inputs, names...);
+  checks::run_backward(f, h, out, d_out, d_h, inputs, d_inputs, names...);
   check_gradient(weighted_output, h.values, d_h.values);
 }
 
@@ -346,10 +346,10 @@ void check_in_place(F const& f, index_t width, Name... names) {
   std::vector<host_matrix<T>> inputs;
   for (std::uint64_t k = 0; k < sizeof...(names); ++k) inputs.push_back(random_matrix<T>(rows, width, 32 + k));
   auto d_inputs = inputs;
-  auto const out = detail::run_forward(f, h, inputs, names...);
+  auto const out = checks::run_forward(f, h, inputs, names...);
 
   auto both = h;
-  detail::with_inputs(
+  checks::with_inputs(
       inputs,
       [&](auto... operands) {
         eigen_backend<T>(1).forward(f, rows, width, each_row(name::h, both.view()), each_row(name::out, both.view()),
@@ -359,8 +359,8 @@ void check_in_place(F const& f, index_t width, Name... names) {
   CHECK(same_bits(both, out));
 
   auto d_h = h, d_from = d_out, d_both = d_out;
-  detail::run_backward(f, h, out, d_from, d_h, inputs, d_inputs, names...);
-  detail::run_backward(f, h, out, d_both, d_both, inputs, d_inputs, names...);
+  checks::run_backward(f, h, out, d_from, d_h, inputs, d_inputs, names...);
+  checks::run_backward(f, h, out, d_both, d_both, inputs, d_inputs, names...);
   CHECK(same_bits(d_both, d_h));
 }
 

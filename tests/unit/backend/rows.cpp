@@ -43,9 +43,9 @@ struct layer_norm_run {
 
 template <typename T, typename P>
 void check_threads(P policy, steered_rows const& s) {
-  test::detail::policy_run<T, P> const run(policy, s);
+  checks::policy_run<T, P> const run(policy, s);
   auto const h = random_matrix<T>(s.count(), s.width, 1).values, d_out = random_matrix<T>(s.count(), s.width, 2).values;
-  auto const parameters = test::detail::random_parameters<P>(s);
+  auto const parameters = checks::random_parameters<P>(s);
   std::vector<T> const theta(parameters.begin(), parameters.end());
   auto const out = run.forward(h, theta), d = run.backward(h, theta, d_out);
   for (int threads : {2, 3, 8}) {
@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("Terms have the same bits on any number of threads", "", floa
 TEST_CASE("A record that no row uses keeps what its gradient held") {
   // The caller clears the gradient; the plan visits what it knows of.
   steered_rows const s{2, {0, 2}, {1, 1}};
-  test::detail::policy_run<double, policy::affine> const run({}, s);
+  checks::policy_run<double, policy::affine> const run({}, s);
   auto const h = random_matrix<double>(2, 2, 1).values;
   auto const d = run.backward(h, std::vector<double>(9, 0.1), h);
   for (std::size_t j = 0; j < 9; ++j) CHECK(std::isnan(d[4 + j]) == (j / 3 == 1));

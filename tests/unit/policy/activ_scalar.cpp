@@ -10,6 +10,6 @@ TEST_CASE("activ_scalar is differentiated rightly and starts at the identity") {
 
 TEST_CASE("activ_scalar is (1 + beta alpha) h") {
   std::vector<double> const h{1, -2, 3}, theta{0.5};
-  detail::policy_run<double, policy::activ_scalar> const run({}, {3, {0}, {2}});
+  checks::policy_run<double, policy::activ_scalar> const run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -4, 6});
 }

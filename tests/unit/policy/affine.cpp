@@ -10,6 +10,6 @@ TEST_CASE("affine is differentiated rightly and starts at the identity") { check
 
 TEST_CASE("affine is (1 + beta alpha) h + beta v, with alpha before v in its record") {
   std::vector<double> const h{1, -2, 3}, theta{0.5, 0.25, 0, -1};
-  detail::policy_run<double, policy::affine> const run({}, {3, {0}, {2}});
+  checks::policy_run<double, policy::affine> const run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2.5, -4, 4});
 }

@@ -29,7 +29,7 @@ template <gate Gate>
 double gain() {
   std::vector<double> theta{0.5, -1};
   if (Gate.bias) theta.push_back(0.25);
-  detail::policy_run<double, dyn_scalar<Gate>> const run({}, {2, {0}, {2}});
+  checks::policy_run<double, dyn_scalar<Gate>> const run({}, {2, {0}, {2}});
   auto const out = run.forward({3, 1}, theta);
   CHECK(std::abs(out[0] - 3 * out[1]) < 1e-12);
   return out[1];

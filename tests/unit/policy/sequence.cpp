@@ -30,11 +30,11 @@ TEST_CASE("A sequence is differentiated rightly and starts at the identity") {
 TEST_CASE("A sequence is its policies one after another, with their records side by side") {
   std::vector<double> const h{1, -2, 3};
   SECTION("scale, then add") {
-    detail::policy_run<double, sequence<activ_scalar, steer_vec>> const run({}, {3, {0}, {2}});
+    checks::policy_run<double, sequence<activ_scalar, steer_vec>> const run({}, {3, {0}, {2}});
     CHECK(run.forward(h, {0.5, 1, 2, 3}) == std::vector<double>{4, 0, 12});
   }
   SECTION("add, then scale") {
-    detail::policy_run<double, sequence<steer_vec, activ_scalar>> const run({}, {3, {0}, {2}});
+    checks::policy_run<double, sequence<steer_vec, activ_scalar>> const run({}, {3, {0}, {2}});
     CHECK(run.forward(h, {1, 2, 3, 0.5}) == std::vector<double>{6, 4, 18});
   }
 }

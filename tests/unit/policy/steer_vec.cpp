@@ -10,6 +10,6 @@ TEST_CASE("steer_vec is differentiated rightly and starts at the identity") { ch
 
 TEST_CASE("steer_vec is h + beta v") {
   std::vector<double> const h{1, -2, 3}, theta{0.5, 0, -1};
-  detail::policy_run<double, policy::steer_vec> const run({}, {3, {0}, {2}});
+  checks::policy_run<double, policy::steer_vec> const run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -2, 1});
 }

@@ -25,8 +25,8 @@ TEST_CASE("Both forms of the GELU work in place") {
 TEST_CASE("The GELU has the values of its definition, from one tail to the other") {
   host_matrix<double> h(1, 4001);
   for (index_t j = 0; j < h.cols; ++j) h(0, j) = static_cast<double>(j - 2000) / 100;
-  auto const by_tanh = test::detail::run_forward(gelu_tanh{}, h, {});
-  auto const by_erf = test::detail::run_forward(gelu_erf{}, h, {});
+  auto const by_tanh = checks::run_forward(gelu_tanh{}, h, {});
+  auto const by_erf = checks::run_forward(gelu_erf{}, h, {});
   double worst_tanh = 0, worst_erf = 0;
   for (index_t j = 0; j < h.cols; ++j) {
     double const x = h(0, j);
@@ -42,7 +42,7 @@ TEST_CASE("The GELU has the values of its definition, from one tail to the other
 TEST_CASE("The GELU of huge numbers is finite") {
   host_matrix<float> h(1, 4);
   h.values = {1e30f, -1e30f, 1e10f, -1e10f};  // the cube of the first overflows
-  for (auto const& out : {test::detail::run_forward(gelu_tanh{}, h, {}), test::detail::run_forward(gelu_erf{}, h, {})}) {
+  for (auto const& out : {checks::run_forward(gelu_tanh{}, h, {}), checks::run_forward(gelu_erf{}, h, {})}) {
     CHECK(out(0, 0) == 1e30f);
     CHECK(out(0, 1) == 0);
     CHECK(out(0, 2) == 1e10f);

@@ -16,7 +16,7 @@ TEST_CASE("LayerNorm is differentiated rightly") {
 TEST_CASE("LayerNorm divides by the deviation of the population") {
   auto const h = random_matrix<double>(2, 5, 1, 3, 10), gain = random_matrix<double>(2, 5, 2),
              bias = random_matrix<double>(2, 5, 3);
-  auto const out = test::detail::run_forward(layer_norm{0.1}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  auto const out = checks::run_forward(layer_norm{0.1}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
   for (index_t i = 0; i < 2; ++i) {
     double mean = 0, variance = 0;
     for (index_t j = 0; j < 5; ++j) mean += h(i, j) / 5;
@@ -30,8 +30,8 @@ TEST_CASE("LayerNorm bears a large common offset") {
   auto h = random_matrix<float>(1, 64, 1), shifted = h;
   for (float& x : shifted.values) x += 1024;
   auto const gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
-  auto const out = test::detail::run_forward(layer_norm{}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
-  auto const out_shifted = test::detail::run_forward(layer_norm{}, shifted, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  auto const out = checks::run_forward(layer_norm{}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  auto const out_shifted = checks::run_forward(layer_norm{}, shifted, {gain, bias}, layer_norm::gain, layer_norm::bias);
   for (index_t j = 0; j < 64; ++j)
     CHECK(std::abs(out(0, j) - out_shifted(0, j)) < 3e-4f);  // 1024 has a spacing of 1.2e-4
 }
