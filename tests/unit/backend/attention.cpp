@@ -139,3 +139,17 @@ TEMPLATE_TEST_CASE("Attention has the same bits on any number of threads", "", f
     CHECK(same_bits(attend_adjoint(r, 4, qkv, d_z, threads), attend_adjoint(r, 4, qkv, d_z)));
   }
 }
+
+TEMPLATE_TEST_CASE("A sequence of NaN leaves the next one alone", "", float, double) {
+  using T = TestType;
+  ragged const together({20, 5}), alone({5});
+  auto qkv = random_matrix<T>(25, 3 * 24, 1), d_z = random_matrix<T>(25, 24, 2);
+  std::fill_n(qkv.values.data(), 20 * qkv.cols, std::numeric_limits<T>::quiet_NaN());
+  host_matrix<T> own(5, qkv.cols), d_own(5, 24);
+  std::copy_n(qkv.view().row(20), own.values.size(), own.values.data());
+  std::copy_n(d_z.view().row(20), d_own.values.size(), d_own.values.data());
+  auto const z = attend(together, 2, qkv), z_alone = attend(alone, 2, own);
+  CHECK(std::equal(z_alone.values.begin(), z_alone.values.end(), z.view().row(20)));
+  auto const d = attend_adjoint(together, 2, qkv, d_z), d_alone = attend_adjoint(alone, 2, own, d_own);
+  CHECK(std::equal(d_alone.values.begin(), d_alone.values.end(), d.view().row(20)));
+}

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/packed.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/core/ragged.hpp>
 #include <trimtab/row/math.hpp>
 #include <trimtab/row/softmax.hpp>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 /// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
-/// width. One task is one head of one sequence, so batch mates cannot meet. Keys (and in the adjoint values) of the
-/// head are transposed first: then every inner loop runs along positions or channels and none is a short dot product.
-/// The adjoint computes the probabilities again instead of keeping T² numbers a head.
+/// width. One task is one head of one sequence: batch mates cannot meet, and what it touches stays in its core's cache.
+/// Queries go by blocks through the kernels of the frozen products, with keys and values packed as those are; a block
+/// sees the keys up to its last query. The adjoint computes the probabilities again instead of keeping T² numbers.
 
 namespace trimtab::eigen {
 
-/// One head of one sequence, and the working memory of the thread that has it.
+/// One head of one sequence, and pieces of the working memory of the thread that has it.
 template <typename T>
 class attention_head {
  public:
+  static constexpr index_t block = tile<T>::rows;
+
   /// qkv [rows, 3D] = [q | k | v], heads in order inside each.
   attention_head(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, index_t sequence, index_t head)
       : first_row(shape.offsets[sequence]),
@@ -28,66 +34,83 @@ class attention_head {
         model_width(qkv.cols / 3),
         width(model_width / heads),
         column(head * width),
-        scale(T(1) / math_sqrt(static_cast<T>(static_cast<double>(width)))),
-        qkv_(qkv) {}
+        padded_length(packed<T>::padded(length)),
+        padded_width(packed<T>::padded(width)),
+        scale(inverse_root(width)),
+        qkv_(qkv),
+        positions_(shape.query_positions + first_query) {
+    const index_t count =
+        4 * length * padded_width + 4 * width * padded_length + block * (4 * padded_length + 4 * padded_width);
+    room_ = scratch<struct attention_room, T>(count);
+    keys = {take(width * padded_length), width};
+    p = take(block * padded_length);
+    q = take(block * padded_width);
+    out = take(block * padded_width);
+    keys.pack_columns(width, length, [&](index_t j) { return key(j); });
+  }
+
+  T* take(index_t count) { return std::exchange(room_, room_ + count); }
 
   T const* query(index_t j) const { return qkv_.row(first_row + j) + column; }
   T const* key(index_t j) const { return query(j) + model_width; }
   T const* value(index_t j) const { return query(j) + 2 * model_width; }
+  index_t position(index_t k) const { return positions_[k]; }
 
-  /// out[c][j] = vectors(j)[c], [width, length].
-  template <typename Vectors>
-  void transpose(Vectors vectors, T* out) const {
-    for (index_t j = 0; j < length; ++j)
-      for (index_t c = 0; c < width; ++c) out[c * length + j] = vectors(j)[c];
+  /// f(k, count, seen) for each block of queries k, ..., k + count - 1, the last of which sees `seen` keys. By then `q`
+  /// holds the queries, scaled, and `p` their probabilities, zero where a query does not look.
+  template <typename F>
+  void for_each_block(F f) const {
+    for (index_t k = 0; k < queries; k += block) {
+      const index_t count = std::min(block, queries - k), seen = position(k + count - 1) + 1;
+      for (index_t i = 0; i < count; ++i)
+        for (index_t c = 0; c < width; ++c) q[i * padded_width + c] = query(position(k + i))[c] * scale;
+      multiply_packed<T>(count, width, seen, keys, {q, padded_width}, nothing_yet(), {p, padded_length});
+      for (index_t i = 0; i < count; ++i) {
+        const index_t all = packed<T>::padded(seen), visible = position(k + i) + 1;
+        T* const scores = p + i * padded_length;
+        std::fill(scores + visible, scores + all, T(-std::numeric_limits<double>::infinity()));
+        auto r = row_of<T>(all, 0, operand<per_channel<"h">, T>{scores}, operand<per_channel<"out">, T>{scores});
+        softmax{}.forward(r);
+      }
+      f(k, count, seen);
+    }
   }
 
-  /// out[j] = Σ_c a[c] b[c][j] for j below n.
-  void against_all(T const* a, T const* b, index_t n, T* out) const {
-    std::fill_n(out, n, T(0));
-    for (index_t c = 0; c < width; ++c) add_scaled(n, a[c], b + c * length, out);
+  static strided<T const> nothing_yet() {
+    static constexpr T zeros[tile<T>::columns] = {};
+    return {zeros, 0};
   }
 
-  /// Probabilities of the query at position i over the positions up to i.
-  void probabilities(index_t i, T const* keys_transposed, T* p) const {
-    against_all(query(i), keys_transposed, i + 1, p);
-    for (index_t j = 0; j <= i; ++j) p[j] *= scale;
-    auto scores = row_of<T>(i + 1, 0, operand<per_channel<"h">, T>{p}, operand<per_channel<"out">, T>{p});
-    softmax{}.forward(scores);
-  }
-
-  static void add_scaled(index_t n, T a, T const* x, T* y) {
-#pragma omp simd
-    for (index_t j = 0; j < n; ++j) y[j] += a * x[j];
-  }
-
-  index_t first_row, length, first_query, queries, model_width, width, column;
+  index_t first_row, length, first_query, queries, model_width, width, column, padded_length, padded_width;
   T scale;
+  packed<T> keys = {};
+  T *p = nullptr, *q = nullptr, *out = nullptr;
 
  private:
-  static T math_sqrt(T x) {
+  static T inverse_root(index_t width) {
     using math::sqrt;
-    return sqrt(x);
+    return 1 / sqrt(static_cast<T>(static_cast<double>(width)));
   }
 
   matrix_view<T const> qkv_;
+  int const* positions_;
+  T* room_ = nullptr;
 };
 
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
 void attention(int threads, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 8, [&](index_t task) {
-    const attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
-    T* const keys = scratch<struct attention_rows, T>((head.width + 1) * head.length);
-    T* const p = keys + head.width * head.length;
-    head.transpose([&](index_t j) { return head.key(j); }, keys);
-    for (index_t k = 0; k < head.queries; ++k) {
-      const index_t i = shape.query_positions[head.first_query + k];
-      head.probabilities(i, keys, p);
-      T* const out = z.row(head.first_query + k) + head.column;
-      std::fill_n(out, head.width, T(0));
-      for (index_t j = 0; j <= i; ++j) head.add_scaled(head.width, p[j], head.value(j), out);
-    }
+    attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
+    const index_t width = head.width;
+    const packed<T> values{head.take(head.length * head.padded_width), head.length};
+    values.pack_rows(head.length, width, [&](index_t j) { return head.value(j); });
+    head.for_each_block([&](index_t k, index_t count, index_t seen) {
+      multiply_packed<T>(count, seen, width, values, {head.p, head.padded_length}, head.nothing_yet(),
+                         {head.out, head.padded_width});
+      for (index_t i = 0; i < count; ++i)
+        std::copy_n(head.out + i * head.padded_width, width, z.row(head.first_query + k + i) + head.column);
+    });
   });
 }
 
@@ -96,36 +119,53 @@ template <typename T>
 void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv,
                        matrix_view<T const> d_z, matrix_view<T> d_qkv) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
-    const attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
-    const index_t length = head.length, width = head.width;
-    T* const keys = scratch<struct attention_rows, T>(2 * (width + 1) * length);
-    T* const values = keys + width * length;
-    T* const p = values + width * length;
-    T* const d_p = p + length;
-    head.transpose([&](index_t j) { return head.key(j); }, keys);
-    head.transpose([&](index_t j) { return head.value(j); }, values);
+    attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
+    const index_t length = head.length, width = head.width, p_stride = head.padded_length, stride = head.padded_width;
+    constexpr index_t block = attention_head<T>::block;
+    const packed<T> values_across{head.take(width * p_stride), width}, key_rows{head.take(length * stride), length};
+    values_across.pack_columns(width, length, [&](index_t j) { return head.value(j); });
+    key_rows.pack_rows(length, width, [&](index_t j) { return head.key(j); });
+    T* const d_keys = head.take(length * stride);
+    T* const d_values = head.take(length * stride);
+    std::fill_n(d_keys, 2 * length * stride, T(0));
+    T* const d_p = head.take(block * p_stride);
+    T* const turned = head.take(block * p_stride);
 
     const auto d_query = [&](index_t j) { return d_qkv.row(head.first_row + j) + head.column; };
-    const auto d_key = [&](index_t j) { return d_query(j) + head.model_width; };
-    const auto d_value = [&](index_t j) { return d_query(j) + 2 * head.model_width; };
-    for (index_t j = 0; j < length; ++j)
-      for (T* gradient : {d_query(j), d_key(j), d_value(j)}) std::fill_n(gradient, width, T(0));
-
-    for (index_t k = 0; k < head.queries; ++k) {
-      const index_t i = shape.query_positions[head.first_query + k];
-      T const* const d_out = d_z.row(head.first_query + k) + head.column;
-      head.probabilities(i, keys, p);
-      head.against_all(d_out, values, i + 1, d_p);
-      auto scores =
-          row_of<T>(i + 1, 0, operand<per_channel<"out">, T>{p}, operand<gradient_of<per_channel<"out">>, T>{d_p},
-                    operand<gradient_of<per_channel<"h">>, T>{d_p});
-      softmax{}.backward(scores);
-      for (index_t j = 0; j <= i; ++j) {
-        const T d_score = d_p[j] * head.scale;
-        head.add_scaled(width, d_score, head.key(j), d_query(i));
-        head.add_scaled(width, d_score, head.query(i), d_key(j));
-        head.add_scaled(width, p[j], d_out, d_value(j));
+    for (index_t j = 0; j < length; ++j) std::fill_n(d_query(j), width, T(0));
+    head.for_each_block([&](index_t k, index_t count, index_t seen) {
+      const strided<T const> d_out{d_z.row(head.first_query + k) + head.column, d_z.cols};
+      multiply_packed<T>(count, width, seen, values_across, d_out, head.nothing_yet(), {d_p, p_stride});
+      // sums[j] += Σ_i weights_ij rows_i: what every query of the block adds to the keys, or to the values.
+      const auto add_weighted = [&](T const* weights, strided<T const> rows, T* sums) {
+        const packed<T> by_query{head.out, count};
+        by_query.pack_rows(count, width, [&](index_t i) { return rows.row(i); });
+        for (index_t i = 0; i < count; ++i)
+          for (index_t j = 0; j < seen; ++j) turned[j * block + i] = weights[i * p_stride + j];
+        for (index_t j = 0; j < seen; j += block) {
+          const strided<T> some{sums + j * stride, stride};
+          multiply_packed<T>(std::min(block, seen - j), count, width, by_query, {turned + j * block, block},
+                             {some.data, stride}, some);
+        }
+      };
+      add_weighted(head.p, d_out, d_values);
+      for (index_t i = 0; i < count; ++i) {
+        T* const d_scores = d_p + i * p_stride;
+        const index_t visible = head.position(k + i) + 1;
+        std::fill(d_scores + visible, d_scores + packed<T>::padded(seen), T(0));
+        auto r = row_of<T>(packed<T>::padded(seen), 0, operand<per_channel<"out">, T>{head.p + i * p_stride},
+                           operand<gradient_of<per_channel<"out">>, T>{d_scores},
+                           operand<gradient_of<per_channel<"h">>, T>{d_scores});
+        softmax{}.backward(r);
       }
+      add_weighted(d_p, {head.q, stride}, d_keys);
+      multiply_packed<T>(count, seen, width, key_rows, {d_p, p_stride}, head.nothing_yet(), {head.out, stride});
+      for (index_t i = 0; i < count; ++i)
+        for (index_t c = 0; c < width; ++c) d_query(head.position(k + i))[c] = head.out[i * stride + c] * head.scale;
+    });
+    for (index_t j = 0; j < length; ++j) {
+      std::copy_n(d_keys + j * stride, width, d_query(j) + head.model_width);
+      std::copy_n(d_values + j * stride, width, d_query(j) + 2 * head.model_width);
     }
   });
 }

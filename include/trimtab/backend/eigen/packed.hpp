@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/matmul.hpp>
+
+#include <algorithm>
+#include <utility>
+
+/// Small matrices packed on the way, so that the kernels of the frozen products (eigen/matmul.hpp) multiply with them
+/// too.
+
+namespace trimtab::eigen {
+
+/// A matrix [depth, columns] in panels as those of eigen/panels.hpp, in memory that somebody else owns.
+template <typename T>
+struct packed {
+  T* data;
+  index_t depth;
+
+  static index_t padded(index_t columns) { return panels<T>::whole_tiles(columns) * tile<T>::columns; }
+  T* at(index_t k, index_t j) const {
+    return data + (j / tile<T>::columns * depth + k) * tile<T>::columns + j % tile<T>::columns;
+  }
+
+  /// Row k is vectors(k).
+  template <typename Vectors>
+  void pack_rows(index_t rows, index_t columns, Vectors vectors) const {
+    for (index_t k = 0; k < rows; ++k)
+      for (index_t j = 0; j < columns; j += tile<T>::columns)
+        std::copy_n(vectors(k) + j, std::min<index_t>(tile<T>::columns, columns - j), at(k, j));
+  }
+
+  /// Column j is vectors(j).
+  template <typename Vectors>
+  void pack_columns(index_t rows, index_t columns, Vectors vectors) const {
+    using namespace Eigen::internal;
+    constexpr int lanes = tile<T>::lanes;
+    const index_t whole_rows = rows / lanes * lanes;
+    for (index_t j = 0; j < columns; j += lanes)
+      for (index_t k = 0; k < whole_rows; k += lanes) {
+        packet<T> block[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i)
+          block[i] = j + i < columns ? ploadu<packet<T>>(vectors(j + i) + k) : pset1<packet<T>>(T(0));
+        transpose(block, std::make_integer_sequence<int, lanes>{});
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) pstoreu(at(k + i, j), block[i]);
+      }
+    for (index_t j = 0; j < columns; ++j)
+      for (index_t k = whole_rows; k < rows; ++k) *at(k, j) = vectors(j)[k];
+  }
+};
+
+/// y = start + x w for no more rows than a block has; y, and `start` unless its stride is 0, are padded to whole tiles.
+template <typename T>
+void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, strided<T const> x,
+                     strided<T const> start, strided<T> y) {
+  const share_of_next nothing{{reinterpret_cast<char const*>(w.data), 0}, 0, 0};
+  for (index_t j = 0; j < columns; j += tile<T>::columns)
+    block_kernels<T>[static_cast<std::size_t>(rows - 1)](
+        depth, w.at(0, j), x, {start.data + (start.stride > 0 ? j : 0), start.stride}, {y.data + j, y.stride}, nothing);
+}
+
+}  // namespace trimtab::eigen
