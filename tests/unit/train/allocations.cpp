@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/compose.hpp>
+
+#include "support/compositions.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+namespace {
+
+std::atomic<long> allocations = 0;
+
+void* counted(std::size_t bytes, std::size_t alignment) {
+  ++allocations;
+  if (void* const p = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment)) return p;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+// All memory of this program comes by here. Inlined, g++ 12 would take `free` for the wrong partner of `new`.
+[[gnu::noinline]] void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return counted(bytes, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace {
+
+template <typename Kind>
+long allocations_of_a_step() {
+  auto const model =
+      typename Kind::template model<eigen_backend<float>>(random_weights(Kind::config(), 1), eigen_backend<float>(2));
+  auto const prompts = random_prompts(model.config(), {5, 1, 9});
+  auto const composition =
+      hook_all_sites<Kind, 1>(model, hooked_places::everywhere<Kind>({positions::from_end(9), positions::shared()}));
+  auto const layout = composition.layout(prompts);
+  std::vector<double> const strengths{1, -1};
+  auto const sequences = every_strength(3, strengths);
+  steered run(composition, layout, prompts, sequences, 1, tape_use::forward_and_backward);
+  loss const objective(model.backend(), 1.0 * objective::effectiveness{} + 1.0 * objective::faithfulness{}, prompts,
+                       sequences);
+  auto const step = [&] {
+    auto const logits = run.forward();
+    objective.gradient(logits, run.reference().logits(), run.d_logits());
+    run.backward();
+  };
+  step();
+  long const before = allocations;
+  step();
+  return allocations - before;
+}
+
+}  // namespace
+
+TEST_CASE("After the first, a step forwards and backwards allocates no memory") {
+  long const before = allocations;
+  CHECK_FALSE(std::vector<int>(10).empty());
+  CHECK(allocations > before);  // they are counted
+  CHECK(allocations_of_a_step<small_gpt2>() == 0);
+  CHECK(allocations_of_a_step<small_neox_parallel>() == 0);
+  CHECK(allocations_of_a_step<small_neox_sequential>() == 0);
+}
