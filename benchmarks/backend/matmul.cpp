@@ -1,50 +1,111 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The product with frozen panels against Eigen's own, one thread, at the shapes of GPT-2 small: [rows, 768] x [768,
-// 3072].
+// Products with frozen panels at the shapes of GPT-2 small, in % of the multiply-adds that the processor can do at all.
+// As in a model, no product finds its weights in a cache: as many matrices as 256 MB hold take turns.
+
+#include "support/machine.hpp"
 
 #include <trimtab/backend/eigen.hpp>
+#include <trimtab/core/random.hpp>
 
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Core>
 
+#include <map>
+#include <tuple>
+
 namespace {
 
 using namespace trimtab;
-using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr index_t depth = 768, columns = 3072;
-
-void count_flops(benchmark::State& state) {
-  state.counters["FLOP/s"] = benchmark::Counter(2.0 * static_cast<double>(state.range(0) * depth * columns),
-                                                benchmark::Counter::kIsIterationInvariantRate);
+host_matrix<float> random_matrix(index_t rows, index_t cols) {
+  random_generator random(1);
+  host_matrix<float> m(rows, cols);
+  for (float& x : m.values) x = static_cast<float>(random.uniform() - 0.5);
+  return m;
 }
 
-void panels(benchmark::State& state) {
-  const index_t rows = state.range(0);
-  matrix w = matrix::Random(depth, columns), x = matrix::Random(rows, depth), y(rows, columns);
-  const eigen_backend<float> backend(1);
-  const auto linear = backend.prepare({w.data(), depth, columns}, {});
-  for (auto _ : state) {
-    backend.multiply(linear, {x.data(), rows, depth}, {y.data(), rows, columns});
-    benchmark::DoNotOptimize(y.data());
+struct shape {
+  index_t inputs, outputs;
+  auto operator<=>(shape const&) const = default;
+};
+constexpr shape qkv{768, 2304}, attn_out{768, 768}, mlp_in{768, 3072}, mlp_out{3072, 768}, unembedding{768, 50257};
+
+std::vector<eigen::linear<float>> const& frozen(shape s) {
+  static std::map<shape, std::vector<eigen::linear<float>>> all;
+  auto& copies = all[s];
+  if (copies.empty()) {
+    const auto weight = random_matrix(s.inputs, s.outputs);
+    for (index_t bytes = 0; bytes < 256'000'000; bytes += weight.view().size() * index_t{sizeof(float)})
+      copies.push_back(eigen_backend<float>(1).prepare(weight.view(), {}));
   }
-  count_flops(state);
+  return copies;
 }
 
+/// Arguments: rows, threads.
+void product(benchmark::State& state, shape s, bool adjoint) {
+  const index_t rows = state.range(0);
+  const auto threads = static_cast<int>(state.range(1));
+  const eigen_backend<float> backend(threads);
+  const auto& weights = frozen(s);
+  const auto x = random_matrix(rows, adjoint ? s.outputs : s.inputs);
+  host_matrix<float> y(rows, adjoint ? s.inputs : s.outputs);
+  std::size_t next = 0;
+  measured::limit peak(measured::fma_rate, threads);
+  for (auto _ : state) {
+    const auto& w = weights[next++ % weights.size()];
+    adjoint ? backend.multiply_adjoint(w, x.view(), y.view()) : backend.multiply(w, x.view(), y.view());
+    benchmark::DoNotOptimize(y.values.data());
+  }
+  const double weight_numbers = static_cast<double>(s.inputs * s.outputs);
+  const auto rate = [&](double amount) {
+    return benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
+  };
+  state.counters["FLOP/s"] = rate(2.0 * static_cast<double>(rows) * weight_numbers);
+  state.counters["weights_B/s"] = rate(sizeof(float) * weight_numbers);
+  peak.report(state, "%peak", 2.0 * static_cast<double>(rows) * weight_numbers);
+}
+
+/// Eigen's own product, for comparison.
 void eigen_product(benchmark::State& state) {
+  using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const index_t rows = state.range(0);
   Eigen::setNbThreads(1);
-  matrix w = matrix::Random(depth, columns), x = matrix::Random(rows, depth), y(rows, columns);
+  const matrix w = matrix::Random(mlp_in.inputs, mlp_in.outputs), x = matrix::Random(rows, mlp_in.inputs);
+  matrix y(rows, mlp_in.outputs);
+  measured::limit peak(measured::fma_rate, 1);
   for (auto _ : state) {
     y.noalias() = x * w;
     benchmark::DoNotOptimize(y.data());
   }
-  count_flops(state);
+  peak.report(state, "%peak", 2.0 * static_cast<double>(rows * w.size()));
+}
+
+void fma_peak(benchmark::State& state) {
+  double rate = 0;
+  for (auto _ : state) rate = measured::fma_rate(static_cast<int>(state.range(0)));
+  state.counters["FLOP/s"] = rate;
+}
+
+void model_shapes(benchmark::internal::Benchmark* b) {
+  b->ArgsProduct({{1, 16, 64, 192, 512}, {1, 2}})->UseRealTime()->Unit(benchmark::kMicrosecond);
+}
+void few_rows(benchmark::internal::Benchmark* b) {
+  b->ArgsProduct({{1, 8, 16, 32}, {1, 2}})->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace
 
-BENCHMARK(panels)->Arg(1)->Arg(16)->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
-BENCHMARK(eigen_product)->Arg(1)->Arg(16)->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
+BENCHMARK(fma_peak)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(product, qkv, qkv, false)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, attn_out, attn_out, false)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_in, mlp_in, false)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_out, mlp_out, false)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, qkv_adjoint, qkv, true)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, attn_out_adjoint, attn_out, true)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_in_adjoint, mlp_in, true)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_out_adjoint, mlp_out, true)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, unembedding, unembedding, false)->Apply(few_rows);
+BENCHMARK_CAPTURE(product, unembedding_adjoint, unembedding, true)->Apply(few_rows);
+BENCHMARK(eigen_product)->Arg(1)->Arg(16)->Arg(64)->Arg(512)->Unit(benchmark::kMicrosecond);
