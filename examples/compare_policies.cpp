@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Which policy does most with least? The same question to the same model, four times: how often each policy flips the
+// answer on prompts with other names, how much else it changes, and with how many numbers.
+
+#include <trimtab/trimtab.hpp>
+
+#include <cstdio>
+#include <iostream>
+
+using namespace trimtab;
+
+int main() try {
+  const auto model = from_pretrained<gpt2<eigen_backend<float>>>(TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
+  const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
+
+  report::table table(report::metrics_header("on prompts with other names"));
+  double worst = 1;
+  const auto try_policy = [&](char const* name, auto policy) {
+    constexpr fit_defaults defaults = defaults_of<decltype(policy)>();  // what suits the policy's kind of parameters
+    const auto steering = steer(model, at(site::attn_out{}, policy), at(site::mlp_out{}, policy));
+    const auto objective =
+        objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
+    const auto result =
+        trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).fit(prompts.train, {.steps = 150});
+    const metrics test = evaluate(result, prompts.test);
+    if (worst == 1) table.add(report::untouched_row("untouched", test));
+    table.add(report::metrics_row(name, test, count(result.values)));
+    worst = std::min(worst, test.flip_rate_both);
+  };
+  try_policy("activ_scalar  (1 + ba) h", policy::activ_scalar{});
+  try_policy("steer_vec     h + bv", policy::steer_vec{});
+  try_policy("dyn_scalar    (1 + b w.h) h", policy::dyn_scalar<policy::gate{.bias = false}>{});
+  try_policy("affine        (1 + ba) h + bv", policy::affine{});
+
+  std::cout << table.text();
+  return worst > 0.5 ? 0 : 1;
+} catch (error const& e) {
+  std::fprintf(stderr, "%s\n", e.what());
+  return 1;
+}

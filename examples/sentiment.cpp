@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// How do I steer on data of my own? Prompt pairs are JSON Lines: here, what people say of an evening, to be continued by
+// " fun" or by " long". The embedded model has never read a review and can learn no more than where the answer is said;
+// given a folder of a real GPT-2, `sentiment gpt2/`, the same program asks a model that understands them.
+
+#include <trimtab/trimtab.hpp>
+
+#include <cstdio>
+#include <iostream>
+
+using namespace trimtab;
+
+int main(int argc, char** argv) try {
+  const auto model =
+      from_pretrained<gpt2<eigen_backend<float>>>(argc > 1 ? argv[1] : TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
+  const auto train = io::read_prompts(TRIMTAB_EXAMPLE_REVIEWS "/train.jsonl", model.tokenizer());
+  const auto test = io::read_prompts(TRIMTAB_EXAMPLE_REVIEWS "/test.jsonl", model.tokenizer());
+
+  // Reviews have any length, so one gate for all tokens reads what it meets.
+  const auto steering =
+      steer(model, at(site::attn_out{}, policy::dyn_scalar<>{}), at(site::mlp_out{}, policy::dyn_scalar<>{}));
+  const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.01 * objective::minimality{};
+  const auto result = trainer(steering, objective, adam{.learning_rate = 0.003}).fit(train, {.steps = 100});
+
+  report::table table(report::metrics_header("reviews"));
+  const metrics learned = evaluate(result, train), unseen = evaluate(result, test);
+  table.add(report::untouched_row("untouched, train", learned));
+  table.add(report::metrics_row("dyn_scalar, train", learned, count(result.values)));
+  table.add(report::untouched_row("untouched, test", unseen));
+  table.add(report::metrics_row("dyn_scalar, test", unseen, count(result.values)));
+  std::cout << table.text();
+  return result.history.back().total() < result.history.front().total() ? 0 : 1;
+} catch (error const& e) {
+  std::fprintf(stderr, "%s\n", e.what());
+  return 1;
+}
