@@ -1,0 +1,32 @@
+# readme_blocks(FILE LANGUAGE RESULT) lists the fenced blocks of a language; a semicolon in them is "<semicolon>", because
+# CMake's lists have their own use for it, and a bracket "<open>" or "<close>".
+
+function(readme_blocks file language result)
+  file(READ "${file}" text)
+  string(REPLACE ";" "<semicolon>" text "${text}")
+  string(REPLACE "[" "<open>" text "${text}")
+  string(REPLACE "]" "<close>" text "${text}")
+  set(found)
+  set(opening "\n```${language}\n")
+  while(TRUE)
+    string(FIND "${text}" "${opening}" at)
+    if(at EQUAL -1)
+      break()
+    endif()
+    string(LENGTH "${opening}" skip)
+    math(EXPR at "${at} + ${skip}")
+    string(SUBSTRING "${text}" ${at} -1 text)
+    string(FIND "${text}" "\n```" end)
+    string(SUBSTRING "${text}" 0 ${end} block)
+    list(APPEND found "${block}\n")
+    string(SUBSTRING "${text}" ${end} -1 text)
+  endwhile()
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
+
+# readable(BLOCK) gives a block its own characters back.
+macro(readable block)
+  string(REPLACE "<semicolon>" ";" ${block} "${${block}}")
+  string(REPLACE "<open>" "[" ${block} "${${block}}")
+  string(REPLACE "<close>" "]" ${block} "${${block}}")
+endmacro()
