@@ -113,8 +113,8 @@ std::string maps_of(parameters const& values) {
   std::string maps;
   for (parameter_block const& block : values.layout.blocks)
     if (not block.layers.empty())
-      maps += "\n" + report::text_of(report::map_of(values, block), report::wants_colour(STDOUT_FILENO),
-                                     report::width_of(STDOUT_FILENO));
+      maps += "\n" + report::text_of(report::in_reading_order(report::map_of(values, block), block.positions),
+                                     report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
   return maps;
 }
 
