@@ -37,8 +37,9 @@ inline bool is_buffer(std::string_view name) {
 
 /// A name from an index file is only a name: whatever could lead out of the folder, or end the name early, is refused.
 inline void check_shard_name(std::string const& shard, std::string const& index) {
-  auto const is_strange = [](char c) { return c == '/' or c == '\\' or static_cast<unsigned char>(c) < ' '; };
-  if (not shard.ends_with(".safetensors") or shard.starts_with('.') or std::ranges::any_of(shard, is_strange))
+  bool const is_strange = shard.starts_with('.') or shard.find_first_of("/\\") != shard.npos or
+                          text::has_control(shard) or shard.size() > 255;
+  if (not shard.ends_with(".safetensors") or is_strange)
     throw error(error_kind::bad_file, "'" + index + "' names the shard " + abbreviated(shard) +
                                           "; expected the plain name of a .safetensors file in the same folder");
 }

@@ -63,7 +63,10 @@ class ioi_source {
     auto const io = one_of(names);
     auto subject = one_of(names);
     while (subject == io) subject = one_of(names);
-    return make(one_of(templates), io, subject, random_.below(2) == 0);
+    // In statements of their own: in which order a call's arguments are drawn is the compiler's choice.
+    bool const io_comes_first = random_.below(2) == 0;
+    auto const pattern = one_of(templates);
+    return make(pattern, io, subject, io_comes_first);
   }
 
   /// The length of all prompts of a template: every word in it is one token.

@@ -69,6 +69,15 @@ constexpr bool is_control(std::string_view character) {
   return lead < 0x20 or lead == 0x7F or is_c1;
 }
 
+constexpr bool has_control(std::string_view text) {
+  while (not text.empty()) {
+    auto const character = text.substr(0, first_utf8_step(text).length);
+    if (is_control(character)) return true;
+    text.remove_prefix(character.size());
+  }
+  return false;
+}
+
 namespace detail {
 
 /// Moves from `bytes` to `shown` until that has this size; controls and what is ill-formed become U+FFFD.

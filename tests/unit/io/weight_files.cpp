@@ -65,7 +65,8 @@ TEST_CASE("A shard index that lies or leads out of the folder is refused") {
   auto const mapping = [](std::string const& shard) { return R"({"weight_map": {"p.x": ")" + shard + "\"}}"; };
   for (std::string const shard :
        {"../a.safetensors", "/etc/x.safetensors", "sub/a.safetensors", "./a.safetensors", "sub\\\\a.safetensors", "..",
-        "", ".safetensors", "a.bin", "a.safetensors\\u0000.safetensors", "..\\\\a.safetensors"})
+        "", ".safetensors", "a.bin", "a.safetensors\\u0000.safetensors", "..\\\\a.safetensors", "a\\u007f.safetensors",
+        "a\\u0085.safetensors", std::string(300, 'a') + ".safetensors"})
     CHECK_THAT(said(mapping(shard)), ContainsSubstring("model.safetensors.index.json' names the shard \"") and
                                          ContainsSubstring("expected the plain name of a .safetensors file"));
 

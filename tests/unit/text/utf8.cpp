@@ -60,3 +60,10 @@ TEST_CASE("quoted text is one short line of UTF-8") {
   CHECK(text::in_quotes("a\xC2") == "\"a\uFFFD\"");
   CHECK(text::in_quotes("\u00A0\u00BF") == "\"\u00A0\u00BF\"");
 }
+
+TEST_CASE("controls are found in text, and only they") {
+  CHECK(text::has_control("a\n"));
+  CHECK(text::has_control("\u00E9\u009B"));
+  CHECK(not text::has_control(""));
+  CHECK(not text::has_control("\u00E9 \u2028\xC2"));
+}
