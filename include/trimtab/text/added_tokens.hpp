@@ -103,9 +103,8 @@ class added_token_splitter {
         }
       if (at + length == text.size()) break;
       auto const next = std::size_t{static_cast<unsigned char>(text[at + length])};
-      auto const same =
-          std::ranges::equal_range(like, next, {}, [=](auto const& token) { return byte_at(token, length); });
-      like = std::span(same.begin(), same.end());
+      auto const byte = [=](auto const& token) { return byte_at(token, length); };
+      like = std::span(std::ranges::lower_bound(like, next, {}, byte), std::ranges::upper_bound(like, next, {}, byte));
     }
     return longest;
   }
