@@ -20,7 +20,7 @@ step("configure" "${CMAKE_COMMAND}" --preset cuda)
 step("build the tests" "${CMAKE_COMMAND}" --build --preset cuda --target parity_cuda)
 step("compare with the CPU, 100 repeats each" "${CMAKE_CTEST_COMMAND}" --preset cuda --label-regex "^cuda$" --label-exclude compute-sanitizer -E "(examples|package)/")
 step("build the programs" "${CMAKE_COMMAND}" --build --preset cuda
-  --target first_steering_cuda own_policy_and_term_cuda bench_cuda_step)
+  --target first_steering_cuda own_policy_cuda own_term_cuda bench_cuda_step)
 step("run the examples" "${CMAKE_CTEST_COMMAND}" --preset cuda -R "examples/.*_cuda")
 
 find_program(sanitizer compute-sanitizer HINTS /usr/local/cuda/bin)

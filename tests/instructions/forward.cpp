@@ -18,7 +18,7 @@ using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
 using view = matrix_view<float>;
 
-/// As in examples/own_policy_and_term.cpp.
+/// As in examples/own_policy.cpp.
 struct channel_gain {
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
