@@ -20,7 +20,7 @@ step("configure" "${CMAKE_COMMAND}" --preset cuda)
 step("build the tests" "${CMAKE_COMMAND}" --build --preset cuda --target parity_cuda)
 step("compare with the CPU, 100 repeats each" "${CMAKE_CTEST_COMMAND}" --preset cuda --label-regex "^cuda$" --label-exclude compute-sanitizer -E "(examples|package)/")
 step("build the programs" "${CMAKE_COMMAND}" --build --preset cuda
-  --target first_steering_cuda own_policy_cuda own_term_cuda bench_cuda_step)
+  --target trimtab_cli first_steering_cuda own_policy_cuda own_term_cuda bench_cuda_step)
 step("run the examples" "${CMAKE_CTEST_COMMAND}" --preset cuda -R "examples/.*_cuda")
 
 find_program(sanitizer compute-sanitizer HINTS /usr/local/cuda/bin)
@@ -33,7 +33,11 @@ endif()
 find_program(python NAMES python3 python)
 execute_process(COMMAND "${python}" -c "import torch, transformers; assert torch.cuda.is_available()" RESULT_VARIABLE lacks_torch
   OUTPUT_QUIET ERROR_QUIET)
-message(STATUS "trimtab: NOT RUN: the comparison with Hugging Face transformers, which needs `trimtab --backend cuda`")
+if(lacks_torch EQUAL 0)
+  step("compare with Hugging Face transformers" "${python}" tests/parity/transformers.py build/cuda/trimtab)
+else()
+  message(STATUS "trimtab: NOT RUN: this Python has no torch with CUDA and transformers to compare with")
+endif()
 
 set(results "${root}/build/cuda/gpu-results.md")
 file(WRITE "${results}" "## GPU\n\n${device}. Command: `cmake -P cmake/gpu.cmake`.\n\n")

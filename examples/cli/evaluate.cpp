@@ -53,7 +53,7 @@ output loss(loss_command const& command, common_options const& common) {
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {
     auto const gradient = tensors_of(values.layout, result.gradient, model->config());
-    io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.double_precision),
+    io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.precision == arithmetic::in_double),
                           {{"format", "trimtab-gradient-1"}, {"policy", file.policy}});
   }
 

@@ -183,7 +183,7 @@ output fit(fit_command const& command, common_options const& common) {
             {"sites", list_of(command.sites)},
             {"chosen_layers", command.layers_text},
             {"strengths", list_of(objective.strengths)},
-            {"precision", common.double_precision ? "double" : "float"}};
+            {"precision", precision_name(common.precision)}};
     if (command.data.task.empty())
       made["data"] = command.data.train.string();
     else

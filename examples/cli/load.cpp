@@ -4,6 +4,7 @@
 
 #include "talk.hpp"
 
+#include <trimtab/core/error.hpp>
 #include <trimtab/io/model_config_file.hpp>
 #include <trimtab/report/progress.hpp>
 
@@ -13,12 +14,23 @@ std::unique_ptr<any_model> load_model(path const& folder, common_options const& 
   stopwatch const watch;
   auto const config = io::read_model_config_file(folder).config;
   report::progress_bar bar("load", config.layers, not options.quiet);
-  auto const load = [&](auto* in_float, auto* in_double) {
-    auto model = (options.double_precision ? in_double : in_float)(
-        folder, options.threads,
-        {.allow_non_finite = options.allow_non_finite, .progress = [&](index_t done, index_t) { bar.show(done); }});
+  io::model_folder_options const how{.allow_non_finite = options.allow_non_finite,
+                                     .progress = [&](index_t done, index_t) { bar.show(done); }};
+  auto const noted = [&](std::unique_ptr<any_model> model) {
     note(options, "read '" + folder.string() + "' (" + text_of(config) + ") in " + watch.text());
     return model;
+  };
+  if (options.backend == machine::cuda) {
+#if defined(TRIMTAB_CLI_CUDA)
+    return noted(load_cuda(folder, config, options.precision, how));
+#else
+    throw error(error_kind::device,
+                "this trimtab was built without CUDA; build it with `cmake --preset cuda && cmake --build --preset "
+                "cuda`, or leave out --backend cuda");
+#endif
+  }
+  auto const load = [&](auto* in_float, auto* in_double) {
+    return noted((options.precision == arithmetic::in_double ? in_double : in_float)(folder, options.threads, how));
   };
   if (config.architecture == "gpt2") return load(load_gpt2_float, load_gpt2_double);
   if (config.parallel_residual) return load(load_gpt_neox_float, load_gpt_neox_double);

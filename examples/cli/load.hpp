@@ -12,6 +12,10 @@
 
 namespace trimtab::cli {
 
+/// On a GPU, for builds with CUDA: all models in one source, which share their kernels.
+std::unique_ptr<any_model> load_cuda(path const& folder, model_config const& config, arithmetic precision,
+                                     io::model_folder_options options);
+
 std::unique_ptr<any_model> load_gpt2_float(path const& folder, int threads, io::model_folder_options options);
 std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads, io::model_folder_options options);
 std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads, io::model_folder_options options);

@@ -193,8 +193,11 @@ class options_of {
 void add_common(options_of o, common_options& to) {
   o.group("Common");
   o.count("--threads", "threads to compute with; results do not depend on it", to.threads, 1, 1024);
-  o.choice("--precision", "of the arithmetic, default float", to.double_precision,
-           {{"float", false}, {"double", true}});
+  o.choice("--backend", "what computes, default eigen; cuda in builds with CUDA", to.backend,
+           {{"eigen", machine::eigen}, {"cuda", machine::cuda}});
+  using enum arithmetic;
+  o.choice("--precision", "of the arithmetic, default float; double on eigen alone, tf32 and bf16 on cuda", to.precision,
+           {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
   o.flag("--json", "print one JSON object", to.json);
   o.flag("--quiet", "show nothing but figures: no progress, no maps", to.quiet);
   o.flag("--verbose", "say on standard error what is done and how long it takes", to.verbose);
@@ -486,6 +489,12 @@ command_line parse(int argc, char const* const* argv) {
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
     throw usage_error("--roles goes with --positions role");
   if (line.name == "fit") require_own_files(line.fit);
+  using enum arithmetic;
+  auto const precision = line.common.precision;
+  if (line.common.backend == machine::eigen and (precision == in_tf32 or precision == in_bf16))
+    throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
+  if (line.common.backend == machine::cuda and precision == in_double)
+    throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
   if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   return line;

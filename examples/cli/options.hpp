@@ -24,9 +24,13 @@ class usage_error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+enum class machine { eigen, cuda };
+enum class arithmetic { in_float, in_double, in_tf32, in_bf16 };
+
 struct common_options {
+  machine backend = machine::eigen;
   int threads = 0;  ///< 0: as many as the machine has
-  bool double_precision = false;
+  arithmetic precision = arithmetic::in_float;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -144,6 +148,12 @@ struct command_line {
   tokenize_command tokenize;
   inspect_command inspect;
 };
+
+/// As the command line says it.
+inline std::string precision_name(arithmetic precision) {
+  constexpr char const* names[] = {"float", "double", "tf32", "bf16"};
+  return names[static_cast<int>(precision)];
+}
 
 /// Throws `usage_error`.
 command_line parse(int argc, char const* const* argv);

@@ -34,6 +34,9 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"fit", "--model", "m", "--task", "ioi", "--checkpoint-every", "9"}, "goes with --checkpoint");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--trace", "./f"}, "--out and --trace name the same");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--resume", "f"}, "--out and --resume name");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--precision", "bf16"}, "bf16 goes with --backend cuda");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--backend", "cuda", "--precision", "double"},
+              "double goes with --backend eigen");
   check_usage({"eval", "--model", "m", "--task", "ioi"}, "--intervention");
   check_usage({"logits", "--model", "m"}, "either --prompt or --ids");
   check_usage({"inspect"}, "what");
