@@ -77,7 +77,8 @@ class svg_canvas {
                     {"role", "img"},
                     {"aria-label", title},
                     {"font-family", "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"},
-                    {"fill", hex(light.text)}},
+                    {"fill", hex(light.text)},
+                    {"style", "background: " + hex(light.page)}},  // on dark pages too
                    "\n" + element_of_text("title", title) + "\n" + out_) +
            "\n";
   }
