@@ -82,7 +82,7 @@ struct fit_command {
 struct report_command {
   path model;
   std::vector<path> interventions = {};
-  data_options data;  ///< none: what each file says that it was made on
+  data_options data;  ///< none: the task that each file says it was fitted on
   path out = {};
   path heatmap = {};
 };

@@ -40,16 +40,16 @@ std::string json_of(std::vector<report::fit_report> const& fits) {
   return all.dump(1) + "\n";
 }
 
-/// Where the prompts of a file's report come from: from the command line, else from where the file's fit had them.
+/// Where the prompts of a file's report come from: from the command line, else from the task that it was fitted on. A path
+/// that a file names is not opened: who sends a file shall not choose what is read here.
 data_options data_of(report_command const& command, intervention_file const& file, path const& name) {
   auto data = command.data;
   data.seed = seed_of(data, file, name);
   if (not data.task.empty() or not data.train.empty()) return data;
   if (auto const task = file.made.find("task"); task != file.made.end()) data.task = task->second;
-  if (auto const from = file.made.find("data"); from != file.made.end()) data.train = from->second;
-  if (data.task != "ioi" and data.task != "ccc" and data.train.empty())
+  if (data.task != "ioi" and data.task != "ccc")
     throw error(error_kind::bad_argument,
-                "'" + name.string() + "' does not say what it was fitted on; give prompts by --task or --data");
+                "'" + name.string() + "' does not say on which task it was fitted; give prompts by --task or --data");
   return data;
 }
 

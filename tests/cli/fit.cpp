@@ -91,13 +91,14 @@ TEST_CASE("A report is one page with the figures and a heat map of each site tha
   CHECK(page.find("data-site=\"resid_post\"") == std::string::npos);
 }
 
-TEST_CASE("report shows files side by side, measured on what they were fitted on") {
+TEST_CASE("report shows files side by side, measured on the same prompts") {
   model_for_cli const model;
   auto const a = model.name("a.safetensors"), b = model.name("b.safetensors"), page = model.name("report.html");
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--out", a});
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--policy", "dyn-scalar",
                "--positions", "shared", "--sites", "mlp_out", "--out", b});
-  auto const found = run_trimtab({"report", a, b, "--model", model.path(), "--out", page, "--json"}).json();
+  auto const found =
+      run_trimtab({"report", a, b, "--model", model.path(), "--data", model.data(), "--out", page, "--json"}).json();
   CHECK(found["fits"].size() == 2);
   auto const html = content_of(page);
   CHECK_THAT(html, ContainsSubstring("<h3>a</h3>"));
@@ -107,6 +108,11 @@ TEST_CASE("report shows files side by side, measured on what they were fitted on
   auto const nothing = run_trimtab({"report", a, "--model", model.path()});
   CHECK(nothing.status == 2);
   CHECK_THAT(nothing.err, ContainsSubstring("--out"));
+
+  // The path of its prompts, which a file tells, is not opened.
+  auto const no_prompts = run_trimtab({"report", a, "--model", model.path(), "--out", page});
+  CHECK(no_prompts.status == 1);
+  CHECK_THAT(no_prompts.err, ContainsSubstring("does not say on which task it was fitted"));
 }
 
 TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbers of the file") {
@@ -116,7 +122,7 @@ TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbe
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "3", "--sites", "attn_out",
                "--lambda-m", "0", "--positions", "from_end", "--out", file, "--heatmap", csv});
   for (auto const& name : {json, svg})
-    CHECK(run_trimtab({"report", file, "--model", model.path(), "--heatmap", name}).status == 0);
+    CHECK(run_trimtab({"report", file, "--model", model.path(), "--data", model.data(), "--heatmap", name}).status == 0);
   auto const alpha = io::read_intervention(file).tensors.at("attn_out.alpha");
   auto const map = io::read_json_file(json).at(0);
   CHECK(map["quantity"] == "alpha");
