@@ -63,10 +63,11 @@ TEST_CASE("A shard index that lies or leads out of the folder is refused") {
     return refusal(kind, [&] { io::weight_files(folder.path(), "p."); });
   };
   auto const mapping = [](std::string const& shard) { return R"({"weight_map": {"p.x": ")" + shard + "\"}}"; };
-  for (std::string const shard :
-       {"../a.safetensors", "/etc/x.safetensors", "sub/a.safetensors", "./a.safetensors", "sub\\\\a.safetensors", "..",
-        "", ".safetensors", "a.bin", "a.safetensors\\u0000.safetensors", "..\\\\a.safetensors", "a\\u007f.safetensors",
-        "a\\u0085.safetensors", std::string(300, 'a') + ".safetensors"})
+  std::vector<std::string> const elsewhere = {
+      "../a.safetensors", "/etc/x.safetensors", "sub/a.safetensors", "./a.safetensors", "sub\\\\a.safetensors", "..", "",
+      ".safetensors", "a.bin", "a.safetensors\\u0000.safetensors", "..\\\\a.safetensors", "a\\u007f.safetensors",
+      "a\\u0085.safetensors", std::string(300, 'a') + ".safetensors"};
+  for (std::string const& shard : elsewhere)
     CHECK_THAT(said(mapping(shard)), ContainsSubstring("model.safetensors.index.json' names the shard \"") and
                                          ContainsSubstring("expected the plain name of a .safetensors file"));
 
