@@ -196,8 +196,8 @@ void add_common(options_of o, common_options& to) {
   o.choice("--backend", "what computes, default eigen; cuda in builds with CUDA", to.backend,
            {{"eigen", machine::eigen}, {"cuda", machine::cuda}});
   using enum arithmetic;
-  o.choice("--precision", "of the arithmetic, default float; double on eigen alone, tf32 and bf16 on cuda", to.precision,
-           {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
+  o.choice("--precision", "of the arithmetic, default float; double on eigen alone, tf32 and bf16 on cuda",
+           to.precision, {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
   o.flag("--json", "print one JSON object", to.json);
   o.flag("--quiet", "show nothing but figures: no progress, no maps", to.quiet);
   o.flag("--verbose", "say on standard error what is done and how long it takes", to.verbose);
@@ -261,7 +261,8 @@ void require_own_files(fit_command const& fit) {
   auto const take = [&](path const& file, std::string const& option) {
     if (file.empty()) return;
     std::error_code ignored;
-    auto const [other, is_new] = taken.emplace(std::filesystem::weakly_canonical(file, ignored), option);
+    auto const whole = std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
+    auto const [other, is_new] = taken.emplace(whole, option);
     if (not is_new) throw usage_error(other->second + " and " + option + " name the same file; each needs its own");
   };
   take(fit.out, "--out");

@@ -52,7 +52,7 @@ TEST_CASE("Bad values on the command line") {
       {"--layers", "0-1000000000", "expected layers such as"},
       {"--threads", "0", "expected a whole number from 1 to 1024"},
       {"--threads", "100000", "expected a whole number from 1 to 1024"},
-      {"--precision", "half", "expected double|float"},
+      {"--precision", "half", "expected bf16|double|float|tf32"},
       {"--seed", "-1", "expected a whole number from 0 to 2^64 - 1"},
       {"--seed", "1.5", "expected a whole number from 0 to 2^64 - 1"},
       {"--data", "", "expected a path"},

@@ -152,7 +152,7 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
   auto const out = model.name("out"), checkpoint = model.name("c"), copy = model.name("copy");
   auto const fit = [&](arguments const& more) {
     arguments all = {"fit",     "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001",
-                     "--steps", "150",     "--threads",  "1",      "--out",      out};
+                     "--steps", "150",     "--threads",  "1",      "--out",      out, "--quiet"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
@@ -196,7 +196,7 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
 
     // From a copy to the end, while the fit itself goes on from where it was killed.
     std::filesystem::copy_file(checkpoint, copy, std::filesystem::copy_options::overwrite_existing);
-    auto const resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy, "--quiet"}));
+    auto const resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy}));
     CHECK(resumed.status == 0);
     CHECK(resumed.out == said);
     CHECK((content_of(out) == out_wanted));

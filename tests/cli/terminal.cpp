@@ -53,7 +53,7 @@ TEST_CASE("Where there is no terminal there are neither bars nor colours") {
   CHECK(has(run.out, "exactly 0"));
 }
 
-TEST_CASE("--quiet leaves the figures alone") {
+TEST_CASE("With --quiet the program leaves the figures alone") {
   model_for_cli const model;
   auto const shown = run_on_terminal(fit_arguments(model, {"--quiet"}), {"NO_COLOR=1"});
   CHECK(not has(shown, bar));
@@ -61,7 +61,7 @@ TEST_CASE("--quiet leaves the figures alone") {
   CHECK(has(shown, "flip rate"));
 }
 
-TEST_CASE("--verbose says what is done, on standard error") {
+TEST_CASE("With --verbose the program says what is done, on standard error") {
   model_for_cli const model;
   auto const plain = run_trimtab(fit_arguments(model)), verbose = run_trimtab(fit_arguments(model, {"--verbose"}));
   CHECK(verbose.out == plain.out);

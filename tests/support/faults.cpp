@@ -9,7 +9,6 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,8 +20,8 @@ namespace trimtab::test {
 
 namespace {
 
-enum kind { none, open, write, fsync, rename, close, mmap, stat, chmod, allocate };
-constexpr char const* names[] = {"", "open", "write", "fsync", "rename", "close", "mmap", "stat", "chmod", "allocate"};
+enum kind { none, open, read, write, fsync, rename, close, stat, chmod, allocate };
+constexpr char const* names[] = {"", "open", "read", "write", "fsync", "rename", "close", "stat", "chmod", "allocate"};
 
 constinit std::atomic<int> armed = none;
 constinit std::atomic<long> left = 0;  ///< calls until the fault
@@ -128,9 +127,12 @@ int close(int file) {
   return faults::is_faulty(faults::close) ? -1 : done;
 }
 
-void* mmap(void* at, size_t size, int protection, int flags, int file, off_t offset) noexcept {
-  if (faults::is_faulty(faults::mmap)) return MAP_FAILED;
-  return reinterpret_cast<void*>(::syscall(SYS_mmap, at, size, protection, flags, file, offset));
+ssize_t pread(int file, void* bytes, size_t size, off_t offset) {
+  if (faults::is_faulty(faults::read)) {
+    if (errno > 0) return -1;
+    size = size > 1 ? 1 : size;
+  }
+  return ::syscall(SYS_pread64, file, bytes, size, offset);
 }
 
 int stat(char const* path, struct stat* found) noexcept {

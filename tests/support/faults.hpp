@@ -15,9 +15,10 @@
 
 namespace trimtab::test {
 
-/// A call that fails with this errno; a write with a negative one writes a single byte, as a call may.
+/// A call that fails with this errno; with a negative one a read or write moves a single byte, as a
+/// call may.
 struct fault {
-  char const* call;  ///< open, write, fsync, rename, close, mmap, stat, chmod or allocate
+  char const* call;  ///< open, read, write, fsync, rename, close, stat, chmod or allocate
   int error;
   bool and_all_later = false;
 };
@@ -25,8 +26,8 @@ struct fault {
 /// What can go wrong with files.
 inline constexpr fault file_faults[] = {
     {"open", EMFILE}, {"open", EINTR},  {"write", ENOSPC}, {"write", EINTR}, {"write", -1},    {"write", ENOSPC, true},
-    {"fsync", EIO},   {"fsync", EINTR}, {"rename", EIO},   {"close", EIO},   {"close", EINTR}, {"mmap", ENOMEM},
-    {"stat", EIO},    {"chmod", EIO},   {"open", EACCES},  {"rename", EXDEV}};
+    {"fsync", EIO},   {"fsync", EINTR}, {"rename", EIO},   {"close", EIO},   {"close", EINTR}, {"read", EIO},
+    {"read", EINTR},  {"read", -1},     {"stat", EIO},     {"chmod", EIO},   {"open", EACCES},  {"rename", EXDEV}};
 
 /// Where memory can be taken over: not under a sanitizer, which has its own.
 #if defined(__SANITIZE_ADDRESS__)
