@@ -5,6 +5,7 @@
 // sites of every layer, a policy of one's own among them. `ratio` is the time over that without hooks, the two taken in
 // turn. One thread.
 
+#include "support/own.hpp"
 #include "support/random_weights.hpp"
 
 #include <trimtab/backend/eigen.hpp>
@@ -19,24 +20,9 @@
 namespace {
 
 using namespace trimtab;
+using test::channel_gain;
 using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
-
-/// As in examples/own_policy.cpp.
-struct channel_gain {
-  static constexpr per_channel<"scale"> scale{};
-  static constexpr parameter_list parameters{scale};
-
-  constexpr void forward(row auto& r) const {
-    r.each([&](auto j) { r.out(j) = (1 + r.beta() * r(scale, j)) * r.h(j); });
-  }
-  constexpr void backward(row auto& r) const {
-    r.each([&](auto j) {
-      r.d_h(j) = (1 + r.beta() * r(scale, j)) * r.d_out(j);
-      r.d(scale, j) += r.beta() * r.h(j) * r.d_out(j);
-    });
-  }
-};
 
 struct setting {
   model_config config{.architecture = "gpt2",

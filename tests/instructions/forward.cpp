@@ -3,6 +3,8 @@
 // A forward pass in one of several variants, for counting its instructions (compare.cmake): `plain` is written here,
 // block by block, without anything of the hooks; the others are the library's pass.
 
+#include "support/own.hpp"
+
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
 
@@ -14,25 +16,10 @@
 namespace {
 
 using namespace trimtab;
+using test::channel_gain;
 using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
 using view = matrix_view<float>;
-
-/// As in examples/own_policy.cpp.
-struct channel_gain {
-  static constexpr per_channel<"scale"> scale{};
-  static constexpr parameter_list parameters{scale};
-
-  constexpr void forward(row auto& r) const {
-    r.each([&](auto j) { r.out(j) = (1 + r.beta() * r(scale, j)) * r.h(j); });
-  }
-  constexpr void backward(row auto& r) const {
-    r.each([&](auto j) {
-      r.d_h(j) = (1 + r.beta() * r(scale, j)) * r.d_out(j);
-      r.d(scale, j) += r.beta() * r.h(j) * r.d_out(j);
-    });
-  }
-};
 
 /// Weights that are quick to make, because valgrind makes them too: what they are does not change what is counted.
 struct cheap_weights {

@@ -1,49 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "parity/cuda/compare.hpp"
 #include "support/compositions.hpp"
+#include "support/own.hpp"
 
 using namespace trimtab;
 using namespace trimtab::test;
-
-namespace {
-
-/// A policy and a term as a user would write them.
-struct channel_gain {
-  static constexpr per_channel<"scale"> scale{};
-  static constexpr parameter_list parameters{scale};
-
-  constexpr void forward(row auto& r) const {
-    r.each([&](auto j) { r.out(j) = (1 + r.beta() * r(scale, j)) * r.h(j); });
-  }
-  constexpr void backward(row auto& r) const {
-    r.each([&](auto j) {
-      r.d_h(j) = (1 + r.beta() * r(scale, j)) * r.d_out(j);
-      r.d(scale, j) += r.beta() * r.h(j) * r.d_out(j);
-    });
-  }
-};
-
-struct conserved_sum {
-  constexpr auto value(row auto& r) const {
-    const auto moved = shift(r);
-    return moved * moved / 2;
-  }
-  constexpr void gradient(row auto& r) const {
-    const auto d = r.d_value() * shift(r);
-    r.at(r.correct(), [&](auto j) { r.d_h(j) += d; });
-    r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
-  }
-
- private:
-  static constexpr auto shift(row auto& r) {
-    return r.h(r.correct()) + r.h(r.wrong()) - r.reference(r.correct()) - r.reference(r.wrong());
-  }
-};
-
-}  // namespace
-
-template <>
-inline constexpr bool trimtab::enable_objective_term<conserved_sum> = true;
 
 namespace {
 
