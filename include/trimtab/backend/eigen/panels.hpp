@@ -74,6 +74,14 @@ inline void fetch(char const* p) { __builtin_prefetch(p, 0, 2); }
 template <typename Packet, int... I>
 void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
   constexpr int n = sizeof...(I);
+#if defined(__CUDACC__)  // nvcc 13 loses the packs below on their way to the host compiler
+  if constexpr (n > 1) {
+    Eigen::internal::PacketBlock<Packet, n> block;
+    std::copy_n(v, n, block.packet);
+    Eigen::internal::ptranspose(block);
+    std::copy_n(block.packet, n, v);
+  }
+#else
   if constexpr (n > 1) {
 #pragma GCC unroll 4
     for (int round = 1; round < n; round *= 2) {
@@ -87,6 +95,7 @@ void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
       for (int i = 0; i < n; ++i) v[i] = mixed[i];
     }
   }
+#endif
 }
 
 /// W as the product x W reads it.
