@@ -173,7 +173,11 @@ class fit_steps {
     begin_ = first_;
   }
 
-  auto place() { return operand<per_row<"place">, int>{place_.data(), 0, nullptr}; }
+  /// All rows read the same number, so a function that leaves it as it is gets it to read.
+  template <typename Int = int const>
+  auto place() {
+    return operand<per_row<"place">, Int>{place_.data(), 0, nullptr};
+  }
 
   /// Everything that a step does, and nothing that waits.
   void whole_step() {
@@ -182,7 +186,7 @@ class fit_steps {
     keep_row(objective_.row_values(), kept_values_);
     backward();
     update(detail::scheduled<update_type>{reinterpret_cast<update_type const*>(updates_.data)}, place());
-    backend_.forward(detail::next_place{}, 1, 1, place());
+    backend_.forward(detail::next_place{}, 1, 1, place<int>());
   }
 
   /// In rows of at most 1024 numbers, so that many threads take part.
@@ -232,7 +236,7 @@ class fit_steps {
     backend_.copy(saved_theta_, run_.theta());
     backend_.copy(saved_first_, first_moment_);
     backend_.copy(saved_second_, second_moment_);
-    backend_.forward(detail::first_place{}, 1, 1, place());
+    backend_.forward(detail::first_place{}, 1, 1, place<int>());
   }
   void schedule(index_t step, index_t count) {
     host_matrix<T> bytes(count, updates_.cols);
@@ -242,7 +246,7 @@ class fit_steps {
     }
     const auto there = backend_.upload(std::as_const(bytes).view());
     backend_.copy(there.view(count, updates_.cols), updates_);
-    backend_.forward(detail::first_place{}, 1, 1, place());
+    backend_.forward(detail::first_place{}, 1, 1, place<int>());
   }
 
   static auto no_recording() {

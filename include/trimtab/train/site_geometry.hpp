@@ -26,7 +26,7 @@ namespace detail {
 
 /// ‖out‖ / ‖h‖ of a row; 1 where h is zero and there is nothing to compare with.
 struct norm_ratio {
-  auto value(row auto& r) const {
+  constexpr auto value(row auto& r) const {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
@@ -36,7 +36,7 @@ struct norm_ratio {
 
 /// cos(out, h) of a row; 0 where either is zero and has no direction.
 struct cosine {
-  auto value(row auto& r) const {
+  constexpr auto value(row auto& r) const {
     using math::sqrt;
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
@@ -47,7 +47,7 @@ struct cosine {
 
 /// (out − h)·h / ‖h‖² of a row; 0 where h is zero, and exactly 0 where nothing is done.
 struct stretch {
-  auto value(row auto& r) const {
+  constexpr auto value(row auto& r) const {
     const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
     return h > 0 ? r.sum([&](auto j) { return r.h(j) * (r.out(j) - r.h(j)); }) / h
                  : std::remove_const_t<decltype(h)>(0);

@@ -340,7 +340,57 @@ TEST_CASE("Device memory is zero when new, given out again, and never twice") {
   CHECK(backend.context().memory().in_use() == in_use);
 }
 
-TEST_CASE("What a device cannot do is a sentence") {
+TEST_CASE("Products take rows that start anywhere") {
+  if (lacks_device()) return;
+  const auto backend = watched_backend();
+  const auto w = backend.prepare(random_matrix<float>(8, 12, 1).view(), random_matrix<float>(1, 12, 2).view());
+  const auto rows = random_matrix<float>(5, 8, 3);
+  const auto x = backend.upload(rows.view());
+  const auto product = [&](index_t offset_x, index_t offset_y) {
+    host_matrix<float> room(1, 5 * 8 + offset_x);
+    std::ranges::copy(rows.values, room.values.begin() + offset_x);
+    const auto from = backend.upload(std::as_const(room).view());
+    auto to = backend.allocate(5 * 12 + offset_y);
+    backend.multiply(w, {from.data() + offset_x, 5, 8}, {to.data() + offset_y, 5, 12});
+    return converted<double>(backend.download({to.data() + offset_y, 5, 12})).values;
+  };
+  const auto right = product(0, 0);
+  CHECK(largest(right) > 0.1);
+  for (auto [at_x, at_y] : {std::pair<index_t, index_t>{1, 0}, {0, 1}, {2, 2}, {4, 0}, {0, 0}}) {
+    CAPTURE(at_x, at_y);
+    CHECK(relative_difference(product(at_x, at_y), right) < 1e-6);
+  }
+}
+
+TEST_CASE("Several devices work in turn in one thread") {
+  if (lacks_device()) return;
+#if defined(TRIMTAB_CUDA_EMULATED)
+  cuda::emulated::now.devices = 2;
+#endif
+  if (cuda::device_count() > 1) {
+    const auto h = random_matrix<float>(3, 40, 1);
+    const auto w = random_matrix<float>(40, 8, 2);
+    const auto backends = std::pair(cuda_backend<float>({.device = 0, .slab_bytes = 0}),
+                                    cuda_backend<float>({.device = 1, .slab_bytes = 0}));
+    const auto product = [&](cuda_backend<float> const& backend) {
+      const auto linear = backend.prepare(w.view(), {});
+      auto x = backend.upload(h.view()), y = backend.allocate(3 * 8);
+      backend.forward(gelu_tanh{}, 3, 40, each_row(name::h, x.view(3, 40)), each_row(name::out, x.view(3, 40)));
+      backend.multiply(linear, std::as_const(x).view(3, 40), y.view(3, 8));
+      return backend.download(y.view(3, 8)).values;
+    };
+    const auto right = product(backends.first);
+    CHECK(same_bits(product(backends.second), right));
+    CHECK(same_bits(product(backends.first), right));
+  } else {
+    WARN("skipped: one CUDA device");
+  }
+#if defined(TRIMTAB_CUDA_EMULATED)
+  cuda::emulated::now.devices = 1;
+#endif
+}
+
+TEST_CASE("What a device cannot do is a sentence", "[refusal]") {
   if (lacks_device()) return;
   const auto backend = watched_backend();
   const auto kind_of = [](auto f) {

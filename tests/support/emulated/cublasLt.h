@@ -21,7 +21,10 @@ enum cublasLtMatmulDescAttributes_t {
 };
 enum cublasLtMatmulPreferenceAttributes_t {
   CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-  CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK
+  CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+  CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+  CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+  CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES
 };
 enum cublasLtReductionScheme_t : unsigned { CUBLASLT_REDUCTION_SCHEME_NONE = 0, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2 };
 
@@ -37,11 +40,13 @@ struct emulated_layout {
   std::int64_t stride;
 };
 struct emulated_nothing {};
+struct cublasLtMatmulAlgo_t {
+  std::uint32_t alignment_b = 256, alignment_d = 256;  // what it counts on
+};
 using cublasLtHandle_t = emulated_nothing*;
 using cublasLtMatmulDesc_t = emulated_operation*;
 using cublasLtMatrixLayout_t = emulated_layout*;
-using cublasLtMatmulPreference_t = emulated_nothing*;
-struct cublasLtMatmulAlgo_t {};
+using cublasLtMatmulPreference_t = cublasLtMatmulAlgo_t*;
 struct cublasLtMatmulHeuristicResult_t {
   cublasLtMatmulAlgo_t algo;
 };
@@ -81,24 +86,27 @@ inline cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) {
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
-  *p = new emulated_nothing;
+  *p = new cublasLtMatmulAlgo_t;
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
   delete p;
   return CUBLAS_STATUS_SUCCESS;
 }
-inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                           cublasLtMatmulPreferenceAttributes_t, void const*,
+inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
+                                                           cublasLtMatmulPreferenceAttributes_t what, void const* value,
                                                            std::size_t) {
+  if (what == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES) std::memcpy(&p->alignment_b, value, sizeof p->alignment_b);
+  if (what == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES) std::memcpy(&p->alignment_d, value, sizeof p->alignment_d);
   return CUBLAS_STATUS_SUCCESS;
 }
 
 inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t op,
                                                      cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                                      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
-                                                     cublasLtMatmulPreference_t, int,
-                                                     cublasLtMatmulHeuristicResult_t*, int* found) {
+                                                     cublasLtMatmulPreference_t preference, int,
+                                                     cublasLtMatmulHeuristicResult_t* result, int* found) {
+  result->algo = *preference;
   const bool turned = op->turn_a == CUBLAS_OP_T;
   const bool fits = (turned ? a->cols : a->rows) == d->rows and (turned ? a->rows : a->cols) == b->rows and
                     b->cols == d->cols and a->type == b->type;
@@ -121,9 +129,14 @@ inline double read(void const* memory, cudaDataType_t type, std::size_t k, bool 
 inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, void const*, void const* a,
                                      cublasLtMatrixLayout_t a_shape, void const* b, cublasLtMatrixLayout_t b_shape,
                                      void const*, void const*, cublasLtMatrixLayout_t, void* d,
-                                     cublasLtMatrixLayout_t d_shape, cublasLtMatmulAlgo_t const*, void*, std::size_t,
-                                     cudaStream_t) {
+                                     cublasLtMatrixLayout_t d_shape, cublasLtMatmulAlgo_t const* algorithm, void*,
+                                     std::size_t, cudaStream_t stream) {
   using namespace trimtab::cuda::emulated;
+  const auto starts_at = [](void const* memory, std::uint32_t multiple) {
+    return reinterpret_cast<std::uintptr_t>(memory) % multiple == 0;
+  };
+  if (not starts_at(b, algorithm->alignment_b) or not starts_at(d, algorithm->alignment_d) or not is_here(stream))
+    return CUBLAS_STATUS_INVALID_VALUE;
   perform([=, operation = *op, as = *a_shape, bs = *b_shape, ds = *d_shape] {
     const bool tf32 = operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32, turned = operation.turn_a == CUBLAS_OP_T;
     const auto at = [](emulated_layout const& l, std::uint64_t i, std::uint64_t j) {

@@ -45,8 +45,16 @@ enum cudaError_t {
   cudaErrorMemoryAllocation,
   cudaErrorNoDevice,
   cudaErrorInvalidConfiguration,
-  cudaErrorStreamCaptureUnsupported
+  cudaErrorStreamCaptureUnsupported,
+  cudaErrorInvalidDevice,
+  cudaErrorInvalidResourceHandle
 };
+
+/// A stream belongs to the device that was the thread's when it was made.
+struct emulated_stream {
+  int device;
+};
+using cudaStream_t = emulated_stream*;
 
 namespace trimtab::cuda::emulated {
 
@@ -69,6 +77,7 @@ struct machine {
   std::map<void*, std::size_t> allocations = {};
   std::size_t in_use = 0;
   graph* recording = nullptr;
+  int device = 0;  ///< that calls go to
   cudaError_t last = cudaSuccess;
   long kernels = 0;
 };
@@ -81,6 +90,9 @@ inline void perform(std::function<void()> work) {
   else
     work();
 }
+
+/// Whether the device that calls go to is the stream's, as CUDA asks.
+inline bool is_here(cudaStream_t stream) { return stream == nullptr or stream->device == state.device; }
 
 [[noreturn]] inline void stop(char const* why) {
   std::fprintf(stderr, "emulated device: %s (block %u, thread %u)\n", why, blockIdx.x, threadIdx.x);
@@ -222,8 +234,12 @@ T* shared_memory() {
   return reinterpret_cast<T*>(block::running().shared.data());
 }
 
-template <typename Grid, typename Stream, typename... P, typename... A>
-void start(void (*kernel)(P...), Grid const& grid, Stream, A&&... arguments) {
+template <typename Grid, typename... P, typename... A>
+void start(void (*kernel)(P...), Grid const& grid, cudaStream_t stream, A&&... arguments) {
+  if (not is_here(stream)) {
+    state.last = cudaErrorInvalidResourceHandle;
+    return;
+  }
   const unsigned threads = grid.threads.x * grid.threads.y * grid.threads.z;
   if (threads == 0 or threads > 1024 or grid.blocks.x == 0 or grid.threads.y * grid.threads.z != 1 or
       grid.blocks.y * grid.blocks.z != 1 or grid.shared_bytes > 227 * 1024) {
@@ -257,7 +273,6 @@ V __shfl_xor_sync(unsigned, V value, int distance) {
                                                             threadIdx.x % 32 ^ static_cast<unsigned>(distance));
 }
 
-using cudaStream_t = struct emulated_stream*;
 using cudaGraph_t = trimtab::cuda::emulated::graph*;
 using cudaGraphExec_t = trimtab::cuda::emulated::graph*;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
@@ -270,7 +285,8 @@ inline cudaError_t cudaGetLastError() {
 }
 inline char const* cudaGetErrorName(cudaError_t e) {
   constexpr char const* names[] = {"cudaSuccess",       "cudaErrorInvalidValue",         "cudaErrorMemoryAllocation",
-                                   "cudaErrorNoDevice", "cudaErrorInvalidConfiguration", "cudaErrorStreamCaptureUnsupported"};
+                                   "cudaErrorNoDevice", "cudaErrorInvalidConfiguration", "cudaErrorStreamCaptureUnsupported",
+                                   "cudaErrorInvalidDevice", "cudaErrorInvalidResourceHandle"};
   return names[e];
 }
 inline char const* cudaGetErrorString(cudaError_t e) {
@@ -279,19 +295,29 @@ inline char const* cudaGetErrorString(cudaError_t e) {
                                    "out of memory",
                                    "no CUDA-capable device is detected",
                                    "invalid configuration argument",
-                                   "operation not permitted when stream is capturing"};
+                                   "operation not permitted when stream is capturing",
+                                   "invalid device ordinal",
+                                   "invalid resource handle"};
   return texts[e];
 }
 inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = trimtab::cuda::emulated::now.devices;
   return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
-inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
+inline cudaError_t cudaSetDevice(int device) {
+  using namespace trimtab::cuda::emulated;
+  if (device < 0 or device >= now.devices) return cudaErrorInvalidDevice;
+  state.device = device;
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new emulated_stream{trimtab::cuda::emulated::state.device};
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
   return trimtab::cuda::emulated::state.recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
@@ -332,11 +358,13 @@ inline cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* all) {
   *available = now.memory_limit - std::min(now.memory_limit, state.in_use);
   return cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t size, cudaStream_t) {
+inline cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t size, cudaStream_t stream) {
+  if (not trimtab::cuda::emulated::is_here(stream)) return cudaErrorInvalidResourceHandle;
   trimtab::cuda::emulated::perform([=] { std::memset(memory, byte, size); });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t size, cudaMemcpyKind, cudaStream_t) {
+inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t size, cudaMemcpyKind, cudaStream_t stream) {
+  if (not trimtab::cuda::emulated::is_here(stream)) return cudaErrorInvalidResourceHandle;
   trimtab::cuda::emulated::perform([=] { std::memmove(to, from, size); });
   return cudaSuccess;
 }

@@ -22,7 +22,7 @@ class arena {
 
   /// `slab_bytes` is the least that is asked of the device at once; with 0 every piece is an allocation of its own, so
   /// that tools which watch memory see where each ends.
-  explicit arena(std::size_t slab_bytes) : slab_bytes_(slab_bytes) {}
+  arena(int device, std::size_t slab_bytes) : device_(device), slab_bytes_(slab_bytes) {}
 
   arena(arena const&) = delete;
   arena& operator=(arena const&) = delete;
@@ -63,6 +63,7 @@ class arena {
   pieces::value_type ask_for(std::size_t size) {
     const std::size_t asked = std::max(size, slab_bytes_);
     void* slab = nullptr;
+    check(cudaSetDevice(device_), "cudaSetDevice");
     cudaError_t status = cudaMalloc(&slab, asked);
     if (status == cudaErrorMemoryAllocation) {
       static_cast<void>(cudaGetLastError());
@@ -88,6 +89,7 @@ class arena {
     free_.erase(next);
   }
 
+  int device_;
   std::size_t slab_bytes_;
   pieces slabs_ = {}, free_ = {}, taken_ = {};
 };

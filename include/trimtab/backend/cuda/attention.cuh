@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/cuda/attention_tiles.cuh>
 #include <trimtab/backend/cuda/context.hpp>
-#include <trimtab/backend/cuda/team.cuh>
-#include <trimtab/core/ragged.hpp>
-#include <trimtab/core/view.hpp>
-#include <trimtab/row/math.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -23,124 +20,18 @@
 
 namespace trimtab::cuda {
 
-inline constexpr int attention_warps = 8;  // queries, or keys, of a block
-inline constexpr int tile_positions = warp_size;
-
-/// What a kernel of the attention sees of the batch.
-template <typename T>
-struct attention_view {
-  ragged_shape shape;
-  index_t heads;
-  index_t model_width;
-  int width;           ///< of a head
-  index_t tiles;       ///< blocks of attention_warps positions of the longest sequence
-  T scale;
-  T const* qkv;
-
-  /// Sequence, head and first position of this block.
-  struct task {
-    index_t sequence, head, first;
-  };
-  __device__ task mine() const {
-    const index_t b = blockIdx.x;
-    return {b / tiles / heads, b / tiles % heads, b % tiles * attention_warps};
-  }
-
-  __device__ T const* query(index_t row, index_t head) const { return qkv + row * 3 * model_width + head * width; }
-  __device__ T const* key(index_t row, index_t head) const { return query(row, head) + model_width; }
-  __device__ T const* value(index_t row, index_t head) const { return query(row, head) + 2 * model_width; }
-};
-
-/// `count` vectors into shared memory, one number between two of them so that the lanes of a warp read from different
-/// banks; vector(j) is where the j-th lies. The whole block takes part.
-template <typename T, typename Vector>
-__device__ void load_tile(T* tile, int width, index_t count, Vector vector) {
-  for (int k = static_cast<int>(threadIdx.x); k < static_cast<int>(count) * width; k += static_cast<int>(blockDim.x)) {
-    const int j = k / width, c = k % width;
-    tile[j * (width + 1) + c] = vector(j)[c];
-  }
-}
-
-template <typename T>
-__device__ T dot(T const* a, T const* b, int width) {
-  T sum = 0;
-  for (int c = 0; c < width; ++c) sum += a[c] * b[c];
-  return sum;
-}
-
-/// The numbers of a head's vector that one lane adds up: channels lane, lane + 32, ...
-template <typename T, int PerLane>
-struct lane_channels {
-  T sum[PerLane] = {};
-
-  __device__ void scale(T by) {
-#pragma unroll
-    for (int k = 0; k < PerLane; ++k) sum[k] *= by;
-  }
-  __device__ void add(T weight, T const* vector, int width) {
-#pragma unroll
-    for (int k = 0; k < PerLane; ++k) {
-      const int c = warp_team::rank() + k * warp_size;
-      if (c < width) sum[k] += weight * vector[c];
-    }
-  }
-  __device__ void store(T by, T* vector, int width) const {
-#pragma unroll
-    for (int k = 0; k < PerLane; ++k) {
-      const int c = warp_team::rank() + k * warp_size;
-      if (c < width) vector[c] = by * sum[k];
-    }
-  }
-};
-
-template <typename T>
-__device__ T lane_max(T x) {
-  return reduce_warp(x, [](T a, T b) { return a < b ? b : a; });
-}
-template <typename T>
-__device__ T lane_sum(T x) {
-  return reduce_warp(x, [](T a, T b) { return a + b; });
-}
-template <typename T>
-inline constexpr T no_score = T(-1e30);
-
 template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size) attention_kernel(attention_view<T> a, T* z) {
-  using math::exp;
-  const auto [s, head, first] = a.mine();
-  const index_t row = a.shape.offsets[s], query = a.shape.query_offsets[s] + first;
-  const index_t queries = a.shape.query_offsets[s + 1] - query;  // from here on
-  if (queries <= 0) return;
-  const int warp = warp_team::row_in_block(), lane = warp_team::rank(), stride = a.width + 1;
-  const bool busy = warp < queries;
-  const index_t i = a.shape.query_positions[query + (busy ? warp : 0)];
-  const index_t last = a.shape.query_positions[query + (queries < attention_warps ? queries : attention_warps) - 1];
-
-  T* const keys = shared_memory<T>();
-  T* const values = keys + tile_positions * stride;
-  T* const q = values + tile_positions * stride + warp * a.width;
-  for (int c = lane; c < a.width; c += warp_size) q[c] = a.query(row + i, head)[c];
-
-  T top = no_score<T>, sum = 0;
+  const query_block<T> block(a, 1);
+  if (block.empty) return;
+  running_softmax<T> softmax;
   lane_channels<T, PerLane> out;
-  for (index_t j0 = 0; j0 <= last; j0 += tile_positions) {
-    const index_t count = last + 1 - j0 < tile_positions ? last + 1 - j0 : tile_positions;
-    __syncthreads();
-    load_tile(keys, a.width, count, [&](int j) { return a.key(row + j0 + j, head); });
-    load_tile(values, a.width, count, [&](int j) { return a.value(row + j0 + j, head); });
-    __syncthreads();
-    if (not busy or j0 > i) continue;
-    const bool seen = j0 + lane <= i;
-    const T score = seen ? a.scale * dot(q, keys + lane * stride, a.width) : no_score<T>;
-    const T new_top = lane_max(top < score ? score : top);
-    const T p = seen ? exp(score - new_top) : T(0), shrink = exp(top - new_top);
-    sum = sum * shrink + lane_sum(p);
+  block.each_tile([&](index_t j0, bool seen, T score) {
+    const auto [p, shrink] = softmax.add(seen, score);
     out.scale(shrink);
-    top = new_top;
-    for (int j = 0; j < warp_size and j0 + j <= i; ++j)
-      out.add(__shfl_sync(all_lanes, p, j), values + j * stride, a.width);
-  }
-  if (busy) out.store(1 / sum, z + (query + warp) * a.model_width + head * a.width, a.width);
+    block.add(out, j0, p, block.values);
+  });
+  if (block.busy) out.store(1 / softmax.sum, z + block.in_rows_of_queries(), a.width);
 }
 
 /// For each query and head: log Σ exp of its scores, and Σ_j p_ij dz_i·v_j. Sets dq of the queries.
@@ -148,60 +39,31 @@ template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size)
     attention_query_adjoint_kernel(attention_view<T> a, T const* d_z, T* d_qkv, T* statistics) {
   using math::exp, math::log;
-  const auto [s, head, first] = a.mine();
-  const index_t row = a.shape.offsets[s], query = a.shape.query_offsets[s] + first;
-  const index_t queries = a.shape.query_offsets[s + 1] - query;
-  if (queries <= 0) return;
-  const int warp = warp_team::row_in_block(), lane = warp_team::rank(), stride = a.width + 1;
-  const bool busy = warp < queries;
-  const index_t i = a.shape.query_positions[query + (busy ? warp : 0)];
-  const index_t last = a.shape.query_positions[query + (queries < attention_warps ? queries : attention_warps) - 1];
+  const query_block<T> block(a, 2);
+  if (block.empty) return;
+  T* const d_out = block.q + a.width;
+  for (int c = warp_team::rank(); c < a.width; c += warp_size) d_out[c] = d_z[block.in_rows_of_queries() + c];
+  const auto d_p_of = [&](bool seen) { return seen ? dot(d_out, block.my_value(), a.width) : T(0); };
 
-  T* const keys = shared_memory<T>();
-  T* const values = keys + tile_positions * stride;
-  T* const q = values + tile_positions * stride + warp * 2 * a.width;
-  T* const d_out = q + a.width;
-  for (int c = lane; c < a.width; c += warp_size) {
-    q[c] = a.query(row + i, head)[c];
-    d_out[c] = d_z[(query + (busy ? warp : 0)) * a.model_width + head * a.width + c];
-  }
-
-  const auto each_tile = [&](auto use) {
-    for (index_t j0 = 0; j0 <= last; j0 += tile_positions) {
-      const index_t count = last + 1 - j0 < tile_positions ? last + 1 - j0 : tile_positions;
-      __syncthreads();
-      load_tile(keys, a.width, count, [&](int j) { return a.key(row + j0 + j, head); });
-      load_tile(values, a.width, count, [&](int j) { return a.value(row + j0 + j, head); });
-      __syncthreads();
-      if (not busy or j0 > i) continue;
-      const bool seen = j0 + lane <= i;
-      const T score = seen ? a.scale * dot(q, keys + lane * stride, a.width) : no_score<T>;
-      const T d_p = seen ? dot(d_out, values + lane * stride, a.width) : T(0);
-      use(j0, seen, score, d_p);
-    }
-  };
-
-  T top = no_score<T>, sum = 0, weighted = 0;
-  each_tile([&](index_t, bool seen, T score, T d_p) {
-    const T new_top = lane_max(top < score ? score : top);
-    const T p = seen ? exp(score - new_top) : T(0), shrink = exp(top - new_top);
-    sum = sum * shrink + lane_sum(p);
-    weighted = weighted * shrink + lane_sum(p * d_p);
-    top = new_top;
+  running_softmax<T> softmax;
+  T weighted = 0;
+  block.each_tile([&](index_t, bool seen, T score) {
+    const auto [p, shrink] = softmax.add(seen, score);
+    weighted = weighted * shrink + lane_sum(p * d_p_of(seen));
   });
-  const T log_sum = busy ? top + log(sum) : T(0), mean = busy ? weighted / sum : T(0);
+  if (not block.busy) softmax.sum = 1;  // walks on, because the block's loads need it
+  const T log_sum = softmax.top + log(softmax.sum), mean = weighted / softmax.sum;
 
   lane_channels<T, PerLane> d_query;
-  each_tile([&](index_t j0, bool seen, T score, T d_p) {
-    const T d_score = seen ? exp(score - log_sum) * (d_p - mean) : T(0);
-    for (int j = 0; j < warp_size and j0 + j <= i; ++j)
-      d_query.add(__shfl_sync(all_lanes, d_score, j), keys + j * stride, a.width);
+  block.each_tile([&](index_t j0, bool seen, T score) {
+    const T d_score = seen ? exp(score - log_sum) * (d_p_of(seen) - mean) : T(0);
+    block.add(d_query, j0, d_score, block.keys);
   });
-  if (not busy) return;
-  d_query.store(a.scale, d_qkv + (row + i) * 3 * a.model_width + head * a.width, a.width);
-  if (lane == 0) {
-    statistics[2 * ((query + warp) * a.heads + head)] = log_sum;
-    statistics[2 * ((query + warp) * a.heads + head) + 1] = mean;
+  if (not block.busy) return;
+  d_query.store(a.scale, d_qkv + (block.row + block.i) * 3 * a.model_width + block.head * a.width, a.width);
+  if (warp_team::rank() == 0) {
+    statistics[2 * (block.query * a.heads + block.head)] = log_sum;
+    statistics[2 * (block.query * a.heads + block.head) + 1] = mean;
   }
 }
 
@@ -303,9 +165,9 @@ void attention(context const& on, ragged_shape const& shape, index_t heads, matr
 template <typename T>
 void attention_adjoint(context& on, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv,
                        matrix_view<T const> d_z, matrix_view<T> d_qkv) {
-  // Positions that are no queries have no gradient in their q.
-  check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
-        "cudaMemsetAsync");
+  if (shape.queries < shape.rows)  // positions that are no queries have no gradient in their q
+    check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
+          "cudaMemsetAsync");
   if (shape.queries == 0) return;
   const attention_view<T> a = view_of(shape, heads, qkv);
   T* const statistics =

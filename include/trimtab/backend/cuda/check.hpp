@@ -44,6 +44,26 @@ inline void check(cublasStatus_t status, char const* call,
 template <typename Status>
 void let_go(Status) noexcept {}
 
+/// What CUDA or cuBLAS knows a thing by; `put` is where the call that makes it leaves it.
+template <typename Handle, auto Destroy>
+class handle {
+ public:
+  handle() = default;
+  handle(handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  handle& operator=(handle&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~handle() {
+    if (handle_) let_go(Destroy(handle_));
+  }
+  Handle get() const { return handle_; }
+  Handle* put() { return &handle_; }
+
+ private:
+  Handle handle_ = nullptr;
+};
+
 /// Starts a kernel.
 template <typename... P, typename... A>
 void launch(char const* name, void (*kernel)(P...), grid_shape const& grid, cudaStream_t stream, A&&... arguments) {

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
-/// One device as the backend uses it: its memory, one stream for all work, and cuBLAS. Copies of a backend share it.
+/// One device as the backend uses it: its memory, one stream for all work, and cuBLAS. Copies of a backend share it. CUDA
+/// sends every call to the device that the calling thread named last; so whoever takes the stream names this one, and
+/// several devices in turn, or a thread that never named any, are no trouble.
 
 namespace trimtab::cuda {
 
@@ -39,7 +41,7 @@ enum class scratch_use { rows, gradients, attention, factors, count };
 class context {
  public:
   /// Throws `device` where there is none.
-  explicit context(options const& with) : options_(with), arena_(with.slab_bytes) {
+  explicit context(options const& with) : options_(with), arena_(with.device, with.slab_bytes) {
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess or count == 0) {
@@ -53,27 +55,29 @@ class context {
       throw error(error_kind::device, "CUDA device " + std::to_string(with.device) +
                                           " was asked for, but the devices here are 0 to " + std::to_string(count - 1));
     check(cudaSetDevice(with.device), "cudaSetDevice");
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    check(cublasLtCreate(&blas_), "cublasLtCreate");
+    check(cudaStreamCreateWithFlags(stream_.put(), cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check(cublasLtCreate(blas_.put()), "cublasLtCreate");
     blas_workspace_ = arena_.take(blas_workspace_bytes);
   }
 
   context(context const&) = delete;
   context& operator=(context const&) = delete;
   ~context() {
-    let_go(cudaStreamSynchronize(stream_));
-    let_go(cublasLtDestroy(blas_));
-    let_go(cudaStreamDestroy(stream_));
+    let_go(cudaSetDevice(options_.device));
+    let_go(cudaStreamSynchronize(stream_.get()));
   }
 
   static constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS advises for Hopper
 
   options const& with() const { return options_; }
-  cudaStream_t stream() const { return stream_; }
-  cublasLtHandle_t blas() const { return blas_; }
+  cudaStream_t stream() const {
+    check(cudaSetDevice(options_.device), "cudaSetDevice");
+    return stream_.get();
+  }
+  cublasLtHandle_t blas() const { return blas_.get(); }
   void* blas_workspace() const { return blas_workspace_; }
   arena& memory() { return arena_; }
-  void synchronize() const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  void synchronize() const { check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
   /// At least `bytes`, valid as long as the context: what was handed out before a larger call may be part of a recorded
   /// graph and is kept.
@@ -95,8 +99,8 @@ class context {
 
   options options_;
   arena arena_;
-  cudaStream_t stream_ = nullptr;
-  cublasLtHandle_t blas_ = nullptr;
+  handle<cudaStream_t, cudaStreamDestroy> stream_;
+  handle<cublasLtHandle_t, cublasLtDestroy> blas_;
   void* blas_workspace_ = nullptr;
   std::array<piece, static_cast<std::size_t>(scratch_use::count)> scratch_ = {};
 };

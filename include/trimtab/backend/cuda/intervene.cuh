@@ -68,21 +68,26 @@ void intervene(context& on, Policy const& policy, matrix_view<T const> h, matrix
   });
 }
 
+/// Where the sums of a piece go: one after another, or to their places.
+__device__ inline index_t place_of_piece(index_t piece, index_t size, int const* begin) {
+  return begin ? static_cast<index_t>(begin[piece]) : piece * size;
+}
+
 /// sums[piece][j] = Σ of[row][j] over the piece's rows, a thread each.
 template <typename T>
-__global__ void add_rows_kernel(T const* of, index_t size, record_view records, T* sums) {
+__global__ void add_rows_kernel(T const* of, index_t size, record_view records, T* sums, int const* begin) {
   const index_t k = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const index_t piece = k / size, j = k % size;
   if (piece >= records.pieces) return;
   T sum = 0;
   for (int i = records.piece_begin[piece]; i < records.piece_begin[piece + 1]; ++i)
     sum += of[records.order[i] * size + j];
-  sums[piece * size + j] = sum;
+  sums[place_of_piece(piece, size, begin) + j] = sum;
 }
 
 /// The same for records of few numbers, a warp a piece: its lanes take the rows in turns.
 template <typename T>
-__global__ void add_short_rows_kernel(T const* of, index_t size, record_view records, T* sums) {
+__global__ void add_short_rows_kernel(T const* of, index_t size, record_view records, T* sums, int const* begin) {
   const index_t piece = static_cast<index_t>(blockIdx.x) * warp_team::rows_per_block + warp_team::row_in_block();
   if (piece >= records.pieces) return;
   for (index_t j = 0; j < size; ++j) {
@@ -90,7 +95,7 @@ __global__ void add_short_rows_kernel(T const* of, index_t size, record_view rec
     for (int i = records.piece_begin[piece] + warp_team::rank(); i < records.piece_begin[piece + 1]; i += warp_size)
       sum += of[records.order[i] * size + j];
     sum = reduce_warp(sum, [](T a, T b) { return a + b; });
-    if (warp_team::rank() == 0) sums[piece * size + j] = sum;
+    if (warp_team::rank() == 0) sums[place_of_piece(piece, size, begin) + j] = sum;
   }
 }
 
@@ -126,13 +131,18 @@ void intervene_adjoint(context& on, Policy const& policy, matrix_view<T const> h
 
   const auto blocks_for = [](index_t count, index_t of) { return dim3(static_cast<unsigned>((count + of - 1) / of)); };
   constexpr unsigned threads = 128;
+  // A record of one piece is that piece's sum, at once in its place.
+  const bool whole = records.pieces == records.records;
+  T* const sums = whole ? d_theta : partial;
+  int const* const begin = whole ? records.record_slot : nullptr;
   if (size < warp_size)
     launch("add_short_rows", add_short_rows_kernel<T>,
            {blocks_for(records.pieces, warp_team::rows_per_block), dim3(warp_team::most_threads)}, on.stream(),
-           of_row, size, records, partial);
+           of_row, size, records, sums, begin);
   else
     launch("add_rows", add_rows_kernel<T>, {blocks_for(records.pieces * size, threads), dim3(threads)}, on.stream(),
-           of_row, size, records, partial);
+           of_row, size, records, sums, begin);
+  if (whole) return;
   launch("add_pieces", add_pieces_kernel<T>, {blocks_for(records.records * size, threads), dim3(threads)}, on.stream(),
          partial, size, records, d_theta);
 }

@@ -18,7 +18,7 @@
 /// cuBLAS a column-major [out, n], so y = x W + b reads there yᵀ = Wᵀ xᵀ + b: one layout of W serves the product and its
 /// adjoint, the one that it came in. The algorithm is asked for once for each number of rows and kept, and cuBLAS sums
 /// in an order of its own that does not change: one stream, a workspace of our own, no split of a sum that ends in
-/// atomics.
+/// atomics. The GELU stays a row function: the epilogue's is the tanh form alone, of a precision that is not told.
 
 namespace trimtab::cuda {
 
@@ -35,28 +35,13 @@ struct blas_type<double> {
   static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;
 };
 
-/// What cuBLASLt knows a thing by; made and destroyed as a pair.
-template <typename Handle, cublasStatus_t (*Destroy)(Handle)>
-class blas_handle {
- public:
-  blas_handle() = default;
-  blas_handle(blas_handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  blas_handle& operator=(blas_handle&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    return *this;
-  }
-  ~blas_handle() {
-    if (handle_) let_go(Destroy(handle_));
-  }
-  Handle get() const { return handle_; }
-  Handle* put() { return &handle_; }
+/// Rows of a product, and the largest power of two that divides where x and y start: kernels read as much at once.
+struct product_key {
+  index_t rows;
+  std::uint32_t alignment;
 
- private:
-  Handle handle_ = nullptr;
+  friend auto operator<=>(product_key const&, product_key const&) = default;
 };
-using blas_operation = blas_handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using blas_layout = blas_handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using blas_preference = blas_handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
 /// One product of given shapes, ready to run: y [n, out] = x [n, in] W (+ b).
 template <typename T>
@@ -64,7 +49,8 @@ class product {
  public:
   /// `stored_rows` and `stored_cols` are W's as cuBLAS sees it, column-major.
   product(context const& on, cudaDataType_t factors, index_t stored_rows, index_t stored_cols, bool turned,
-          T const* bias, index_t n) {
+          T const* bias, product_key const& key) {
+    const index_t n = key.rows;
     const index_t out = turned ? stored_cols : stored_rows, in = turned ? stored_rows : stored_cols;
     const cublasComputeType_t compute = factors == CUDA_R_32F and on.with().precision == precision::tf32
                                             ? CUBLAS_COMPUTE_32F_FAST_TF32
@@ -80,11 +66,14 @@ class product {
     layout(x_, factors, in, n);
     layout(y_, blas_type<T>::data, out, n);
 
-    blas_preference preference;
+    handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
     check(cublasLtMatmulPreferenceCreate(preference.put()), "cublasLtMatmulPreferenceCreate");
     prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, context::blas_workspace_bytes);
     prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    for (auto where : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+                       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      prefer(preference, where, key.alignment);
     int found = 0;
     cublasLtMatmulHeuristicResult_t result{};
     check(cublasLtMatmulAlgoGetHeuristic(on.blas(), operation_.get(), weight_.get(), x_.get(), y_.get(), y_.get(),
@@ -110,18 +99,20 @@ class product {
     check(cublasLtMatmulDescSetAttribute(operation_.get(), what, &value, sizeof value),
           "cublasLtMatmulDescSetAttribute");
   }
-  template <typename V>
-  static void prefer(blas_preference const& preference, cublasLtMatmulPreferenceAttributes_t what, V value) {
+  template <typename Preference, typename V>
+  static void prefer(Preference const& preference, cublasLtMatmulPreferenceAttributes_t what, V value) {
     check(cublasLtMatmulPreferenceSetAttribute(preference.get(), what, &value, sizeof value),
           "cublasLtMatmulPreferenceSetAttribute");
   }
+  using blas_layout = handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+
   static void layout(blas_layout& l, cudaDataType_t type, index_t rows, index_t cols) {
     check(cublasLtMatrixLayoutCreate(l.put(), type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols),
                                      rows),
           "cublasLtMatrixLayoutCreate");
   }
 
-  blas_operation operation_;
+  handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation_;
   blas_layout weight_, x_, y_;
   cublasLtMatmulAlgo_t algorithm_ = {};
 };
@@ -170,15 +161,21 @@ class linear {
   }
 
  private:
-  using products = std::map<index_t, product<T>>;  // by the number of rows
+  using products = std::map<product_key, product<T>>;
+
+  static std::uint32_t alignment_of(std::uintptr_t address) {
+    return static_cast<std::uint32_t>(std::min(address & -address, static_cast<std::uintptr_t>(arena::alignment)));
+  }
 
   void run(context& on, products& known, bool turned, T const* bias, matrix_view<T const> x, matrix_view<T> y) const {
     if (x.rows == 0) return;
     const bool exact = weight_.size() > 0;
-    auto ready = known.find(x.rows);
+    const auto read = exact ? reinterpret_cast<std::uintptr_t>(x.data) : 0;  // rounded factors start where cuBLAS likes
+    const product_key key{x.rows, alignment_of(read | reinterpret_cast<std::uintptr_t>(y.data))};
+    auto ready = known.find(key);
     if (ready == known.end())
-      ready = known.try_emplace(x.rows, on, exact ? blas_type<T>::data : CUDA_R_16BF, stored_rows_, stored_cols_,
-                                turned, bias, x.rows)
+      ready = known.try_emplace(key, on, exact ? blas_type<T>::data : CUDA_R_16BF, stored_rows_, stored_cols_, turned,
+                                bias, key)
                   .first;
     if (exact) {
       ready->second.run(on, weight_.data(), x.data, y.data);
