@@ -89,6 +89,26 @@ TEMPLATE_TEST_CASE("Products agree with a naive product for every number of rows
   }
 }
 
+TEMPLATE_TEST_CASE("Products of several parts of rows and slices of the depth agree with a naive product, whoever takes them",
+                   "", float, double) {
+  using T = TestType;
+  const index_t deep = 2 * eigen::tile<T>::depth + 5, odd = 3 * eigen::tile<T>::columns + 1;
+  const index_t many = 2 * eigen::tile<T>::part_rows + 3;
+  for (auto [in, out] : {std::pair{deep, odd}, {odd, deep}}) {
+    auto const w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2), turned = transposed(w);
+    auto const linear = eigen_backend<T>(1).prepare(w.view(), b.view());
+    for (index_t rows : {index_t{1}, many / 2, many}) {
+      auto const x = random_matrix<T>(rows, in, 3), d_y = random_matrix<T>(rows, out, 4);
+      auto const y = naive(x, w, b), d_x = naive(d_y, turned, {});
+      for (int threads : {1, 2, 3, 8}) {
+        CAPTURE(in, out, rows, threads);
+        CHECK(distance(product(eigen_backend<T>(threads), linear, x), y) < tolerance<T>);
+        CHECK(distance(product(eigen_backend<T>(threads), linear, d_y, true), d_x) < tolerance<T>);
+      }
+    }
+  }
+}
+
 TEST_CASE("A transposed weight gives the same bits, and a missing bias is none") {
   eigen_backend<float> const backend(1);
   auto const w = random_matrix<float>(13, 37, 1), b = random_matrix<float>(1, 37, 2),

@@ -9,12 +9,16 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <numeric>
 #include <utility>
 
-/// Products with frozen matrices. A block of rows that fills the register file is multiplied with a slice of a panel
-/// that lies in the second cache; meanwhile the next slice is fetched, so that reading weights and multiplying overlap.
-/// Each output number is one chain of multiply-adds in the order of the depth, whatever the number of rows: between
-/// slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the same bits.
+/// Products with frozen matrices. A thread takes a part of the rows, slice of the depth by slice: it copies them close
+/// together, where they stay in the second cache while every panel of the weights comes by, and a block of them that
+/// fills the register file is multiplied with a slice of a panel; meanwhile the next slice is fetched, so that reading
+/// weights and multiplying overlap. (Where they come from, rows may lie a multiple of 4 KB apart, which a cache cannot
+/// hold side by side.) Each output number is one chain of multiply-adds in the order of the depth, whatever the number
+/// of rows: between slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the
+/// same bits.
 
 namespace trimtab::eigen {
 
@@ -120,35 +124,46 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
   using cut = tile<T>;
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
   const auto pieces = [](index_t extent, index_t most) { return (extent + most - 1) / most; };
-  const index_t panels = pieces(y.cols, cut::columns), row_tasks = pieces(x.rows, cut::task_rows);
-  parallel_for(threads, panels * row_tasks, x.cols * y.cols, [&](index_t task) {
+  const index_t panels = pieces(y.cols, cut::columns), parts = pieces(x.rows, cut::part_rows);
+  // So many that threads get as many tasks each: as few as can be, since each task copies its rows.
+  const index_t groups = parts == 0 ? 0 : std::min<index_t>(panels, threads / std::gcd<index_t>(parts, threads));
+  parallel_for(threads, parts * groups, x.cols * y.cols, [&](index_t task) {
     static constexpr T zeros[cut::columns] = {};
-    T* const room = scratch<struct product, T>((cut::depth + cut::task_rows) * cut::columns);
-    const index_t p = task / row_tasks, part = task % row_tasks;
-    const index_t first = x.rows * part / row_tasks, count = x.rows * (part + 1) / row_tasks - first;
+    constexpr index_t x_stride = cut::depth + cut::columns;  // no multiple of 4 KB
+    T* const slice_room = scratch<struct product, T>((cut::depth + cut::part_rows) * cut::columns +
+                                                     cut::part_rows * x_stride);
+    T* const last_panel_room = slice_room + cut::depth * cut::columns;
+    T* const x_room = last_panel_room + cut::part_rows * cut::columns;
+    const index_t part = task / groups, group = task % groups;
+    const index_t first = x.rows * part / parts, count = x.rows * (part + 1) / parts - first;
     const index_t blocks = pieces(count, cut::rows);
-    const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
-    // The last panel may be wider than what is left of y.
-    const strided<T> out = columns == cut::columns
-                               ? strided<T>{y.row(first) + p * cut::columns, y.cols}
-                               : strided<T>{room + cut::depth * cut::columns, cut::columns};
-    strided<T const> start{bias ? bias + p * cut::columns : zeros, 0};
+    const index_t first_panel = panels * group / groups, end_panel = panels * (group + 1) / groups;
     for (index_t k = 0; k < w.depth(); k += cut::depth) {
       const index_t depth = std::min(cut::depth, w.depth() - k);
-      const slice_place next =
-          k + depth < w.depth() ? w.place(p, k + depth) : w.place(std::min(p + 1, panels - 1), 0);
-      T const* const slice = w.slice(p, k, depth, room, next);
-      constexpr index_t row_bytes = cut::columns * sizeof(T);
-      for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
-        const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
-        block_kernels<T>[static_cast<std::size_t>(height - 1)](
-            depth, slice, {x.row(first + i) + k, x.cols}, {start.row(i), start.stride}, {out.row(i), out.stride},
-            {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
+      const bool is_end = k + depth == w.depth();
+      for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
+      for (index_t p = first_panel; p < end_panel; ++p) {
+        const slice_place next =
+            p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
+        // The last panel may be wider than what is left of y.
+        const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
+        const strided<T> out = columns == cut::columns
+                                   ? strided<T>{y.row(first) + p * cut::columns, y.cols}
+                                   : strided<T>{last_panel_room, cut::columns};
+        const strided<T const> start = k > 0 ? strided<T const>{out.data, out.stride}
+                                             : strided<T const>{bias ? bias + p * cut::columns : zeros, 0};
+        T const* const slice = w.slice(p, k, depth, slice_room, next);
+        constexpr index_t row_bytes = cut::columns * sizeof(T);
+        for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
+          const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
+          block_kernels<T>[static_cast<std::size_t>(height - 1)](
+              depth, slice, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
+              {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
+        }
+        if (is_end and columns < cut::columns)
+          for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
       }
-      start = {out.data, out.stride};
     }
-    if (columns < cut::columns)
-      for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
   });
 }
 

@@ -20,7 +20,7 @@ template <typename T>
 using packet = typename Eigen::internal::packet_traits<T>::type;
 
 /// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, depth of a slice (a slice
-/// of a panel and the next one live in the second cache while all rows of a task use it), rows of one task.
+/// of a panel and the next one live in the second cache while all rows of a part use it), rows of a part (with them).
 template <typename T>
 struct tile {
   static constexpr int lanes = Eigen::internal::unpacket_traits<packet<T>>::size;
@@ -28,7 +28,7 @@ struct tile {
   static constexpr int registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS;
   static constexpr int rows = registers >= 32 ? 13 : 6;  // two accumulators a row, two packets of the panel, one of x
   static constexpr index_t depth = 768;
-  static constexpr index_t task_rows = 20 * rows;
+  static constexpr index_t part_rows = 10 * rows;
 };
 
 /// Both extents are padded with zeros to whole tiles.
