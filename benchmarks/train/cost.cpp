@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Where the time of a step goes: FLOPs and bytes of each part, its time in a real fit, and what remains above the
+// limit, which is the larger of its FLOPs at the peak of the multiply-add units and its bytes at the speed of memory,
+// both measured here. Prints a table in Markdown.
+//
+//     bench_train_cost [gpt2|pythia [PROMPTS [LENGTH [THREADS]]]]
+//
+// GPT-2 small or Pythia-160m, random weights, activ_scalar at three sites.
+
+#include "support/machine.hpp"
+#include "support/random_weights.hpp"
+
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/compose.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace trimtab;
+
+struct part {
+  double seconds = 0, flops = 0, bytes = 0;
+};
+std::map<std::string, part> parts;
+
+/// The CPU backend, with a clock around whatever it is asked for.
+struct timed_backend : eigen_backend<float> {
+  using base = eigen_backend<float>;
+  using base::base;
+  using view = matrix_view<float>;
+  using const_view = matrix_view<float const>;
+
+  template <typename F>
+  static void timed(std::string const& name, double flops, double bytes, F&& f) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    part& p = parts[name];
+    p.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    p.flops += flops;
+    p.bytes += bytes;
+  }
+
+  /// Weights are read once; what goes in and out is small beside them or stays in the cache, and counts all the same.
+  static std::string product(index_t in, index_t out) {
+    if (out > 10 * in) return "unembedding";
+    return out == in ? "attn_out" : out == 3 * in ? "qkv" : out > in ? "mlp_in" : "mlp_out";
+  }
+  template <typename F>
+  static void timed_product(linear const& w, index_t rows, std::string const& suffix, F&& f) {
+    const double size = static_cast<double>(w.inputs() * w.outputs()), n = static_cast<double>(rows);
+    timed("product " + product(w.inputs(), w.outputs()) + suffix, 2 * size * n,
+          4 * (size + n * static_cast<double>(w.inputs() + w.outputs())), f);
+  }
+  void multiply(linear const& w, const_view x, view y) const {
+    timed_product(w, x.rows, "", [&] { base::multiply(w, x, y); });
+  }
+  void multiply_adjoint(linear const& w, const_view d_y, view d_x) const {
+    timed_product(w, d_y.rows, ", adjoint", [&] { base::multiply_adjoint(w, d_y, d_x); });
+  }
+
+  /// Pairs of a query and a key that it sees, times the width.
+  static double pairs(ragged_shape const& shape, index_t width) {
+    double sum = 0;
+    for (index_t k = 0; k < shape.queries; ++k) sum += 1 + shape.query_positions[k];
+    return sum * static_cast<double>(width);
+  }
+  void attention(ragged_shape const& shape, index_t heads, const_view qkv, view z) const {
+    timed("attention", 4 * pairs(shape, z.cols), 4 * static_cast<double>(qkv.size() + z.size()),
+          [&] { base::attention(shape, heads, qkv, z); });
+  }
+  void attention_adjoint(ragged_shape const& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
+    timed("attention, adjoint", 10 * pairs(shape, d_z.cols), 4 * static_cast<double>(2 * qkv.size() + d_z.size()),
+          [&] { base::attention_adjoint(shape, heads, qkv, d_z, d_qkv); });
+  }
+
+  template <typename F>
+  static std::string text() {
+    if constexpr (std::is_same_v<F, layer_norm>) return "LayerNorm";
+    if constexpr (std::is_same_v<F, gelu_tanh> or std::is_same_v<F, gelu_erf>) return "GELU";
+    if constexpr (std::is_same_v<F, rotary>) return "rotary";
+    return "adding and copying rows";
+  }
+  /// Every operand is a row of memory, near enough.
+  template <typename... Operand>
+  static double touched(index_t rows, index_t width) {
+    return 4 * static_cast<double>(rows * width) * static_cast<double>(sizeof...(Operand));
+  }
+  template <typename F, typename... Operand>
+  void forward(F const& f, index_t rows, index_t width, Operand... operands) const {
+    timed(text<F>(), 0, touched<Operand...>(rows, width), [&] { base::forward(f, rows, width, operands...); });
+  }
+  template <typename F, typename... Operand>
+  void backward(F const& f, index_t rows, index_t width, Operand... operands) const {
+    timed(text<F>() + ", adjoint", 0, touched<Operand...>(rows, width),
+          [&] { base::backward(f, rows, width, operands...); });
+  }
+  template <typename Term, typename... Operand>
+  void values(Term const& term, index_t rows, index_t width, float* to, Operand... operands) const {
+    timed("objective", 0, 8 * static_cast<double>(rows * width),
+          [&] { base::values(term, rows, width, to, operands...); });
+  }
+  template <typename Term, typename... Operand>
+  void gradients(Term const& term, index_t rows, index_t width, Operand... operands) const {
+    timed("objective", 0, 12 * static_cast<double>(rows * width),
+          [&] { base::gradients(term, rows, width, operands...); });
+  }
+  template <intervention_policy P>
+  void intervene(P const& policy, const_view h, view out, float const* beta, float const* theta,
+                 record_view records) const {
+    timed("interventions", 0, 8 * static_cast<double>(h.size()),
+          [&] { base::intervene(policy, h, out, beta, theta, records); });
+  }
+  template <intervention_policy P>
+  void intervene_adjoint(P const& policy, const_view h, const_view d_out, view d_h, float const* beta,
+                         float const* theta, float* d_theta, float* partial, record_view records) const {
+    timed("interventions, adjoint", 0, 12 * static_cast<double>(h.size()), [&] {
+      base::intervene_adjoint(policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
+    });
+  }
+};
+
+template <typename Model>
+void print_cost(model_config const& config, int prompt_count, int length, int threads) {
+  constexpr int steps = 10;
+  const Model model{test::random_weights(config), timed_backend(threads)};
+  random_generator random(1);
+  std::vector<prompt_pair> prompts(static_cast<std::size_t>(prompt_count));
+  for (prompt_pair& p : prompts) {
+    for (int i = 0; i < length; ++i) p.ids.push_back(static_cast<int>(random.below(50257)));
+    p.correct_id = 7;
+    p.wrong_id = 8;
+  }
+  const policy::activ_scalar p;
+  const trainer learner(
+      steer(model, at(site::attn_out{}, p), at(site::mlp_out{}, p), at(site::resid_post{}, p)),
+      objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{}, adam{});
+
+  using clock = std::chrono::steady_clock;
+  clock::time_point start, end;
+  learner.fit(prompts, {.steps = steps + 3, .before_step = [&](index_t number, loss_values const&) {
+                          if (number == 3) {
+                            parts.clear();
+                            start = clock::now();
+                          }
+                          end = clock::now();
+                          return number < steps + 3;
+                        }});
+  const double step = std::chrono::duration<double>(end - start).count() / steps;
+
+  double peak = 0, bandwidth = 0;
+  for (int k = 0; k < 5; ++k) {
+    peak = std::max(peak, measured::fma_rate(threads));
+    bandwidth = std::max(bandwidth, measured::copy_rate(threads));
+  }
+  std::printf("%s, %d prompts of %d tokens at two strengths, %d thread(s): %.1f ms a step.\n",
+              config.architecture.c_str(), prompt_count, length, threads, 1e3 * step);
+  std::printf("Multiply-add peak %.0f GFLOP/s, memory %.0f GB/s (copy, read and written).\n\n", peak / 1e9,
+              bandwidth / 1e9);
+  std::printf("| part | GFLOP | MB | ms | share | limit ms | above |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+  double limits = 0, seconds = 0, flops = 0, bytes = 0;
+  const auto line = [&](char const* name, double f, double b, double s, double limit) {
+    std::printf("| %s | %.2f | %.1f | %.2f | %.1f %% | %.2f | %.2f |\n", name, f / 1e9, b / 1e6, 1e3 * s,
+                100 * s / step, 1e3 * limit, 1e3 * (s - limit));
+  };
+  for (auto const& [name, all] : parts) {
+    const part one{all.seconds / steps, all.flops / steps, all.bytes / steps};
+    const double limit = std::max(one.flops / peak, one.bytes / bandwidth);
+    line(name.c_str(), one.flops, one.bytes, one.seconds, limit);
+    seconds += one.seconds, flops += one.flops, bytes += one.bytes, limits += limit;
+  }
+  line("the rest", 0, 0, step - seconds, 0);
+  line("a step", flops, bytes, step, limits);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const auto word = [&](int k, char const* otherwise) { return std::string(k < count ? words[k] : otherwise); };
+  const int prompts = std::stoi(word(2, "8")), length = std::stoi(word(3, "12")), threads = std::stoi(word(4, "1"));
+  model_config config{.architecture = "gpt2",
+                      .layers = 12,
+                      .width = 768,
+                      .heads = 12,
+                      .hidden = 3072,
+                      .context = 1024,
+                      .vocabulary = 50257};
+  if (word(1, "gpt2") == "gpt2") {
+    print_cost<gpt2<timed_backend>>(config, prompts, length, threads);
+  } else {
+    config.architecture = "gpt_neox";
+    config.context = 2048;
+    config.vocabulary = 50304;
+    config.nonlinearity = activation::gelu_erf;
+    config.rotary_channels = 16;
+    config.parallel_residual = true;
+    print_cost<gpt_neox<timed_backend>>(config, prompts, length, threads);
+  }
+}
