@@ -44,11 +44,14 @@ class cuda_backend {
   }
   host_matrix<T> download(matrix_view<T const> m) const {
     host_matrix<T> host(m.rows, m.cols);
+    download(m, host.view());
+    return host;
+  }
+  void download(matrix_view<T const> m, matrix_view<T> host) const {
     if (not m.empty())
-      cuda::check(cudaMemcpyAsync(host.values.data(), m.data, bytes(m), cudaMemcpyDeviceToHost, context_->stream()),
+      cuda::check(cudaMemcpyAsync(host.data, m.data, bytes(m), cudaMemcpyDeviceToHost, context_->stream()),
                   "cudaMemcpyAsync");
     context_->synchronize();
-    return host;
   }
   void copy(matrix_view<T const> from, matrix_view<T> to) const {
     if (not from.empty())

@@ -44,9 +44,10 @@ class eigen_backend {
   indices upload(std::vector<int> host) const { return host; }
   host_matrix<T> download(matrix_view<T const> m) const {
     host_matrix<T> host(m.rows, m.cols);
-    std::copy_n(m.data, m.size(), host.values.data());
+    download(m, host.view());
     return host;
   }
+  void download(matrix_view<T const> m, matrix_view<T> host) const { copy(m, host); }
   void copy(matrix_view<T const> from, matrix_view<T> to) const { std::copy_n(from.data, from.size(), to.data); }
   void fill(matrix_view<T> m, T value) const { std::fill_n(m.data, m.size(), value); }
 

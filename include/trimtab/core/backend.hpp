@@ -20,6 +20,7 @@ namespace trimtab {
 /// Beyond the syntax:
 /// - `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory,
 ///   once;
+/// - `download(a)` is a's numbers in host memory, `download(a, host)` puts them where there is memory already;
 /// - `multiply(linear, x, y)` sets y [n, out] = x [n, in] W + b; `multiply_adjoint(linear, dy, dx)` sets dx = dy Wᵀ;
 /// - `attention(shape, heads, qkv, z)` is causal softmax attention from qkv [rows, 3D] to z [queries, D], and its
 ///   adjoint
@@ -40,6 +41,7 @@ concept tensor_backend = requires(B const& b, typename B::linear const& linear, 
   { b.upload(c) } -> std::same_as<typename B::memory>;
   { b.upload(std::vector<int>{}) } -> std::same_as<typename B::indices>;
   { b.download(c) } -> std::same_as<host_matrix<typename B::scalar>>;
+  b.download(c, m);
   { b.prepare(c, c, true) } -> std::same_as<typename B::linear>;
   b.multiply(linear, c, m);
   b.multiply_adjoint(linear, c, m);

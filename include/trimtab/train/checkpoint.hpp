@@ -104,7 +104,7 @@ fit_facts facts_of_fit(steering<Model, Interventions...> const& composition, par
   for (parameter_block const& block : layout.blocks)
     if (not block.layers.empty()) facts["intervention at " + block.site] = detail::text_of(block);
   objective.each([&]<typename Term>(objective::weighted<Term> const& t) {
-    const std::string of_term = " of " + detail::term_name(t.term);
+    const std::string of_term = " of " + std::string(detail::term_name(t.term));
     facts["weight" + of_term] = detail::setting_text(t.weight);
     detail::add_settings(t.term, of_term, facts);
   });

@@ -92,7 +92,7 @@ class fit_steps {
   }
 
   /// To be asked for one step after another.
-  state before(index_t step) {
+  state const& before(index_t step) {
     asked_ = step;
     if constexpr (recording_backend<B>) {
       if (step == begin_ + static_cast<index_t>(kept_.size())) run_from(step);
@@ -103,7 +103,10 @@ class fit_steps {
         update(optimizer_.update(step - 1, penalty_));
       }
       forward();
-      return {download(run_.theta()), backend_.download(objective_.row_values()).values};
+      download(run_.theta(), now_.theta);
+      now_.row_values.resize(static_cast<std::size_t>(objective_.row_values().cols));
+      backend_.download(objective_.row_values(), {now_.row_values.data(), 1, objective_.row_values().cols});
+      return now_;
     }
   }
 
@@ -152,9 +155,15 @@ class fit_steps {
       }
   }
 
-  std::vector<double> download(matrix_view<T const> parameters) const {
-    const std::vector<T> numbers = backend_.download(parameters).values;
-    return {numbers.begin(), numbers.begin() + lanes_ * layout_.lane_size()};
+  std::vector<double> download(matrix_view<T const> parameters) {
+    std::vector<double> numbers;
+    download(parameters, numbers);
+    return numbers;
+  }
+  void download(matrix_view<T const> parameters, std::vector<double>& to) {
+    downloaded_.resize(static_cast<std::size_t>(parameters.cols));
+    backend_.download(parameters, {downloaded_.data(), 1, parameters.cols});
+    to.assign(downloaded_.begin(), downloaded_.begin() + lanes_ * layout_.lane_size());
   }
 
   // From here on: for backends that record.
@@ -267,6 +276,8 @@ class fit_steps {
   workspace<B> memory_;
   matrix_view<T> first_moment_ = {}, second_moment_ = {};
   matrix_view<T const> logits_ = {};
+  state now_ = {};                  ///< on a backend that does not record
+  std::vector<T> downloaded_ = {};  ///< kept from step to step, as `now_` is
 
   index_t at_once_ = 1, begin_ = 0;
   matrix_view<T> saved_theta_ = {}, saved_first_ = {}, saved_second_ = {}, kept_theta_ = {}, kept_values_ = {},

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// The objective on the logits of a steered pass: each logit term is a mean over prompts and strengths, its gradient
@@ -38,6 +39,13 @@ struct loss_values {
     for (term_value const& t : terms) sum += t.weight * t.value;
     return sum;
   }
+  /// The same without what single sequences give: what a long fit can afford to keep of each step.
+  loss_values means() const {
+    loss_values brief;
+    brief.terms.reserve(terms.size());
+    for (term_value const& t : terms) brief.terms.push_back({t.name, t.weight, t.value, {}});
+    return brief;
+  }
 
   friend bool operator==(loss_values const&, loss_values const&) = default;
 };
@@ -45,9 +53,9 @@ struct loss_values {
 namespace detail {
 
 template <typename Term>
-std::string term_name(Term const&) {
+std::string_view term_name(Term const&) {
   if constexpr (requires { Term::text; })
-    return std::string(Term::text);
+    return Term::text;
   else
     return "term";
 }
@@ -112,7 +120,9 @@ class loss {
   std::vector<loss_values> values(matrix_view<T const> logits, matrix_view<T const> reference,
                                   parameter_layout const& layout, std::span<double const> theta) const {
     evaluate(logits, reference);
-    return collect(backend_->download(values_).values, layout, theta);
+    std::vector<loss_values> lanes;
+    collect(backend_->download(values_).values, layout, theta, lanes);
+    return lanes;
   }
 
   /// Sets `row_values()`.
@@ -130,14 +140,20 @@ class loss {
   /// What each logit term gives for each sequence, term after term, in the backend's memory.
   matrix_view<T const> row_values() const { return values_; }
 
-  /// The loss of each lane from `row_values()` in host memory and the parameters there.
-  std::vector<loss_values> collect(std::span<T const> row_values, parameter_layout const& layout,
-                                   std::span<double const> theta) const {
-    std::vector<loss_values> all(sequences_of_.size());
-    std::size_t next = 0;
+  /// Sets `all` to the loss of each lane, from `row_values()` in host memory and the parameters there. Takes no memory
+  /// where `all` is what an earlier call left.
+  void collect(std::span<T const> row_values, parameter_layout const& layout, std::span<double const> theta,
+               std::vector<loss_values>& all) const {
+    all.resize(sequences_of_.size());
+    for (loss_values& lane : all) lane.terms.resize(sizeof...(Terms));
+    std::size_t next = 0, number = 0;
     sum_.each([&]<typename Term>(objective::weighted<Term> const& t) {
       for (std::size_t lane = 0; lane < all.size(); ++lane) {
-        term_value v{detail::term_name(t.term), t.weight, 0, {}};
+        term_value& v = all[lane].terms[number];
+        v.name = detail::term_name(t.term);
+        v.weight = t.weight;
+        v.value = 0;
+        v.per_sequence.clear();
         if constexpr (logit_term<Term>) {
           for (std::size_t i : sequences_of_[lane])
             v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
@@ -146,11 +162,10 @@ class loss {
           const auto size = static_cast<std::size_t>(layout.lane_size());
           v.value = norm_of(layout, theta.subspan(lane * size, size), t.term.norm);
         }
-        all[lane].terms.push_back(std::move(v));
       }
       if constexpr (logit_term<Term>) next += static_cast<std::size_t>(count_);
+      ++number;
     });
-    return all;
   }
 
   /// Sets d_logits to the gradient of the logit terms, weights included.

@@ -126,23 +126,24 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       for (std::size_t lane = 0; lane < results.size(); ++lane)
         results[lane].history.assign(from->history[lane].begin(), from->history[lane].end() - 1);
     }
+    std::vector<loss_values> values;
+    for (auto& result : results)
+      result.history.reserve(static_cast<std::size_t>(std::min(options.steps + 1, history_ahead)));
     for (index_t step = first_step;; ++step) {
-      const auto [theta, row_values] = steps.before(step);
-      std::vector<loss_values> values = objective.collect(row_values, layout, theta);
+      const auto& [theta, row_values] = steps.before(step);
+      objective.collect(row_values, layout, theta, values);
       bool go_on = step <= options.steps;
       for (std::size_t lane = 0; lane < results.size(); ++lane) {
         check_finite(values[lane], step);
         if (from and step == first_step) require_same_loss(*from, lane, values[lane]);
         const auto here = theta.begin() + static_cast<index_t>(lane) * layout.lane_size();
         results[lane].values.theta.assign(here, here + layout.lane_size());
-        results[lane].history.push_back(std::move(values[lane]));
+        results[lane].history.push_back(values[lane].means());
       }
-      if (go_on and options.before_step and not options.before_step(step, results.front().history.back())) {
+      if (go_on and options.before_step and not options.before_step(step, values.front())) {
         for (auto& result : results) result.interrupted = true;
         go_on = false;
       }
-      for (auto& result : results)
-        for (term_value& term : result.history.back().terms) term.per_sequence = {};  // a long fit would keep them all
       const bool due =
           step > first_step and options.checkpoint_every > 0 and (step - 1) % options.checkpoint_every == 0;
       if (options.checkpoint and (due or not go_on)) {
@@ -154,6 +155,9 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       if (not go_on) return results;
     }
   }
+
+  /// How many steps' losses have their memory before the fit starts.
+  static constexpr index_t history_ahead = 4096;
 
   static void check_finite(loss_values const& values, index_t step) {
     if (not std::isfinite(values.total()))

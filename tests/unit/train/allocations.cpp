@@ -58,7 +58,25 @@ long allocations_of_a_step() {
   return allocations - before;
 }
 
+long allocations_of_a_fit(index_t steps) {
+  using kind = small_gpt2;
+  auto const model = kind::model<eigen_backend<float>>(random_weights(kind::config(), 1), eigen_backend<float>(2));
+  auto const prompts = random_prompts(model.config(), {5, 1, 9});
+  trainer const learner(steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()),
+                              at(site::resid_post{}, policy::affine{}, layers::all(), positions::shared())),
+                        objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
+                        adam{});
+  long const before = allocations;
+  learner.fit(prompts, {.steps = steps});
+  return allocations - before;
+}
+
 }  // namespace
+
+TEST_CASE("A step of a fit allocates the memory of its place in the history and no other") {
+  allocations_of_a_fit(1);  // threads take their scratch memory
+  CHECK(allocations_of_a_fit(50) - allocations_of_a_fit(10) == 40);
+}
 
 TEST_CASE("After the first, a step forwards and backwards allocates no memory") {
   long const before = allocations;
