@@ -18,7 +18,8 @@ of T tokens are 2 B T rows. Three sides:
     usual     as it is mostly written: modules whose weights keep requires_grad, forward hooks, GELU and attention from
               elementary operations, logits everywhere, one pass for each strength; the untouched model once
 
-Before anything is timed, loss and gradient of all three are compared at random parameters.
+Before anything is timed, trimtab's peak memory is read, and loss and gradient of all three are compared at random
+parameters.
 
 Needs PyTorch 1.13 or newer (Debian: apt-get install python3-torch libopenblas0-pthread). What BLAS it runs on decides how
 fast it is: the script prints it, and sets the environment so that OpenBLAS is as fast as it can be (see tune_blas;
@@ -451,6 +452,11 @@ class Trimtab:
         with open(f"/proc/{self.process.pid}/schedstat") as file:
             return int(file.read().split()[0]) / 1e9
 
+    def peak_memory(self):
+        """In bytes, since it began to load the model."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -463,6 +469,16 @@ def make_case(config, lengths, first, count=0, seed=1):
     return {"prompts": [[draw() for _ in range(n)] for n in lengths], "correct": [draw() for _ in lengths],
             "wrong": [draw() for _ in lengths], "layers": [first, layers - 1], "count": count,
             "positions": "absolute" if len(set(lengths)) == 1 and not count else "from_end"}
+
+
+def measure_memory(config, tensors, ours):
+    """From loading the folder to the steps of a fit of 8 prompts of 24 tokens."""
+    ours.ask(do="fit", each=False, **make_case(config, [24] * 8, 0))
+    ours.ask(do="steps", count=2)
+    ours.ask(do="end")
+    size = sum(4 * tensor.numel() for tensor in tensors.values())
+    peak = ours.peak_memory()
+    print(f"peak memory, B=8 T=24: {peak / 1e6:.0f} MB, {peak / size:.2f} times the float32 weights (goal: at most 2.2)")
 
 
 def check(torch, weights, config, ours):
@@ -566,6 +582,7 @@ def run_here(options, threads):
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             write_folder(folder, config, tensors)
             ours = Trimtab(options.program, folder, threads)
+        measure_memory(config, tensors, ours)
         weights = Weights(torch, config, tensors)
         check(torch, weights, config, ours)
         print(f"\n| {kind:13} |  trimtab |  careful | ratio | goal |     usual | ratio |")

@@ -138,8 +138,9 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
     const index_t first = x.rows * part / parts, count = x.rows * (part + 1) / parts - first;
     const index_t blocks = pieces(count, cut::rows);
     const index_t first_panel = panels * group / groups, end_panel = panels * (group + 1) / groups;
-    for (index_t k = 0; k < w.depth(); k += cut::depth) {
-      const index_t depth = std::min(cut::depth, w.depth() - k);
+    const index_t slice_depth = w.slice_depth(count);
+    for (index_t k = 0; k < w.depth(); k += slice_depth) {
+      const index_t depth = std::min(slice_depth, w.depth() - k);
       const bool is_end = k + depth == w.depth();
       for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
       for (index_t p = first_panel; p < end_panel; ++p) {

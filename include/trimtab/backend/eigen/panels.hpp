@@ -108,6 +108,7 @@ struct as_packed {
   slice_place place(index_t p, index_t k) const {
     return {reinterpret_cast<char const*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(T)};
   }
+  static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
   /// The slice of panel p from depth k on, [depth][tile columns].
   T const* slice(index_t p, index_t k, index_t, T*, slice_place) const { return w.at(p, k); }
 };
@@ -125,6 +126,10 @@ struct turned_over {
     return {first, reinterpret_cast<char const*>(w.at(k / columns + 1, p * columns)) - first};
   }
 
+  /// Few rows wait for memory: short slices read it nearly from first to last, as the processor foresees.
+  static constexpr index_t slice_depth(index_t rows) {
+    return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
+  }
   /// The slice, made in `room`; the next one is fetched meanwhile, since few rows leave no other time for it.
   T const* slice(index_t p, index_t k, index_t depth, T* room, slice_place next) const {
     using namespace Eigen::internal;
