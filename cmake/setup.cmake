@@ -1,5 +1,5 @@
-# What cmake/demo.cmake and cmake/test.cmake share: install what is missing, then run steps. For `cmake -P`, on a machine
-# with no more than CMake.
+# What cmake/demo.cmake, cmake/test.cmake and cmake/gpu.cmake share: install what is missing, unless called with
+# -D install=OFF, then run steps. For `cmake -P`, on a machine with no more than CMake.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -93,5 +93,7 @@ function(use_all_cores)
   endforeach()
 endfunction()
 
-install_missing_packages()
+if(NOT DEFINED install OR install)
+  install_missing_packages()
+endif()
 use_all_cores()

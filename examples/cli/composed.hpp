@@ -104,7 +104,8 @@ class composition_of<steering<Model, Interventions...>> final : public any_compo
     auto const& strengths = objective.strengths;
     steered run(steering_, values.layout, prompts, every_strength(count, strengths), 1,
                 with_gradient ? tape_use::forward_and_backward : tape_use::forward_only);
-    trimtab::loss const terms(backend, objective_of(objective, 0), prompts, run.sequences());
+    using trimtab::loss;  // nvcc 13 forgets a namespace that is named beside a class whose arguments are deduced
+    loss const terms(backend, objective_of(objective, 0), prompts, run.sequences());
     load(backend, values.theta, run.theta());
     auto const logits = run.forward();
     auto const found = terms.values(logits, run.reference().logits(), values.layout, values.theta).front();
