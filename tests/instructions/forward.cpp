@@ -116,10 +116,9 @@ int plain(setting& s) {
       b.attention(rows.all(), s.config.heads, qkv, z);
       b.multiply(w.attn_out, z, attn_out);
       if (l == s.config.layers - 1)
-        parts.add(selected_row(name::h, in, rows.query_rows()), attn_out, middle);
+        parts.add_and_normalise(w.norm_2, selected_row(name::h, in, rows.query_rows()), attn_out, middle, norm);
       else
-        parts.add(each_row(name::h, in), attn_out, middle);
-      parts.normalise(w.norm_2, middle, norm);
+        parts.add_and_normalise(w.norm_2, each_row(name::h, in), attn_out, middle, norm);
       b.multiply(w.mlp_in, norm, pre);
       parts.activate(pre, post);
       b.multiply(w.mlp_out, post, mlp_out);

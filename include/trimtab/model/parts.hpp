@@ -4,6 +4,7 @@
 #include <trimtab/model/transformer.hpp>
 #include <trimtab/row/gelu.hpp>
 #include <trimtab/row/layer_norm.hpp>
+#include <trimtab/row/residual_norm.hpp>
 #include <trimtab/row/rotary.hpp>
 
 /// What happens to rows between the products of a block: normalising, turning queries and keys to their positions, the
@@ -30,6 +31,22 @@ class block_parts {
     backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
                       each_row(d(name::out), d_out), each_row(d(name::h), d_x),
                       all_rows(layer_norm::gain, w.gain.view(1, x.cols)));
+  }
+
+  /// sum = stream + branch, out = norm(sum).
+  void add_and_normalise(frozen_norm<B> const& w, operand<per_channel<"h">, T> stream, view branch, view sum,
+                         view out) const {
+    backend_.forward(residual_norm{{config_.layer_norm_epsilon}}, out.rows, out.cols, stream,
+                     each_row(residual::branch, branch.as_const()), each_row(residual_norm::sum, sum),
+                     each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, out.cols)),
+                     all_rows(layer_norm::bias, w.bias.view(1, out.cols)));
+  }
+  /// d_x = d_sum + the gradient that comes through the norm of the sum.
+  void add_and_normalise_adjoint(frozen_norm<B> const& w, view sum, view d_out, view d_sum, view d_x) const {
+    backend_.backward(residual_norm{{config_.layer_norm_epsilon}}, sum.rows, sum.cols,
+                      each_row(residual_norm::sum, sum.as_const()), each_row(d(name::out), d_out),
+                      each_row(d(residual_norm::sum), d_sum.as_const()), each_row(d(name::h), d_x),
+                      all_rows(layer_norm::gain, w.gain.view(1, sum.cols)));
   }
 
   /// Queries and keys of the batch's rows in qkv [keys, 3D], in place; nothing where positions are learned.

@@ -94,15 +94,7 @@ class pass {
       }
 
     attention_half(l, t, move);
-    if constexpr (parallel) {
-      if (not is_last(l))
-        t.middle = t.stream;
-      else if (move.stream)
-        parts_.select_queries(t.stream, t.middle);
-    } else {
-      produce<site::resid_mid>(l, move.attn_out, t.middle,
-                               [&](view mid) { parts_.add(skip_operand(l, t.stream), t.attn_out, mid); });
-    }
+    join_halves(l, t, move);
     mlp_half(l, t, move);
     produce<site::resid_post>(l, move.mlp_out or move.attn_out, t.output, [&](view out) {
       parts_.add(each_row(name::h, t.middle), t.mlp_out, out);
@@ -116,19 +108,11 @@ class pass {
     layer_tape<T>& t = tape(l);
     const moving_parts move = moving(l);
     const view d = consume<site::resid_post>(l, d_out, down_.d_output);
-    view d_middle = d;  // along the skip connection
-    if (move.mlp_out) {
-      const view d_branch = mlp_half_adjoint(l, t, d, move);
-      if (move.middle) {
-        d_middle = cut(down_.d_middle, d.rows);
-        parts_.add(each_row(name::h, d), d_branch, d_middle);
-      }
-    }
+    view d_middle = move.mlp_out ? mlp_half_adjoint(l, t, d, move) : d;
     if constexpr (not parallel) d_middle = consume<site::resid_mid>(l, d_middle, down_.d_steered_middle);
     if (not move.attn_out) return d_middle;
-    const view d_stream = attention_half_adjoint(l, t, parallel ? d : d_middle, move);
+    const view d_stream = attention_half_adjoint(l, t, parallel ? d : d_middle, d_middle, move);
     if (not move.stream) return d_stream;
-    parts_.add_to(skip_operand(l, d_stream), d_middle);
     return consume<site::resid_pre>(l, d_stream, down_.d_steered_stream);
   }
 
@@ -148,7 +132,8 @@ class pass {
     produce<site::attn_out>(l, move.attn_z, t.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }
 
-  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, moving_parts const& move) {
+  /// The gradient of the stream, of which `d_skip` comes along the skip connection.
+  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, view d_skip, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
     const view d_attn_out = consume<site::attn_out>(l, d_out, down_.d_attn_out);
     if (not move.attn_z) return d_attn_out;
@@ -162,34 +147,57 @@ class pass {
     if (not rows_.complete()) parts_.from_keys(down_.d_qkv, d_qkv);
     backend_.multiply_adjoint(w.qkv, d_qkv, down_.d_norm);
     const view d_stream = down_.d_stream[static_cast<std::size_t>(l % 2)];
-    parts_.normalise_adjoint(w.norm_1, t.stream, down_.d_norm, d_stream);
+    if (is_last(l)) {  // past the attention there are fewer rows
+      parts_.normalise_adjoint(w.norm_1, t.stream, down_.d_norm, d_stream);
+      parts_.add_to(skip_operand(l, d_stream), d_skip);
+    } else {
+      parts_.add_and_normalise_adjoint(w.norm_1, t.stream, down_.d_norm, d_skip, d_stream);
+    }
     return d_stream;
   }
 
-  /// norm_2, the neurons, output projection.
+  /// What the attention leaves on the stream, and what the MLP reads of it: in one go where no hook is in between.
+  void join_halves(index_t l, layer_tape<T>& t, moving_parts const& move) {
+    frozen_norm<B> const& norm_2 = model_.block(l).norm_2;
+    if constexpr (parallel) {
+      if (not is_last(l))
+        t.middle = t.stream;
+      else if (move.stream)
+        parts_.select_queries(t.stream, t.middle);
+    } else if (active<site::resid_mid>(l)) {
+      produce<site::resid_mid>(l, move.attn_out, t.middle,
+                               [&](view mid) { parts_.add(skip_operand(l, t.stream), t.attn_out, mid); });
+    } else {
+      if (move.middle)
+        parts_.add_and_normalise(norm_2, skip_operand(l, t.stream), t.attn_out, t.middle,
+                                 cut(up_.norm, t.middle.rows));
+      return;
+    }
+    if (move.middle) parts_.normalise(norm_2, t.middle, cut(up_.norm, t.middle.rows));
+  }
+
+  /// The neurons, output projection.
   void mlp_half(index_t l, layer_tape<T>& t, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
     const view norm = cut(up_.norm, t.middle.rows), post = cut(up_.mlp_post, t.middle.rows);
-    if (move.middle) {
-      parts_.normalise(w.norm_2, t.middle, norm);
-      backend_.multiply(w.mlp_in, norm, t.pre);
-    }
+    if (move.middle) backend_.multiply(w.mlp_in, norm, t.pre);
     produce<site::mlp_post>(l, move.middle, post, [&](view v) { parts_.activate(t.pre, v); });
     produce<site::mlp_out>(l, move.mlp_post, t.mlp_out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
   }
 
+  /// The gradient of the middle, of which `d_out` comes along the skip connection.
   view mlp_half_adjoint(index_t l, layer_tape<T>& t, view d_out, moving_parts const& move) {
     frozen_block<B> const& w = model_.block(l);
     const view d_mlp_out = consume<site::mlp_out>(l, d_out, down_.d_mlp_out);
-    if (not move.mlp_post) return d_mlp_out;
+    if (not move.mlp_post) return d_out;
     view d_post = cut(down_.d_mlp_post, d_out.rows);
     backend_.multiply_adjoint(w.mlp_out, d_mlp_out, d_post);
     d_post = consume<site::mlp_post>(l, d_post, down_.d_steered_mlp_post);
-    if (not move.middle) return d_post;
+    if (not move.middle) return d_out;
     parts_.activate_adjoint(t.pre, d_post);
-    const view d_norm = cut(down_.d_norm, d_out.rows), d_middle = cut(down_.d_branch, d_out.rows);
+    const view d_norm = cut(down_.d_norm, d_out.rows), d_middle = cut(down_.d_middle, d_out.rows);
     backend_.multiply_adjoint(w.mlp_in, d_post, d_norm);
-    parts_.normalise_adjoint(w.norm_2, t.middle, d_norm, d_middle);
+    parts_.add_and_normalise_adjoint(w.norm_2, t.middle, d_norm, d_out, d_middle);
     return d_middle;
   }
 

@@ -48,7 +48,7 @@ template <typename T>
 struct backward_scratch {
   std::array<matrix_view<T>, 2> d_stream = {};
   matrix_view<T> d_steered_stream = {}, d_output = {}, d_mlp_out = {}, d_middle = {}, d_steered_middle = {},
-                 d_branch = {}, d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {},
+                 d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {},
                  d_mlp_post = {}, d_steered_mlp_post = {};
 
   backward_scratch() = default;
@@ -57,7 +57,7 @@ struct backward_scratch {
   backward_scratch(workspace<B>& memory, model_config const& c, batch<B> const& rows) {
     const index_t n = rows.rows();
     for (matrix_view<T>* v : {&d_stream[0], &d_stream[1], &d_steered_stream, &d_output, &d_mlp_out, &d_middle,
-                              &d_steered_middle, &d_branch, &d_attn_out, &d_attn_z, &d_steered_attn_z, &d_norm})
+                              &d_steered_middle, &d_attn_out, &d_attn_z, &d_steered_attn_z, &d_norm})
       *v = memory.take(n, c.width);
     d_qkv = memory.take(rows.keys(), 3 * c.width);
     d_mlp_post = memory.take(n, c.hidden);

@@ -16,19 +16,25 @@ struct layer_norm {
 
   double epsilon = 1e-5;
 
-  constexpr void forward(row auto& r) const {
-    const auto [mean, scale] = statistics(r);
-    r.each([&, mean = mean, scale = scale](auto j) { r.out(j) = (r.h(j) - mean) * scale * r(gain, j) + r(bias, j); });
-  }
+  constexpr void forward(row auto& r) const { normalise(r, name::h); }
 
   constexpr void backward(row auto& r) const {
+    adjoint(r, name::h, [&](auto j, auto d_x) { r.d_h(j) = d_x; });
+  }
+
+  /// The same of the channels of another name; `give(j, d)` gets their gradient.
+  constexpr void normalise(row auto& r, auto x) const {
+    const auto [mean, scale] = statistics(r, x);
+    r.each([&, mean = mean, scale = scale](auto j) { r.out(j) = (r(x, j) - mean) * scale * r(gain, j) + r(bias, j); });
+  }
+  constexpr void adjoint(row auto& r, auto x, auto give) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    const auto [mean, scale] = statistics(r);
+    const auto [mean, scale] = statistics(r, x);
     const T m = mean, s = scale;
     const T n = static_cast<T>(static_cast<double>(r.width()));
     const T d_mean = r.sum([&](auto j) { return r.d_out(j) * r(gain, j); }) / n;
-    const T d_scale = r.sum([&](auto j) { return r.d_out(j) * r(gain, j) * (r.h(j) - m) * s; }) / n;
-    r.each([&](auto j) { r.d_h(j) = s * (r.d_out(j) * r(gain, j) - d_mean - (r.h(j) - m) * s * d_scale); });
+    const T d_scale = r.sum([&](auto j) { return r.d_out(j) * r(gain, j) * (r(x, j) - m) * s; }) / n;
+    r.each([&](auto j) { give(j, s * (r.d_out(j) * r(gain, j) - d_mean - (r(x, j) - m) * s * d_scale)); });
   }
 
  private:
@@ -39,12 +45,12 @@ struct layer_norm {
   };
 
   template <row R>
-  constexpr moments<scalar_of<R>> statistics(R const& r) const {
+  constexpr moments<scalar_of<R>> statistics(R const& r, auto x) const {
     using T = scalar_of<R>;
     using math::sqrt;
     const T n = static_cast<T>(static_cast<double>(r.width()));
-    const T mean = r.sum([&](auto j) { return r.h(j); }) / n;
-    const T variance = r.sum([&](auto j) { return (r.h(j) - mean) * (r.h(j) - mean); }) / n;
+    const T mean = r.sum([&](auto j) { return r(x, j); }) / n;
+    const T variance = r.sum([&](auto j) { return (r(x, j) - mean) * (r(x, j) - mean); }) / n;
     return {mean, 1 / sqrt(variance + static_cast<T>(epsilon))};
   }
 };

@@ -75,6 +75,29 @@ void check(F const& f, bool also_in_place, Name... names) {
     }
 }
 
+/// The sum, its norm, and the gradient from both.
+template <typename B>
+std::vector<double> run_residual_norm(B const& backend, index_t width) {
+  const index_t rows = 5;
+  std::uint64_t seed = 0;
+  const auto numbers = [&] { return on_device<B>(backend, random_matrix<double>(rows, width, ++seed, 0.5, 1)); };
+  auto h = numbers(), branch = numbers(), gain = numbers(), bias = numbers(), d_out = numbers(), d_sum = numbers();
+  on_device<B> sum(backend, not_numbers(rows, width)), out(backend, not_numbers(rows, width)),
+      d_h(backend, not_numbers(rows, width));
+  backend.forward(residual_norm{}, rows, width, each_row(name::h, h.view()), each_row(residual::branch, branch.view()),
+                  each_row(residual_norm::sum, sum.view()), each_row(name::out, out.view()),
+                  each_row(layer_norm::gain, gain.view()), each_row(layer_norm::bias, bias.view()));
+  backend.backward(residual_norm{}, rows, width, each_row(residual_norm::sum, sum.view().as_const()),
+                   each_row(d(name::out), d_out.view()), each_row(d(residual_norm::sum), d_sum.view().as_const()),
+                   each_row(d(name::h), d_h.view()), each_row(layer_norm::gain, gain.view()));
+  std::vector<double> all;
+  for (auto* m : {&sum, &out, &d_h}) {
+    const auto found = m->numbers();
+    all.insert(all.end(), found.begin(), found.end());
+  }
+  return all;
+}
+
 /// Reads its neighbours, so that a verb must see what the one before it wrote.
 struct mirror {
   static constexpr bool crosses_channels = true;
@@ -251,6 +274,16 @@ TEST_CASE("Row functions agree with the CPU at every width") {
   check(quiet_mirror{}, false);
 }
 
+TEST_CASE("A sum and its norm in one go agree with the CPU") {
+  if (lacks_device()) return;
+  const auto device = watched_backend();
+  for (index_t width : widths) {
+    CAPTURE(width);
+    CHECK(relative_difference(run_residual_norm(device, width), run_residual_norm(eigen_backend<double>(1), width)) <
+          1e-5);
+  }
+}
+
 TEST_CASE("Rotary positions agree with the CPU, in place too") {
   if (lacks_device()) return;
   const auto device = watched_backend();
@@ -318,6 +351,24 @@ TEST_CASE("Attention agrees with the CPU, ragged, for all positions or the last"
       if (width == 64) check_repeats([&] { return run_attention(device, r, heads, width); });
     }
   CHECK_THROWS_WITH(run_attention(device, {{2}, false}, 1, 300), Catch::Matchers::ContainsSubstring("up to 256"));
+}
+
+TEST_CASE("A recorded attention of wide heads is not lost to one of less wide ones") {
+  if (lacks_device()) return;
+  const auto device = watched_backend();
+  const index_t rows = 3, width = 256;
+  workspace memory(device);
+  const std::vector<int> offsets{0, 3}, positions{0, 1, 2};
+  const ragged_shape shape{1, rows, rows, memory.take(offsets), memory.take(offsets), memory.take(positions)};
+  on_device qkv(device, random_matrix<double>(rows, 3 * width, 1)), z(device, not_numbers(rows, width));
+  const auto attend = [&] { device.attention(shape, 1, qkv.view().as_const(), z.view()); };
+  attend();
+  const auto first = z.numbers();
+  const auto recorded = device.record(attend);
+  static_cast<void>(run_attention(device, {{2}, false}, 1, 200));
+  device.fill(z.view(), 0);
+  recorded.replay();
+  CHECK(same_bits(z.numbers(), first));
 }
 
 TEST_CASE("Device memory is zero when new, given out again, and never twice") {
@@ -410,6 +461,8 @@ TEST_CASE("What a device cannot do is a sentence", "[refusal]") {
   CHECK_THROWS_WITH(cuda::check(cudaErrorInvalidValue, "cudaThing"),
                     Catch::Matchers::ContainsSubstring("cudaThing failed with cudaErrorInvalidValue: invalid argument") and
                         Catch::Matchers::ContainsSubstring("operations.cpp"));
+  CHECK_THROWS_WITH(cuda::check(cudaErrorNoKernelImageForDevice, "forward"),
+                    Catch::Matchers::ContainsSubstring("CMAKE_CUDA_ARCHITECTURES"));
 #if defined(TRIMTAB_CUDA_EMULATED)
   cuda::emulated::now.devices = 0;
   CHECK_THROWS_WITH(cuda_backend<float>(), Catch::Matchers::ContainsSubstring("there is no CUDA device here"));

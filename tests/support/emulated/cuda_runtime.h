@@ -11,7 +11,7 @@
 #define __device__
 #define __host__
 #define __shared__ static
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -46,6 +46,7 @@ enum cudaError_t {
   cudaErrorNoDevice,
   cudaErrorInvalidConfiguration,
   cudaErrorStreamCaptureUnsupported,
+  cudaErrorNoKernelImageForDevice,
   cudaErrorInvalidDevice,
   cudaErrorInvalidResourceHandle
 };
@@ -76,6 +77,7 @@ struct graph {
 struct machine {
   std::map<void*, std::size_t> allocations = {};
   std::size_t in_use = 0;
+  std::map<void const*, int> shared_bytes = {};  ///< that a kernel may take, where it asked
   graph* recording = nullptr;
   int device = 0;  ///< that calls go to
   cudaError_t last = cudaSuccess;
@@ -248,6 +250,10 @@ void start(void (*kernel)(P...), Grid const& grid, cudaStream_t stream, A&&... a
   }
   perform([kernel, blocks = grid.blocks.x, threads, shared = grid.shared_bytes,
            values = std::tuple<std::remove_cvref_t<P>...>(std::forward<A>(arguments)...)] {
+    constexpr std::size_t without_asking = 48 * 1024;
+    if (shared > without_asking and
+        state.shared_bytes[reinterpret_cast<void const*>(kernel)] < static_cast<int>(shared))
+      stop("a kernel takes more shared memory than it was granted");
     ++state.kernels;
     blockDim = dim3(threads);
     gridDim = dim3(blocks);
@@ -286,7 +292,7 @@ inline cudaError_t cudaGetLastError() {
 inline char const* cudaGetErrorName(cudaError_t e) {
   constexpr char const* names[] = {"cudaSuccess",       "cudaErrorInvalidValue",         "cudaErrorMemoryAllocation",
                                    "cudaErrorNoDevice", "cudaErrorInvalidConfiguration", "cudaErrorStreamCaptureUnsupported",
-                                   "cudaErrorInvalidDevice", "cudaErrorInvalidResourceHandle"};
+                                   "cudaErrorNoKernelImageForDevice", "cudaErrorInvalidDevice", "cudaErrorInvalidResourceHandle"};
   return names[e];
 }
 inline char const* cudaGetErrorString(cudaError_t e) {
@@ -296,6 +302,7 @@ inline char const* cudaGetErrorString(cudaError_t e) {
                                    "no CUDA-capable device is detected",
                                    "invalid configuration argument",
                                    "operation not permitted when stream is capturing",
+                                   "no kernel image is available for execution on the device",
                                    "invalid device ordinal",
                                    "invalid resource handle"};
   return texts[e];
@@ -321,8 +328,15 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
   return trimtab::cuda::emulated::state.recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
-template <typename F>
-cudaError_t cudaFuncSetAttribute(F, cudaFuncAttribute, int) {
+struct cudaFuncAttributes {
+  int maxDynamicSharedSizeBytes;
+};
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void const* kernel) {
+  attributes->maxDynamicSharedSizeBytes = std::max(trimtab::cuda::emulated::state.shared_bytes[kernel], 48 * 1024);
+  return cudaSuccess;
+}
+inline cudaError_t cudaFuncSetAttribute(void const* kernel, cudaFuncAttribute, int bytes) {
+  trimtab::cuda::emulated::state.shared_bytes[kernel] = bytes;
   return cudaSuccess;
 }
 

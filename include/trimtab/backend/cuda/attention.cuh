@@ -21,7 +21,7 @@
 namespace trimtab::cuda {
 
 template <typename T, int PerLane>
-__global__ void __launch_bounds__(attention_warps* warp_size) attention_kernel(attention_view<T> a, T* z) {
+__global__ void __launch_bounds__(attention_warps* warp_size, 1) attention_kernel(attention_view<T> a, T* z) {
   const query_block<T> block(a, 1);
   if (block.empty) return;
   running_softmax<T> softmax;
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size) attention_kernel(a
 
 /// For each query and head: log Σ exp of its scores, and Σ_j p_ij dz_i·v_j. Sets dq of the queries.
 template <typename T, int PerLane>
-__global__ void __launch_bounds__(attention_warps* warp_size)
+__global__ void __launch_bounds__(attention_warps* warp_size, 1)
     attention_query_adjoint_kernel(attention_view<T> a, T const* d_z, T* d_qkv, T* statistics) {
   using math::exp, math::log;
   const query_block<T> block(a, 2);
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size)
 
 /// dk and dv: a warp has a key and walks over the queries that see it.
 template <typename T, int PerLane>
-__global__ void __launch_bounds__(attention_warps* warp_size)
+__global__ void __launch_bounds__(attention_warps* warp_size, 1)
     attention_key_adjoint_kernel(attention_view<T> a, T const* d_z, T const* statistics, T* d_qkv) {
   using math::exp;
   const auto [s, head, first] = a.mine();

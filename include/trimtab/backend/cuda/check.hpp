@@ -31,7 +31,10 @@ inline void check(cudaError_t status, char const* call,
                   std::source_location const& place = std::source_location::current()) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // or the next call would report this one
-  detail::fail(call, cudaGetErrorName(status), cudaGetErrorString(status), place);
+  std::string text = cudaGetErrorString(status);
+  if (status == cudaErrorNoKernelImageForDevice)
+    text += "; the program was built for other devices: configure it with -D CMAKE_CUDA_ARCHITECTURES=native";
+  detail::fail(call, cudaGetErrorName(status), text, place);
 }
 
 inline void check(cublasStatus_t status, char const* call,
@@ -64,14 +67,18 @@ class handle {
   Handle handle_ = nullptr;
 };
 
-/// Starts a kernel.
+/// Starts a kernel. What shared memory it may take only grows: a recorded start may have been one of more.
 template <typename... P, typename... A>
 void launch(char const* name, void (*kernel)(P...), grid_shape const& grid, cudaStream_t stream, A&&... arguments) {
   constexpr std::size_t without_asking = 48 * 1024;
-  if (grid.shared_bytes > without_asking)
-    check(cudaFuncSetAttribute(reinterpret_cast<void const*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(grid.shared_bytes)),
-          name);
+  if (grid.shared_bytes > without_asking) {
+    const auto function = reinterpret_cast<void const*>(kernel);
+    const int asked = static_cast<int>(grid.shared_bytes);
+    cudaFuncAttributes granted{};
+    check(cudaFuncGetAttributes(&granted, function), name);
+    if (granted.maxDynamicSharedSizeBytes < asked)
+      check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, asked), name);
+  }
   start(kernel, grid, stream, std::forward<A>(arguments)...);
   check(cudaGetLastError(), name);
 }

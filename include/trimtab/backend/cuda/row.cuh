@@ -55,7 +55,8 @@ struct channels {
   U* data;
 };
 
-/// A name and its channels in memory, 16 bytes of which the thread holds in registers.
+/// A name and its channels in memory, 16 bytes of which the thread holds in registers. They go back to memory where
+/// somebody got them to write; the compiler sees who does.
 template <typename Name, typename U, int Lanes>
 struct staged_channels {
   static constexpr bool is_staged = true, is_written = not std::is_const_v<U>;
@@ -66,10 +67,19 @@ struct staged_channels {
 
   U* data;
   mutable piece held;
+  mutable bool given = false;
 
-  constexpr void load(index_t j) const { held = *reinterpret_cast<piece const*>(data + j); }
+  constexpr void load(index_t j) const {
+    held = *reinterpret_cast<piece const*>(data + j);
+    given = false;
+  }
   constexpr void store(index_t j) const {
-    if constexpr (not std::is_const_v<U>) *reinterpret_cast<piece*>(data + j) = held;
+    if constexpr (not std::is_const_v<U>)
+      if (given) *reinterpret_cast<piece*>(data + j) = held;
+  }
+  constexpr U& give(int lane) const {
+    given = true;
+    return held.lane[lane];
   }
 };
 
@@ -99,18 +109,17 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr void each(index_t n, F&& f) const {
     if constexpr (Lanes > 1) {
       const index_t whole = n - n % Lanes;
-      for (index_t j = first(); j < whole; j += step()) {
+      loop(first(), whole, step(), [&](index_t j) {
         (load<Bound>(j), ...);
         begin_ = j;
         staged_ = true;
         each_lane([&](auto k) { f(channel{j + k(), k()}); });
         staged_ = false;
         (store<Bound>(j), ...);
-      }
-      if (whole < n and owns(whole))
-        for (index_t j = whole; j < n; ++j) f(memory_channel{j});
+      });
+      if (whole < n and owns(whole)) loop(whole, n, 1, [&](index_t j) { f(memory_channel{j}); });
     } else {
-      for (index_t j = first(); j < n; j += step()) f(memory_channel{j});
+      loop(first(), n, step(), [&](index_t j) { f(memory_channel{j}); });
     }
     Team::synchronize();
   }
@@ -136,7 +145,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr auto& operator()(Name, channel j) const {
     auto& operand = find<Name>();
     if constexpr (std::remove_cvref_t<decltype(operand)>::is_staged)
-      return as_given(operand, operand.held.lane[j.lane]);
+      return operand.give(j.lane);
     else
       return operand.data[j.value];
   }
@@ -156,7 +165,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr auto& operator()(Name, index_t j) const {
     auto& operand = find<Name>();
     if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
-      if (staged_ and j >= begin_ and j < begin_ + Lanes) return as_given(operand, operand.held.lane[j - begin_]);
+      if (staged_ and j >= begin_ and j < begin_ + Lanes) return operand.give(static_cast<int>(j - begin_));
     return operand.data[j];
   }
   template <typename Name>
@@ -176,6 +185,15 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
     return static_cast<int>(static_cast<unsigned>(j / Lanes) % static_cast<unsigned>(Team::size())) == Team::rank();
   }
 
+  /// Stays a loop: most threads go round once, and unrolled it is three times the code and more registers than there are.
+  template <typename F>
+  static constexpr void loop(index_t begin, index_t end, index_t by, F&& f) {
+#if defined(__CUDA_ARCH__)
+#  pragma unroll 1
+#endif
+    for (index_t j = begin; j < end; j += by) f(j);
+  }
+
   /// f(k) with k = 0 .. Lanes - 1 as constants, so that what they index stays in registers.
   template <typename F>
   static constexpr void each_lane(F&& f) {
@@ -190,17 +208,17 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
     each_lane([&](auto k) { running[k()] = start; });
     if constexpr (Lanes > 1) {
       const index_t whole = width_ - width_ % Lanes;
-      for (index_t j = first(); j < whole; j += step()) {
+      loop(first(), whole, step(), [&](index_t j) {
         (load<Bound>(j), ...);
         each_lane([&](auto k) { running[k()] = combine(running[k()], f(read_channel{j + k(), k()})); });
-      }
+      });
       if (whole < width_ and owns(whole))
-        for (index_t j = whole; j < width_; ++j) running[0] = combine(running[0], f(memory_channel{j}));
+        loop(whole, width_, 1, [&](index_t j) { running[0] = combine(running[0], f(memory_channel{j})); });
       each_lane([&](auto k) {
         if constexpr (k() > 0) running[0] = combine(running[0], running[k()]);
       });
     } else {
-      for (index_t j = first(); j < width_; j += step()) running[0] = combine(running[0], f(memory_channel{j}));
+      loop(first(), width_, step(), [&](index_t j) { running[0] = combine(running[0], f(memory_channel{j})); });
     }
     return Team::reduce(running[0], combine);
   }

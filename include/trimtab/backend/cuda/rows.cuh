@@ -97,9 +97,10 @@ bool is_aligned(gradient_operand<Name, U> const&) {
   return true;
 }
 
-/// What each task does with row i.
+/// What each task does with row i. One block at least is to fit on a multiprocessor: ptxas then spills no register for
+/// the sake of more.
 template <typename T, typename Team, int Lanes, typename Task, typename... Operand>
-__global__ void __launch_bounds__(Team::most_threads)
+__global__ void __launch_bounds__(Team::most_threads, 1)
     rows_kernel(Task task, index_t rows, index_t width, Operand... operands) {
   const index_t i = static_cast<index_t>(blockIdx.x) * Team::rows_per_block + Team::row_in_block();
   if (i >= rows) return;
