@@ -86,9 +86,9 @@ std::string positions_of(fit_command const& command) {
 std::vector<std::string> roles_of(std::vector<prompt_pair> const& prompts) {
   std::vector<std::pair<int, std::string>> found;
   for (auto const& pair : prompts)
-    for (auto const& [name, span] : pair.roles)
-      if (std::ranges::none_of(found, [&](auto const& one) { return one.second == name; }))
-        found.emplace_back(span.first, name);
+    for (auto const& role : pair.roles)  // clang 14 lets no lambda have the parts of a binding
+      if (std::ranges::none_of(found, [&](auto const& one) { return one.second == role.first; }))
+        found.emplace_back(role.second.first, role.first);
   std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
   std::vector<std::string> roles;
   for (auto& [first, name] : found) roles.push_back(std::move(name));

@@ -8,7 +8,33 @@
 #include <trimtab/io/model_config_file.hpp>
 #include <trimtab/report/progress.hpp>
 
+#include <algorithm>
+#include <latch>
+#include <system_error>
+#include <thread>
+#include <vector>
+
 namespace trimtab::cli {
+
+namespace {
+
+/// Throws where the machine lets this program not have so many threads. OpenMP, whose threads they will be, would end
+/// the program there and then, so they are all started once before.
+void require_threads(int count) {
+  std::latch all_tried(1);
+  std::vector<std::jthread> started;
+  try {
+    while (static_cast<int>(started.size()) < count - 1) started.emplace_back([&] { all_tried.wait(); });
+  } catch (std::system_error const& problem) {
+    all_tried.count_down();
+    throw error(error_kind::bad_argument, "cannot start " + std::to_string(count) + " threads, only " +
+                                              std::to_string(started.size() + 1) + ": " + problem.code().message() +
+                                              "; ask for fewer with --threads");
+  }
+  all_tried.count_down();
+}
+
+}  // namespace
 
 std::unique_ptr<any_model> load_model(path const& folder, common_options const& options) {
   stopwatch const watch;
@@ -29,6 +55,7 @@ std::unique_ptr<any_model> load_model(path const& folder, common_options const& 
                 "cuda`, or leave out --backend cuda");
 #endif
   }
+  require_threads(options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency()));
   auto const load = [&](auto* in_float, auto* in_double) {
     return noted((options.precision == arithmetic::in_double ? in_double : in_float)(folder, options.threads, how));
   };

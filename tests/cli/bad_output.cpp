@@ -76,6 +76,7 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
   std::filesystem::resize_file(vast, std::uintmax_t{4} << 30);
   check_shell("ulimit -v 1000000; " + std::string(TRIMTAB_PROGRAM) + " fit --threads 1 --model " + model.path() +
                   " --data " + vast,
-              "there is not enough memory");
+              "vast.jsonl' has 4294967296 bytes, and there is not enough memory for them");
+  check_shell("ulimit -v 500000; " + fit + " --threads 1024", "; ask for fewer with --threads");
 #endif
 }

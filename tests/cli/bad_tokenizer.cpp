@@ -111,6 +111,14 @@ TEST_CASE("Bad tokenizer.json") {
     file_with const bad(model.name("tokenizer_config.json"), content);
     check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");
   }
+  // As in a cache whose files were cleaned away: were the link passed over, ids could be others without a word.
+  for (std::string const name : {"tokenizer_config.json", "tokenizer.json"}) {
+    std::filesystem::remove(model.name(name));
+    std::filesystem::create_symlink("../../blobs/0", model.name(name));
+    check_refused(tokenize, {"cannot open '" + model.name(name) + "': No such file"}, "\"ab\"\n");
+    std::filesystem::remove(model.name(name));
+    put_file(file, good.dump());
+  }
 
   auto beyond = good;
   beyond["added_tokens"].push_back({{"id", 300}, {"content", "<x>"}});

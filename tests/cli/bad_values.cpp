@@ -73,7 +73,7 @@ TEST_CASE("Bad values on the command line") {
     check_refused(arguments, words);
   };
   fit({"--strengths", "1,,2"}, {"--strengths is ''; expected a list of numbers"});
-  fit({"--strengths", "1e9"}, {"a strength is 1000000000", "between -1e6 and 1e6"});
+  fit({"--strengths", "1e9"}, {"a strength is 1e+09; it must lie between -1e6 and 1e6"});
   fit({"--layers", "2"}, {"layer 2 was asked for, but the model's layers are 0 to 1; the nearest is 1"});
   fit({"--layers", "0-7"}, {"layer 2 was asked for"});
   fit({"--sites", "attn_out,here"}, {"--sites is 'here'; expected a list of"});

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -32,7 +33,8 @@ namespace detail {
   std::string advice;
   if (reason == ENOSPC or reason == EDQUOT) advice = "; make room there, or write to another disk";
   if (reason == EROFS or reason == EACCES or reason == EPERM) advice = "; write to a place where you may";
-  if (reason == ENOENT) advice = "; there is no folder '" + folder + "'";
+  std::error_code ignored;
+  if (reason == ENOENT and not std::filesystem::exists(folder, ignored)) advice = "; there is no folder '" + folder + "'";
   throw error(error_kind::io,
               "cannot write '" + file.string() + "': " + std::generic_category().message(reason) + advice);
 }

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -19,6 +21,13 @@
 /// touch of what is gone would end this one with SIGBUS; here it is an error like any other.
 
 namespace trimtab::io {
+
+/// Whether a folder has this name. A link that leads nowhere counts, and so does what may not be looked at: opening it
+/// says what is wrong, where passing it over would say that there is nothing.
+inline bool is_present(std::filesystem::path const& path) {
+  std::error_code ignored;
+  return std::filesystem::symlink_status(path, ignored).type() != std::filesystem::file_type::not_found;
+}
 
 class input_file {
  public:
@@ -53,9 +62,15 @@ class input_file {
     }
   }
 
-  /// The whole content.
+  /// The whole content. Throws `error(io)`, also where there is no memory for it.
   std::string text() const {
-    std::string content(size_, '\0');
+    std::string content;
+    try {
+      content.resize(size_);
+    } catch (std::exception const&) {  // bad_alloc, or length_error
+      throw error(error_kind::io, "'" + path_.string() + "' has " + std::to_string(size_) +
+                                      " bytes, and there is not enough memory for them");
+    }
     read(0, std::as_writable_bytes(std::span(content)));
     return content;
   }

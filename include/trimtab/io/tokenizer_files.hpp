@@ -35,7 +35,7 @@ inline text::tokenizer make_tokenizer(text::tokenizer_data const& data, std::str
 /// What `tokenizer_config.json` says of a space before the text, if it says anything.
 inline std::optional<bool> configured_prefix_space(std::filesystem::path const& folder) {
   auto const file = folder / "tokenizer_config.json";
-  if (std::error_code ignored; not std::filesystem::exists(file, ignored)) return std::nullopt;
+  if (not is_present(file)) return std::nullopt;
   auto const config = json_object(read_json_file(file), file.string());
   auto const key = "add_prefix_space";
   return config.has(key) and not config.is_null(key) ? std::optional(config.flag(key)) : std::nullopt;
@@ -60,7 +60,7 @@ inline text::tokenizer read_tokenizer_json(std::filesystem::path const& file) {
 inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabulary,
                                            std::filesystem::path const& merges) {
   auto const more = vocabulary.parent_path() / "added_tokens.json";
-  if (std::error_code ignored; std::filesystem::exists(more, ignored))
+  if (is_present(more))
     throw error(error_kind::bad_config,
                 "'" + more.string() + "' adds tokens to '" + vocabulary.string() +
                     "', which is supported only within a tokenizer.json; save the tokenizer as one");
@@ -77,12 +77,11 @@ inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabula
 /// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`). Throws `io` where there are no files,
 /// `bad_file` where they are malformed, `bad_config` where they ask for something that is not supported.
 inline text::tokenizer read_tokenizer(std::filesystem::path const& path) {
-  namespace fs = std::filesystem;
   std::error_code ignored;
-  if (fs::is_regular_file(path, ignored)) return read_tokenizer_json(path);
-  if (fs::exists(path / "tokenizer.json", ignored)) return read_tokenizer_json(path / "tokenizer.json");
+  if (std::filesystem::is_regular_file(path, ignored)) return read_tokenizer_json(path);
+  if (is_present(path / "tokenizer.json")) return read_tokenizer_json(path / "tokenizer.json");
   for (auto const& [vocabulary, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
-    if (fs::exists(path / vocabulary, ignored) and fs::exists(path / merges, ignored))
+    if (is_present(path / vocabulary) and is_present(path / merges))
       return read_tokenizer_pair(path / vocabulary, path / merges);
   throw error(error_kind::io, "'" + path.string() + "' holds no tokenizer: looked for 'tokenizer.json', for " +
                                   "'vocab.json' with 'merges.txt', and for 'encoder.json' with 'vocab.bpe'");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/input_file.hpp>
 #include <trimtab/io/json.hpp>
 #include <trimtab/io/safetensors.hpp>
 #include <trimtab/text/utf8.hpp>
@@ -13,7 +14,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -56,10 +56,9 @@ class weight_files {
   /// Opens the weights of `folder`. Throws `error(io)` or `error(bad_file)`.
   weight_files(std::filesystem::path const& folder, std::string_view prefix) {
     auto const index = folder / "model.safetensors.index.json";
-    std::error_code unreadable;  // whatever it is, opening the file will say it
-    if (std::filesystem::exists(folder / "model.safetensors", unreadable)) {
+    if (is_present(folder / "model.safetensors")) {
       add_file(folder / "model.safetensors", prefix);
-    } else if (std::filesystem::exists(index, unreadable)) {
+    } else if (is_present(index)) {
       add_shards(folder, index, prefix);
     } else {
       throw error(error_kind::io, "'" + folder.string() + "' holds neither model.safetensors nor " +

@@ -55,10 +55,10 @@ inline void check_strengths(std::span<double const> strengths) {
   for (double beta : strengths) {
     if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
       throw error(error_kind::bad_argument,
-                  "a strength is " + std::to_string(beta) + "; it must lie between -1e6 and 1e6");
+                  "a strength is " + detail::setting_text(beta) + "; it must lie between -1e6 and 1e6");
     if (std::ranges::count(strengths, beta) > 1)
       throw error(error_kind::bad_argument,
-                  "the strength " + std::to_string(beta) + " is given twice; each counts alike, once");
+                  "the strength " + detail::setting_text(beta) + " is given twice; each counts alike, once");
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <trimtab/io/checkpoint_file.hpp>
+#include <trimtab/io/input_file.hpp>
 #include <trimtab/io/intervention_file.hpp>
 
 #include "support/catch.hpp"
@@ -214,4 +215,18 @@ TEST_CASE("Whatever call fails while a file is read, there is a sentence with it
     }
     CHECK(n > 100);
   }
+}
+
+TEST_CASE("A file that memory has no room for is refused by its name") {
+  if (not allocations_can_fail) {
+    WARN("skipped: a sanitizer has its own allocator");
+    return;
+  }
+  temporary_folder const folder;
+  auto const file = io::input_file(folder.file("large", std::string(1000, 'x')));
+  std::function<void()> const call = [&] { file.text(); };
+  arm({"allocate", ENOMEM}, 1);
+  auto const said = said_by(call);
+  CHECK(disarm());
+  CHECK_THAT(said, Catch::Matchers::ContainsSubstring("large' has 1000 bytes, and there is not enough memory for them"));
 }

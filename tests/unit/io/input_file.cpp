@@ -58,3 +58,15 @@ TEST_CASE("Only regular files are read") {
   ::chmod(locked.c_str(), 0);
   if (::geteuid() != 0) CHECK_THAT(said("locked"), ContainsSubstring("Permission denied"));
 }
+
+TEST_CASE("What has a name in a folder is present, whether it can be opened or not") {
+  auto const folder = temporary_folder();
+  CHECK(io::is_present(folder.file("file", "x")));
+  CHECK(io::is_present(folder.path()));
+  CHECK_FALSE(io::is_present(folder.path() / "absent"));
+  CHECK_FALSE(io::is_present(folder.path() / "file" / "within"));
+  std::filesystem::create_symlink("nowhere", folder.path() / "dangling");
+  std::filesystem::create_symlink("circle", folder.path() / "circle");
+  CHECK(io::is_present(folder.path() / "dangling"));
+  CHECK(io::is_present(folder.path() / "circle"));
+}
