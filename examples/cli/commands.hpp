@@ -16,7 +16,9 @@ namespace trimtab::cli {
 using ordered_json = nlohmann::ordered_json;
 
 struct output {
-  ordered_json json = {};
+  /// An object from the start, like all that is built member by member: where memory ends while nlohmann's makes one of
+  /// null, its destructor touches what was never made.
+  ordered_json json = ordered_json::object();
   std::string text = {};
   int status = 0;  ///< the exit status
 };

@@ -32,7 +32,7 @@ output eval(eval_command const& command, common_options const& common) {
   auto const [file, composition, values] = read_steering(*model, command.intervention);
   auto const objective = with_defaults(command.objective, *composition);
   output found;
-  ordered_json terms;
+  auto terms = ordered_json::object();
   for (auto const& set :
        read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.positions)) {
     if (set.pairs.empty()) continue;
@@ -61,7 +61,7 @@ output loss(loss_command const& command, common_options const& common) {
   found.json = terms_of(result);
   found.json["per_prompt"] = ordered_json::array();
   for (auto const& prompt : result.prompts) {
-    ordered_json differences;
+    auto differences = ordered_json::object();
     for (double const strength : command.objective.strengths)
       differences[strength_text(strength)] = prompt.logit_diff.at(strength);
     found.json["per_prompt"].push_back({{"logit_diff", differences}, {"kl", prompt.kl}});

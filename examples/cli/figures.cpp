@@ -6,6 +6,7 @@
 
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <cstdio>
 
@@ -24,7 +25,8 @@ std::vector<double> order_of(metrics const& m) {
 }  // namespace
 
 ordered_json to_json(metrics const& m) {
-  ordered_json flip_rate, logit_diff, correct, wrong;
+  auto flip_rate = ordered_json::object();
+  auto logit_diff = flip_rate, correct = flip_rate, wrong = flip_rate;
   for (double const strength : order_of(m)) {
     auto const& at = m.at.at(strength);
     auto const key = strength_text(strength);
@@ -51,7 +53,10 @@ std::string rounded(double value) {
 
 std::string columns(std::vector<std::string> const& cells) {
   std::string line;
-  for (auto const& cell : cells) line += cell + std::string(cell.size() < 20 ? 20 - cell.size() : 1, ' ');
+  for (auto const& any : cells) {
+    auto const cell = text::one_line(any);  // names and metadata come from strangers' files
+    line += cell + std::string(cell.size() < 20 ? 20 - cell.size() : 1, ' ');
+  }
   line.erase(line.find_last_not_of(' ') + 1);
   return line + "\n";
 }

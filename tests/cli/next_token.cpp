@@ -11,6 +11,7 @@
 
 using namespace trimtab;
 using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -105,9 +106,14 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   io::write_intervention(file, {.policy = "activ-scalar",
                                 .positions = positions::from_end(1),
                                 .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, 0}}}},
-                                .made = {{"task", "ioi"}}});
+                                .made = {{"task", "ioi"}, {"\x1b[31m", "\x07\nred"}}});
   auto const intervention = run_trimtab({"inspect", file, "--json"}).json();
   CHECK(intervention["kind"] == "intervention");
   CHECK(intervention["tensors"]["mlp_out.alpha"]["nonzero"] == 1);
   CHECK(intervention["made"]["task"] == "ioi");
+  // A terminal takes no orders from a file.
+  CHECK(intervention["made"]["\x1b[31m"] == "\x07\nred");
+  auto const shown = run_trimtab({"inspect", file}).out;
+  CHECK_THAT(shown, ContainsSubstring("\xEF\xBF\xBD[31m") and ContainsSubstring("\xEF\xBF\xBD\xEF\xBF\xBDred\n"));
+  CHECK(shown.find('\x1b') == shown.npos);
 }

@@ -4,6 +4,7 @@
 #include <trimtab/report/heat_map.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -59,7 +60,7 @@ inline std::string text_of(heat_map const& map, bool colour = false, int width =
   out += std::string(margin + 1, ' ');
   for (std::size_t c = first; c < all; ++c)
     if (all - first <= 6 or c == first or c + 1 == all)
-      out += " " + map.columns[c];
+      out += " " + text::one_line(map.columns[c]);  // a role or a token may hold what steers a terminal
     else if (c == first + 1)
       out += " \xE2\x80\xA6";
   out += first > 0 ? "  (the last " + std::to_string(all - first) + " of " + std::to_string(all) + ")" : "";

@@ -58,3 +58,11 @@ TEST_CASE("A map of zeros, and of numbers that are none, can be drawn", "[report
   map.values = {{0, 0, 0}, {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 1}};
   CHECK_THAT(report::text_of(map), ContainsSubstring("11   ?  ? +9\n"));
 }
+
+TEST_CASE("What steers a terminal is shown and not obeyed", "[report]") {
+  auto map = some_map();
+  map.columns[1] = "\x1b[31m\nking";
+  auto const text = report::text_of(map);
+  CHECK_THAT(text, ContainsSubstring("The \xEF\xBF\xBD[31m\xEF\xBF\xBDking ."));
+  CHECK(text.find('\x1b') == text.npos);
+}
