@@ -44,6 +44,16 @@ TEST_CASE("A file is written whole and replaced whole, and nothing else is left 
   CHECK(files_in(folder.path()) == 1);
 }
 
+TEST_CASE("What a process of the same number left behind is neither taken nor touched") {
+  auto const folder = temporary_folder();
+  auto const left = [](int serial) { return ".trimtab-" + std::to_string(::getpid()) + "-" + std::to_string(serial) + ".tmp"; };
+  for (int serial = 0; serial < 1000; ++serial) folder.file(left(serial), "theirs");
+  io::write_file_atomically(folder.path() / "a", "mine");
+  CHECK(content(folder.path() / "a") == "mine");
+  CHECK(files_in(folder.path()) == 1001);
+  CHECK(content(folder.path() / left(999)) == "theirs");
+}
+
 TEST_CASE("A name without a folder is a file of the current folder") {
   auto const folder = temporary_folder();
   auto const before = std::filesystem::current_path();

@@ -98,8 +98,12 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
              ContainsSubstring("has the history [2, 0, 2]"));
   CHECK_THAT(refused([](metadata, tensors t) { t["history"].shape = {8}; }), ContainsSubstring("3 dimensions"));
   CHECK_THAT(refused([](metadata, tensors t) { t.erase("second_moment"); }), ContainsSubstring("'second_moment'"));
-  CHECK_THAT(refused([](metadata, tensors t) { t["theta"].shape = {3, 2}; }),
-             ContainsSubstring("does not go with its history of 2 fits"));
+  CHECK_THAT(refused([](metadata, tensors t) { t["history"] = {io::dtype::f64, {0, 2, 2}, {}}; }),
+             ContainsSubstring("has the history [0, 2, 2]"));
+  CHECK_THAT(refused([](metadata, tensors t) {
+               for (auto const name : {"theta", "first_moment", "second_moment"}) t[name].shape = {3, 2};
+             }),
+             ContainsSubstring("'theta' of shape [3, 2], which does not go with its history of 2 fits"));
   CHECK_THAT(refused([](metadata, tensors t) { t["first_moment"] = t["history"], t["first_moment"].shape = {2, 4}; }),
              ContainsSubstring("its 3 parameters"));
   CHECK_THAT(refused([](metadata, tensors t) { t["theta"] = t["second_moment"]; }), ContainsSubstring("not finite"));

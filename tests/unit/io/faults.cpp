@@ -14,6 +14,7 @@
 #include <new>
 #include <set>
 #include <sstream>
+#include <system_error>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,6 +106,7 @@ walk_figures walk(fault const& what, Write write) {
     if (said.empty()) continue;
     ++figures.refusals;
     if (said != "no memory") CHECK(said.find(path.string()) != said.npos);
+    if (what.error > 0) CHECK(said.find(std::generic_category().message(what.error)) != said.npos);
   }
 }
 
@@ -137,6 +139,7 @@ TEST_CASE("Whatever call fails while a file is written, the old one stays whole 
       bool const reading = std::string(what.call) == "read";
       bool const harmless = what.error == EINTR or what.error < 0 or reading;
       CHECK(figures.calls >= (reading ? 0 : 1));
+      if (std::string(what.call) == "fsync") CHECK(figures.calls == 2);  // the file, and its folder
       CHECK((figures.refusals > 0) == not harmless);
     }
   }
