@@ -8,6 +8,7 @@
 #include "support/temporary_folder.hpp"
 
 #include <csignal>
+#include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -47,7 +48,7 @@ TEST_CASE("A file is written whole and replaced whole, and nothing else is left 
 TEST_CASE("What a process of the same number left behind is neither taken nor touched") {
   auto const folder = temporary_folder();
   auto const left = [](int serial) { return ".trimtab-" + std::to_string(::getpid()) + "-" + std::to_string(serial) + ".tmp"; };
-  for (int serial = 0; serial < 1000; ++serial) folder.file(left(serial), "theirs");
+  for (int serial = 0; serial < 1000; ++serial) std::ofstream(folder.path() / left(serial)) << "theirs";
   io::write_file_atomically(folder.path() / "a", "mine");
   CHECK(content(folder.path() / "a") == "mine");
   CHECK(files_in(folder.path()) == 1001);
