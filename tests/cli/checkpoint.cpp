@@ -116,8 +116,10 @@ TEST_CASE("Ctrl-C and SIGTERM end a fit after its step, and it goes on from ther
                        out + "'; --resume '" + checkpoint + "' goes on from there\n");
   auto const kept = content_of(out);
   CHECK(io::read_checkpoint(checkpoint).steps() == found["steps"]);
-  CHECK(run_trimtab(fit_of(model, steps, {"--out", out, "--resume", checkpoint})).status == 0);
-  CHECK((content_of(out) == kept));
+  bool const before_the_first = steps == "0";  // the signal may come at once; no fit of 0 steps can be asked for
+  auto const again = run_trimtab(fit_of(model, before_the_first ? "1" : steps, {"--out", out, "--resume", checkpoint}));
+  CHECK(again.status == 0);
+  if (not before_the_first) CHECK((content_of(out) == kept));
 }
 
 TEST_CASE("Ctrl-C a second time ends the program at once, and the old file stays") {
