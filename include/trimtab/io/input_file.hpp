@@ -22,7 +22,7 @@
 
 namespace trimtab::io {
 
-/// Whether a folder has this name. A link that leads nowhere counts, and so does what may not be looked at: opening it
+/// Whether there is anything of this name in its folder. A link that leads nowhere counts, and so does what may not be looked at: opening it
 /// says what is wrong, where passing it over would say that there is nothing.
 inline bool is_present(std::filesystem::path const& path) {
   std::error_code ignored;

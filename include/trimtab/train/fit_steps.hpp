@@ -216,7 +216,7 @@ class fit_steps {
   /// for begins a run.
   void run_from(index_t step) {
     begin_ = step;
-    index_t count = step == first_ or step == last_ + 1 ? 1 : std::min(at_once_, last_ + 1 - step);
+    index_t count = step == first_ or step > last_ ? 1 : std::min(at_once_, last_ - step + 1);
     if (pause_every_ > 0) count = std::min(count, pause_every_ - (step - 1) % pause_every_);
     save();
     schedule(step, count);

@@ -128,7 +128,7 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     }
     std::vector<loss_values> values;
     for (auto& result : results)
-      result.history.reserve(static_cast<std::size_t>(std::min(options.steps + 1, history_ahead)));
+      result.history.reserve(static_cast<std::size_t>(std::min(options.steps, history_ahead - 1) + 1));
     for (index_t step = first_step;; ++step) {
       const auto& [theta, row_values] = steps.before(step);
       objective.collect(row_values, layout, theta, values);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -147,6 +148,15 @@ TEST_CASE("No step leaves the identity, and a caller may end a fit") {
   CHECK(steps == std::vector<index_t>{1, 2, 3, 4});
   CHECK(ended.interrupted);
   CHECK(same_bits(ended.values.theta, t.fit(prompts, {.steps = 3}).values.theta));
+}
+
+TEST_CASE("A fit may have no end but the caller's") {
+  auto const prompts = prompts_of_four();
+  fit_options const endless{.steps = std::numeric_limits<index_t>::max(),
+                            .before_step = [](index_t step, loss_values const&) { return step < 3; }};
+  auto const ended = trainer(composed(model()), weighed(), adam{}).fit(prompts, endless);
+  CHECK(ended.interrupted);
+  CHECK(ended.history.size() == 3);
 }
 
 TEST_CASE("A composition without places fits nothing and says so in its counts") {
