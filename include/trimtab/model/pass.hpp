@@ -252,7 +252,8 @@ class pass {
     return t.arrived[Site::stage];
   }
 
-  /// Without an adjoint all layers share one tape, but for two outputs that alternate.
+  /// Without an adjoint all layers share one tape, but for two outputs that alternate, and all hooks one memory for
+  /// what arrives at them: it stays in the caches, where a place for each would cost them more than the interventions.
   void plan_layer(index_t l) {
     const index_t n = rows_.rows(), m = is_last(l) ? rows_.queries() : n, width = config_.width, hidden = config_.hidden;
     const bool fresh = use_ == tape_use::forward_and_backward or tapes_.empty();
@@ -273,7 +274,10 @@ class pass {
     if (active<site::resid_pre>(l)) take(t.steered_input, n, width);
     const auto take_arrived = [&]<typename Site>(Site) {
       const index_t cols = Site::rows == site_rows::hidden ? hidden : width;
-      if (active<Site>(l)) take(arrived<Site>(t), m, cols);
+      if (not active<Site>(l)) return;
+      if (use_ == tape_use::forward_and_backward) return take(arrived<Site>(t), m, cols);
+      if (up_.arrived.data == nullptr) up_.arrived = memory_.take(n, hidden);
+      arrived<Site>(t) = {up_.arrived.data, m, cols};
     };
     take_arrived(site::attn_z{});
     take_arrived(site::attn_out{});

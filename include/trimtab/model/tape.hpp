@@ -32,7 +32,8 @@ struct layer_tape {
 template <typename T>
 struct forward_scratch {
   matrix_view<T> norm, attn_z, attn_out, mlp_post, mlp_out;
-  matrix_view<T> qkv;  ///< of the rows alone, where the batch was given some keys
+  matrix_view<T> qkv;           ///< of the rows alone, where the batch was given some keys
+  matrix_view<T> arrived = {};  ///< `h` of the hook that is next, where no adjoint asks for it
 
   template <tensor_backend B>
   forward_scratch(workspace<B>& memory, model_config const& c, batch<B> const& rows)
