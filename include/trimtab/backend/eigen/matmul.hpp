@@ -153,7 +153,7 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
                                    : strided<T>{last_panel_room, cut::columns};
         const strided<T const> start = k > 0 ? strided<T const>{out.data, out.stride}
                                              : strided<T const>{bias ? bias + p * cut::columns : zeros, 0};
-        T const* const slice = w.slice(p, k, depth, slice_room, next);
+        T const* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
         constexpr index_t row_bytes = cut::columns * sizeof(T);
         for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
           const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;

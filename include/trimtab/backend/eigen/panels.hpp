@@ -67,8 +67,8 @@ struct slice_place {
   char const* square(index_t n) const { return first + n * distance; }
 };
 
-/// Has the line at `p` brought into the second cache.
-inline void fetch(char const* p) { __builtin_prefetch(p, 0, 2); }
+/// Has the line at `p` brought into the caches.
+inline void fetch(char const* p) { __builtin_prefetch(p, 0, 3); }
 
 /// Rows become columns: the first half of the vectors interleaved with the second, as often as a half can be halved.
 template <typename Packet, int... I>
@@ -110,7 +110,7 @@ struct as_packed {
   }
   static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
   /// The slice of panel p from depth k on, [depth][tile columns].
-  T const* slice(index_t p, index_t k, index_t, T*, slice_place) const { return w.at(p, k); }
+  T const* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
 };
 
 /// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, turned over.
@@ -130,27 +130,40 @@ struct turned_over {
   static constexpr index_t slice_depth(index_t rows) {
     return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
   }
-  /// The slice, made in `room`; the next one is fetched meanwhile, since few rows leave no other time for it.
-  T const* slice(index_t p, index_t k, index_t depth, T* room, slice_place next) const {
-    using namespace Eigen::internal;
-    constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
-    for (index_t from = 0; from < depth; from += columns) {
-      T const* const square = w.at((k + from) / columns, p * columns);
-      char const* coming = next.square(from / columns);
-      for (int row = 0; row < columns; row += lanes)
-        for (int col = 0; col < columns; col += lanes) {
-          packet<T> block[lanes];
-#pragma GCC unroll 16
-          for (int i = 0; i < lanes; ++i, coming += sizeof(packet<T>)) {
-            fetch(coming);
-            block[i] = ploadu<packet<T>>(square + (row + i) * columns + col);
-          }
-          transpose(block, std::make_integer_sequence<int, lanes>{});
-#pragma GCC unroll 16
-          for (int i = 0; i < lanes; ++i) pstoreu(room + (from + col + i) * columns + row, block[i]);
-        }
+  /// The slice, made in `room`. Meanwhile the next one is fetched if so few rows use this one that they leave no time
+  /// for it; else that would only crowd what is waited for.
+  T const* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
+    for (index_t from = 0; from < depth; from += tile<T>::columns) {
+      T const* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
+      T* const turned = room + from * tile<T>::columns;
+      if (few)
+        turn_over(square, turned, [coming = next.square(from / tile<T>::columns)]() mutable {
+          fetch(std::exchange(coming, coming + sizeof(packet<T>)));
+        });
+      else
+        turn_over(square, turned, [] {});
     }
     return room;
+  }
+
+ private:
+  /// `loading()` is called with each packet.
+  template <typename F>
+  static void turn_over(T const* square, T* turned, F loading) {
+    using namespace Eigen::internal;
+    constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
+    for (int row = 0; row < columns; row += lanes)
+      for (int col = 0; col < columns; col += lanes) {
+        packet<T> block[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+          loading();
+          block[i] = ploadu<packet<T>>(square + (row + i) * columns + col);
+        }
+        transpose(block, std::make_integer_sequence<int, lanes>{});
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) pstoreu(turned + (col + i) * columns + row, block[i]);
+      }
   }
 };
 
