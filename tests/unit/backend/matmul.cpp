@@ -93,7 +93,7 @@ TEMPLATE_TEST_CASE("Products of several parts of rows and slices of the depth ag
                    "", float, double) {
   using T = TestType;
   const index_t deep = 2 * eigen::tile<T>::depth + 5, odd = 3 * eigen::tile<T>::columns + 1;
-  const index_t many = 2 * eigen::tile<T>::part_rows + 3;
+  const index_t many = 2 * eigen::turned_over<T>::part_rows + 3;
   for (auto [in, out] : {std::pair{deep, odd}, {odd, deep}}) {
     auto const w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2), turned = transposed(w);
     auto const linear = eigen_backend<T>(1).prepare(w.view(), b.view());

@@ -124,16 +124,16 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
   using cut = tile<T>;
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
   const auto pieces = [](index_t extent, index_t most) { return (extent + most - 1) / most; };
-  const index_t panels = pieces(y.cols, cut::columns), parts = pieces(x.rows, cut::part_rows);
+  const index_t panels = pieces(y.cols, cut::columns), parts = pieces(x.rows, Weights::part_rows);
   // So many that threads get as many tasks each: as few as can be, since each task copies its rows.
   const index_t groups = parts == 0 ? 0 : std::min<index_t>(panels, threads / std::gcd<index_t>(parts, threads));
   parallel_for(threads, parts * groups, x.cols * y.cols, [&](index_t task) {
     static constexpr T zeros[cut::columns] = {};
     constexpr index_t x_stride = cut::depth + cut::columns;  // no multiple of 4 KB
-    T* const slice_room = scratch<struct product, T>((cut::depth + cut::part_rows) * cut::columns +
-                                                     cut::part_rows * x_stride);
+    T* const slice_room = scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns +
+                                                     Weights::part_rows * x_stride);
     T* const last_panel_room = slice_room + cut::depth * cut::columns;
-    T* const x_room = last_panel_room + cut::part_rows * cut::columns;
+    T* const x_room = last_panel_room + Weights::part_rows * cut::columns;
     const index_t part = task / groups, group = task % groups;
     const index_t first = x.rows * part / parts, count = x.rows * (part + 1) / parts - first;
     const index_t blocks = pieces(count, cut::rows);

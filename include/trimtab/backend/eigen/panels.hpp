@@ -19,8 +19,8 @@ namespace trimtab::eigen {
 template <typename T>
 using packet = typename Eigen::internal::packet_traits<T>::type;
 
-/// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, depth of a slice (a slice
-/// of a panel and the next one live in the second cache while all rows of a part use it), rows of a part (with them).
+/// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, depth of a slice. A slice
+/// of a panel and the next one live in the second cache while all rows of a part use it, and so do these.
 template <typename T>
 struct tile {
   static constexpr int lanes = Eigen::internal::unpacket_traits<packet<T>>::size;
@@ -28,7 +28,6 @@ struct tile {
   static constexpr int registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS;
   static constexpr int rows = registers >= 32 ? 13 : 6;  // two accumulators a row, two packets of the panel, one of x
   static constexpr index_t depth = 768;
-  static constexpr index_t part_rows = 10 * rows;
 };
 
 /// Both extents are padded with zeros to whole tiles.
@@ -101,6 +100,7 @@ void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
 /// W as the product x W reads it.
 template <typename T>
 struct as_packed {
+  static constexpr index_t part_rows = 10 * tile<T>::rows;
   panels<T> const& w;
 
   index_t depth() const { return w.depth(); }
@@ -116,6 +116,7 @@ struct as_packed {
 /// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, turned over.
 template <typename T>
 struct turned_over {
+  static constexpr index_t part_rows = 20 * tile<T>::rows;  // that share the work of turning over
   panels<T> const& w;
 
   index_t depth() const { return w.columns(); }
