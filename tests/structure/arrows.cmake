@@ -10,8 +10,8 @@ set(backend_sees    core row)
 set(policy_sees     core row)
 set(objective_sees  core row)
 set(model_sees      core row)
-set(train_sees      core row objective model)
 set(text_sees       core)
+set(train_sees      core row objective model text)  # text: a state may come from a stranger
 set(task_sees       core text)
 set(io_sees         core row backend policy objective model train text task)
 set(report_sees     core objective model train task text io)  # text: prompts hold any bytes; io: a page is a file

@@ -87,8 +87,8 @@ class intervention_reader {
              ", and a tensor is called site.parameter" + did_you_mean(site_of(name), site_list()));
     auto const known = parameters_of(policy);
     if (not known.empty() and std::ranges::find(known, parameter_of(name)) == known.end())
-      refuse("has the tensor " + abbreviated(json(name)) + ", which does not belong to the policy " + policy +
-             did_you_mean(parameter_of(name), known));
+      refuse("has the tensor " + abbreviated(json(name)) + ", which does not belong to the policy " +
+             text::in_quotes(policy, '\'') + did_you_mean(parameter_of(name), known));
   }
   /// Higher dimensions are compared when there is a model.
   void check_shape(std::string const& name, std::vector<index_t> const& shape, position_key::kind kind) const {

@@ -4,6 +4,7 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_shape.hpp>
+#include <trimtab/text/utf8.hpp>
 #include <trimtab/train/fitted.hpp>
 #include <trimtab/train/steering.hpp>
 
@@ -116,17 +117,17 @@ inline void require_fits(intervention_file const& file, model_config const& conf
       refuse("it was made for " + what + " " + as_text(theirs) + ", and this model's is " + as_text(ours));
   };
   auto const number = [](index_t n) { return std::to_string(n); };
-  auto const text = [](std::string const& t) { return t; };
+  auto const quoted = [](std::string const& t) { return text::in_quotes(t, '\''); };
   if (file.model) {
-    compare("the architecture", file.model->architecture, config.architecture, std::string(), text);
+    compare("the architecture", file.model->architecture, config.architecture, std::string(), quoted);
     compare("a number of layers of", file.model->layers, config.layers, index_t{0}, number);
     compare("a width of", file.model->width, config.width, index_t{0}, number);
     compare("a vocabulary of", file.model->vocabulary, config.vocabulary, index_t{0}, number);
-    compare("weights with the hash", file.model->hash, facts.hash, std::string(), text);
+    compare("weights with the hash", file.model->hash, facts.hash, std::string(), quoted);
   }
   for (auto const& [tensor, content] : file.tensors) {
     auto const site = io::find_site(io::site_of(tensor));
-    if (not site) refuse("it has the unknown site of '" + tensor + "'; the sites are " + io::site_names());
+    if (not site) refuse("it has the unknown site of " + quoted(tensor) + "; the sites are " + io::site_names());
     if (config.parallel_residual and not site->in_parallel_blocks)
       refuse("it has the site " + std::string(site->text) + ", which parallel blocks lack; theirs are " +
              io::site_names(true));
@@ -137,7 +138,7 @@ inline void require_fits(intervention_file const& file, model_config const& conf
     bool const one = io::axes_of(tensor, file.positions.by()).text.back() != 'D' and not has_channels;
     auto const expected = io::shape_of(tensor, file.positions, config, one ? 1 : io::width_at(*site, config));
     if (content.shape != expected)
-      refuse("'" + tensor + "' has the shape " + io::shape_text(content.shape) + "; the model needs " +
+      refuse(quoted(tensor) + " has the shape " + io::shape_text(content.shape) + "; the model needs " +
              io::shape_text(expected));
   }
 }
@@ -161,7 +162,8 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
     if (not block.layers.empty()) {
       auto const& key = block.positions;
       if (block.policy != file.policy)
-        refuse("it has the policy " + file.policy + " where the composition has " + block.policy + " at " + block.site);
+        refuse("it has the policy " + text::in_quotes(file.policy, '\'') + " where the composition has " + block.policy +
+               " at " + block.site);
       if (key.by() != file.positions.by() or (key.count() != 0 and key != file.positions))
         refuse("it has " + file.positions.text() + " positions, " + std::to_string(file.positions.count()) +
                " of them, where the composition has other ones at " + block.site);
@@ -178,7 +180,7 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
       auto const& shape = found->second.shape;
       auto& numbers = found->second.values;
       if (auto const expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
-        refuse("'" + found->first + "' has the shape " + io::shape_text(shape) + " instead of " +
+        refuse(text::in_quotes(found->first, '\'') + " has the shape " + io::shape_text(shape) + " instead of " +
                io::shape_text(expected));
       detail::each_number(block, slice, [&](std::size_t to, std::size_t from) {
         values.theta[to] = std::exchange(numbers[from], 0.0);
@@ -188,7 +190,7 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
   for (auto const& [name, tensor] : tensors)
     if (auto const left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; });
         left != tensor.values.end())
-      refuse("it has numbers for '" + name + "' in layer " +
+      refuse("it has numbers for " + text::in_quotes(name, '\'') + " in layer " +
              std::to_string((left - tensor.values.begin()) / (std::ssize(tensor.values) / file.layer_count())) +
              ", where the composition does not intervene");
   return values;

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/hash.hpp>
+#include <trimtab/text/utf8.hpp>
 #include <trimtab/train/loss.hpp>
 #include <trimtab/train/steering.hpp>
 
@@ -125,7 +126,7 @@ inline void require_same_fit(fit_state const& state, fit_facts const& asked, std
     if (const std::string was = value_in(state.facts, name), is = value_in(asked, name); was != is)
       differences += (differences.empty() ? "" : "; ") + name + " was " + was + " and is now " + is;
   if (not differences.empty())
-    throw error(error_kind::mismatch, state.name + " belongs to another fit: " + differences);
+    throw error(error_kind::mismatch, state.name + " belongs to another fit: " + text::one_line(differences));
   bool whole = static_cast<index_t>(state.history.size()) == lanes;
   for (auto const* part : {&state.theta, &state.first_moment, &state.second_moment})
     whole = whole and part->size() == numbers;

@@ -97,7 +97,9 @@ TEST_CASE("A malformed intervention file is refused with the reason") {
   CHECK_THAT(refused({}, {}), ContainsSubstring("no tensors"));
   CHECK_THAT(refused({}, {{"attn_in.alpha", numbers({2, 3})}}), ContainsSubstring("the sites are resid_pre"));
   CHECK_THAT(refused({}, {{"attn_out.vector", numbers({2, 3, 4})}}),
-             ContainsSubstring("does not belong to the policy"));
+             ContainsSubstring("does not belong to the policy 'activ-scalar'"));
+  CHECK_THAT(refused({{"policy", "dyn-scalar\u0085\x1b[2J"}}, good),
+             ContainsSubstring("policy 'dyn-scalar\uFFFD\uFFFD[2J'"));
   CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3, 1})}}), ContainsSubstring("expected [L, P]"));
   CHECK_THAT(refused({}, {{"attn_out.alpha", numbers({2, 3})}, {"mlp_out.alpha", numbers({3, 3})}}),
              ContainsSubstring("layers"));

@@ -108,11 +108,16 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
     change(file);
     return refusal(error_kind::mismatch, [&] { fit_to(file, s); });
   };
-  CHECK_THAT(refused([](auto& f) { f.model->architecture = "gpt_neox"; }), ContainsSubstring("architecture gpt_neox"));
+  CHECK_THAT(refused([](auto& f) { f.model->architecture = "gpt_neox"; }), ContainsSubstring("architecture 'gpt_neox'"));
   CHECK_THAT(refused([](auto& f) { f.model->layers = 4; }), ContainsSubstring("layers of 4"));
   CHECK_THAT(refused([](auto& f) { f.model->width = 13; }), ContainsSubstring("width of 13"));
   CHECK_THAT(refused([](auto& f) { f.model->vocabulary = 20; }), ContainsSubstring("vocabulary of 20"));
-  CHECK_THAT(refused([](auto& f) { f.policy = "affine"; }), ContainsSubstring("policy affine"));
+  CHECK_THAT(refused([](auto& f) { f.policy = "affine"; }), ContainsSubstring("policy 'affine'"));
+  CHECK_THAT(refused([](auto& f) { f.policy = "a\x1b[2J"; }), ContainsSubstring("policy 'a\uFFFD[2J'"));
+  CHECK_THAT(refused([](auto& f) { f.model->architecture = "a\x1b[2J"; }),
+             ContainsSubstring("architecture 'a\uFFFD[2J'"));
+  CHECK_THAT(refused([](auto& f) { f.tensors["resid_mid.\x1b[2J"] = {{3, 9}, std::vector<double>(27)}; }),
+             ContainsSubstring("'resid_mid.\uFFFD[2J' has the shape"));
   CHECK_THAT(refused([](auto& f) { f.positions = positions::from_end(4); }), ContainsSubstring("from_end positions"));
   CHECK_THAT(refused([](auto& f) {
                f.model.reset(), f.tensors["resid_mid.alpha"] = {{2, 4}, std::vector<double>(8)};

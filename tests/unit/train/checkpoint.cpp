@@ -190,6 +190,8 @@ TEST_CASE("A state that cannot go on as asked is refused") {
     change(state);
     return refused(error_kind::mismatch, state);
   };
+  CHECK_THAT(changed([](fit_state& s) { s.facts["color\x1b[2J"] = "red\n"; }),
+             ContainsSubstring("color\uFFFD[2J was red\uFFFD and is now nothing"));
   CHECK_THAT(changed([](fit_state& s) { s.theta.pop_back(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.second_moment.clear(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.history.clear(); }), ContainsSubstring("is not whole"));
