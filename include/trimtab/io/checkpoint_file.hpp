@@ -75,13 +75,18 @@ class checkpoint_reader {
     if (lanes == 0 or rows == 0 or shape[2] != std::ssize(terms))
       refuse("has the history " + shape_text(shape) + "; expected at least one fit, one step, and " +
              std::to_string(terms.size()) + " terms");
+    // A step takes more memory than in the file: in types that are narrower than those of a checkpoint, far more.
+    if (auto const type = file_.type("history"); type != dtype::f32 and type != dtype::f64)
+      refuse("has the history as " + std::string(name_of(type)) + "; expected F64 or F32");
     auto const values = file_.read<double>("history").values;
     auto next = values.begin();
     state.history.resize(static_cast<std::size_t>(lanes));
     for (auto& lane : state.history) {
       lane.resize(static_cast<std::size_t>(rows), {terms});
-      for (auto& one : lane)
+      for (auto& one : lane) {
         for (auto& term : one.terms) term.value = *next++;
+        if (not is_finite(one.total())) refuse("has a loss in its history that is not finite");
+      }
     }
 
     state.theta = numbers("theta", lanes, non_finite::refuse);

@@ -26,14 +26,19 @@ inline std::pair<std::string, std::string> merge_of(std::string_view merge, std:
   return {std::string(merge.substr(0, space)), std::string(merge.substr(space + 1))};
 }
 
-/// The merges in `lines`. Only the first line can be a comment: GPT-2 has merges of "#" signs.
+/// The merges in `lines`, after a byte order mark if there is one. Only the first line can be a comment: GPT-2 has merges
+/// of "#" signs.
 inline std::vector<std::pair<std::string, std::string>> merges_of(std::string_view lines, std::string const& file) {
   std::vector<std::pair<std::string, std::string>> merges;
+  if (std::string_view const mark = "\xEF\xBB\xBF"; lines.starts_with(mark)) lines.remove_prefix(mark.size());
   for (std::size_t number = 1; not lines.empty(); ++number) {
     auto const end = std::min(lines.find('\n'), lines.size());
     auto line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 1, lines.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.find('\r') != line.npos)
+      throw error(error_kind::bad_file, "'" + file + "': line " + std::to_string(number) +
+                                            " holds a carriage return; expected lines that end in \\n or \\r\\n");
     auto const is_comment = number == 1 and line.starts_with("#version");
     if (not is_comment and not line.empty()) merges.push_back(merge_of(line, file, "line " + std::to_string(number)));
   }

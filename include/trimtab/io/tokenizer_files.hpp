@@ -7,6 +7,7 @@
 #include <trimtab/io/merge_lines.hpp>
 #include <trimtab/io/tokenizer_json.hpp>
 #include <trimtab/text/tokenizer.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -41,6 +42,18 @@ inline std::optional<bool> configured_prefix_space(std::filesystem::path const& 
   return config.has(key) and not config.is_null(key) ? std::optional(config.flag(key)) : std::nullopt;
 }
 
+/// Without merges every text would come apart into bytes, and nothing would tell.
+inline void require_merges(text::tokenizer_data const& data, std::string const& vocabulary, std::string const& merges) {
+  auto const is_merged = [&](auto const& entry) {
+    return text::first_utf8_step(entry.first).length < entry.first.size() and
+           (data.added_tokens.empty() or entry.first != data.added_tokens.front().content);
+  };
+  auto const token = std::ranges::find_if(data.vocabulary, is_merged);
+  if (data.merges.empty() and token != data.vocabulary.end())
+    throw error(error_kind::bad_file, "'" + merges + "' holds no merges, without which the token " +
+                                          text::in_quotes(token->first) + " of '" + vocabulary + "' cannot be made");
+}
+
 }  // namespace detail
 
 /// The tokenizer that one `tokenizer.json`, of whatever name, describes. Throws `bad_config` where a
@@ -71,6 +84,7 @@ inline text::tokenizer read_tokenizer_pair(std::filesystem::path const& vocabula
   auto const end_of_text = [](auto const& entry) { return entry.first == "<|endoftext|>"; };
   if (auto const found = std::ranges::find_if(data.vocabulary, end_of_text); found != data.vocabulary.end())
     data.added_tokens.push_back({.id = found->second, .content = found->first, .special = true, .normalized = false});
+  detail::require_merges(data, vocabulary.string(), merges.string());
   return detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string());
 }
 

@@ -51,7 +51,9 @@ struct layer_norm {
     const T n = static_cast<T>(static_cast<double>(r.width()));
     const T mean = r.sum([&](auto j) { return r(x, j); }) / n;
     const T variance = r.sum([&](auto j) { return (r(x, j) - mean) * (r(x, j) - mean); }) / n;
-    return {mean, 1 / sqrt(variance + static_cast<T>(epsilon))};
+    // Where the variance overflows there is no scale: NaN, which is noticed, where one over infinity would go on as 0.
+    const T undefined_or_zero = variance - variance;
+    return {mean, 1 / sqrt(variance + static_cast<T>(epsilon)) + undefined_or_zero};
   }
 };
 

@@ -140,10 +140,14 @@ inline void require_same_fit(fit_state const& state, fit_facts const& asked, std
 /// Throws `mismatch` where the state's parameters give another loss here than where it was made.
 inline void require_same_loss(fit_state const& state, std::size_t lane, loss_values const& here) {
   loss_values const& there = state.history[lane].back();
+  const auto has_same_bits = [](double a, double b) {
+    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  };
   bool same = there.terms.size() == here.terms.size();
   for (std::size_t k = 0; same and k < here.terms.size(); ++k)
     same = there.terms[k].name == here.terms[k].name and
-           std::bit_cast<std::uint64_t>(there.terms[k].value) == std::bit_cast<std::uint64_t>(here.terms[k].value);
+           has_same_bits(there.terms[k].weight, here.terms[k].weight) and
+           has_same_bits(there.terms[k].value, here.terms[k].value);
   if (not same)
     throw error(error_kind::mismatch,
                 state.name + " has the loss " + detail::setting_text(there.total()) + " after step " +

@@ -97,6 +97,12 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata, tensors t) { t["history"] = {io::dtype::f64, {2, 0, 2}, {}}; }),
              ContainsSubstring("has the history [2, 0, 2]"));
   CHECK_THAT(refused([](metadata, tensors t) { t["history"].shape = {8}; }), ContainsSubstring("3 dimensions"));
+  CHECK_THAT(refused([](metadata, tensors t) {
+               t["history"] = {io::dtype::u8, {2, 2, 2}, std::vector<std::byte>(8)};
+             }),
+             ContainsSubstring("has the history as U8; expected F64 or F32"));
+  CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", 1e308], [\"b\", 1e308]]"; }),
+             ContainsSubstring("has a loss in its history that is not finite"));
   CHECK_THAT(refused([](metadata, tensors t) { t.erase("second_moment"); }), ContainsSubstring("'second_moment'"));
   CHECK_THAT(refused([](metadata, tensors t) { t["history"] = {io::dtype::f64, {0, 2, 2}, {}}; }),
              ContainsSubstring("has the history [0, 2, 2]"));

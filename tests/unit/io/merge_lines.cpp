@@ -27,6 +27,17 @@ TEST_CASE("only the first line can be a comment") {
   CHECK(io::merges_of("# #\n", "f") == pairs{{"#", "#"}});
 }
 
+TEST_CASE("a byte order mark is no part of the first line") {
+  CHECK(io::merges_of("\xEF\xBB\xBF#version: 0.2\na b\n", "f") == pairs{{"a", "b"}});
+  CHECK(io::merges_of("\xEF\xBB\xBF" "a b\n", "f") == pairs{{"a", "b"}});
+}
+
+TEST_CASE("lines that end in carriage returns alone are refused, as they would be one comment") {
+  for (std::string const lines : {"#version: 0.2\ra b\rc d\r", "#version: 0.2\r\ra b\n"})
+    CHECK_THAT(test::refusal(error_kind::bad_file, [&] { io::merges_of(lines, "merges.txt"); }),
+               ContainsSubstring("'merges.txt': line 1 holds a carriage return"));
+}
+
 TEST_CASE("a line without two tokens is named") {
   for (std::string const line : {"ab", "a b c", "a  b", " b", "a ", " "}) {
     auto const sentence =

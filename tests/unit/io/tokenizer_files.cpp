@@ -168,6 +168,20 @@ TEST_CASE("only the first line of merges is a comment") {
   CHECK(io::read_tokenizer(folder.path()).encode("##") == ids{258});
 }
 
+TEST_CASE("a vocabulary of more than bytes needs merges") {
+  test::temporary_folder const folder;
+  auto vocabulary = test::small_tokenizer_json()["model"]["vocab"];
+  folder.file("vocab.json", vocabulary.dump());
+  folder.file("merges.txt", "#version: 0.2\n");
+  check_refused([&] { io::read_tokenizer(folder.path()); }, error_kind::bad_file,
+                "merges.txt' holds no merges, without which the token \"ab\" of '");
+  for (auto entry = vocabulary.begin(); entry != vocabulary.end();)
+    entry = entry.value() >= 256 ? vocabulary.erase(entry) : std::next(entry);
+  vocabulary["<|endoftext|>"] = 256;
+  folder.file("vocab.json", vocabulary.dump());
+  CHECK(io::read_tokenizer(folder.path()).encode("ab") == ids{'a', 'b'});
+}
+
 TEST_CASE("broken files end in a sentence") {
   auto const whole = test::small_tokenizer_json().dump();
   SECTION("truncated") {

@@ -26,6 +26,19 @@ TEST_CASE("LayerNorm divides by the deviation of the population") {
   }
 }
 
+TEST_CASE("A row whose variance overflows becomes NaN, not zeros") {
+  auto h = random_matrix<float>(1, 64, 1);
+  auto const gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
+  for (float const scale : {1e18f, 1e19f, 1e20f, 1e38f}) {
+    auto scaled = h;
+    for (float& x : scaled.values) x *= scale;
+    auto const out = checks::run_forward(layer_norm{}, scaled, {gain, bias}, layer_norm::gain, layer_norm::bias);
+    auto const usual = checks::run_forward(layer_norm{0}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+    for (index_t j = 0; j < 64; ++j)
+      CHECK((scale < 1e19f ? std::abs(out(0, j) - usual(0, j)) < 1e-4f : std::isnan(out(0, j))));
+  }
+}
+
 TEST_CASE("LayerNorm bears a large common offset") {
   auto h = random_matrix<float>(1, 64, 1), shifted = h;
   for (float& x : shifted.values) x += 1024;

@@ -196,6 +196,8 @@ TEST_CASE("A state that cannot go on as asked is refused") {
   CHECK_THAT(changed([](fit_state& s) { s.second_moment.clear(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.history.clear(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.history.front().clear(); }), ContainsSubstring("is not whole"));
+  CHECK_THAT(changed([](fit_state& s) { s.history.front().back().terms.front().weight = 7; }),
+             ContainsSubstring("its parameters give"));
   // The same facts and another number: what the facts do not tell shows in the loss.
   CHECK_THAT(changed([](fit_state& s) { s.theta[0] = std::nextafter(s.theta[0], 1e9) + 1e-12; }),
              ContainsSubstring("has the loss") && ContainsSubstring("after step 3, but its parameters give"));
