@@ -24,6 +24,19 @@
 
 namespace trimtab::io {
 
+/// What stands at the end of a chain of symbolic links, there already or not; `file` itself where it is none.
+inline std::filesystem::path link_target(std::filesystem::path file, std::error_code& failed) {
+  constexpr int as_many_as_linux_follows = 40;
+  std::error_code no_link;
+  for (int links = 0; std::filesystem::is_symlink(file, no_link); ++links) {
+    auto const next = std::filesystem::read_symlink(file, no_link);
+    if (links == as_many_as_linux_follows) failed = make_error_code(std::errc::too_many_symbolic_link_levels);
+    if (no_link or failed) break;
+    file = file.parent_path() / next;
+  }
+  return file;
+}
+
 namespace detail {
 
 /// What errno says of writing `file`, and what can be done about it.
@@ -41,16 +54,11 @@ namespace detail {
 
 /// Where a file is to be put: a symbolic link stays, and what it points to is written, there already or not.
 struct output_place {
-  explicit output_place(std::filesystem::path const& path) : target(path) {
+  explicit output_place(std::filesystem::path const& path) {
     if (not path.has_filename()) throw error(error_kind::io, "cannot write '" + path.string() + "': it names no file");
-    std::error_code no_link;
-    constexpr int as_many_as_linux_follows = 40;
-    for (int links = 0; std::filesystem::is_symlink(target, no_link); ++links) {
-      auto const next = std::filesystem::read_symlink(target, no_link);
-      if (links == as_many_as_linux_follows) errno = ELOOP, refuse_write(path);
-      if (no_link) break;
-      target = target.parent_path() / next;
-    }
+    std::error_code failed;
+    target = link_target(path, failed);
+    if (failed) errno = failed.value(), refuse_write(path);
     auto const parent = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
     folder = file_descriptor(uninterrupted([&] { return ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
     if (not folder and errno != EACCES) refuse_write(path);  // one may be written to and not be read
@@ -61,12 +69,23 @@ struct output_place {
                   "cannot write '" + path.string() + "': something that is no regular file has this name");
     if (exists and ::access(target.c_str(), W_OK) != 0) refuse_write(path);
     if (::access(parent.c_str(), W_OK | X_OK) != 0) refuse_write(path);
+    if (exists) require_replaceable(parent, path);
   }
 
-  std::filesystem::path target;
+  std::filesystem::path target = {};
   file_descriptor folder = file_descriptor(-1);  ///< to be flushed when the name is in it
   bool exists = false;
   struct stat old = {};
+
+ private:
+  /// In a sticky folder, such as /tmp, only its owner and a file's own may rename over the file.
+  void require_replaceable(std::filesystem::path const& parent, std::filesystem::path const& path) const {
+    struct stat around = {};
+    if (::stat(parent.c_str(), &around) != 0) refuse_write(path);
+    auto const user = ::geteuid();
+    if ((around.st_mode & S_ISVTX) != 0 and user != 0 and user != around.st_uid and user != old.st_uid)
+      errno = EPERM, refuse_write(path);
+  }
 };
 
 /// A new empty file beside `target` that removes itself unless it got its name.
@@ -121,8 +140,11 @@ class temporary_file {
 }  // namespace detail
 
 /// Throws `io` where a file could not be written now, for want of a folder or of permission: for work that should not
-/// end in this.
-inline void require_writable(std::filesystem::path const& path) { detail::output_place{path}; }
+/// end in this. Makes a file beside it and takes it away again: of some folders, such as /proc, nothing else tells.
+inline void require_writable(std::filesystem::path const& path) {
+  auto const place = detail::output_place(path);
+  detail::temporary_file{place.target, path};
+}
 
 /// Makes `bytes` the content of the file at `path`; a file that stands there is replaced whole or, on any error, kept.
 /// Follows a symbolic link, keeps mode and owner of an existing file, and refuses to replace a file that is read-only,

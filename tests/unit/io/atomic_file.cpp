@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -27,6 +28,26 @@ namespace {
 std::string content(std::filesystem::path const& path) { return io::input_file(path).text(); }
 auto files_in(std::filesystem::path const& path) {
   return std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator());
+}
+
+/// Whether the file can be neither written nor promised, with this sentence.
+bool is_refused(std::filesystem::path const& path, std::string const& sentence) {
+  for (bool const only_ask : {false, true}) try {
+      only_ask ? io::require_writable(path) : io::write_file_atomically(path, "new");
+      return false;
+    } catch (error const& problem) {
+      if (problem.what() != "cannot write '" + path.string() + "': " + sentence) return false;
+    }
+  return true;
+}
+
+/// Root may do everything, so it is somebody else who tries; gives what `call()` gives.
+int wrong_for_nobody(std::function<int()> const& call) {
+  pid_t const child = ::fork();
+  if (child == 0) ::_exit(::geteuid() == 0 and ::setuid(65534) != 0 ? 100 : call());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }  // namespace
@@ -105,32 +126,36 @@ TEST_CASE("Without permission nothing is written, and the sentence says so") {
   ::chmod((folder.path() / "read-only").c_str(), 0444);
   ::chmod(closed.c_str(), 0555);
   ::chmod(folder.path().c_str(), 0777);
-  // Root may do everything, so it is somebody else who tries.
-  pid_t const child = ::fork();
-  if (child == 0) {
-    if (::geteuid() == 0 and ::setuid(65534) != 0) ::_exit(100);
-    auto const refused = [](std::filesystem::path const& path, std::string const& sentence) {
-      for (bool const only_ask : {false, true}) try {
-          only_ask ? io::require_writable(path) : io::write_file_atomically(path, "new");
-          return false;
-        } catch (error const& problem) {
-          if (problem.what() != "cannot write '" + path.string() + "': " + sentence) return false;
-        }
-      return true;
-    };
-    std::string const sentence = "Permission denied; write to a place where you may";
-    int wrong = 0;
-    for (auto const& path : {folder.path() / "read-only", closed / "a", closed / "b"})
-      wrong += not refused(path, sentence);
-    ::_exit(wrong);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  CHECK(status == 0);
+  CHECK(wrong_for_nobody([&] {
+          std::string const sentence = "Permission denied; write to a place where you may";
+          int wrong = 0;
+          for (auto const& path : {folder.path() / "read-only", closed / "a", closed / "b"})
+            wrong += not is_refused(path, sentence);
+          return wrong;
+        }) == 0);
   ::chmod(closed.c_str(), 0755);
   CHECK(content(folder.path() / "read-only") == "old");
   CHECK(content(closed / "a") == "old");
   CHECK(files_in(closed) == 1);
+  CHECK(files_in(folder.path()) == 2);
+}
+
+TEST_CASE("In a sticky folder a file of somebody else is refused before, and one's own is not") {
+  auto const folder = temporary_folder();
+  auto const theirs = folder.file("theirs", "old"), mine = folder.path() / "mine";
+  ::chmod(theirs.c_str(), 0666);
+  ::chmod(folder.path().c_str(), 01777);
+  bool const is_root = ::geteuid() == 0;
+  CHECK(wrong_for_nobody([&] {
+          for (int i = 0; i < 2; ++i) {  // new, then there
+            io::require_writable(mine);
+            io::write_file_atomically(mine, "new");
+          }
+          return is_root and not is_refused(theirs, "Operation not permitted; write to a place where you may") ? 1 : 0;
+        }) == 0);
+  CHECK(content(theirs) == "old");
+  CHECK(content(mine) == "new");
+  io::require_writable(mine);  // for root, or for its owner
   CHECK(files_in(folder.path()) == 2);
 }
 
@@ -171,6 +196,9 @@ TEST_CASE("Whether a file can be written is told before") {
       ContainsSubstring("absent/x': No such file or directory; there is no folder") && ContainsSubstring("absent'"));
   CHECK_THAT(refusal(error_kind::io, [&] { io::require_writable(folder.path()); }),
              ContainsSubstring("no regular file"));
+  // Root may write to this folder, and yet there can be no file of root's in it.
+  CHECK_THAT(refusal(error_kind::io, [&] { io::require_writable("/proc/new"); }),
+             ContainsSubstring("cannot write '/proc/new': "));
 }
 
 TEST_CASE("What cannot be written is refused with its name and the reason") {
