@@ -56,18 +56,23 @@ T number_of(std::string const& option, std::string const& text, std::string cons
   return *value;
 }
 
-/// "0-3,7", "5", "all"
+/// "0-3,7", "5", "all". Ranges are counted where they begin and end, so that many long ones take no longer than few.
 layer_set layers_of(std::string const& text) {
   if (text == "all") return layers::all();
   std::string const expected = "layers such as 4-11, 3 or 0,2,5, or all";
-  std::vector<index_t> chosen;
+  constexpr index_t most = 100'000;
+  std::vector<index_t> more_ranges(most + 2);  // that a layer is in than the layer before it
   for (auto const& item : items(text)) {
     auto const dash = item.find('-');
     auto const first = number<index_t>(item.substr(0, dash));
     auto const last = dash == item.npos ? first : number<index_t>(item.substr(dash + 1));
-    if (not first or not last or *first < 0 or *last < *first or *last > 100'000) refuse("--layers", text, expected);
-    for (index_t l = *first; l <= *last; ++l) chosen.push_back(l);
+    if (not first or not last or *first < 0 or *last < *first or *last > most) refuse("--layers", text, expected);
+    ++more_ranges[static_cast<std::size_t>(*first)];
+    --more_ranges[static_cast<std::size_t>(*last + 1)];
   }
+  std::vector<index_t> chosen;
+  for (index_t l = 0, ranges = 0; l <= most; ++l)
+    if ((ranges += more_ranges[static_cast<std::size_t>(l)]) > 0) chosen.push_back(l);
   return layers::list(std::move(chosen));
 }
 

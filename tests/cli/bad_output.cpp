@@ -77,6 +77,10 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
   check_shell("ulimit -v 1000000; " + std::string(TRIMTAB_PROGRAM) + " fit --threads 1 --model " + model.path() +
                   " --data " + vast,
               "vast.jsonl' has 4294967296 bytes, and there is not enough memory for them");
+  std::string ranges = "0-100000";
+  for (int i = 1; i < 1000; ++i) ranges += ",0-100000";
+  check_shell("ulimit -v 1000000; " + fit + " --threads 1 --layers " + ranges,
+              "layer 2 was asked for, but the model's layers are 0 to 1");
   check_shell("ulimit -v 500000; " + fit + " --threads 1024", "; ask for fewer with --threads");
 #endif
 }
