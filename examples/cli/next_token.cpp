@@ -20,7 +20,7 @@ namespace {
 /// A model with or without an intervention.
 class speaker {
  public:
-  speaker(any_model const& model, strength_options const& steer) : model_(model), strength_(steer.strength) {
+  speaker(any_model const& model, strength_options const& steer) : model_(model), strength_(steer.strength.value_or(1)) {
     if (steer.intervention.empty()) return;
     steered_ = read_steering(model, steer.intervention);
     if (steered_->file.positions.by() == position_key::kind::role)

@@ -33,7 +33,7 @@ std::vector<std::string> items(std::string const& list) {
 /// A whole text as a number.
 template <typename T>
 std::optional<T> number(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
+  if (text.starts_with('+') and not text.starts_with("+-")) text.remove_prefix(1);
   T value{};
   auto const [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failed != std::errc() or end != text.data() + text.size()) return std::nullopt;
@@ -495,6 +495,9 @@ command_line parse(int argc, char const* const* argv) {
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
     throw usage_error("--roles goes with --positions role");
   if (line.name == "fit") require_own_files(line.fit);
+  for (auto const& steer : {line.logits.steer, line.generate.steer})
+    if (steer.strength and steer.intervention.empty())
+      throw usage_error("--strength goes with --intervention, the file that it is the strength of");
   using enum arithmetic;
   auto const precision = line.common.precision;
   if (line.common.backend == machine::eigen and (precision == in_tf32 or precision == in_bf16))

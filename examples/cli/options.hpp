@@ -105,7 +105,7 @@ struct loss_command {
 /// An intervention that a model runs with.
 struct strength_options {
   path intervention = {};
-  double strength = 1;
+  std::optional<double> strength = {};  ///< where nothing is asked for, 1
 };
 
 struct logits_command {

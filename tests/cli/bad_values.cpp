@@ -29,6 +29,8 @@ TEST_CASE("Bad values on the command line") {
       {"--lambda-m", "-1", "expected a number that is not negative"},
       {"--margin", "nan", "expected a number"},
       {"--margin", "-inf", "expected a number"},
+      {"--margin", "+-3", "expected a number"},
+      {"--margin", "++3", "expected a number"},
       {"--strengths", "nan", "expected a list of numbers such as 1,-1"},
       {"--strengths", "inf", "expected a list of numbers such as 1,-1"},
       {"--strengths", "1,1", "expected different numbers"},
@@ -102,6 +104,7 @@ TEST_CASE("Bad values on the command line") {
   logits({"--prompt", "\xed\xa0\x80"}, {"--prompt: the text is not valid UTF-8 at byte 0"});
   logits({"--prompt", "a", "--top", "0"}, {"--top is '0'; expected a whole number from 1"});
   logits({"--prompt", "a", "--strength", "nan"}, {"--strength is 'nan'; expected a number"});
+  logits({"--prompt", "a", "--strength", "+-3"}, {"--strength is '+-3'; expected a number"});
 
   check_refused({"completion", "tcsh"}, {"the shell is 'tcsh'; expected bash, fish or zsh"});
 

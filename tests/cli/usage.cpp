@@ -39,6 +39,8 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
               "double goes with --backend eigen");
   check_usage({"eval", "--model", "m", "--task", "ioi"}, "--intervention");
   check_usage({"logits", "--model", "m"}, "either --prompt or --ids");
+  check_usage({"logits", "--model", "m", "--ids", "1", "--strength", "1"}, "--strength goes with --intervention");
+  check_usage({"generate", "--model", "m", "--prompt", "a", "--strength=-1"}, "--strength goes with --intervention");
   check_usage({"inspect"}, "what");
   check_usage({"inspect", "a", "b"}, "b");
 }
