@@ -2,6 +2,7 @@
 #pragma once
 
 #include "options.hpp"
+#include "own_files.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -23,6 +24,7 @@ struct option_words {
 struct description {
   CLI::App app{"Learns small interventions on the activations of GPT-2 and Pythia that flip an answer.", "trimtab"};
   std::map<CLI::Option const*, option_words> words = {};
+  files_in_use files = {};
   bool manual = false;     ///< `help --man`
   std::string topic = {};  ///< `help TOPIC`
   std::string shell = {};  ///< `completion SHELL`

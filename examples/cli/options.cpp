@@ -89,23 +89,47 @@ std::vector<std::string> names_of_sites() {
   return names;
 }
 
+path path_of(std::string const& option, std::string const& value) {
+  if (value.empty()) refuse(option, value, "a path");
+  return value;
+}
+
 /// Options of one command, each declared in a line and stored when the command line has been read.
 class options_of {
  public:
   options_of(description& d, CLI::App* app) : d_(d), app_(app) {}
 
+  /// To read.
   void file(std::string const& name, std::string const& help, path& to, bool required = false) {
     parsed(
         name, "PATH", help,
-        [name, &to](std::string const& value) {
-          if (value.empty()) refuse(name, value, "a path");
-          to = value;
+        [name, &to, &d = d_](std::string const& value) {
+          to = path_of(name, value);
+          d.files.inputs.push_back({name, to});
         },
         required);
   }
+  void output(std::string const& name, std::string const& help, path& to) {
+    parsed(name, "PATH", help, [name, &to, &d = d_](std::string const& value) {
+      to = path_of(name, value);
+      d.files.outputs.push_back({name, to});
+    });
+  }
+  void model(path& to) {
+    parsed(
+        "--model", "PATH", "folder of the model",
+        [&to, &d = d_](std::string const& value) { d.files.model = to = path_of("--model", value); }, true);
+  }
   void files(std::string const& name, std::string const& help, std::vector<path>& to) {
     app_->add_option_function<std::vector<std::string>>(
-            name, [&to](std::vector<std::string> const& names) { to.assign(names.begin(), names.end()); }, help)
+            name,
+            [name, &to, &d = d_](std::vector<std::string> const& values) {
+              for (auto const& value : values) {
+                to.push_back(path_of(name, value));
+                d.files.inputs.push_back({"'" + to.back().string() + "'", to.back()});
+              }
+            },
+            help)
         ->required()
         ->type_name("FILE")
         ->group(group_);
@@ -113,11 +137,12 @@ class options_of {
   /// A file whose ending says what is written.
   void heatmap(path& to) {
     parsed("--heatmap", "PATH", "heat maps to write: .svg for papers, .csv or .json for their numbers",
-           [&to](std::string const& value) {
+           [&to, &d = d_](std::string const& value) {
              to = value;
              auto const ending = to.extension();
              if (ending != ".svg" and ending != ".csv" and ending != ".json")
                refuse("--heatmap", value, "a name that ends in .svg, .csv or .json");
+             d.files.outputs.push_back({"--heatmap", to});
            });
   }
   void flag(std::string const& name, std::string const& help, bool& to) {
@@ -208,9 +233,8 @@ void add_common(options_of o, common_options& to) {
   o.flag("--verbose", "say on standard error what is done and how long it takes", to.verbose);
 }
 
-void add_model(options_of o, path& to) { o.file("--model", "folder of the model", to, true); }
 void add_model(options_of o, path& to, common_options& how) {
-  add_model(o, to);
+  o.model(to);
   o.flag("--allow-non-finite", "take weights that are infinite or NaN", how.allow_non_finite);
 }
 
@@ -258,26 +282,6 @@ void require_data(data_options const& data) {
     throw usage_error("--test goes with --data; a task has test prompts of its own");
 }
 
-/// One output must not replace another.
-void require_own_files(fit_command const& fit) {
-  if (fit.checkpoint.empty() and fit.checkpoint_every != fit_command{}.checkpoint_every)
-    throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
-  std::map<path, std::string> taken;
-  auto const take = [&](path const& file, std::string const& option) {
-    if (file.empty()) return;
-    std::error_code ignored;
-    auto const whole = std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
-    auto const [other, is_new] = taken.emplace(whole, option);
-    if (not is_new) throw usage_error(other->second + " and " + option + " name the same file; each needs its own");
-  };
-  take(fit.out, "--out");
-  take(fit.report, "--report");
-  take(fit.heatmap, "--heatmap");
-  take(fit.trace, "--trace");
-  take(fit.checkpoint, "--checkpoint");
-  if (fit.resume != fit.checkpoint) take(fit.resume, "--resume");
-}
-
 }  // namespace
 
 void describe(description& d, command_line& line) {
@@ -319,11 +323,11 @@ void describe(description& d, command_line& line) {
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
     o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
     o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
-    o.file("--out", "intervention file to write", c.out);
-    o.file("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
+    o.output("--out", "intervention file to write", c.out);
+    o.output("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
     o.heatmap(c.heatmap);
-    o.file("--trace", "loss terms before every step, to write as JSON", c.trace);
-    o.file("--checkpoint", "file to keep the unfinished fit in, for --resume", c.checkpoint);
+    o.output("--trace", "loss terms before every step, to write as JSON", c.trace);
+    o.output("--checkpoint", "file to keep the unfinished fit in, for --resume", c.checkpoint);
     o.count("--checkpoint-every", "steps between checkpoints, default 100; one is written at the end in any case",
             c.checkpoint_every, 1, 1'000'000'000);
     o.file("--resume", "checkpoint to go on from, with the options of its fit", c.resume);
@@ -347,7 +351,7 @@ void describe(description& d, command_line& line) {
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     o.file("--data", "prompt pairs, JSON Lines", c.data, true);
-    o.file("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
+    o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
   }
   {
@@ -356,10 +360,10 @@ void describe(description& d, command_line& line) {
                  "  trimtab report --model gpt2/ --out ioi.html ioi.safetensors\n"
                  "  trimtab report --model gpt2/ --task ioi --out three.html a.safetensors b.safetensors c.safetensors\n"
                  "  trimtab report --model gpt2/ --heatmap ioi.svg ioi.safetensors");
-    add_model(o, c.model);
+    o.model(c.model);
     o.files("interventions", "intervention files", c.interventions);
     add_data(o, c.data);
-    o.file("--out", "HTML page to write", c.out);
+    o.output("--out", "HTML page to write", c.out);
     o.heatmap(c.heatmap);
   }
   {
@@ -393,7 +397,7 @@ void describe(description& d, command_line& line) {
   {
     auto o = add("tokenize", "Token ids of JSON strings on standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
-    add_model(o, line.tokenize.model);
+    o.model(line.tokenize.model);
   }
   {
     auto o = add("inspect", "What a model folder, an intervention or another safetensors file holds",
@@ -494,7 +498,9 @@ command_line parse(int argc, char const* const* argv) {
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
     throw usage_error("--roles goes with --positions role");
-  if (line.name == "fit") require_own_files(line.fit);
+  if (line.name == "fit" and line.fit.checkpoint.empty() and
+      line.fit.checkpoint_every != fit_command{}.checkpoint_every)
+    throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
   for (auto const& steer : {line.logits.steer, line.generate.steer})
     if (steer.strength and steer.intervention.empty())
       throw usage_error("--strength goes with --intervention, the file that it is the strength of");
@@ -506,6 +512,7 @@ command_line parse(int argc, char const* const* argv) {
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
   if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
+  require_own_files(d.files);
   return line;
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "bad_input.hpp"
+
+#include <map>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+using arguments = std::vector<std::string>;
+
+std::map<std::string, std::string> contents_of(std::filesystem::path const& folder) {
+  std::map<std::string, std::string> contents;
+  for (auto const& entry : std::filesystem::directory_iterator(folder))
+    if (not entry.is_directory()) contents[entry.path().filename()] = content_of(entry.path());
+  return contents;
+}
+
+/// A model with files beside it, and what is said of commands that would lose one of them.
+class files_beside_a_model {
+ public:
+  files_beside_a_model() {
+    for (auto const name : {"i.safetensors", "test.jsonl", "x.svg"}) model.file(name, "what stood there");
+  }
+
+  void check(arguments command, std::string const& sentence) const {
+    command.insert(command.begin() + 1, {"--model", model.path()});
+    auto const before = contents_of(model.path());
+    auto const run = run_trimtab(command);
+    CAPTURE(command, run.err);
+    CHECK(run.status == 2);
+    CHECK(run.out.empty());
+    CHECK(run.error_lines() == 1);
+    CHECK_THAT(run.err, ContainsSubstring(sentence + " name the same file, '"));
+    CHECK((contents_of(model.path()) == before));
+  }
+
+  model_for_cli const model = model_for_cli(false);
+  std::string data = model.data(), intervention = model.name("i.safetensors"), picture = model.name("x.svg");
+};
+
+}  // namespace
+
+TEST_CASE("What a command reads is not what it writes") {
+  files_beside_a_model const files;
+  auto const loss = [&](std::string const& gradient, std::string const& other) {
+    files.check({"loss", "--data", files.data, "--intervention", files.intervention, "--gradient", gradient},
+                "--gradient and " + other);
+  };
+  loss(files.intervention, "--intervention");
+  loss(files.data, "--data");
+  loss(files.model.name("model.safetensors"), "the model's model.safetensors");
+  files.check({"report", "--out", files.intervention, files.picture, files.intervention},
+              "--out and '" + files.intervention + "'");
+  files.check({"report", "--out", files.data, "--data", files.data, files.intervention}, "--out and --data");
+  auto const fit = [&](std::string const& option, std::string const& file, std::string const& other) {
+    files.check({"fit", "--data", files.data, "--test", files.model.name("test.jsonl"), option, file},
+                option + " and " + other);
+  };
+  fit("--out", files.data, "--data");
+  fit("--report", files.model.name("test.jsonl"), "--test");
+  for (std::string const option : {"--out", "--trace", "--report", "--checkpoint"})
+    for (std::string const name : {"config.json", "model.safetensors", "tokenizer.json"})
+      fit(option, files.model.name(name), "the model's " + name);
+}
+
+TEST_CASE("What a command writes is two files where two are asked for") {
+  files_beside_a_model const files;
+  files.check({"report", "--out", files.picture, "--heatmap", files.picture, files.intervention},
+              "--out and --heatmap");
+  files.check({"fit", "--data", files.data, "--heatmap", files.picture, "--trace", files.picture},
+              "--heatmap and --trace");
+}
+
+TEST_CASE("A file is the same by whatever way it is named") {
+  files_beside_a_model const files;
+  auto const folder = std::filesystem::path(files.model.path());
+  auto const fit = [&](std::string const& out, std::string const& trace, std::string const& other) {
+    files.check({"fit", "--data", files.data, "--out", out, "--trace", trace}, "--out and " + other);
+  };
+  auto const unused = files.model.name("unused");
+  fit(files.model.name("new"), files.model.name("./none/../new"), "--trace");
+  std::filesystem::create_symlink("not-there", folder / "link");
+  fit(files.model.name("link"), files.model.name("not-there"), "--trace");
+  std::filesystem::create_symlink("data.jsonl", folder / "link-to-data");
+  fit(files.model.name("link-to-data"), unused, "--data");
+  std::filesystem::create_hard_link(folder / "data.jsonl", folder / "second-name");
+  fit(files.model.name("second-name"), unused, "--data");
+  std::filesystem::create_directory_symlink(".", folder / "here");
+  fit(files.model.name("here/config.json"), unused, "the model's config.json");
+
+  std::filesystem::rename(folder / "model.safetensors", folder / "part.safetensors");
+  files.model.file("model.safetensors.index.json", R"({"weight_map": {"wte.weight": "part.safetensors"}})");
+  fit(files.model.name("part.safetensors"), unused, "the model's part.safetensors");
+}
+
+TEST_CASE("A checkpoint goes on in the file that it came from, however that is spelt") {
+  model_for_cli const model;
+  auto const fit = [&](std::string const& steps, arguments more) {
+    more.insert(more.begin(), {"fit", "--model", model.path(), "--data", model.data(), "--steps", steps});
+    check_accepted(more);
+  };
+  fit("1", {"--checkpoint", model.name("c")});
+  fit("2", {"--checkpoint", model.name("c"), "--resume", model.name("./c")});
+  std::filesystem::create_symlink("c", model.name("link"));
+  fit("3", {"--checkpoint", model.name("link"), "--resume", model.name("c")});
+}
