@@ -19,12 +19,6 @@ std::string const& name_of(CLI::Option const* option) {
 
 std::string dashed(CLI::Option const* option) { return "--" + name_of(option); }
 
-CLI::Option const* option_of(CLI::App const& app, std::string const& word) {
-  for (auto const* option : app.get_options())
-    if (not option->get_positional() and option->check_name(word)) return option;
-  return nullptr;
-}
-
 class candidates {
  public:
   candidates(description const& d, std::string written) : d_(d), written_(std::move(written)) {}
@@ -113,6 +107,20 @@ CLI::App const* command_of(CLI::App const& app, std::string const& name) {
   return nullptr;
 }
 
+CLI::Option const* option_of(CLI::App const& command, std::string const& word) {
+  for (auto const* option : command.get_options())
+    if (not option->get_positional() and option->check_name(word)) return option;
+  return nullptr;
+}
+
+bool takes_value(CLI::Option const* option) { return option->get_items_expected_max() > 0; }
+
+bool takes_list(CLI::App const& command) {
+  return std::ranges::any_of(command.get_options(), [](auto const* option) {
+    return option->get_positional() and option->get_allow_extra_args();
+  });
+}
+
 std::string guess_for(CLI::App const& app, std::string const& argument) {
   std::vector<std::string> names;
   if (argument.starts_with('-')) {
@@ -145,8 +153,7 @@ std::string completions(description const& d, std::vector<std::string> const& wo
   auto const* const command = command_of(d.app, *chosen);
   if (command == nullptr) return "";
 
-  auto const takes_value = [](CLI::Option const* option) { return option and option->get_items_expected_max() > 0; };
-  if (auto const* option = option_of(*command, all.back()); takes_value(option)) {
+  if (auto const* option = option_of(*command, all.back()); option and takes_value(option)) {
     found.add_values(option);
   } else if (auto const equals = written.find('='); written.starts_with("--") and equals != written.npos) {
     if (auto const* with = option_of(*command, written.substr(0, equals)))

@@ -37,6 +37,12 @@ void describe(description& d, command_line& to);
 std::vector<CLI::App const*> commands_of(CLI::App const& app);
 CLI::App const* command_of(CLI::App const& app, std::string const& name);
 
+/// The option of a command that is written so, or null; whether a word follows it, and whether a command takes any
+/// number of words that are no options.
+CLI::Option const* option_of(CLI::App const& command, std::string const& word);
+bool takes_value(CLI::Option const* option);
+bool takes_list(CLI::App const& command);
+
 /// "; did you mean '--model'?" for an argument that no command or option is called.
 std::string guess_for(CLI::App const& app, std::string const& argument);
 

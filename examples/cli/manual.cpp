@@ -30,7 +30,7 @@ std::string roff(std::string const& text) {
 
 /// ".TP", what is written, what it means.
 std::string entry(CLI::Option const* option) {
-  auto const kind = option->get_items_expected_max() > 0 ? option->get_type_name() : std::string();
+  auto const kind = takes_value(option) ? option->get_type_name() : std::string();
   std::string out = ".TP\n";
   if (option->get_positional())
     out += "\\fI" + roff(kind) + "\\fR\n";

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <map>
 #include <string_view>
+#include <utility>
 
 /// The command line by CLI11. Lists are split here, so that an item that is none is named in the complaint.
 
@@ -94,6 +95,9 @@ path path_of(std::string const& option, std::string const& value) {
   return value;
 }
 
+/// Stands before each item of a list on its way through CLI11; no argument of a program can hold it.
+constexpr char is_listed = '\0';
+
 /// Options of one command, each declared in a line and stored when the command line has been read.
 class options_of {
  public:
@@ -125,7 +129,7 @@ class options_of {
             name,
             [name, &to, &d = d_](std::vector<std::string> const& values) {
               for (auto const& value : values) {
-                to.push_back(path_of(name, value));
+                to.push_back(path_of(name, value.substr(value.starts_with(is_listed))));
                 d.files.inputs.push_back({"'" + to.back().string() + "'", to.back()});
               }
             },
@@ -443,6 +447,33 @@ std::string complaint(CLI::App const& app, CLI::ParseError const& problem) {
   return problem.what();
 }
 
+/// The words of a command line so that CLI11 takes each for what it is: it would go on after `--name=` to the next word
+/// for the value, and unfold `[a,b]` and `{}` among files, or take a file `fit` there for a command.
+std::vector<std::string> spelt_out(CLI::App const& app, std::vector<std::string> const& given) {
+  std::vector<std::string> words;
+  CLI::App const* command = nullptr;
+  bool value_follows = false, options_end = false;
+  for (auto const& word : given) {
+    words.push_back(word);
+    if (std::exchange(value_follows, false)) continue;
+    bool const is_option = not options_end and word.starts_with('-') and word != "-";
+    if (not is_option and command == nullptr) {
+      command = command_of(app, word);
+    } else if (not is_option) {
+      if (takes_list(*command)) words.back().insert(0, 1, is_listed);
+    } else if (auto const equals = word.find('='); word == "--") {
+      options_end = true;
+    } else if (auto const* option = option_of(command ? *command : app, word.substr(0, equals)); option != nullptr) {
+      bool const has_nothing = equals == word.size() - 1;
+      if (has_nothing and not takes_value(option))
+        throw usage_error(word.substr(0, equals) + " takes no value; leave out the '='");
+      if (has_nothing) words.back().pop_back(), words.emplace_back();
+      value_follows = takes_value(option) and equals == word.npos;
+    }
+  }
+  return words;
+}
+
 /// CLI11's help of everything is that of a command once it has read one, so it comes in from before.
 std::string help_of(description const& d, std::string const& overview) {
   if (d.manual) return manual_page(d.app);
@@ -468,8 +499,9 @@ command_line parse(int argc, char const* const* argv) {
   }
   if (command_of(app, first) == nullptr and not first.starts_with('-'))
     throw usage_error("there is no command '" + first + "'" + guess_for(app, first));
+  auto const words = spelt_out(app, {argv + std::min(argc, 1), argv + argc});
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector(words.rbegin(), words.rend()));
   } catch (CLI::CallForVersion const&) {
     line.help = "trimtab " + std::string(version) + "\n";
     return line;

@@ -105,6 +105,7 @@ TEST_CASE("Bad values on the command line") {
   logits({"--prompt", "a", "--top", "0"}, {"--top is '0'; expected a whole number from 1"});
   logits({"--prompt", "a", "--strength", "nan"}, {"--strength is 'nan'; expected a number"});
   logits({"--prompt", "a", "--strength", "+-3"}, {"--strength is '+-3'; expected a number"});
+  logits({"--prompt=", "--json"}, {"--prompt: the prompt is empty; it needs at least one token"});
 
   check_refused({"completion", "tcsh"}, {"the shell is 'tcsh'; expected bash, fish or zsh"});
 

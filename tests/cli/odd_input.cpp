@@ -228,6 +228,28 @@ TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, a
       figures(lines[0] + "\n" + R"({"prompt": "a", "correct": "x", "wrong": "y"})", {"--positions", "shared"}).empty());
 }
 
+TEST_CASE("Interventions with names that mean something elsewhere") {
+  model_for_cli const model;
+  auto const usual = model.name("i.safetensors");
+  check_accepted({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--out", usual});
+  temporary_folder const folder;
+  std::vector<std::string> const names = {"[a]", "[a,b]", "{}", "fit", "%%", "-1", "--out="};
+  for (auto const& name : names) std::filesystem::copy(usual, folder.path() / name);
+  auto const before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  std::vector<std::string> arguments = {"report",      "--model", model.path(), "--data", model.data(), "--heatmap",
+                                        "[map,1].svg", "--json",  "--"};
+  arguments.insert(arguments.end(), names.begin(), names.end());
+  auto const all = run_trimtab(arguments);
+  auto const one = run_trimtab({"report", "[a]", "--model", model.path(), "--data", model.data(), "--out", "[page]",
+                                "{}", "--json"});
+  std::filesystem::current_path(before);
+  CHECK(all.json()["fits"] == names);
+  CHECK(std::filesystem::exists(folder.path() / "[map,1].svg"));
+  CHECK(one.json()["fits"] == std::vector<std::string>{"[a]", "{}"});
+  CHECK(std::filesystem::exists(folder.path() / "[page]"));
+}
+
 TEST_CASE("Prompts of one token and of exactly the context") {
   model_for_cli const model;
   auto const intervention = model.name("i.safetensors");

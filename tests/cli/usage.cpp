@@ -45,6 +45,25 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"inspect", "a", "b"}, "b");
 }
 
+TEST_CASE("An option with '=' and nothing behind it has no value, and takes none from the next word") {
+  std::istringstream options(run_trimtab({"__complete", "fit", "--"}).out);
+  int count = 0;
+  for (std::string line; std::getline(options, line); ++count) {
+    auto const option = line.substr(0, line.find('\t'));
+    auto const run = run_trimtab({"fit", "--model", "m", "--task", "ioi", option + "=", "--quiet"});
+    CAPTURE(option, run.err);
+    bool const is_usage = run.err.find("takes no value") != run.err.npos or option == "--roles";
+    CHECK(run.status == (is_usage ? 2 : 1));
+    CHECK(run.out.empty());
+    CHECK(run.error_lines() == 1);
+    CHECK_THAT(run.err, ContainsSubstring(is_usage ? option : option + " is ''; expected "));
+  }
+  CHECK(count > 30);
+  // What an option takes, and what follows --, is nobody's option.
+  CHECK_THAT(run_trimtab({"logits", "--model", "m", "--prompt", "--json="}).err, ContainsSubstring("'m/config.json'"));
+  CHECK_THAT(run_trimtab({"inspect", "--", "--json="}).err, ContainsSubstring("'--json='"));
+}
+
 TEST_CASE("Help and version are answers, not mistakes") {
   auto const help = run_trimtab({"--help"});
   CHECK(help.status == 0);
