@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <istream>
 #include <string>
 
 /// The commands. Each gives what it found twice, for programs and for people, and prints nothing: a command that fails
@@ -29,7 +28,7 @@ output loss(loss_command const& command, common_options const& common);
 output report(report_command const& command, common_options const& common);
 output logits(logits_command const& command, common_options const& common);
 output generate(generate_command const& command, common_options const& common);
-output tokenize(tokenize_command const& command, std::istream& lines);
+output tokenize(tokenize_command const& command, common_options const& common);
 output inspect(inspect_command const& command);
 
 }  // namespace trimtab::cli

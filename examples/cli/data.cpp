@@ -85,9 +85,9 @@ std::uint64_t seed_of(data_options const& data, intervention_file const& file, p
   if (data.seed) return *data.seed;
   if (auto const made = file.made.find("seed"); made != file.made.end())
     if (auto const end = made->second.data() + made->second.size();
-        std::from_chars(made->second.data(), end, seed).ptr != end)
+        std::from_chars(made->second.data(), end, seed) != std::from_chars_result{end, std::errc()})
       throw error(error_kind::bad_file, "'" + name.string() + "' has the seed " + text::in_quotes(made->second) +
-                                            " in its metadata, which is no whole number; give --seed");
+                                            " in its metadata, which is no whole number below 2^64; give --seed");
   return seed;
 }
 

@@ -13,9 +13,11 @@
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal_map.hpp>
 
+#include <array>
 #include <csignal>
-#include <iostream>
 #include <optional>
+#include <set>
+#include <string_view>
 
 /// `trimtab fit`: learns an intervention, tells how good it is, and writes it to a file.
 
@@ -23,28 +25,37 @@ namespace trimtab::cli {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;  ///< by which signal
+volatile std::sig_atomic_t interrupted = 0;  ///< by which signal, the first if there were several
 
-/// While one of these lives, Ctrl-C (SIGINT) or SIGTERM asks the fit to end after its step; the same a second time ends
-/// the program.
+/// While one of these lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP as its terminal closes asks the fit to end after its
+/// step; the same a second time ends the program. What was ignored before (nohup, a shell's background) stays ignored.
 class interrupt_watch {
  public:
   interrupt_watch() {
     struct sigaction watch = {};
-    watch.sa_handler = [](int signal) { interrupted = signal; };
+    watch.sa_handler = [](int signal) {
+      if (interrupted == 0) interrupted = signal;
+    };
     watch.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &watch, &before_interrupt_);
-    sigaction(SIGTERM, &watch, &before_terminate_);
+    for (auto& [signal, before] : watched_)
+      if (sigaction(signal, nullptr, &before) == 0 and before.sa_handler != SIG_IGN) sigaction(signal, &watch, nullptr);
   }
   interrupt_watch(interrupt_watch const&) = delete;
   interrupt_watch& operator=(interrupt_watch const&) = delete;
   ~interrupt_watch() {
-    sigaction(SIGINT, &before_interrupt_, nullptr);
-    sigaction(SIGTERM, &before_terminate_, nullptr);
+    for (auto const& [signal, before] : watched_) sigaction(signal, &before, nullptr);
+  }
+
+  static std::string name_of(int signal) {
+    return signal == SIGINT ? "Ctrl-C" : signal == SIGTERM ? "SIGTERM" : "SIGHUP";
   }
 
  private:
-  struct sigaction before_interrupt_ = {}, before_terminate_ = {};
+  struct handled {
+    int signal;
+    struct sigaction before = {};
+  };
+  std::array<handled, 3> watched_ = {{{SIGINT}, {SIGTERM}, {SIGHUP}}};
 };
 
 /// Where what was learned is when a fit was cut short.
@@ -85,10 +96,10 @@ std::string positions_of(fit_command const& command) {
 /// All roles of the prompts, in the order in which a prompt has them.
 std::vector<std::string> roles_of(std::vector<prompt_pair> const& prompts) {
   std::vector<std::pair<int, std::string>> found;
+  std::set<std::string_view> names;
   for (auto const& pair : prompts)
-    for (auto const& role : pair.roles)  // clang 14 lets no lambda have the parts of a binding
-      if (std::ranges::none_of(found, [&](auto const& one) { return one.second == role.first; }))
-        found.emplace_back(role.second.first, role.first);
+    for (auto const& [name, span] : pair.roles)
+      if (names.insert(name).second) found.emplace_back(span.first, name);
   std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
   std::vector<std::string> roles;
   for (auto& [first, name] : found) roles.push_back(std::move(name));
@@ -201,11 +212,11 @@ output fit(fit_command const& command, common_options const& common) {
   }();
   note(common, "made " + std::to_string(steps) + " steps in " + time.text());
   if (interrupted != 0)
-    std::cerr << "trimtab: ended by " << (interrupted == SIGINT ? "Ctrl-C" : "SIGTERM") << " after step " << steps
-              << " of " << command.steps << places_of(command) << std::endl;
+    tell("ended by " + interrupt_watch::name_of(interrupted) + " after step " + std::to_string(steps) + " of " +
+         std::to_string(command.steps) + places_of(command));
   else if (options.resume_from and options.resume_from->steps() == command.steps and not common.quiet)
-    std::cerr << "trimtab: " << options.resume_from->name << " had made all " << command.steps
-              << " steps already; ask for more --steps to go on" << std::endl;
+    tell(options.resume_from->name + " had made all " + std::to_string(command.steps) +
+         " steps already; ask for more --steps to go on");
 
   output found;
   for (auto const& set : sets)
@@ -218,7 +229,7 @@ output fit(fit_command const& command, common_options const& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
-  if (interrupted == SIGTERM) found.status = 128 + SIGTERM;
+  if (interrupted != 0 and interrupted != SIGINT) found.status = 128 + interrupted;
   if (not command.report.empty() or not command.heatmap.empty()) {
     made["model"] = command.model.string();
     write_reports({describe(*composition, learned.values, sets, learned.history, command.policy, made)},

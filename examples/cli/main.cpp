@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -17,8 +19,9 @@
 #include <stdexcept>
 #include <string>
 
-/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage; 143 a fit that
-/// SIGTERM cut short. A fit that Ctrl-C ends is done: whoever sits in front of it had enough.
+/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage; 128 + n a
+/// fit that signal n, SIGTERM or SIGHUP, cut short. A fit that Ctrl-C ends is done: whoever sits in front of it had
+/// enough.
 
 namespace {
 
@@ -32,7 +35,7 @@ output run(command_line const& line) {
   if (line.name == "report") return cli::report(line.report, line.common);
   if (line.name == "logits") return logits(line.logits, line.common);
   if (line.name == "generate") return generate(line.generate, line.common);
-  if (line.name == "tokenize") return tokenize(line.tokenize, std::cin);
+  if (line.name == "tokenize") return tokenize(line.tokenize, line.common);
   return inspect(line.inspect);
 }
 
@@ -49,13 +52,33 @@ void require_finite(ordered_json const& value) {
 /// Ready made: a sentence that is put together needs memory.
 constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
 
-/// One line, whatever stood in a name of a file or in its text: a terminal must not take orders from either.
+/// One line that can be read, whatever stood in a name of a file or in its text: a terminal must not take orders from
+/// either.
 int fail(int status, std::string const& problem) {
+  constexpr std::size_t most = 2000;
   auto sentence = problem;
   std::ranges::replace(sentence, '\n', ' ');
-  std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' '
-            << text::one_line(sentence) << std::endl;
+  sentence = text::one_line(sentence);
+  if (sentence.size() > most) sentence = text::one_line(sentence.substr(0, most)) + "...";
+  std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' ' << sentence << std::endl;
   return status;
+}
+
+/// The control characters that JSON may hold as they are, but a terminal obeys: DEL, and C1 in two bytes.
+std::string with_controls_escaped(std::string const& json) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string safe;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    auto const byte = static_cast<unsigned char>(json[i]);
+    auto const next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0u;
+    bool const is_c1 = byte == 0xC2 and next < 0xA0;
+    unsigned const control = is_c1 ? next : byte;
+    if (is_c1 or byte == 0x7F)
+      safe.append("\\u00").append({digits[control / 16], digits[control % 16]}), i += is_c1 ? 1 : 0;
+    else
+      safe += json[i];
+  }
+  return safe;
 }
 
 /// Where memory ends in a destructor of the JSON library or between threads, an exception cannot pass.
@@ -74,6 +97,7 @@ int fail(int status, std::string const& problem) {
 
 int main(int argc, char** argv) {
   std::set_terminate(end_without_memory);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is then told of by what writes it
   try {
     auto const line = parse(argc, argv);
     int status = 0;
@@ -84,7 +108,9 @@ int main(int argc, char** argv) {
       require_finite(found.json);
       status = found.status;
       if (line.common.json)
-        std::cout << found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
+        std::cout << with_controls_escaped(
+                         found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
+                  << std::endl;
       else
         std::cout << found.text << std::flush;
     }

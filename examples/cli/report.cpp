@@ -9,6 +9,7 @@
 #include <trimtab/report/heat_map_csv.hpp>
 #include <trimtab/report/heat_map_svg.hpp>
 #include <trimtab/report/html.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <cmath>
 
@@ -109,7 +110,7 @@ output report(report_command const& command, common_options const& common) {
   for (auto const& written : {command.out, command.heatmap})
     if (not written.empty()) {
       found.json["written"].push_back(written.string());
-      found.text += "written: " + written.string() + "\n";
+      found.text += "written: " + text::one_line(written.string()) + "\n";
     }
   return found;
 }

@@ -5,6 +5,7 @@
 #include "figures.hpp"
 
 #include <trimtab/report/progress.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <iostream>
 
@@ -14,8 +15,10 @@ std::string stopwatch::text() const {
   return rounded(std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count()) + " s";
 }
 
+void tell(std::string const& sentence) { std::cerr << "trimtab: " << text::one_line(sentence) << std::endl; }
+
 void note(common_options const& common, std::string const& sentence) {
-  if (common.verbose) std::cerr << "trimtab: " << sentence << std::endl;
+  if (common.verbose) tell(sentence);
 }
 
 std::string text_of(model_config const& config) {

@@ -21,7 +21,10 @@ class stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// A line, with --verbose only.
+/// A line, whatever stands in the names of files that it tells of.
+void tell(std::string const& sentence);
+
+/// The same, with --verbose only.
 void note(common_options const& common, std::string const& sentence);
 
 /// "gpt2, 12 layers of width 768, 50257 tokens"

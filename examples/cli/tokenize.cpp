@@ -2,34 +2,86 @@
 
 #include "commands.hpp"
 
+#include <trimtab/io/file_descriptor.hpp>
 #include <trimtab/io/json.hpp>
 #include <trimtab/io/tokenizer_files.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
 
 /// `trimtab tokenize`: a JSON string a line in, a JSON array of token ids a line out.
 
 namespace trimtab::cli {
 
-output tokenize(tokenize_command const& command, std::istream& lines) {
+namespace {
+
+/// The lines of standard input. A stream would take what cannot be read for the end, and /dev/zero for a long line.
+class standard_input {
+ public:
+  /// Of a line that is too long for JSON, as much as shows it.
+  std::optional<std::string> line() {
+    std::string found;
+    while (found.size() <= io::json_size_limit) {
+      if (at_ == count_ and not fill()) return found.empty() ? std::nullopt : std::optional(std::move(found));
+      auto const end = std::find(piece_.data() + at_, piece_.data() + count_, '\n');
+      found.append(piece_.data() + at_, end);
+      at_ = static_cast<std::size_t>(end - piece_.data());
+      if (at_ < count_) {
+        ++at_;
+        return found;
+      }
+    }
+    return found;
+  }
+
+ private:
+  bool fill() {
+    auto const count = io::uninterrupted([&] { return ::read(STDIN_FILENO, piece_.data(), piece_.size()); });
+    if (count < 0) io::throw_system_error("read", "standard input");
+    at_ = 0, count_ = static_cast<std::size_t>(count);
+    return count > 0;
+  }
+
+  std::vector<char> piece_ = std::vector<char>(std::size_t{1} << 16);
+  std::size_t at_ = 0, count_ = 0;
+};
+
+std::string text_of(std::vector<int> const& ids) {
+  std::string text = "[";
+  for (int id : ids) text += (text.size() > 1 ? "," : "") + std::to_string(id);
+  return text + "]\n";
+}
+
+}  // namespace
+
+output tokenize(tokenize_command const& command, common_options const& common) {
   auto const tokenizer = io::read_tokenizer(command.model);
-  output found;
-  found.json["ids"] = ordered_json::array();
-  std::string line;
-  for (std::size_t number = 1; std::getline(lines, line); ++number) {
-    auto const place = "standard input, line " + std::to_string(number);
+  auto const ids_of = [&](std::string const& line, std::string const& place) {
     auto const text = io::parse_json(line, place);
     if (not text.is_string())
       throw error(error_kind::bad_data, "'" + place + "' should be a JSON string, found " + io::abbreviated(text));
-    ordered_json const ids = [&] {
-      try {
-        return tokenizer.encode(text.get<std::string>());
-      } catch (error const& problem) {
-        throw error(problem.kind(), "'" + place + "': " + problem.what());
-      }
-    }();
-    found.text += ids.dump() + "\n";
-    found.json["ids"].push_back(ids);
+    try {
+      return tokenizer.encode(text.get<std::string>());
+    } catch (error const& problem) {
+      throw error(problem.kind(), "'" + place + "': " + problem.what());
+    }
+  };
+  output found;
+  auto& lists = found.json["ids"] = ordered_json::array();
+  standard_input input;
+  std::size_t number = 0;
+  while (auto const line = input.line()) {
+    auto const ids = ids_of(*line, "standard input, line " + std::to_string(++number));
+    if (common.json)  // one of the two: long texts have many ids
+      lists.push_back(ids);
+    else
+      found.text += text_of(ids);
   }
   return found;
 }

@@ -3,7 +3,9 @@
 
 #include "program.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -61,6 +63,30 @@ inline void check_accepted(std::vector<std::string> const& arguments, std::strin
   auto const run = run_trimtab(arguments, input);
   CAPTURE(arguments, run.err);
   CHECK(run.status == 0);
+}
+
+/// What a shell gets of a command: its exit status and its standard error.
+struct shell_outcome {
+  int status = -1;
+  std::string err = {};
+};
+
+inline shell_outcome shell(std::string const& command) {
+  shell_outcome result;
+  auto* const pipe = ::popen(("(" + command + ") 2>&1 >/dev/null").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) result.err += static_cast<char>(c);
+  auto const status = ::pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+inline void check_shell(std::string const& command, std::string const& sentence) {
+  auto const run = shell(command);
+  CAPTURE(command, run.err);
+  CHECK(run.status == 1);
+  CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
+  CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring(sentence));
 }
 
 /// A safetensors file with this header, whatever it says, and data.

@@ -65,7 +65,8 @@ TEST_CASE("Bad intervention files") {
       {meta("policy", "active-scalar"),
        "the policy 'active-scalar' is none of this program's: activ-scalar, steer-vec, "
        "dyn-scalar and affine; did you mean 'activ-scalar'?"},
-      {meta("policy", "steer-vec"), "has the tensor \"attn_out.alpha\", which does not belong to the policy 'steer-vec'"},
+      {meta("policy", "steer-vec"),
+       "has the tensor \"attn_out.alpha\", which does not belong to the policy 'steer-vec'"},
       {no("position_key"), "lacks \"position_key\" in its metadata"},
       {meta("position_key", "abs"), "has the position_key \"abs\"; expected absolute, from_end, role or shared"},
       {meta("positions", "5"), "says in its metadata that it has \"5\" positions, but its tensors have 4"},
@@ -142,10 +143,16 @@ TEST_CASE("Bad intervention files") {
                 {file, "it has the site resid_mid, which parallel blocks lack; theirs are resid_pre"});
 
   written seeded;
+  for (std::string const seed : {"", "18446744073709551616", "-1"}) {
+    seeded.metadata["seed"] = seed;
+    write(seeded);
+    check_refused({"eval", "--model", model.path(), "--task", "ccc", "--intervention", file},
+                  {file, "has the seed \"" + seed + "\" in its metadata"});
+  }
   seeded.metadata["seed"] = "seven";
   write(seeded);
   check_refused({"eval", "--model", model.path(), "--task", "ccc", "--intervention", file},
-                {file, "has the seed \"seven\" in its metadata, which is no whole number; give --seed"});
+                {file, "has the seed \"seven\" in its metadata, which is no whole number below 2^64; give --seed"});
   std::pair<std::string, std::string> const contents[] = {
       {"", "is not a valid safetensors file: it has 0 bytes"},
       {content_of(file).substr(0, 60), "it may be truncated"},

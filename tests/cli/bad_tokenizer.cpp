@@ -190,3 +190,16 @@ TEST_CASE("Bad lines on standard input") {
   };
   for (auto const& [input, sentence] : table) check_refused({"tokenize", "--model", model.path()}, {sentence}, input);
 }
+
+TEST_CASE("A standard input that cannot be read, or has a line without end") {
+  model_for_cli const model;
+  auto const tokenize = std::string(TRIMTAB_PROGRAM) + " tokenize --model " + model.path();
+  check_shell(tokenize + " </", "cannot read 'standard input': Is a directory");
+  check_shell(tokenize + " <&-", "cannot read 'standard input': Bad file descriptor");
+  check_shell(tokenize + " </dev/zero", "'standard input, line 1' is not valid JSON: it has");
+  auto const long_line = "\"" + std::string(200'000, 'c') + "\"";
+  auto const run = run_trimtab({"tokenize", "--model", model.path()}, long_line + "\n\"ab\"");
+  CHECK(run.status == 0);
+  CHECK(run.out.ends_with(",99,99]\n[256]\n"));
+  CHECK(run.out.size() == 3 * 200'000 + 1 + 1 + 6);
+}

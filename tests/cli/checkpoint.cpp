@@ -4,6 +4,8 @@
 
 #include <trimtab/io/checkpoint_file.hpp>
 
+#include <csignal>
+
 using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
@@ -101,11 +103,12 @@ TEST_CASE("A checkpoint that does not fit what is asked is refused with what dif
   refused(with({"--checkpoint", "/nowhere/c"}), "cannot write '/nowhere/c'");
 }
 
-TEST_CASE("Ctrl-C and SIGTERM end a fit after its step, and it goes on from there") {
+TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on from there") {
   model_for_cli const model;
   auto const out = model.name("out"), checkpoint = model.name("c");
   auto const [signal, name, status] =
-      GENERATE(table<int, std::string, int>({{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}}));
+      GENERATE(table<int, std::string, int>(
+          {{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}, {SIGHUP, "SIGHUP", 129}}));
   auto const run = interrupt_trimtab(fit_of(model, "1000000000", {"--out", out, "--checkpoint", checkpoint}), signal);
   CAPTURE(run.err);
   CHECK(run.status == status);
@@ -120,6 +123,18 @@ TEST_CASE("Ctrl-C and SIGTERM end a fit after its step, and it goes on from ther
   auto const again = run_trimtab(fit_of(model, before_the_first ? "1" : steps, {"--out", out, "--resume", checkpoint}));
   CHECK(again.status == 0);
   if (not before_the_first) CHECK((content_of(out) == kept));
+}
+
+TEST_CASE("A signal that is ignored from the start, as nohup and shells do, does not end a fit") {
+  model_for_cli const model;
+  auto const before = std::signal(SIGINT, SIG_IGN);
+  running_trimtab program(fit_of(model, "1000000000", {}));
+  std::signal(SIGINT, before);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  program.signal(SIGINT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  program.signal(SIGTERM);
+  CHECK(program.wait().status == 143);
 }
 
 TEST_CASE("Ctrl-C a second time ends the program at once, and the old file stays") {

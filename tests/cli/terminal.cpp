@@ -74,3 +74,41 @@ TEST_CASE("With --verbose the program says what is done, on standard error") {
 TEST_CASE("An error on a terminal is coloured, its sentence is the same") {
   CHECK_THAT(run_on_terminal({"inspect", "no-such-file"}), ContainsSubstring("\033[1;31mtrimtab:\033[0m "));
 }
+
+TEST_CASE("Names of files and what stands in files steer no terminal") {
+  model_for_cli const model;
+  std::string const nasty = "x\x1b[2J\xc2\x9b" "5m\ny", shown = "x\uFFFD[2J\uFFFD" "5m\uFFFDy";
+  std::string const line = "{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6, "
+                           "\"roles\": {\"\\u009b5m\\u007f\": [0, 1]}}\n";
+  auto const out = model.name(nasty), data = model.file(nasty + ".jsonl", line);
+  std::filesystem::create_directory_symlink(model.path(), out + "m");
+  auto const run = run_trimtab({"fit", "--model", out + "m", "--data", data, "--steps", "2", "--positions", "role",
+                                "--verbose", "--out", out, "--report", model.name("r.html"), "--checkpoint", out + "c"});
+  CAPTURE(run.err);
+  CHECK(run.status == 0);
+  CHECK_THAT(run.err, ContainsSubstring("read '" + model.path() + "/" + shown + "m'"));
+  CHECK(not has(run.err + run.out, "\x1b"));
+  CHECK(not has(run.err + run.out, "\xc2\x9b"));
+  auto const again = run_trimtab({"fit", "--model", model.path(), "--data", data, "--steps", "2", "--positions", "role",
+                                  "--resume", out + "c"});
+  CHECK(again.err == "trimtab: the checkpoint '" + model.path() + "/" + shown +
+                         "c' had made all 2 steps already; ask for more --steps to go on\n");
+  auto const report = run_trimtab(
+      {"report", "--model", model.path(), "--data", data, "--out", model.name(nasty + ".html"), out});
+  CHECK_THAT(report.out, ContainsSubstring("written: " + model.path() + "/" + shown + ".html\n"));
+  auto const json = run_trimtab({"inspect", out, "--json"});
+  CHECK(json.status == 0);
+  CHECK(not has(json.out, "\xc2\x9b"));
+  CHECK(not has(json.out, "\x7f"));
+  CHECK(json.json().dump().find("\xc2\x9b" "5m\x7f") != std::string::npos);
+}
+
+TEST_CASE("However long a name in a file is, the complaint can be read") {
+  model_for_cli const model;
+  std::string const line = "{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6}\n";
+  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.file("d.jsonl", line), "--positions",
+                                "role", "--roles", std::string(100'000, 'r')});
+  CHECK(run.status == 1);
+  CHECK(run.err.size() < 2100);
+  CHECK(run.err.ends_with("...\n"));
+}
