@@ -75,7 +75,7 @@ std::string manual_page(CLI::App const& app) {
   page += ".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nwhere it is set and not empty, nothing is coloured\n";
   page +=
       ".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nbad input: one sentence on standard error, nothing on standard output\n"
-      ".TP\n2\nwrong usage\n";
+      ".TP\n2\nwrong usage\n.TP\n129, 143\na fit that SIGHUP or SIGTERM ended after its step, with what it learned kept\n";
   return page;
 }
 
