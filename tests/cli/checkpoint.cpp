@@ -109,7 +109,9 @@ TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on f
   auto const [signal, name, status] =
       GENERATE(table<int, std::string, int>(
           {{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}, {SIGHUP, "SIGHUP", 129}}));
+  auto const before = std::signal(signal, SIG_DFL);  // under nohup it is ignored, and would stay so
   auto const run = interrupt_trimtab(fit_of(model, "1000000000", {"--out", out, "--checkpoint", checkpoint}), signal);
+  std::signal(signal, before);
   CAPTURE(run.err);
   CHECK(run.status == status);
   auto const found = io::parse_json(run.out, "standard output");
