@@ -7,8 +7,8 @@
 
 #include <string>
 
-/// The commands. Each gives what it found twice, for programs and for people, and prints nothing: a command that fails
-/// half way must leave standard output empty.
+/// The commands. Each gives what it found twice, for programs and for people (`tokenize` only as asked for: texts may be
+/// long), and prints nothing: a command that fails half way must leave standard output empty.
 
 namespace trimtab::cli {
 
