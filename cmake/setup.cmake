@@ -25,7 +25,8 @@ function(install_missing_packages)
     return()
   endif()
 
-  set(packages libeigen3-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev catch2 libbenchmark-dev)
+  set(packages libeigen3-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev catch2 libbenchmark-dev
+    clang-format)
   find_program(build_tool NAMES make gmake ninja)
   if(NOT build_tool)
     list(APPEND packages make)

@@ -16,7 +16,7 @@ int main() try {
 
   report::table table(report::metrics_header("prompts of other lengths"));
   bool learned = true;
-  const auto try_positions = [&](char const* name, position_key const& by) {
+  const auto try_positions = [&](const char* name, const position_key& by) {
     const auto steering = steer(model, at(site::attn_out{}, policy::steer_vec{}, layers::all(), by),
                                 at(site::mlp_out{}, policy::steer_vec{}, layers::all(), by));
     const auto objective =
@@ -30,7 +30,7 @@ int main() try {
   try_positions("all tokens alike", positions::shared());
   std::cout << table.text();
   return learned ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

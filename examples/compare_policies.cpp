@@ -16,7 +16,7 @@ int main() try {
 
   report::table table(report::metrics_header("on prompts with other names"));
   double worst = 1;
-  const auto try_policy = [&](char const* name, auto policy) {
+  const auto try_policy = [&](const char* name, auto policy) {
     constexpr fit_defaults defaults = defaults_of<decltype(policy)>();  // what suits the policy's kind of parameters
     const auto steering = steer(model, at(site::attn_out{}, policy), at(site::mlp_out{}, policy));
     const auto objective =
@@ -35,7 +35,7 @@ int main() try {
 
   std::cout << table.text();
   return worst > 0.5 ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

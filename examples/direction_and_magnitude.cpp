@@ -20,7 +20,7 @@ int main() try {
   const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
 
   report::table table({"at the last token of test prompts, strength +1", "layer", "norm ratio", "cosine"});
-  const auto fit_and_measure = [&](std::string const& name, auto policy, double learning_rate, double lambda_m) {
+  const auto fit_and_measure = [&](const std::string& name, auto policy, double learning_rate, double lambda_m) {
     const auto steering = steer(model, at(site::attn_out{}, policy, layers::all(), positions::from_end(8)));
     const auto objective =
         objective::effectiveness{} + 1.0 * objective::faithfulness{} + lambda_m * objective::minimality{};
@@ -37,11 +37,11 @@ int main() try {
   std::cout << table.text();
 
   // What is multiplied by a number keeps its direction, or turns right around.
-  for (auto const& layer : scalar.cosine)
+  for (const auto& layer : scalar.cosine)
     for (double cosine : layer)
       if (std::abs(cosine) > 1 + 1e-5) return 1;
   return 0;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

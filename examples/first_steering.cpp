@@ -26,7 +26,7 @@ int main() try {
   table.add(report::metrics_row("activ_scalar", test, count(result.values)));
   std::cout << table.text();
   return test.at.at(+1).flip_rate > 0.5 and test.at.at(-1).flip_rate > 0.5 ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

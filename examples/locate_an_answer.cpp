@@ -15,7 +15,7 @@ using namespace trimtab;
 namespace {
 
 /// The same parameters with those of one block at exactly zero, where an intervention does nothing.
-parameters without(parameters values, parameter_block const& block) {
+parameters without(parameters values, const parameter_block& block) {
   const auto first = values.theta.begin() + block.offset;
   std::fill(first, first + block.records() * block.record_size, 0.0);
   return values;
@@ -33,14 +33,14 @@ int main() try {
   const auto result = trainer(steering, objective, adam{.learning_rate = 0.03}).fit(prompts.train, {.steps = 150});
 
   // A layer a line, the last on top; a token a column.
-  for (parameter_block const& block : result.values.layout.blocks)
+  for (const parameter_block& block : result.values.layout.blocks)
     std::cout << report::text_of(report::map_of(result.values, block)) << '\n';
 
   report::table table(report::metrics_header("taken away"));
   const metrics whole = evaluate(result, prompts.test);
   table.add(report::metrics_row("nothing", whole, count(result.values)));
   double most = 0, least = 1;
-  for (parameter_block const& block : result.values.layout.blocks) {
+  for (const parameter_block& block : result.values.layout.blocks) {
     const parameters rest = without(result.values, block);
     const metrics left = evaluate(steering, rest, prompts.test);
     table.add(report::metrics_row(block.site, left, count(rest)));
@@ -49,7 +49,7 @@ int main() try {
   }
   std::cout << table.text();
   return whole.flip_rate_both > 0.5 and least < whole.flip_rate_both ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

@@ -40,7 +40,7 @@ int main() try {
   table.add(report::metrics_row("channel_gain", test, count(result.values)));
   std::cout << table.text();
   return result.history.back().total() < result.history.front().total() ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

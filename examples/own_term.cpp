@@ -40,7 +40,7 @@ int main() try {
   const auto usual = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
 
   report::table table(report::metrics_header("objective"));
-  const auto fit = [&](char const* name, auto objective) {
+  const auto fit = [&](const char* name, auto objective) {
     const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 100});
     table.add(report::metrics_row(name, evaluate(result, prompts.test), count(result.values)));
     return result.history.back().total() < result.history.front().total();
@@ -48,7 +48,7 @@ int main() try {
   const bool learned = fit("usual", usual) and fit("usual + conserved_sum", usual + 0.1 * conserved_sum{});
   std::cout << table.text();
   return learned ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

@@ -31,7 +31,7 @@ int main(int argc, char** argv) try {
   table.add(report::metrics_row("dyn_scalar, test", unseen, count(result.values)));
   std::cout << table.text();
   return result.history.back().total() < result.history.front().total() ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

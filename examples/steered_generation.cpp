@@ -22,7 +22,7 @@ int main() try {
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
   const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 150});
 
-  const auto next = [&](std::vector<int> const& ids, double strength) {
+  const auto next = [&](const std::vector<int>& ids, double strength) {
     const prompt_pair prompt{.ids = ids};
     const auto logits = steered_logits(steering, result.values, std::span(&prompt, 1), strength).values;
     return static_cast<int>(std::ranges::max_element(logits) - logits.begin());
@@ -37,7 +37,7 @@ int main() try {
     std::printf("%+.0f  %s%s\n", strength, opening.c_str(), said.back().c_str());
   }
   return said[1].starts_with(" Mary") and said[2].starts_with(" John") ? 0 : 1;
-} catch (error const& e) {
+} catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

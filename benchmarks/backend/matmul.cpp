@@ -28,11 +28,11 @@ host_matrix<float> random_matrix(index_t rows, index_t cols) {
 
 struct shape {
   index_t inputs, outputs;
-  auto operator<=>(shape const&) const = default;
+  auto operator<=>(const shape&) const = default;
 };
 constexpr shape qkv{768, 2304}, attn_out{768, 768}, mlp_in{768, 3072}, mlp_out{3072, 768}, unembedding{768, 50257};
 
-std::vector<eigen::linear<float>> const& frozen(shape s) {
+const std::vector<eigen::linear<float>>& frozen(shape s) {
   static std::map<shape, std::vector<eigen::linear<float>>> all;
   auto& copies = all[s];
   if (copies.empty()) {

@@ -24,14 +24,21 @@ namespace {
 using namespace trimtab;
 using backend = cuda_backend<float>;
 
-model_config shape(std::string const& name) {
+model_config shape(const std::string& name) {
   model_config c{.architecture = "gpt2", .context = 1024, .vocabulary = 50257};
   if (name == "gpt2") c.layers = 12, c.width = 768, c.heads = 12;
   if (name == "gpt2-medium") c.layers = 24, c.width = 1024, c.heads = 16;
   if (name == "gpt2-xl") c.layers = 48, c.width = 1600, c.heads = 25;
   if (name == "pythia-1.4b")
-    c = {.architecture = "gpt_neox", .layers = 24, .width = 2048, .heads = 16, .context = 2048, .vocabulary = 50304,
-         .rotary_channels = 32, .nonlinearity = activation::gelu_erf, .parallel_residual = true};
+    c = {.architecture = "gpt_neox",
+         .layers = 24,
+         .width = 2048,
+         .heads = 16,
+         .context = 2048,
+         .vocabulary = 50304,
+         .rotary_channels = 32,
+         .nonlinearity = activation::gelu_erf,
+         .parallel_residual = true};
   if (c.layers == 0) throw error(error_kind::bad_argument, "the shape " + name + " is none of this program's");
   c.hidden = 4 * c.width;
   return c;
@@ -40,7 +47,8 @@ model_config shape(std::string const& name) {
 std::vector<prompt_pair> prompts_of(index_t count, index_t length) {
   std::vector<prompt_pair> prompts(static_cast<std::size_t>(count));
   for (std::size_t n = 0; n < prompts.size(); ++n) {
-    for (index_t i = 0; i < length; ++i) prompts[n].ids.push_back(static_cast<int>((n * 331 + 7 * static_cast<std::size_t>(i)) % 50000));
+    for (index_t i = 0; i < length; ++i)
+      prompts[n].ids.push_back(static_cast<int>((n * 331 + 7 * static_cast<std::size_t>(i)) % 50000));
     prompts[n].correct_id = 7;
     prompts[n].wrong_id = 8;
   }
@@ -49,7 +57,7 @@ std::vector<prompt_pair> prompts_of(index_t count, index_t length) {
 
 /// Milliseconds of the device, the median of some.
 template <typename F>
-double milliseconds(backend const& on, F&& f, int times = 20) {
+double milliseconds(const backend& on, F&& f, int times = 20) {
   std::vector<double> all;
   for (int k = 0; k < times + 3; ++k) {
     on.context().synchronize();
@@ -63,14 +71,16 @@ double milliseconds(backend const& on, F&& f, int times = 20) {
 }
 
 template <typename Model>
-nlohmann::json measure(Model const& model, std::vector<prompt_pair> const& prompts) {
-  backend const& on = model.backend();
+nlohmann::json measure(const Model& model, const std::vector<prompt_pair>& prompts) {
+  const backend& on = model.backend();
   const policy::activ_scalar p;
   const auto composition = steer(model, at(site::attn_out{}, p), at(site::mlp_out{}, p), at(site::resid_post{}, p));
-  const trainer learner(
-      composition, objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{}, adam{});
+  const trainer learner(composition,
+                        objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
+                        adam{});
   const auto fit = [&](index_t steps) {
-    return milliseconds(on, [&] { static_cast<void>(learner.fit(prompts, {.steps = steps})); }, 5);
+    return milliseconds(
+        on, [&] { static_cast<void>(learner.fit(prompts, {.steps = steps})); }, 5);
   };
   nlohmann::json found;
   const double few = fit(20), many = fit(120);
@@ -89,7 +99,8 @@ nlohmann::json measure(Model const& model, std::vector<prompt_pair> const& promp
   const auto forward = [&](auto& run) {
     run.unembed(run.forward(stream), logits);
     const auto recorded = on.record([&] { run.unembed(run.forward(stream), logits); });
-    return milliseconds(on, [&] { recorded.replay(); }, 50);
+    return milliseconds(
+        on, [&] { recorded.replay(); }, 50);
   };
   using site_of = intervention<site::attn_out, policy::activ_scalar>;
   using bound_type = bound_steering<backend, site_of, intervention<site::mlp_out, policy::activ_scalar>,
@@ -120,7 +131,7 @@ int main(int count, char** words) try {
   found["prompts"] = prompts.size();
   found["tokens"] = prompts.front().ids.size();
   std::cout << found.dump() << std::endl;
-} catch (std::exception const& e) {
+} catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;
 }

@@ -8,7 +8,7 @@
 #include "support/temporary_folder.hpp"
 
 #include <trimtab/backend/eigen.hpp>
-#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/model/gpt_neox.hpp>
 
 #include <benchmark/benchmark.h>
@@ -40,7 +40,8 @@ struct stored {
 void load(benchmark::State& state, io::dtype type) {
   const stored s(type);
   for (auto _ : state)
-    benchmark::DoNotOptimize(gpt_neox<eigen_backend<float>>(io::model_folder(s.folder.path()), eigen_backend<float>(1)));
+    benchmark::DoNotOptimize(
+        gpt_neox<eigen_backend<float>>(io::model_folder(s.folder.path()), eigen_backend<float>(1)));
   state.SetBytesProcessed(state.iterations() * s.bytes);
 }
 

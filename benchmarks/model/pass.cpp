@@ -44,7 +44,7 @@ struct setting {
   }
 };
 
-setting const& shared() {
+const setting& shared() {
   static const setting s;
   return s;
 }
@@ -58,7 +58,8 @@ struct ready {
   pass<model_type, Hooks> run;
 
   explicit ready(Hooks hooks)
-      : rows(shared().model.backend(), shared().config, ids_of(shared().prompts)), memory(shared().model.backend()),
+      : rows(shared().model.backend(), shared().config, ids_of(shared().prompts)),
+        memory(shared().model.backend()),
         stream(memory.take(rows.rows(), shared().config.width)),
         run(shared().model, rows, {0, shared().config.layers}, hooks) {
     shared().model.embed(rows, stream);
@@ -78,7 +79,7 @@ double median(std::vector<double> v) {
 
 template <typename... Site, typename Policy>
 void steered_at(benchmark::State& state, Policy p, layer_set layers) {
-  setting const& s = shared();
+  const setting& s = shared();
   const auto composition = steer(s.model, at(Site{}, p, layers, positions::shared())...);
   const auto layout = composition.layout(s.prompts);
   const std::vector<double> strength{1.0};
@@ -114,12 +115,12 @@ void without_hooks(benchmark::State& state) {
 }
 
 template <typename Policy>
-void add(std::string const& name, Policy p) {
+void add(const std::string& name, Policy p) {
   const auto in_turn = [](benchmark::internal::Benchmark* b) {
     b->Unit(benchmark::kMillisecond)->UseManualTime()->Iterations(40);
   };
-  in_turn(benchmark::RegisterBenchmark((name + "/one_site").c_str(),
-                                       [p](benchmark::State& state) { one_site(state, p); }));
+  in_turn(
+      benchmark::RegisterBenchmark((name + "/one_site").c_str(), [p](benchmark::State& state) { one_site(state, p); }));
   in_turn(benchmark::RegisterBenchmark((name + "/all_sites").c_str(),
                                        [p](benchmark::State& state) { all_sites(state, p, layers::all()); }));
 }
@@ -131,10 +132,8 @@ int main(int count, char** words) {
       ->Unit(benchmark::kMillisecond)
       ->UseManualTime()
       ->Iterations(40);
-  benchmark::RegisterBenchmark("hooked_nowhere",
-                               [](benchmark::State& state) {
-                                 all_sites(state, policy::activ_scalar{}, layers::none());
-                               })
+  benchmark::RegisterBenchmark(
+      "hooked_nowhere", [](benchmark::State& state) { all_sites(state, policy::activ_scalar{}, layers::none()); })
       ->Unit(benchmark::kMillisecond)
       ->UseManualTime()
       ->Iterations(40);

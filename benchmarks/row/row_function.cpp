@@ -33,7 +33,7 @@ struct matrices {
 
   explicit matrices(index_t w) : width(w) { out.setZero(); }
 
-  matrix_view<float const> view(array const& m) const { return {m.data(), m.size() / width, width}; }
+  matrix_view<const float> view(const array& m) const { return {m.data(), m.size() / width, width}; }
   matrix_view<float> view(array& m) const { return {m.data(), m.size() / width, width}; }
 };
 
@@ -55,7 +55,7 @@ void stream(benchmark::State& state, index_t width, int touched, Run run) {
 
 template <typename F>
 void forward(benchmark::State& state, F f, index_t width) {
-  stream(state, width, 2, [&](auto const& backend, matrices& m) {
+  stream(state, width, 2, [&](const auto& backend, matrices& m) {
     backend.forward(
         f, m.rows, width, each_row(name::h, m.view(m.a)), each_row(name::out, m.view(m.out)),
         all_rows(layer_norm::gain, m.view(m.one).as_const()), all_rows(layer_norm::bias, m.view(m.one).as_const()),
@@ -66,7 +66,7 @@ void forward(benchmark::State& state, F f, index_t width) {
 /// In place, as a pass runs it.
 template <typename F>
 void backward(benchmark::State& state, F f, index_t width) {
-  stream(state, width, 3, [&](auto const& backend, matrices& m) {
+  stream(state, width, 3, [&](const auto& backend, matrices& m) {
     backend.backward(f, m.rows, width, each_row(name::h, m.view(m.a).as_const()),
                      each_row(name::out, m.view(m.a).as_const()), each_row(d(name::out), m.view(m.out)),
                      each_row(d(name::h), m.view(m.out)), all_rows(layer_norm::gain, m.view(m.one).as_const()));
@@ -74,7 +74,7 @@ void backward(benchmark::State& state, F f, index_t width) {
 }
 
 void sum_of_two(benchmark::State& state) {
-  stream(state, 768, 3, [](auto const& backend, matrices& m) {
+  stream(state, 768, 3, [](const auto& backend, matrices& m) {
     backend.forward(residual{}, m.rows, m.width, each_row(name::h, m.view(m.a)),
                     each_row(residual::branch, m.view(m.b)), each_row(name::out, m.view(m.out)));
   });
@@ -85,20 +85,20 @@ constexpr int answers[] = {7, 8};
 
 void kl_value(benchmark::State& state) {
   std::vector<float> values(static_cast<std::size_t>(numbers / words));
-  stream(state, words, 2, [&](auto const& backend, matrices& m) {
+  stream(state, words, 2, [&](const auto& backend, matrices& m) {
     backend.values(objective::faithfulness{}, m.rows, words, values.data(), each_row(name::h, m.view(m.a)),
-                   each_row(name::reference, m.view(m.b)), operand<per_row<"correct">, int const>{&answers[0], 0},
-                   operand<per_row<"wrong">, int const>{&answers[1], 0});
+                   each_row(name::reference, m.view(m.b)), operand<per_row<"correct">, const int>{&answers[0], 0},
+                   operand<per_row<"wrong">, const int>{&answers[1], 0});
   });
 }
 void kl_gradient(benchmark::State& state) {
   const float weight = 1;
-  stream(state, words, 4, [&](auto const& backend, matrices& m) {
+  stream(state, words, 4, [&](const auto& backend, matrices& m) {
     backend.gradients(objective::faithfulness{}, m.rows, words, each_row(name::h, m.view(m.a)),
                       each_row(name::reference, m.view(m.b)), each_row(d(name::h), m.view(m.out)),
-                      operand<per_row<"correct">, int const>{&answers[0], 0},
-                      operand<per_row<"wrong">, int const>{&answers[1], 0},
-                      operand<gradient_of<per_row<"value">>, float const>{&weight, 0});
+                      operand<per_row<"correct">, const int>{&answers[0], 0},
+                      operand<per_row<"wrong">, const int>{&answers[1], 0},
+                      operand<gradient_of<per_row<"value">>, const float>{&weight, 0});
   });
 }
 
@@ -110,8 +110,8 @@ void dyn_scalar_row(benchmark::State& state) {
   const float beta = 1;
   for (auto _ : state) {
     auto r = eigen::row_of<float>(
-        width, 0, operand<per_channel<"h">, float const>{h.data()}, operand<per_channel<"out">, float>{out.data()},
-        operand<per_row<"beta">, float const>{&beta}, operand<per_channel<"weight">, float const>{w.data()});
+        width, 0, operand<per_channel<"h">, const float>{h.data()}, operand<per_channel<"out">, float>{out.data()},
+        operand<per_row<"beta">, const float>{&beta}, operand<per_channel<"weight">, const float>{w.data()});
     policy_type{}.forward(r);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
@@ -134,7 +134,7 @@ void gelu_row(benchmark::State& state) {
   const index_t width = state.range(0);
   array h = array::Random(width), out(width);
   for (auto _ : state) {
-    auto r = eigen::row_of<float>(width, 0, operand<per_channel<"h">, float const>{h.data()},
+    auto r = eigen::row_of<float>(width, 0, operand<per_channel<"h">, const float>{h.data()},
                                   operand<per_channel<"out">, float>{out.data()});
     gelu_tanh{}.forward(r);
     benchmark::DoNotOptimize(out.data());

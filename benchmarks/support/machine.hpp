@@ -63,7 +63,7 @@ class limit {
   }
 
   /// How much of the limit one iteration's `amount` reached.
-  void report(benchmark::State& state, char const* name, double amount) {
+  void report(benchmark::State& state, const char* name, double amount) {
     const double mean = (before_ + measure_(threads_)) / 2;
     state.counters[name] = benchmark::Counter(100 * amount / mean, benchmark::Counter::kIsIterationInvariantRate);
   }

@@ -3,7 +3,7 @@
 // Tokenizing in MB/s: a page of prose again and again, with the tokenizers of the example models, and with GPT-2's own
 // and GPT-NeoX's where TRIMTAB_TEST_ASSETS names the folder that has them.
 
-#include <trimtab/io/tokenizer_files.hpp>
+#include <trimtab/io/huggingface/tokenizer_files.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -27,7 +27,7 @@ std::string book() {
   return text;
 }
 
-void encode(benchmark::State& state, std::filesystem::path const& folder) {
+void encode(benchmark::State& state, const std::filesystem::path& folder) {
   const text::tokenizer tokenizer = io::read_tokenizer(folder);
   const std::string text = book();
   for (auto _ : state) benchmark::DoNotOptimize(tokenizer.encode(text));
@@ -35,19 +35,20 @@ void encode(benchmark::State& state, std::filesystem::path const& folder) {
 }
 
 /// Prompts come one by one.
-void encode_prompts(benchmark::State& state, std::filesystem::path const& folder) {
+void encode_prompts(benchmark::State& state, const std::filesystem::path& folder) {
   const text::tokenizer tokenizer = io::read_tokenizer(folder);
   const std::string_view prompt = page.substr(0, 53);
   for (auto _ : state) benchmark::DoNotOptimize(tokenizer.encode(prompt));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(prompt.size()));
 }
 
-void add(std::string const& name, std::filesystem::path const& folder) {
-  benchmark::RegisterBenchmark((name + "/book").c_str(), [folder](benchmark::State& state) { encode(state, folder); })
-      ->Unit(benchmark::kMillisecond);
-  benchmark::RegisterBenchmark((name + "/prompt").c_str(),
-                               [folder](benchmark::State& state) { encode_prompts(state, folder); })
-      ->Unit(benchmark::kMicrosecond);
+void add(const std::string& name, const std::filesystem::path& folder) {
+  benchmark::RegisterBenchmark((name + "/book").c_str(), [folder](benchmark::State& state) {
+    encode(state, folder);
+  })->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark((name + "/prompt").c_str(), [folder](benchmark::State& state) {
+    encode_prompts(state, folder);
+  })->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ void add(std::string const& name, std::filesystem::path const& folder) {
 int main(int count, char** words) {
   add("tiny-gpt2", TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
   add("tiny-pythia", TRIMTAB_EXAMPLE_MODELS "/tiny-pythia");
-  if (char const* assets = std::getenv("TRIMTAB_TEST_ASSETS"))
+  if (const char* assets = std::getenv("TRIMTAB_TEST_ASSETS"))
     for (std::string name : {"gpt2", "gpt-neox/20B_tokenizer.json"})
       if (const auto path = std::filesystem::path(assets) / "tokenizers" / name; std::filesystem::exists(path))
         add(name, path);

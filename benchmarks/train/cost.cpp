@@ -35,10 +35,10 @@ struct timed_backend : eigen_backend<float> {
   using base = eigen_backend<float>;
   using base::base;
   using view = matrix_view<float>;
-  using const_view = matrix_view<float const>;
+  using const_view = matrix_view<const float>;
 
   template <typename F>
-  static void timed(std::string const& name, double flops, double bytes, F&& f) {
+  static void timed(const std::string& name, double flops, double bytes, F&& f) {
     const auto start = std::chrono::steady_clock::now();
     f();
     part& p = parts[name];
@@ -53,29 +53,29 @@ struct timed_backend : eigen_backend<float> {
     return out == in ? "attn_out" : out == 3 * in ? "qkv" : out > in ? "mlp_in" : "mlp_out";
   }
   template <typename F>
-  static void timed_product(linear const& w, index_t rows, std::string const& suffix, F&& f) {
+  static void timed_product(const linear& w, index_t rows, const std::string& suffix, F&& f) {
     const double size = static_cast<double>(w.inputs() * w.outputs()), n = static_cast<double>(rows);
     timed("product " + product(w.inputs(), w.outputs()) + suffix, 2 * size * n,
           4 * (size + n * static_cast<double>(w.inputs() + w.outputs())), f);
   }
-  void multiply(linear const& w, const_view x, view y) const {
+  void multiply(const linear& w, const_view x, view y) const {
     timed_product(w, x.rows, "", [&] { base::multiply(w, x, y); });
   }
-  void multiply_adjoint(linear const& w, const_view d_y, view d_x) const {
+  void multiply_adjoint(const linear& w, const_view d_y, view d_x) const {
     timed_product(w, d_y.rows, ", adjoint", [&] { base::multiply_adjoint(w, d_y, d_x); });
   }
 
   /// Pairs of a query and a key that it sees, times the width.
-  static double pairs(ragged_shape const& shape, index_t width) {
+  static double pairs(const ragged_shape& shape, index_t width) {
     double sum = 0;
     for (index_t k = 0; k < shape.queries; ++k) sum += 1 + shape.query_positions[k];
     return sum * static_cast<double>(width);
   }
-  void attention(ragged_shape const& shape, index_t heads, const_view qkv, view z) const {
+  void attention(const ragged_shape& shape, index_t heads, const_view qkv, view z) const {
     timed("attention", 4 * pairs(shape, z.cols), 4 * static_cast<double>(qkv.size() + z.size()),
           [&] { base::attention(shape, heads, qkv, z); });
   }
-  void attention_adjoint(ragged_shape const& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
+  void attention_adjoint(const ragged_shape& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
     timed("attention, adjoint", 10 * pairs(shape, d_z.cols), 4 * static_cast<double>(2 * qkv.size() + d_z.size()),
           [&] { base::attention_adjoint(shape, heads, qkv, d_z, d_qkv); });
   }
@@ -93,41 +93,40 @@ struct timed_backend : eigen_backend<float> {
     return 4 * static_cast<double>(rows * width) * static_cast<double>(sizeof...(Operand));
   }
   template <typename F, typename... Operand>
-  void forward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void forward(const F& f, index_t rows, index_t width, Operand... operands) const {
     timed(text<F>(), 0, touched<Operand...>(rows, width), [&] { base::forward(f, rows, width, operands...); });
   }
   template <typename F, typename... Operand>
-  void backward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void backward(const F& f, index_t rows, index_t width, Operand... operands) const {
     timed(text<F>() + ", adjoint", 0, touched<Operand...>(rows, width),
           [&] { base::backward(f, rows, width, operands...); });
   }
   template <typename Term, typename... Operand>
-  void values(Term const& term, index_t rows, index_t width, float* to, Operand... operands) const {
+  void values(const Term& term, index_t rows, index_t width, float* to, Operand... operands) const {
     timed("objective", 0, 8 * static_cast<double>(rows * width),
           [&] { base::values(term, rows, width, to, operands...); });
   }
   template <typename Term, typename... Operand>
-  void gradients(Term const& term, index_t rows, index_t width, Operand... operands) const {
+  void gradients(const Term& term, index_t rows, index_t width, Operand... operands) const {
     timed("objective", 0, 12 * static_cast<double>(rows * width),
           [&] { base::gradients(term, rows, width, operands...); });
   }
   template <intervention_policy P>
-  void intervene(P const& policy, const_view h, view out, float const* beta, float const* theta,
+  void intervene(const P& policy, const_view h, view out, const float* beta, const float* theta,
                  record_view records) const {
     timed("interventions", 0, 8 * static_cast<double>(h.size()),
           [&] { base::intervene(policy, h, out, beta, theta, records); });
   }
   template <intervention_policy P>
-  void intervene_adjoint(P const& policy, const_view h, const_view d_out, view d_h, float const* beta,
-                         float const* theta, float* d_theta, float* partial, record_view records) const {
-    timed("interventions, adjoint", 0, 12 * static_cast<double>(h.size()), [&] {
-      base::intervene_adjoint(policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
-    });
+  void intervene_adjoint(const P& policy, const_view h, const_view d_out, view d_h, const float* beta,
+                         const float* theta, float* d_theta, float* partial, record_view records) const {
+    timed("interventions, adjoint", 0, 12 * static_cast<double>(h.size()),
+          [&] { base::intervene_adjoint(policy, h, d_out, d_h, beta, theta, d_theta, partial, records); });
   }
 };
 
 template <typename Model>
-void print_cost(model_config const& config, int prompt_count, int length, int threads) {
+void print_cost(const model_config& config, int prompt_count, int length, int threads) {
   constexpr int steps = 10;
   const Model model{test::random_weights(config), timed_backend(threads)};
   random_generator random(1);
@@ -138,13 +137,13 @@ void print_cost(model_config const& config, int prompt_count, int length, int th
     p.wrong_id = 8;
   }
   const policy::activ_scalar p;
-  const trainer learner(
-      steer(model, at(site::attn_out{}, p), at(site::mlp_out{}, p), at(site::resid_post{}, p)),
-      objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{}, adam{});
+  const trainer learner(steer(model, at(site::attn_out{}, p), at(site::mlp_out{}, p), at(site::resid_post{}, p)),
+                        objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
+                        adam{});
 
   using clock = std::chrono::steady_clock;
   clock::time_point start, end;
-  learner.fit(prompts, {.steps = steps + 3, .before_step = [&](index_t number, loss_values const&) {
+  learner.fit(prompts, {.steps = steps + 3, .before_step = [&](index_t number, const loss_values&) {
                           if (number == 3) {
                             parts.clear();
                             start = clock::now();
@@ -165,11 +164,11 @@ void print_cost(model_config const& config, int prompt_count, int length, int th
               bandwidth / 1e9);
   std::printf("| part | GFLOP | MB | ms | share | limit ms | above |\n| --- | --- | --- | --- | --- | --- | --- |\n");
   double limits = 0, seconds = 0, flops = 0, bytes = 0;
-  const auto line = [&](char const* name, double f, double b, double s, double limit) {
+  const auto line = [&](const char* name, double f, double b, double s, double limit) {
     std::printf("| %s | %.2f | %.1f | %.2f | %.1f %% | %.2f | %.2f |\n", name, f / 1e9, b / 1e6, 1e3 * s,
                 100 * s / step, 1e3 * limit, 1e3 * (s - limit));
   };
-  for (auto const& [name, all] : parts) {
+  for (const auto& [name, all] : parts) {
     const part one{all.seconds / steps, all.flops / steps, all.bytes / steps};
     const double limit = std::max(one.flops / peak, one.bytes / bandwidth);
     line(name.c_str(), one.flops, one.bytes, one.seconds, limit);
@@ -182,7 +181,7 @@ void print_cost(model_config const& config, int prompt_count, int length, int th
 }  // namespace
 
 int main(int count, char** words) {
-  const auto word = [&](int k, char const* otherwise) { return std::string(k < count ? words[k] : otherwise); };
+  const auto word = [&](int k, const char* otherwise) { return std::string(k < count ? words[k] : otherwise); };
   const int prompts = std::stoi(word(2, "8")), length = std::stoi(word(3, "12")), threads = std::stoi(word(4, "1"));
   model_config config{.architecture = "gpt2",
                       .layers = 12,

@@ -21,7 +21,7 @@ using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
 
 /// Models are made once for every depth and number of threads.
-model_type const& model_of(index_t layers, int threads) {
+const model_type& model_of(index_t layers, int threads) {
   static std::map<std::pair<index_t, int>, model_type> known;
   const std::pair key(layers, threads);
   if (not known.contains(key)) {
@@ -46,7 +46,7 @@ struct shape {
   layer_set in = layers::all();
 };
 
-std::vector<prompt_pair> prompts_of(shape const& s) {
+std::vector<prompt_pair> prompts_of(const shape& s) {
   random_generator random(1);
   std::vector<prompt_pair> prompts(static_cast<std::size_t>(s.prompts));
   for (prompt_pair& p : prompts) {
@@ -58,17 +58,17 @@ std::vector<prompt_pair> prompts_of(shape const& s) {
 }
 
 /// The clock runs from the first step on: planning and the untouched model are not in it.
-void step(benchmark::State& state, shape const& s) {
+void step(benchmark::State& state, const shape& s) {
   const policy::activ_scalar p;
   const auto composition =
       steer(model_of(s.layers, s.threads), at(site::attn_out{}, p, s.in, s.positions),
             at(site::mlp_out{}, p, s.in, s.positions), at(site::resid_post{}, p, s.in, s.positions));
-  const trainer learner(
-      composition, objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
-      adam{});
+  const trainer learner(composition,
+                        objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
+                        adam{});
   const auto prompts = prompts_of(s);
   const fit_options options{.steps = std::numeric_limits<index_t>::max() - 1,
-                            .before_step = [&](index_t number, loss_values const&) {
+                            .before_step = [&](index_t number, const loss_values&) {
                               return number <= 2 or state.KeepRunning();  // the first steps meet cold memory
                             }};
   if (s.each)
@@ -80,7 +80,7 @@ void step(benchmark::State& state, shape const& s) {
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-void add(std::string const& name, shape s) {
+void add(const std::string& name, shape s) {
   benchmark::RegisterBenchmark(name.c_str(), [s](benchmark::State& state) { step(state, s); })
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime();

@@ -16,7 +16,7 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
-#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/huggingface/model_folder.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -35,9 +35,9 @@ json request() {
   std::string line;
   return std::getline(std::cin, line) ? json::parse(line) : json{{"do", "quit"}};
 }
-void answer(json const& j) { std::cout << j.dump() << std::endl; }
+void answer(const json& j) { std::cout << j.dump() << std::endl; }
 
-std::vector<prompt_pair> prompts_of(json const& asked) {
+std::vector<prompt_pair> prompts_of(const json& asked) {
   std::vector<prompt_pair> prompts;
   for (std::size_t n = 0; n < asked["prompts"].size(); ++n) {
     prompt_pair p;
@@ -54,7 +54,7 @@ auto objective_of_paper() {
 }
 
 template <typename Model>
-auto composition_of(Model const& model, json const& asked) {
+auto composition_of(const Model& model, const json& asked) {
   const policy::activ_scalar p;
   const auto in = layers::range(asked["layers"][0], asked["layers"][1]);
   const auto by = asked["positions"] == "from_end" ? positions::from_end(asked["count"]) : positions::absolute();
@@ -63,7 +63,7 @@ auto composition_of(Model const& model, json const& asked) {
 }
 
 template <typename Model>
-json gradient(Model const& model, json const& asked) {
+json gradient(const Model& model, const json& asked) {
   const auto prompts = prompts_of(asked);
   const auto composition = composition_of(model, asked);
   const auto layout = composition.layout(prompts);
@@ -83,7 +83,7 @@ json gradient(Model const& model, json const& asked) {
 
 /// Between two steps the fit waits for the next request, so that the other side can run in turn.
 template <typename Model>
-void fit(Model const& model, json const& asked) {
+void fit(const Model& model, const json& asked) {
   using clock = std::chrono::steady_clock;
   const auto prompts = prompts_of(asked);
   const auto composition = composition_of(model, asked);
@@ -92,7 +92,7 @@ void fit(Model const& model, json const& asked) {
   int left = 0;
   std::vector<double> ms;
   clock::time_point start;
-  const auto before_step = [&](index_t, loss_values const&) {
+  const auto before_step = [&](index_t, const loss_values&) {
     if (left > 0) {
       ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
       if (--left == 0) answer({{"ms", std::exchange(ms, {})}});
@@ -113,7 +113,7 @@ void fit(Model const& model, json const& asked) {
 }
 
 template <typename Model>
-void serve(Model const& model) {
+void serve(const Model& model) {
   answer({{"ready", true}});
   for (json asked = request(); asked["do"] != "quit"; asked = request())
     if (asked["do"] == "gradient")
@@ -132,7 +132,7 @@ int main(int count, char** words) try {
     serve(gpt2<backend>(folder, on));
   else
     serve(gpt_neox<backend>(folder, on));
-} catch (std::exception const& e) {
+} catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;
 }

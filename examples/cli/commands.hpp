@@ -22,13 +22,13 @@ struct output {
   int status = 0;  ///< the exit status
 };
 
-output fit(fit_command const& command, common_options const& common);
-output eval(eval_command const& command, common_options const& common);
-output loss(loss_command const& command, common_options const& common);
-output report(report_command const& command, common_options const& common);
-output logits(logits_command const& command, common_options const& common);
-output generate(generate_command const& command, common_options const& common);
-output tokenize(tokenize_command const& command, common_options const& common);
-output inspect(inspect_command const& command);
+output fit(const fit_command& command, const common_options& common);
+output eval(const eval_command& command, const common_options& common);
+output loss(const loss_command& command, const common_options& common);
+output report(const report_command& command, const common_options& common);
+output logits(const logits_command& command, const common_options& common);
+output generate(const generate_command& command, const common_options& common);
+output tokenize(const tokenize_command& command, const common_options& common);
+output inspect(const inspect_command& command);
 
 }  // namespace trimtab::cli

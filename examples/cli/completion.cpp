@@ -2,7 +2,7 @@
 
 #include "describe.hpp"
 
-#include <trimtab/core/nearest_name.hpp>
+#include <trimtab/text/nearest_name.hpp>
 
 #include <algorithm>
 
@@ -13,43 +13,43 @@ namespace trimtab::cli {
 
 namespace {
 
-std::string const& name_of(CLI::Option const* option) {
+const std::string& name_of(const CLI::Option* option) {
   return option->get_lnames().empty() ? option->get_single_name() : option->get_lnames().front();
 }
 
-std::string dashed(CLI::Option const* option) { return "--" + name_of(option); }
+std::string dashed(const CLI::Option* option) { return "--" + name_of(option); }
 
 class candidates {
  public:
-  candidates(description const& d, std::string written) : d_(d), written_(std::move(written)) {}
+  candidates(const description& d, std::string written) : d_(d), written_(std::move(written)) {}
 
-  void add(std::string const& word, std::string const& meaning = {}) {
+  void add(const std::string& word, const std::string& meaning = {}) {
     if (word.starts_with(written_)) text_ += word + (meaning.empty() ? "" : "\t" + meaning) + "\n";
   }
-  void add_options(CLI::App const& app, std::vector<std::string> const& given) {
-    for (auto const* option : app.get_options())
+  void add_options(const CLI::App& app, const std::vector<std::string>& given) {
+    for (const auto* option : app.get_options())
       if (not option->get_positional() and std::ranges::find(given, dashed(option)) == given.end())
         add(dashed(option), option->get_description());
   }
   /// Values of an option, after `before` that stands in the same word.
-  void add_values(CLI::Option const* option, std::string before = {}) {
-    auto const found = d_.words.find(option);
+  void add_values(const CLI::Option* option, std::string before = {}) {
+    const auto found = d_.words.find(option);
     if (found == d_.words.end()) return;
-    auto const& [words, list] = found->second;
-    auto const comma = written_.rfind(',');
+    const auto& [words, list] = found->second;
+    const auto comma = written_.rfind(',');
     if (list and comma != written_.npos) before = written_.substr(0, comma + 1);
-    for (auto const& word : words) add(before + word);
+    for (const auto& word : words) add(before + word);
   }
 
-  std::string const& text() const { return text_; }
+  const std::string& text() const { return text_; }
 
  private:
-  description const& d_;
+  const description& d_;
   std::string written_;
   std::string text_ = {};
 };
 
-constexpr char const* bash_script = R"script(# bash completion for trimtab: eval "$(trimtab completion bash)"
+constexpr const char* bash_script = R"script(# bash completion for trimtab: eval "$(trimtab completion bash)"
 _trimtab() {
   local candidate
   COMPREPLY=()
@@ -60,7 +60,7 @@ _trimtab() {
 complete -o default -F _trimtab trimtab
 )script";
 
-constexpr char const* zsh_script = R"script(#compdef trimtab
+constexpr const char* zsh_script = R"script(#compdef trimtab
 # zsh completion for trimtab: source <(trimtab completion zsh), or a file _trimtab on $fpath
 _trimtab() {
   local -a described
@@ -81,7 +81,7 @@ else
 fi
 )script";
 
-constexpr char const* fish_script = R"script(# fish completion for trimtab: trimtab completion fish | source
+constexpr const char* fish_script = R"script(# fish completion for trimtab: trimtab completion fish | source
 function __trimtab_candidates
     set -l written (commandline -ct)
     set -l words (commandline -opc) "$written"
@@ -97,72 +97,72 @@ complete -c trimtab -f -k -a '(__trimtab_candidates)'
 
 }  // namespace
 
-std::vector<CLI::App const*> commands_of(CLI::App const& app) {
-  return app.get_subcommands([](CLI::App const*) { return true; });
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
 }
 
-CLI::App const* command_of(CLI::App const& app, std::string const& name) {
-  for (auto const* command : commands_of(app))
+const CLI::App* command_of(const CLI::App& app, const std::string& name) {
+  for (const auto* command : commands_of(app))
     if (command->get_name() == name) return command;
   return nullptr;
 }
 
-CLI::Option const* option_of(CLI::App const& command, std::string const& word) {
-  for (auto const* option : command.get_options())
+const CLI::Option* option_of(const CLI::App& command, const std::string& word) {
+  for (const auto* option : command.get_options())
     if (not option->get_positional() and option->check_name(word)) return option;
   return nullptr;
 }
 
-bool takes_value(CLI::Option const* option) { return option->get_items_expected_max() > 0; }
+bool takes_value(const CLI::Option* option) { return option->get_items_expected_max() > 0; }
 
-bool takes_list(CLI::App const& command) {
-  return std::ranges::any_of(command.get_options(), [](auto const* option) {
+bool takes_list(const CLI::App& command) {
+  return std::ranges::any_of(command.get_options(), [](const auto* option) {
     return option->get_positional() and option->get_allow_extra_args();
   });
 }
 
-std::string guess_for(CLI::App const& app, std::string const& argument) {
+std::string guess_for(const CLI::App& app, const std::string& argument) {
   std::vector<std::string> names;
   if (argument.starts_with('-')) {
-    for (auto const* option : app.get_options())
+    for (const auto* option : app.get_options())
       if (not option->get_positional()) names.push_back(dashed(option));
   } else {
-    for (auto const* command : commands_of(app)) names.push_back(command->get_name());
+    for (const auto* command : commands_of(app)) names.push_back(command->get_name());
   }
   return did_you_mean(argument.substr(0, argument.find('=')), names);
 }
 
-std::string completions(description const& d, std::vector<std::string> const& words) {
+std::string completions(const description& d, const std::vector<std::string>& words) {
   // bash splits `--policy=act` into three words; fish and zsh leave it one.
   std::vector<std::string> all;
-  for (auto const& word : words) {
+  for (const auto& word : words) {
     if (word == "=") continue;
     all.push_back(word);
   }
   if (words.empty() or words.back() == "=") all.emplace_back();
-  auto const written = all.back();
+  const auto written = all.back();
   all.pop_back();
   candidates found(d, written);
 
-  auto const chosen = std::ranges::find_if(all, [](auto const& word) { return not word.starts_with('-'); });
+  const auto chosen = std::ranges::find_if(all, [](const auto& word) { return not word.starts_with('-'); });
   if (chosen == all.end()) {
-    for (auto const* command : commands_of(d.app)) found.add(command->get_name(), command->get_description());
+    for (const auto* command : commands_of(d.app)) found.add(command->get_name(), command->get_description());
     if (written.starts_with('-')) found.add_options(d.app, all);
     return found.text();
   }
-  auto const* const command = command_of(d.app, *chosen);
+  const auto* const command = command_of(d.app, *chosen);
   if (command == nullptr) return "";
 
-  if (auto const* option = option_of(*command, all.back()); option and takes_value(option)) {
+  if (const auto* option = option_of(*command, all.back()); option and takes_value(option)) {
     found.add_values(option);
-  } else if (auto const equals = written.find('='); written.starts_with("--") and equals != written.npos) {
-    if (auto const* with = option_of(*command, written.substr(0, equals)))
+  } else if (const auto equals = written.find('='); written.starts_with("--") and equals != written.npos) {
+    if (const auto* with = option_of(*command, written.substr(0, equals)))
       found.add_values(with, written.substr(0, equals + 1));
   } else if (written.starts_with('-')) {
     found.add_options(*command, all);
   } else {
     bool has_positional = false;
-    for (auto const* positional : command->get_options())
+    for (const auto* positional : command->get_options())
       if (positional->get_positional()) {
         has_positional = true;
         found.add_values(positional);
@@ -172,7 +172,7 @@ std::string completions(description const& d, std::vector<std::string> const& wo
   return found.text();
 }
 
-std::string completion_script(std::string const& shell) {
+std::string completion_script(const std::string& shell) {
   return shell == "bash" ? bash_script : shell == "zsh" ? zsh_script : fish_script;
 }
 

@@ -6,10 +6,10 @@
 namespace trimtab::cli {
 
 // nvcc compiles this file; it names the backend that a host compiler does not know.
-std::unique_ptr<any_model> load_cuda(path const& folder, model_config const& config, arithmetic precision,
+std::unique_ptr<any_model> load_cuda(const path& folder, const model_config& config, arithmetic precision,
                                      io::model_folder_options options) {
   using B = cuda_backend<float>;
-  B const backend(cuda::options{.precision = precision == arithmetic::in_tf32   ? cuda::precision::tf32
+  const B backend(cuda::options{.precision = precision == arithmetic::in_tf32   ? cuda::precision::tf32
                                              : precision == arithmetic::in_bf16 ? cuda::precision::bf16
                                                                                 : cuda::precision::full});
   if (config.architecture == "gpt2") return std::make_unique<model_of<gpt2<B>>>(folder, backend, std::move(options));

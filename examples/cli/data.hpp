@@ -17,10 +17,10 @@ namespace trimtab::cli {
 
 /// A model's tokenizer as a task and a file reader ask for it; a model without one complains when it is asked.
 struct model_encoder {
-  any_model const& model;
+  const any_model& model;
 
   std::vector<int> encode(std::string_view text) const { return model.tokenizer().encode(text); }
-  std::string decode(std::span<int const> ids) const { return model.tokenizer().decode(ids); }
+  std::string decode(std::span<const int> ids) const { return model.tokenizer().decode(ids); }
 };
 
 /// Sets of prompt pairs by their names in the output.
@@ -31,11 +31,11 @@ struct named_prompts {
 
 /// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other
 /// lengths. Absolute positions allow one: `by.count()`, or where that is 0 the first prompt's.
-std::vector<named_prompts> read_data(any_model const& model, data_options const& data, std::uint64_t seed,
-                                     position_key const& by);
+std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
+                                     const position_key& by);
 
 /// Prompt pairs of a file, checked against the model and these positions.
-std::vector<prompt_pair> read_pairs(any_model const& model, path const& file, position_key const& by);
+std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const position_key& by);
 
 /// An intervention from a file, on its model.
 struct steered_model {
@@ -43,14 +43,14 @@ struct steered_model {
   std::unique_ptr<any_composition> composition;
   parameters values;
 };
-steered_model read_steering(any_model const& model, path const& file);
+steered_model read_steering(const any_model& model, const path& file);
 
 /// The seed that was asked for, else the file's: a task's test prompts are apart from its train prompts only with the
 /// seed of the fit. `name` is the file's, for a complaint.
-std::uint64_t seed_of(data_options const& data, intervention_file const& file, path const& name);
+std::uint64_t seed_of(const data_options& data, const intervention_file& file, const path& name);
 
 /// Throws `io` for a file that cannot be written: hours of work must not end at a folder that does not exist.
-void require_writable(path const& file);
+void require_writable(const path& file);
 
 /// The strength as a key: "+1", "-0.5", "0".
 std::string strength_text(double strength);

@@ -23,7 +23,7 @@ struct option_words {
 
 struct description {
   CLI::App app{"Learns small interventions on the activations of GPT-2 and Pythia that flip an answer.", "trimtab"};
-  std::map<CLI::Option const*, option_words> words = {};
+  std::map<const CLI::Option*, option_words> words = {};
   files_in_use files = {};
   bool manual = false;     ///< `help --man`
   std::string topic = {};  ///< `help TOPIC`
@@ -34,25 +34,25 @@ struct description {
 void describe(description& d, command_line& to);
 
 /// The commands with those that nobody needs listed left out, the command of that name or null.
-std::vector<CLI::App const*> commands_of(CLI::App const& app);
-CLI::App const* command_of(CLI::App const& app, std::string const& name);
+std::vector<const CLI::App*> commands_of(const CLI::App& app);
+const CLI::App* command_of(const CLI::App& app, const std::string& name);
 
 /// The option of a command that is written so, or null; whether a word follows it, and whether a command takes any
 /// number of words that are no options.
-CLI::Option const* option_of(CLI::App const& command, std::string const& word);
-bool takes_value(CLI::Option const* option);
-bool takes_list(CLI::App const& command);
+const CLI::Option* option_of(const CLI::App& command, const std::string& word);
+bool takes_value(const CLI::Option* option);
+bool takes_list(const CLI::App& command);
 
 /// "; did you mean '--model'?" for an argument that no command or option is called.
-std::string guess_for(CLI::App const& app, std::string const& argument);
+std::string guess_for(const CLI::App& app, const std::string& argument);
 
 /// What may follow: the last word is being written. A line each, "WORD<tab>MEANING"; nothing where files are meant.
-std::string completions(description const& d, std::vector<std::string> const& words);
+std::string completions(const description& d, const std::vector<std::string>& words);
 
 /// The script that teaches a shell to ask for them.
-std::string completion_script(std::string const& shell);
+std::string completion_script(const std::string& shell);
 
 /// The manual page, for `man`.
-std::string manual_page(CLI::App const& app);
+std::string manual_page(const CLI::App& app);
 
 }  // namespace trimtab::cli

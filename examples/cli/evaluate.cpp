@@ -13,12 +13,12 @@ namespace trimtab::cli {
 
 namespace {
 
-objective_options with_defaults(objective_options objective, any_composition const& composition) {
+objective_options with_defaults(objective_options objective, const any_composition& composition) {
   objective.lambda_m = objective.lambda_m.value_or(composition.defaults().lambda_m);
   return objective;
 }
 
-ordered_json terms_of(loss_result const& found) {
+ordered_json terms_of(const loss_result& found) {
   return {{"loss", found.loss},
           {"effectiveness", found.effectiveness},
           {"faithfulness", found.faithfulness},
@@ -27,13 +27,13 @@ ordered_json terms_of(loss_result const& found) {
 
 }  // namespace
 
-output eval(eval_command const& command, common_options const& common) {
-  auto const model = load_model(command.model, common);
-  auto const [file, composition, values] = read_steering(*model, command.intervention);
-  auto const objective = with_defaults(command.objective, *composition);
+output eval(const eval_command& command, const common_options& common) {
+  const auto model = load_model(command.model, common);
+  const auto [file, composition, values] = read_steering(*model, command.intervention);
+  const auto objective = with_defaults(command.objective, *composition);
   output found;
   auto terms = ordered_json::object();
-  for (auto const& set :
+  for (const auto& set :
        read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.positions)) {
     if (set.pairs.empty()) continue;
     add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
@@ -44,15 +44,15 @@ output eval(eval_command const& command, common_options const& common) {
   return found;
 }
 
-output loss(loss_command const& command, common_options const& common) {
+output loss(const loss_command& command, const common_options& common) {
   require_writable(command.gradient);
-  auto const model = load_model(command.model, common);
-  auto const [file, composition, values] = read_steering(*model, command.intervention);
-  auto const pairs = read_pairs(*model, command.data, file.positions);
-  auto const result =
+  const auto model = load_model(command.model, common);
+  const auto [file, composition, values] = read_steering(*model, command.intervention);
+  const auto pairs = read_pairs(*model, command.data, file.positions);
+  const auto result =
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {
-    auto const gradient = tensors_of(values.layout, result.gradient, model->config());
+    const auto gradient = tensors_of(values.layout, result.gradient, model->config());
     io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.precision == arithmetic::in_double),
                           {{"format", "trimtab-gradient-1"}, {"policy", file.policy}});
   }
@@ -60,9 +60,9 @@ output loss(loss_command const& command, common_options const& common) {
   output found;
   found.json = terms_of(result);
   found.json["per_prompt"] = ordered_json::array();
-  for (auto const& prompt : result.prompts) {
+  for (const auto& prompt : result.prompts) {
     auto differences = ordered_json::object();
-    for (double const strength : command.objective.strengths)
+    for (const double strength : command.objective.strengths)
       differences[strength_text(strength)] = prompt.logit_diff.at(strength);
     found.json["per_prompt"].push_back({{"logit_diff", differences}, {"kl", prompt.kl}});
   }

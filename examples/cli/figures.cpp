@@ -5,7 +5,7 @@
 #include "data.hpp"
 
 #include <trimtab/report/table.hpp>
-#include <trimtab/report/terminal.hpp>
+#include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <cstdio>
@@ -15,7 +15,7 @@ namespace trimtab::cli {
 namespace {
 
 /// Strengths as tables show them: the untouched model, then from the strongest down.
-std::vector<double> order_of(metrics const& m) {
+std::vector<double> order_of(const metrics& m) {
   std::vector<double> order{0};
   for (auto strength = m.at.rbegin(); strength != m.at.rend(); ++strength)
     if (strength->first != 0) order.push_back(strength->first);
@@ -24,12 +24,12 @@ std::vector<double> order_of(metrics const& m) {
 
 }  // namespace
 
-ordered_json to_json(metrics const& m) {
+ordered_json to_json(const metrics& m) {
   auto flip_rate = ordered_json::object();
   auto logit_diff = flip_rate, correct = flip_rate, wrong = flip_rate;
-  for (double const strength : order_of(m)) {
-    auto const& at = m.at.at(strength);
-    auto const key = strength_text(strength);
+  for (const double strength : order_of(m)) {
+    const auto& at = m.at.at(strength);
+    const auto key = strength_text(strength);
     if (strength != 0) flip_rate[key] = at.flip_rate;
     logit_diff[key] = at.logit_diff;
     correct[key] = at.probability_correct;
@@ -51,22 +51,22 @@ std::string rounded(double value) {
   return digits;
 }
 
-std::string columns(std::vector<std::string> const& cells) {
+std::string columns(const std::vector<std::string>& cells) {
   std::string line;
-  for (auto const& any : cells) {
-    auto const cell = text::one_line(any);  // names and metadata come from strangers' files
+  for (const auto& any : cells) {
+    const auto cell = text::one_line(any);  // names and metadata come from strangers' files
     line += cell + std::string(cell.size() < 20 ? 20 - cell.size() : 1, ' ');
   }
   line.erase(line.find_last_not_of(' ') + 1);
   return line + "\n";
 }
 
-std::string to_text(std::string const& name, metrics const& m) {
+std::string to_text(const std::string& name, const metrics& m) {
   using report::number;
   report::table table({name + ", " + std::to_string(m.prompts) + " prompts", "flip rate", "logit difference",
                        "p(correct)", "p(wrong)"});
-  for (double const strength : order_of(m)) {
-    auto const& at = m.at.at(strength);
+  for (const double strength : order_of(m)) {
+    const auto& at = m.at.at(strength);
     table.add({"strength " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
                strength == 0 ? "-" : number(at.flip_rate, 3), number(at.logit_diff, 3),
                number(at.probability_correct, 3), number(at.probability_wrong, 3)});
@@ -77,7 +77,7 @@ std::string to_text(std::string const& name, metrics const& m) {
          "\n\n";
 }
 
-void add_counts(parameter_counts const& c, output& to) {
+void add_counts(const parameter_counts& c, output& to) {
   to.json["parameters"] = c.parameters;
   to.json["nonzero_parameters"] = c.nonzero_parameters;
   to.json["nonzero_sites"] = c.nonzero_sites;
@@ -87,7 +87,7 @@ void add_counts(parameter_counts const& c, output& to) {
              " places; l1 norm " + rounded(c.l1) + "\n";
 }
 
-void add_metrics(std::string const& name, metrics const& m, output& to) {
+void add_metrics(const std::string& name, const metrics& m, output& to) {
   to.json[name] = to_json(m);
   to.text += to_text(name, m);
 }

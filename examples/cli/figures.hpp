@@ -13,19 +13,19 @@ namespace trimtab::cli {
 
 /// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"},
 /// "kl_masked", ...}
-ordered_json to_json(metrics const& m);
+ordered_json to_json(const metrics& m);
 
 /// A table with one line a strength, the untouched model's first.
-std::string to_text(std::string const& name, metrics const& m);
+std::string to_text(const std::string& name, const metrics& m);
 
 /// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
-void add_counts(parameter_counts const& c, output& to);
+void add_counts(const parameter_counts& c, output& to);
 
 /// Adds one set's figures to an output.
-void add_metrics(std::string const& name, metrics const& m, output& to);
+void add_metrics(const std::string& name, const metrics& m, output& to);
 
 /// A table's row of aligned columns.
-std::string columns(std::vector<std::string> const& cells);
+std::string columns(const std::vector<std::string>& cells);
 std::string rounded(double value);
 
 }  // namespace trimtab::cli

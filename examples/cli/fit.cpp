@@ -7,11 +7,11 @@
 #include "talk.hpp"
 
 #include <trimtab/core/version.hpp>
-#include <trimtab/io/atomic_file.hpp>
 #include <trimtab/io/checkpoint_file.hpp>
-#include <trimtab/report/progress.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/report/table.hpp>
-#include <trimtab/report/terminal_map.hpp>
+#include <trimtab/report/terminal/progress.hpp>
+#include <trimtab/report/terminal/terminal_map.hpp>
 
 #include <array>
 #include <csignal>
@@ -40,10 +40,10 @@ class interrupt_watch {
     for (auto& [signal, before] : watched_)
       if (sigaction(signal, nullptr, &before) == 0 and before.sa_handler != SIG_IGN) sigaction(signal, &watch, nullptr);
   }
-  interrupt_watch(interrupt_watch const&) = delete;
-  interrupt_watch& operator=(interrupt_watch const&) = delete;
+  interrupt_watch(const interrupt_watch&) = delete;
+  interrupt_watch& operator=(const interrupt_watch&) = delete;
   ~interrupt_watch() {
-    for (auto const& [signal, before] : watched_) sigaction(signal, &before, nullptr);
+    for (const auto& [signal, before] : watched_) sigaction(signal, &before, nullptr);
   }
 
   static std::string name_of(int signal) {
@@ -59,7 +59,7 @@ class interrupt_watch {
 };
 
 /// Where what was learned is when a fit was cut short.
-std::string places_of(fit_command const& command) {
+std::string places_of(const fit_command& command) {
   std::string places;
   if (not command.out.empty()) places += "; what it learned is in '" + command.out.string() + "'";
   if (not command.checkpoint.empty()) places += "; --resume '" + command.checkpoint.string() + "' goes on from there";
@@ -67,38 +67,38 @@ std::string places_of(fit_command const& command) {
 }
 
 /// "1,-1"
-std::string list_of(std::vector<double> const& values) {
+std::string list_of(const std::vector<double>& values) {
   std::string text;
   for (double x : values) text += (text.empty() ? "" : ",") + strength_text(x);
   return text;
 }
 
-std::string list_of(std::vector<std::string> const& words) {
+std::string list_of(const std::vector<std::string>& words) {
   std::string text;
-  for (auto const& word : words) text += (text.empty() ? "" : ",") + word;
+  for (const auto& word : words) text += (text.empty() ? "" : ",") + word;
   return text;
 }
 
 /// A number in full, as JSON spells it.
 std::string exact(double value) { return ordered_json(value).dump(); }
 
-ordered_json terms_of(loss_values const& values) {
+ordered_json terms_of(const loss_values& values) {
   ordered_json terms = {{"loss", values.total()}};
-  for (auto const& term : values.terms) terms[term.name] = term.value;
+  for (const auto& term : values.terms) terms[term.name] = term.value;
   return terms;
 }
 
-std::string positions_of(fit_command const& command) {
+std::string positions_of(const fit_command& command) {
   if (not command.positions.empty()) return command.positions;
   return command.policy == "dyn-scalar" ? "shared" : "absolute";
 }
 
 /// All roles of the prompts, in the order in which a prompt has them.
-std::vector<std::string> roles_of(std::vector<prompt_pair> const& prompts) {
+std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
   std::vector<std::pair<int, std::string>> found;
   std::set<std::string_view> names;
-  for (auto const& pair : prompts)
-    for (auto const& [name, span] : pair.roles)
+  for (const auto& pair : prompts)
+    for (const auto& [name, span] : pair.roles)
       if (names.insert(name).second) found.emplace_back(span.first, name);
   std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
   std::vector<std::string> roles;
@@ -106,8 +106,8 @@ std::vector<std::string> roles_of(std::vector<prompt_pair> const& prompts) {
   return roles;
 }
 
-position_key key_of(std::string const& name, std::vector<std::string> const& chosen_roles,
-                    std::vector<prompt_pair> const& prompts) {
+position_key key_of(const std::string& name, const std::vector<std::string>& chosen_roles,
+                    const std::vector<prompt_pair>& prompts) {
   if (name == "shared") return positions::shared();
   if (name == "from_end") return positions::from_end();
   if (name == "absolute") return positions::absolute();
@@ -120,9 +120,9 @@ position_key key_of(std::string const& name, std::vector<std::string> const& cho
 }
 
 /// A heat map for every site that has layers, as the terminal shows it.
-std::string maps_of(parameters const& values) {
+std::string maps_of(const parameters& values) {
   std::string maps;
-  for (parameter_block const& block : values.layout.blocks)
+  for (const parameter_block& block : values.layout.blocks)
     if (not block.layers.empty())
       maps += "\n" + report::text_of(report::in_reading_order(report::map_of(values, block), block.positions),
                                      report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
@@ -131,7 +131,7 @@ std::string maps_of(parameters const& values) {
 
 }  // namespace
 
-output fit(fit_command const& command, common_options const& common) {
+output fit(const fit_command& command, const common_options& common) {
   require_writable(command.out);
   require_writable(command.trace);
   require_writable(command.report);
@@ -139,40 +139,40 @@ output fit(fit_command const& command, common_options const& common) {
   require_writable(command.checkpoint);
   std::optional<fit_state> state;
   if (not command.resume.empty()) state = io::read_checkpoint(command.resume);
-  auto const model = load_model(command.model, common);
-  auto const seed = command.data.seed.value_or(1);
-  auto const positions = positions_of(command);
-  auto const sets = read_data(*model, command.data, seed,
-                              positions == "absolute" ? positions::absolute() : positions::from_end());
-  auto const& train = sets.front().pairs;
+  const auto model = load_model(command.model, common);
+  const auto seed = command.data.seed.value_or(1);
+  const auto positions = positions_of(command);
+  const auto sets =
+      read_data(*model, command.data, seed, positions == "absolute" ? positions::absolute() : positions::from_end());
+  const auto& train = sets.front().pairs;
   composition_choice choice{
       .policy = command.policy, .bias = not command.no_bias, .positions = key_of(positions, command.roles, train)};
-  for (auto const& site : command.sites) choice.sites[site] = command.layers;
-  auto const composition = model->compose(choice);
-  auto const defaults = composition->defaults();
+  for (const auto& site : command.sites) choice.sites[site] = command.layers;
+  const auto composition = model->compose(choice);
+  const auto defaults = composition->defaults();
   auto objective = command.objective;
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
-  auto const optimizer =
+  const auto optimizer =
       adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
 
   // What cannot be evaluated afterwards is refused before.
-  auto const key = choice.positions.resolved(train);
-  for (auto const& set : sets)
-    for (auto const& pair : set.pairs) (void)key.records(pair);
+  const auto key = choice.positions.resolved(train);
+  for (const auto& set : sets)
+    for (const auto& pair : set.pairs) (void)key.records(pair);
 
   note(common, "fit " + command.policy + " on " + std::to_string(train.size()) + " prompts, " +
                    choice.positions.text() + " positions, " + std::to_string(command.steps) + " steps, learning rate " +
                    rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
                    rounded(*objective.lambda_m));
-  stopwatch const time;
+  const stopwatch time;
   fit_options options{.steps = command.steps, .strengths = objective.strengths};
   if (not command.checkpoint.empty())
-    options.checkpoint = [&](fit_state const& now) { io::write_checkpoint(command.checkpoint, now); };
+    options.checkpoint = [&](const fit_state& now) { io::write_checkpoint(command.checkpoint, now); };
   options.checkpoint_every = command.checkpoint_every;
   options.resume_from = std::move(state);
-  auto const learn = [&] {
+  const auto learn = [&] {
     report::progress_bar progress("fit", command.steps, not common.quiet);
-    options.before_step = [&](index_t step, loss_values const& values) {
+    options.before_step = [&](index_t step, const loss_values& values) {
       progress.show(step, "loss " + report::number(values.total(), 4));
       return interrupted == 0;
     };
@@ -181,8 +181,8 @@ output fit(fit_command const& command, common_options const& common) {
 
   std::map<std::string, std::string> made;
   index_t steps = 0;
-  auto const learned = [&] {
-    interrupt_watch const watch;  // until what was learned is on the disk
+  const auto learned = [&] {
+    const interrupt_watch watch;  // until what was learned is on the disk
     auto result = learn();
     steps = static_cast<index_t>(result.history.size()) - 1;
     made = {{"lambda_f", exact(objective.lambda_f)},
@@ -219,7 +219,7 @@ output fit(fit_command const& command, common_options const& common) {
          " steps already; ask for more --steps to go on");
 
   output found;
-  for (auto const& set : sets)
+  for (const auto& set : sets)
     if (not set.pairs.empty())
       add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
   add_counts(count(learned.values), found);

@@ -5,7 +5,7 @@
 
 namespace trimtab::cli {
 
-std::unique_ptr<any_model> load_gpt_neox_sequential_float(path const& folder, int threads,
+std::unique_ptr<any_model> load_gpt_neox_sequential_float(const path& folder, int threads,
                                                           io::model_folder_options options) {
   return std::make_unique<model_of<gpt_neox_sequential<eigen_backend<float>>>>(folder, backend_with<float>(threads),
                                                                                std::move(options));

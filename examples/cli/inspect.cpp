@@ -3,9 +3,9 @@
 #include "commands.hpp"
 #include "figures.hpp"
 
+#include <trimtab/io/huggingface/model_folder.hpp>
+#include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/intervention_file.hpp>
-#include <trimtab/io/model_folder.hpp>
-#include <trimtab/io/tokenizer_files.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,9 +16,9 @@ namespace trimtab::cli {
 
 namespace {
 
-output inspect_model(path const& folder) {
-  auto const model = io::model_folder(folder);
-  auto const& config = model.config();
+output inspect_model(const path& folder) {
+  const auto model = io::model_folder(folder);
+  const auto& config = model.config();
   output found;
   found.json = {{"kind", "model"},
                 {"architecture", config.architecture},
@@ -34,20 +34,20 @@ output inspect_model(path const& folder) {
                 {"sites", io::site_names(config.parallel_residual)}};
   try {
     found.json["tokenizer"] = {{"vocabulary", io::read_tokenizer(folder).vocabulary_size()}};
-  } catch (error const& problem) {
+  } catch (const error& problem) {
     found.json["tokenizer"] = {{"error", problem.what()}};
   }
-  for (auto const& [key, value] : found.json.items())
+  for (const auto& [key, value] : found.json.items())
     if (not value.is_object())
       found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
-  auto const& tokenizer = found.json["tokenizer"];
+  const auto& tokenizer = found.json["tokenizer"];
   found.text += columns({"tokenizer", tokenizer.contains("error") ? tokenizer["error"].get<std::string>()
                                                                   : tokenizer["vocabulary"].dump() + " tokens"});
   return found;
 }
 
-output inspect_intervention(path const& file) {
-  auto const f = io::read_intervention(file);
+output inspect_intervention(const path& file) {
+  const auto f = io::read_intervention(file);
   output found;
   auto& json = found.json;
   json = {{"kind", "intervention"},
@@ -59,8 +59,8 @@ output inspect_intervention(path const& file) {
   found.text = columns({"policy", f.policy}) +
                columns({"positions", f.positions.text() + ", " + std::to_string(f.positions.count())}) +
                columns({"layers", std::to_string(f.layer_count())});
-  for (auto const& [name, tensor] : f.tensors) {
-    auto const nonzero = std::ranges::count_if(tensor.values, [](double x) { return x != 0; });
+  for (const auto& [name, tensor] : f.tensors) {
+    const auto nonzero = std::ranges::count_if(tensor.values, [](double x) { return x != 0; });
     double l1 = 0, largest = 0;
     for (double x : tensor.values) {
       l1 += std::abs(x);
@@ -79,18 +79,18 @@ output inspect_intervention(path const& file) {
     found.text += columns({"model", json["model"].dump()});
   }
   json["made"] = f.made;
-  for (auto const& [key, value] : f.made) found.text += columns({key, value});
+  for (const auto& [key, value] : f.made) found.text += columns({key, value});
   return found;
 }
 
-output inspect_tensors(io::safetensors_file const& file) {
+output inspect_tensors(const io::safetensors_file& file) {
   output found;
   found.json = {{"kind", "safetensors"}, {"metadata", ordered_json::object()}, {"tensors", ordered_json::object()}};
-  for (auto const& [key, value] : file.metadata()) {
+  for (const auto& [key, value] : file.metadata()) {
     found.json["metadata"][key] = value;
     found.text += columns({key, value});
   }
-  for (auto const& [name, entry] : file.tensors()) {
+  for (const auto& [name, entry] : file.tensors()) {
     found.json["tensors"][name] = {{"dtype", io::name_of(entry.type)}, {"shape", entry.shape}};
     found.text += columns({name, std::string(io::name_of(entry.type)), io::shape_text(entry.shape)});
   }
@@ -99,12 +99,12 @@ output inspect_tensors(io::safetensors_file const& file) {
 
 }  // namespace
 
-output inspect(inspect_command const& command) {
+output inspect(const inspect_command& command) {
   std::error_code ignored;
   if (std::filesystem::is_directory(command.what, ignored)) return inspect_model(command.what);
-  auto const file = io::safetensors_file(command.what);
-  auto const format = file.metadata().find("format");
-  bool const is_intervention = format != file.metadata().end() and format->second == io::intervention_format;
+  const auto file = io::safetensors_file(command.what);
+  const auto format = file.metadata().find("format");
+  const bool is_intervention = format != file.metadata().end() and format->second == io::intervention_format;
   return is_intervention ? inspect_intervention(command.what) : inspect_tensors(file);
 }
 

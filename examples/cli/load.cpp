@@ -5,8 +5,8 @@
 #include "talk.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/io/model_config_file.hpp>
-#include <trimtab/report/progress.hpp>
+#include <trimtab/io/huggingface/model_config_file.hpp>
+#include <trimtab/report/terminal/progress.hpp>
 
 #include <algorithm>
 #include <latch>
@@ -25,7 +25,7 @@ void require_threads(int count) {
   std::vector<std::jthread> started;
   try {
     while (static_cast<int>(started.size()) < count - 1) started.emplace_back([&] { all_tried.wait(); });
-  } catch (std::system_error const& problem) {
+  } catch (const std::system_error& problem) {
     all_tried.count_down();
     throw error(error_kind::bad_argument, "cannot start " + std::to_string(count) + " threads, only " +
                                               std::to_string(started.size() + 1) + ": " + problem.code().message() +
@@ -36,13 +36,13 @@ void require_threads(int count) {
 
 }  // namespace
 
-std::unique_ptr<any_model> load_model(path const& folder, common_options const& options) {
-  stopwatch const watch;
-  auto const config = io::read_model_config_file(folder).config;
+std::unique_ptr<any_model> load_model(const path& folder, const common_options& options) {
+  const stopwatch watch;
+  const auto config = io::read_model_config_file(folder).config;
   report::progress_bar bar("load", config.layers, not options.quiet);
-  io::model_folder_options const how{.allow_non_finite = options.allow_non_finite,
+  const io::model_folder_options how{.allow_non_finite = options.allow_non_finite,
                                      .progress = [&](index_t done, index_t) { bar.show(done); }};
-  auto const noted = [&](std::unique_ptr<any_model> model) {
+  const auto noted = [&](std::unique_ptr<any_model> model) {
     note(options, "read '" + folder.string() + "' (" + text_of(config) + ") in " + watch.text());
     return model;
   };
@@ -56,7 +56,7 @@ std::unique_ptr<any_model> load_model(path const& folder, common_options const& 
 #endif
   }
   require_threads(options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency()));
-  auto const load = [&](auto* in_float, auto* in_double) {
+  const auto load = [&](auto* in_float, auto* in_double) {
     return noted((options.precision == arithmetic::in_double ? in_double : in_float)(folder, options.threads, how));
   };
   if (config.architecture == "gpt2") return load(load_gpt2_float, load_gpt2_double);

@@ -3,7 +3,7 @@
 
 #include "model.hpp"
 
-#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/huggingface/model_folder.hpp>
 
 #include <memory>
 
@@ -13,16 +13,16 @@
 namespace trimtab::cli {
 
 /// On a GPU, for builds with CUDA: all models in one source, which share their kernels.
-std::unique_ptr<any_model> load_cuda(path const& folder, model_config const& config, arithmetic precision,
+std::unique_ptr<any_model> load_cuda(const path& folder, const model_config& config, arithmetic precision,
                                      io::model_folder_options options);
 
-std::unique_ptr<any_model> load_gpt2_float(path const& folder, int threads, io::model_folder_options options);
-std::unique_ptr<any_model> load_gpt2_double(path const& folder, int threads, io::model_folder_options options);
-std::unique_ptr<any_model> load_gpt_neox_float(path const& folder, int threads, io::model_folder_options options);
-std::unique_ptr<any_model> load_gpt_neox_double(path const& folder, int threads, io::model_folder_options options);
-std::unique_ptr<any_model> load_gpt_neox_sequential_float(path const& folder, int threads,
+std::unique_ptr<any_model> load_gpt2_float(const path& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt2_double(const path& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_float(const path& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_double(const path& folder, int threads, io::model_folder_options options);
+std::unique_ptr<any_model> load_gpt_neox_sequential_float(const path& folder, int threads,
                                                           io::model_folder_options options);
-std::unique_ptr<any_model> load_gpt_neox_sequential_double(path const& folder, int threads,
+std::unique_ptr<any_model> load_gpt_neox_sequential_double(const path& folder, int threads,
                                                            io::model_folder_options options);
 
 }  // namespace trimtab::cli

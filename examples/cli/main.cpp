@@ -4,7 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/report/terminal.hpp>
+#include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace {
 using namespace trimtab;
 using namespace trimtab::cli;
 
-output run(command_line const& line) {
+output run(const command_line& line) {
   if (line.name == "fit") return fit(line.fit, line.common);
   if (line.name == "eval") return eval(line.eval, line.common);
   if (line.name == "loss") return loss(line.loss, line.common);
@@ -40,13 +40,13 @@ output run(command_line const& line) {
 }
 
 /// JSON has no infinities; a parameter or strength that is too large makes them.
-void require_finite(ordered_json const& value) {
+void require_finite(const ordered_json& value) {
   if (value.is_number_float() and not std::isfinite(value.get<double>()))
     throw error(
         error_kind::bad_argument,
         "a result is not a finite number: the strength or the parameters are too large, or the weights not finite");
   if (value.is_structured())
-    for (auto const& entry : value) require_finite(entry);
+    for (const auto& entry : value) require_finite(entry);
 }
 
 /// Ready made: a sentence that is put together needs memory.
@@ -54,7 +54,7 @@ constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
 
 /// One line that can be read, whatever stood in a name of a file or in its text: a terminal must not take orders from
 /// either.
-int fail(int status, std::string const& problem) {
+int fail(int status, const std::string& problem) {
   constexpr std::size_t most = 2000;
   auto sentence = problem;
   std::ranges::replace(sentence, '\n', ' ');
@@ -65,14 +65,14 @@ int fail(int status, std::string const& problem) {
 }
 
 /// The control characters that JSON may hold as they are, but a terminal obeys: DEL, and C1 in two bytes.
-std::string with_controls_escaped(std::string const& json) {
+std::string with_controls_escaped(const std::string& json) {
   constexpr char digits[] = "0123456789abcdef";
   std::string safe;
   for (std::size_t i = 0; i < json.size(); ++i) {
-    auto const byte = static_cast<unsigned char>(json[i]);
-    auto const next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0u;
-    bool const is_c1 = byte == 0xC2 and next < 0xA0;
-    unsigned const control = is_c1 ? next : byte;
+    const auto byte = static_cast<unsigned char>(json[i]);
+    const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0u;
+    const bool is_c1 = byte == 0xC2 and next < 0xA0;
+    const unsigned control = is_c1 ? next : byte;
     if (is_c1 or byte == 0x7F)
       safe.append("\\u00").append({digits[control / 16], digits[control % 16]}), i += is_c1 ? 1 : 0;
     else
@@ -84,8 +84,8 @@ std::string with_controls_escaped(std::string const& json) {
 /// Where memory ends in a destructor of the JSON library or between threads, an exception cannot pass.
 [[noreturn]] void end_without_memory() {
   try {
-    if (auto const problem = std::current_exception()) std::rethrow_exception(problem);
-  } catch (std::bad_alloc const&) {
+    if (const auto problem = std::current_exception()) std::rethrow_exception(problem);
+  } catch (const std::bad_alloc&) {
     std::fputs(no_memory, stderr);
     std::_Exit(1);
   } catch (...) {
@@ -99,34 +99,33 @@ int main(int argc, char** argv) {
   std::set_terminate(end_without_memory);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is then told of by what writes it
   try {
-    auto const line = parse(argc, argv);
+    const auto line = parse(argc, argv);
     int status = 0;
     if (line.name.empty()) {
       std::cout << line.help << std::flush;
     } else {
-      auto const found = run(line);
+      const auto found = run(line);
       require_finite(found.json);
       status = found.status;
       if (line.common.json)
-        std::cout << with_controls_escaped(
-                         found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
+        std::cout << with_controls_escaped(found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
                   << std::endl;
       else
         std::cout << found.text << std::flush;
     }
     if (not std::cout) return fail(1, "cannot write to standard output");
     return status;
-  } catch (usage_error const& problem) {
+  } catch (const usage_error& problem) {
     return fail(2, problem.what() + std::string(" (see trimtab help)"));
-  } catch (error const& problem) {
+  } catch (const error& problem) {
     return fail(1, problem.what());
-  } catch (std::bad_alloc const&) {
+  } catch (const std::bad_alloc&) {
     std::fputs(no_memory, stderr);
     return 1;
-  } catch (std::length_error const&) {
+  } catch (const std::length_error&) {
     std::fputs(no_memory, stderr);
     return 1;
-  } catch (std::exception const& problem) {
+  } catch (const std::exception& problem) {
     return fail(1, problem.what());
   }
 }

@@ -14,7 +14,7 @@ namespace trimtab::cli {
 namespace {
 
 /// Text as roff shows it: no line may begin with a control character, and hyphens stay hyphens.
-std::string roff(std::string const& text) {
+std::string roff(const std::string& text) {
   std::string out;
   for (char c : text) {
     if ((c == '.' or c == '\'') and (out.empty() or out.back() == '\n')) out += "\\&";
@@ -29,8 +29,8 @@ std::string roff(std::string const& text) {
 }
 
 /// ".TP", what is written, what it means.
-std::string entry(CLI::Option const* option) {
-  auto const kind = takes_value(option) ? option->get_type_name() : std::string();
+std::string entry(const CLI::Option* option) {
+  const auto kind = takes_value(option) ? option->get_type_name() : std::string();
   std::string out = ".TP\n";
   if (option->get_positional())
     out += "\\fI" + roff(kind) + "\\fR\n";
@@ -39,12 +39,12 @@ std::string entry(CLI::Option const* option) {
   return out + roff(option->get_description()) + (option->get_required() ? "; required" : "") + "\n";
 }
 
-bool is_common(CLI::Option const* option) { return option->get_group() == "Common"; }
+bool is_common(const CLI::Option* option) { return option->get_group() == "Common"; }
 
 /// The day of the page's making; builds that must come out the same twice set SOURCE_DATE_EPOCH.
 std::string today() {
-  char const* const fixed = std::getenv("SOURCE_DATE_EPOCH");
-  auto const now = fixed ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
+  const char* const fixed = std::getenv("SOURCE_DATE_EPOCH");
+  const auto now = fixed ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
   std::tm parts{};
   char text[16] = "";
   if (::gmtime_r(&now, &parts)) std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
@@ -52,30 +52,31 @@ std::string today() {
 }
 
 /// One a line between .nf and .fi.
-std::string verbatim(std::string const& text) { return ".PP\n.nf\n" + roff(text) + "\n.fi\n"; }
+std::string verbatim(const std::string& text) { return ".PP\n.nf\n" + roff(text) + "\n.fi\n"; }
 
 }  // namespace
 
-std::string manual_page(CLI::App const& app) {
+std::string manual_page(const CLI::App& app) {
   std::string page = ".TH TRIMTAB 1 " + today() + " \"trimtab " + std::string(version) +
                      "\" \"User Commands\"\n.SH NAME\ntrimtab \\- " +
                      "steer GPT\\-2 and Pythia by small interventions on their activations\n.SH SYNOPSIS\n" +
                      ".B trimtab\n.I command\n.RI [ option \" ...]\"\n.SH DESCRIPTION\n" + roff(app.get_description()) +
                      "\nResults go to standard output, progress and errors to standard error.\n";
   page += ".SH COMMANDS\n";
-  for (auto const* command : commands_of(app)) {
+  for (const auto* command : commands_of(app)) {
     page += ".SS trimtab " + roff(command->get_name()) + "\n" + roff(command->get_description()) + ".\n";
-    for (auto const* option : command->get_options())
+    for (const auto* option : command->get_options())
       if (option != command->get_help_ptr() and not is_common(option)) page += entry(option);
     page += verbatim(command->get_footer());
   }
   page += ".SH COMMON OPTIONS\nEvery command that computes takes these.\n";
-  for (auto const* option : commands_of(app).front()->get_options())
+  for (const auto* option : commands_of(app).front()->get_options())
     if (is_common(option)) page += entry(option);
   page += ".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nwhere it is set and not empty, nothing is coloured\n";
   page +=
       ".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nbad input: one sentence on standard error, nothing on standard output\n"
-      ".TP\n2\nwrong usage\n.TP\n129, 143\na fit that SIGHUP or SIGTERM ended after its step, with what it learned kept\n";
+      ".TP\n2\nwrong usage\n.TP\n129, 143\na fit that SIGHUP or SIGTERM ended after its step, with what it learned "
+      "kept\n";
   return page;
 }
 

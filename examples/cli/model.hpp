@@ -5,11 +5,12 @@
 
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/io/intervention_file.hpp>
+#include <trimtab/measure/evaluate.hpp>
 #include <trimtab/model/batch.hpp>
-#include <trimtab/report/describe.hpp>
+#include <trimtab/report/page/describe.hpp>
+#include <trimtab/steer/fitted.hpp>
 #include <trimtab/text/tokenizer.hpp>
-#include <trimtab/train/evaluate.hpp>
-#include <trimtab/train/fitted.hpp>
+#include <trimtab/train/trainer.hpp>
 
 #include <memory>
 #include <span>
@@ -52,19 +53,19 @@ class any_composition {
   virtual ~any_composition() = default;
 
   virtual fit_defaults defaults() const = 0;  ///< of its policy
-  virtual fit_result fit(std::span<prompt_pair const> prompts, objective_options const& objective,
-                         adam const& optimizer, fit_options const& options) const = 0;
-  virtual metrics measure(parameters const& values, std::span<prompt_pair const> prompts,
-                          evaluate_options const& options) const = 0;
-  virtual report::fit_report describe(parameters const& values, std::span<report::prompt_set const> sets,
+  virtual fit_result fit(std::span<const prompt_pair> prompts, const objective_options& objective,
+                         const adam& optimizer, const fit_options& options) const = 0;
+  virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,
+                          const evaluate_options& options) const = 0;
+  virtual report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,
                                       std::vector<loss_values> history,
-                                      report::describe_options const& options) const = 0;
-  virtual loss_result loss(parameters const& values, std::span<prompt_pair const> prompts,
-                           objective_options const& objective, bool with_gradient) const = 0;
-  virtual host_matrix<double> logits(parameters const& values, prompt_pair const& prompt, double strength,
+                                      const report::describe_options& options) const = 0;
+  virtual loss_result loss(const parameters& values, std::span<const prompt_pair> prompts,
+                           const objective_options& objective, bool with_gradient) const = 0;
+  virtual host_matrix<double> logits(const parameters& values, const prompt_pair& prompt, double strength,
                                      scored where) const = 0;
-  virtual parameters fit_to(intervention_file const& file) const = 0;
-  virtual intervention_file make_file(parameters const& values, std::map<std::string, std::string> made) const = 0;
+  virtual parameters fit_to(const intervention_file& file) const = 0;
+  virtual intervention_file make_file(const parameters& values, std::map<std::string, std::string> made) const = 0;
 };
 
 /// A model in memory.
@@ -72,15 +73,15 @@ class any_model {
  public:
   virtual ~any_model() = default;
 
-  virtual model_config const& config() const = 0;
-  virtual text::tokenizer const& tokenizer() const = 0;  ///< throws where there is none
+  virtual const model_config& config() const = 0;
+  virtual const text::tokenizer& tokenizer() const = 0;  ///< throws where there is none
   virtual bool has_tokenizer() const = 0;
   virtual std::string weights_hash() const = 0;
-  virtual host_matrix<double> logits(std::vector<int> const& ids, scored where) const = 0;
-  virtual std::unique_ptr<any_composition> compose(composition_choice const& choice) const = 0;
+  virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
+  virtual std::unique_ptr<any_composition> compose(const composition_choice& choice) const = 0;
 };
 
 /// Loads the model of a folder, of whichever architecture.
-std::unique_ptr<any_model> load_model(path const& folder, common_options const& options);
+std::unique_ptr<any_model> load_model(const path& folder, const common_options& options);
 
 }  // namespace trimtab::cli

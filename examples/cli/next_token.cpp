@@ -20,7 +20,8 @@ namespace {
 /// A model with or without an intervention.
 class speaker {
  public:
-  speaker(any_model const& model, strength_options const& steer) : model_(model), strength_(steer.strength.value_or(1)) {
+  speaker(const any_model& model, const strength_options& steer)
+      : model_(model), strength_(steer.strength.value_or(1)) {
     if (steer.intervention.empty()) return;
     steered_ = read_steering(model, steer.intervention);
     if (steered_->file.positions.by() == position_key::kind::role)
@@ -34,7 +35,7 @@ class speaker {
   index_t length() const { return steered_->file.positions.count(); }
 
   /// [scored positions, V]
-  host_matrix<double> operator()(std::vector<int> const& ids, scored where) const {
+  host_matrix<double> operator()(const std::vector<int>& ids, scored where) const {
     auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where)
                          : model_.logits(ids, where);
     if (not std::ranges::all_of(rows.values, [](double x) { return std::isfinite(x); }))
@@ -45,27 +46,27 @@ class speaker {
   }
 
  private:
-  any_model const& model_;
+  const any_model& model_;
   double strength_;
   std::optional<steered_model> steered_ = {};
 };
 
 /// softmax(logits / temperature)
-std::vector<double> probabilities(std::span<double const> logits, double temperature = 1) {
-  double const top = *std::ranges::max_element(logits);
+std::vector<double> probabilities(std::span<const double> logits, double temperature = 1) {
+  const double top = *std::ranges::max_element(logits);
   std::vector<double> p;
   for (double z : logits) p.push_back(std::exp((z - top) / temperature));
-  double const sum = std::accumulate(p.begin(), p.end(), 0.0);
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
   for (double& x : p) x /= sum;
   return p;
 }
 
 /// Ids by falling logit, the smaller id first of equals.
-std::vector<int> best(std::span<double const> logits, int count) {
+std::vector<int> best(std::span<const double> logits, int count) {
   std::vector<int> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0);
-  auto const last = ids.begin() + std::min<std::ptrdiff_t>(count, std::ssize(ids));
-  auto const logit = [&](int id) { return logits[static_cast<std::size_t>(id)]; };
+  const auto last = ids.begin() + std::min<std::ptrdiff_t>(count, std::ssize(ids));
+  const auto logit = [&](int id) { return logits[static_cast<std::size_t>(id)]; };
   std::partial_sort(ids.begin(), last, ids.end(),
                     [&](int a, int b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
   ids.erase(last, ids.end());
@@ -73,20 +74,20 @@ std::vector<int> best(std::span<double const> logits, int count) {
 }
 
 /// A token in quotes, or nothing where the model has no tokenizer or the id no token.
-std::string quoted(any_model const& model, int id) {
+std::string quoted(const any_model& model, int id) {
   if (not model.has_tokenizer() or not model.tokenizer().contains(id)) return "";
   return ordered_json(model.tokenizer().decode(std::span(&id, 1)))
       .dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 /// The most probable tokens of one row.
-void add_top(any_model const& model, std::span<double const> logits, int count, output& to) {
-  auto const p = probabilities(logits);
+void add_top(const any_model& model, std::span<const double> logits, int count, output& to) {
+  const auto p = probabilities(logits);
   auto list = ordered_json::array();
-  for (int const id : best(logits, count)) {
-    auto const i = static_cast<std::size_t>(id);
+  for (const int id : best(logits, count)) {
+    const auto i = static_cast<std::size_t>(id);
     ordered_json entry = {{"id", id}, {"logit", logits[i]}, {"probability", p[i]}};
-    auto const token = quoted(model, id);
+    const auto token = quoted(model, id);
     if (not token.empty()) entry["token"] = ordered_json::parse(token);
     list.push_back(entry);
     to.text += columns({std::to_string(id), token, rounded(logits[i]), rounded(p[i])});
@@ -94,21 +95,21 @@ void add_top(any_model const& model, std::span<double const> logits, int count, 
   to.json["top"].push_back(list);
 }
 
-int sample(std::span<double const> logits, double temperature, random_generator& random) {
+int sample(std::span<const double> logits, double temperature, random_generator& random) {
   if (temperature == 0) return best(logits, 1).front();
-  auto const p = probabilities(logits, temperature);
+  const auto p = probabilities(logits, temperature);
   double left = random.uniform();
   for (std::size_t id = 0; id < p.size(); ++id)
     if ((left -= p[id]) < 0) return static_cast<int>(id);
   return best(logits, 1).front();  // rounding left a remainder
 }
 
-std::vector<int> encode(any_model const& model, std::string const& prompt) {
+std::vector<int> encode(const any_model& model, const std::string& prompt) {
   try {
     auto ids = model.tokenizer().encode(prompt);
     if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
     return ids;
-  } catch (error const& problem) {
+  } catch (const error& problem) {
     if (problem.kind() != error_kind::bad_text) throw;
     throw error(problem.kind(), std::string("--prompt: ") + problem.what());
   }
@@ -116,11 +117,11 @@ std::vector<int> encode(any_model const& model, std::string const& prompt) {
 
 }  // namespace
 
-output logits(logits_command const& command, common_options const& common) {
-  auto const model = load_model(command.model, common);
-  auto const ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
-  auto const rows = speaker(*model, command.steer)(ids, command.all ? scored::all : scored::last);
-  auto const row = [&](index_t i) {
+output logits(const logits_command& command, const common_options& common) {
+  const auto model = load_model(command.model, common);
+  const auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
+  const auto rows = speaker(*model, command.steer)(ids, command.all ? scored::all : scored::last);
+  const auto row = [&](index_t i) {
     return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
   };
 
@@ -144,11 +145,11 @@ output logits(logits_command const& command, common_options const& common) {
   return found;
 }
 
-output generate(generate_command const& command, common_options const& common) {
-  auto const model = load_model(command.model, common);
-  auto const speak = speaker(*model, command.steer);
+output generate(const generate_command& command, const common_options& common) {
+  const auto model = load_model(command.model, common);
+  const auto speak = speaker(*model, command.steer);
   auto ids = encode(*model, command.prompt);
-  auto const prompt_length = ids.size();
+  const auto prompt_length = ids.size();
   check_prompt(model->config(), ids);
   if (speak.needs_one_length() and (command.max_new_tokens > 1 or std::ssize(ids) != speak.length()))
     throw error(error_kind::bad_argument,
@@ -157,7 +158,7 @@ output generate(generate_command const& command, common_options const& common) {
                     " tokens, and a text that grows has no such length; fit with from_end or shared "
                     "positions to generate");
 
-  auto const end_of_text = model->tokenizer().find("<|endoftext|>");
+  const auto end_of_text = model->tokenizer().find("<|endoftext|>");
   random_generator random(command.seed);
   std::string stopped = "length";
   for (int count = 0; count < command.max_new_tokens; ++count) {
@@ -165,7 +166,7 @@ output generate(generate_command const& command, common_options const& common) {
       stopped = "context";
       break;
     }
-    int const next = sample(speak(ids, scored::last).values, command.temperature, random);
+    const int next = sample(speak(ids, scored::last).values, command.temperature, random);
     if (next == end_of_text) {
       stopped = "end_of_text";
       break;
@@ -174,12 +175,12 @@ output generate(generate_command const& command, common_options const& common) {
   }
 
   // A padded vocabulary has ids without a token; they stand for no text.
-  auto const text_of = [&](std::span<int const> part) {
+  const auto text_of = [&](std::span<const int> part) {
     std::vector<int> known;
     std::ranges::copy_if(part, std::back_inserter(known), [&](int id) { return model->tokenizer().contains(id); });
     return model->tokenizer().decode(known);
   };
-  auto const all = std::span<int const>(ids);
+  const auto all = std::span<const int>(ids);
   output found;
   found.json = {{"prompt_ids", std::vector<int>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(prompt_length))},
                 {"ids", std::vector<int>(all.begin() + static_cast<std::ptrdiff_t>(prompt_length), all.end())},

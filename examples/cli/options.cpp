@@ -3,9 +3,9 @@
 #include "describe.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/core/nearest_name.hpp>
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/intervention_shape.hpp>
+#include <trimtab/text/nearest_name.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
@@ -21,10 +21,10 @@ namespace trimtab::cli {
 
 namespace {
 
-std::vector<std::string> items(std::string const& list) {
+std::vector<std::string> items(const std::string& list) {
   std::vector<std::string> found;
   for (std::size_t begin = 0; begin <= list.size();) {
-    auto const end = std::min(list.find(',', begin), list.size());
+    const auto end = std::min(list.find(',', begin), list.size());
     found.push_back(list.substr(begin, end - begin));
     begin = end + 1;
   }
@@ -36,7 +36,7 @@ template <typename T>
 std::optional<T> number(std::string_view text) {
   if (text.starts_with('+') and not text.starts_with("+-")) text.remove_prefix(1);
   T value{};
-  auto const [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failed != std::errc() or end != text.data() + text.size()) return std::nullopt;
   if constexpr (std::is_floating_point_v<T>)
     if (not std::isfinite(value)) return std::nullopt;
@@ -44,29 +44,29 @@ std::optional<T> number(std::string_view text) {
 }
 
 /// A value that is none is bad input, and not wrong usage. `names` are what may have been meant.
-[[noreturn]] void refuse(std::string const& option, std::string const& value, std::string const& expected,
-                         std::vector<std::string_view> const& names = {}) {
+[[noreturn]] void refuse(const std::string& option, const std::string& value, const std::string& expected,
+                         const std::vector<std::string_view>& names = {}) {
   throw error(error_kind::bad_argument,
               option + " is " + text::in_quotes(value, '\'') + "; expected " + expected + did_you_mean(value, names));
 }
 
 template <typename T>
-T number_of(std::string const& option, std::string const& text, std::string const& expected) {
-  auto const value = number<T>(text);
+T number_of(const std::string& option, const std::string& text, const std::string& expected) {
+  const auto value = number<T>(text);
   if (not value) refuse(option, text, expected);
   return *value;
 }
 
 /// "0-3,7", "5", "all". Ranges are counted where they begin and end, so that many long ones take no longer than few.
-layer_set layers_of(std::string const& text) {
+layer_set layers_of(const std::string& text) {
   if (text == "all") return layers::all();
-  std::string const expected = "layers such as 4-11, 3 or 0,2,5, or all";
+  const std::string expected = "layers such as 4-11, 3 or 0,2,5, or all";
   constexpr index_t most = 100'000;
   std::vector<index_t> more_ranges(most + 2);  // that a layer is in than the layer before it
-  for (auto const& item : items(text)) {
-    auto const dash = item.find('-');
-    auto const first = number<index_t>(item.substr(0, dash));
-    auto const last = dash == item.npos ? first : number<index_t>(item.substr(dash + 1));
+  for (const auto& item : items(text)) {
+    const auto dash = item.find('-');
+    const auto first = number<index_t>(item.substr(0, dash));
+    const auto last = dash == item.npos ? first : number<index_t>(item.substr(dash + 1));
     if (not first or not last or *first < 0 or *last < *first or *last > most) refuse("--layers", text, expected);
     ++more_ranges[static_cast<std::size_t>(*first)];
     --more_ranges[static_cast<std::size_t>(*last + 1)];
@@ -77,9 +77,9 @@ layer_set layers_of(std::string const& text) {
   return layers::list(std::move(chosen));
 }
 
-std::vector<std::string> sites_of(std::string const& text) {
-  auto const chosen = items(text);
-  for (auto const& site : chosen)
+std::vector<std::string> sites_of(const std::string& text) {
+  const auto chosen = items(text);
+  for (const auto& site : chosen)
     if (not io::find_site(site)) refuse("--sites", site, "a list of " + io::site_names(), io::site_list());
   return chosen;
 }
@@ -90,7 +90,7 @@ std::vector<std::string> names_of_sites() {
   return names;
 }
 
-path path_of(std::string const& option, std::string const& value) {
+path path_of(const std::string& option, const std::string& value) {
   if (value.empty()) refuse(option, value, "a path");
   return value;
 }
@@ -104,17 +104,17 @@ class options_of {
   options_of(description& d, CLI::App* app) : d_(d), app_(app) {}
 
   /// To read.
-  void file(std::string const& name, std::string const& help, path& to, bool required = false) {
+  void file(const std::string& name, const std::string& help, path& to, bool required = false) {
     parsed(
         name, "PATH", help,
-        [name, &to, &d = d_](std::string const& value) {
+        [name, &to, &d = d_](const std::string& value) {
           to = path_of(name, value);
           d.files.inputs.push_back({name, to});
         },
         required);
   }
-  void output(std::string const& name, std::string const& help, path& to) {
-    parsed(name, "PATH", help, [name, &to, &d = d_](std::string const& value) {
+  void output(const std::string& name, const std::string& help, path& to) {
+    parsed(name, "PATH", help, [name, &to, &d = d_](const std::string& value) {
       to = path_of(name, value);
       d.files.outputs.push_back({name, to});
     });
@@ -122,13 +122,13 @@ class options_of {
   void model(path& to) {
     parsed(
         "--model", "PATH", "folder of the model",
-        [&to, &d = d_](std::string const& value) { d.files.model = to = path_of("--model", value); }, true);
+        [&to, &d = d_](const std::string& value) { d.files.model = to = path_of("--model", value); }, true);
   }
-  void files(std::string const& name, std::string const& help, std::vector<path>& to) {
+  void files(const std::string& name, const std::string& help, std::vector<path>& to) {
     app_->add_option_function<std::vector<std::string>>(
             name,
-            [name, &to, &d = d_](std::vector<std::string> const& values) {
-              for (auto const& value : values) {
+            [name, &to, &d = d_](const std::vector<std::string>& values) {
+              for (const auto& value : values) {
                 to.push_back(path_of(name, value.substr(value.starts_with(is_listed))));
                 d.files.inputs.push_back({"'" + to.back().string() + "'", to.back()});
               }
@@ -141,82 +141,82 @@ class options_of {
   /// A file whose ending says what is written.
   void heatmap(path& to) {
     parsed("--heatmap", "PATH", "heat maps to write: .svg for papers, .csv or .json for their numbers",
-           [&to, &d = d_](std::string const& value) {
+           [&to, &d = d_](const std::string& value) {
              to = value;
-             auto const ending = to.extension();
+             const auto ending = to.extension();
              if (ending != ".svg" and ending != ".csv" and ending != ".json")
                refuse("--heatmap", value, "a name that ends in .svg, .csv or .json");
              d.files.outputs.push_back({"--heatmap", to});
            });
   }
-  void flag(std::string const& name, std::string const& help, bool& to) {
+  void flag(const std::string& name, const std::string& help, bool& to) {
     app_->add_flag(name, to, help)->group(group_);
   }
 
   /// An option whose text `store` makes something of, or refuses; `kind` is what the help calls it.
   template <typename Store>
-  CLI::Option* parsed(std::string const& name, std::string const& kind, std::string const& help, Store store,
+  CLI::Option* parsed(const std::string& name, const std::string& kind, const std::string& help, Store store,
                       bool required = false) {
     // Given twice, the last one counts, as with most programs.
     return app_
         ->add_option_function<std::string>(
-            name, [store](std::string const& value) { store(value); }, help)
+            name, [store](const std::string& value) { store(value); }, help)
         ->required(required)
         ->type_name(kind)
         ->take_last()
         ->group(group_);
   }
   /// What values completions offer.
-  void offer(CLI::Option const* option, std::vector<std::string> words, bool list = false) {
+  void offer(const CLI::Option* option, std::vector<std::string> words, bool list = false) {
     d_.words[option] = {std::move(words), list};
   }
   template <typename To>
-  void real(std::string const& name, std::string const& help, To& to, double least, bool least_allowed = true) {
-    parsed(name, "X", help, [=, &to](std::string const& value) {
-      bool const positive = not least_allowed;
-      auto const expected = std::isfinite(least)
+  void real(const std::string& name, const std::string& help, To& to, double least, bool least_allowed = true) {
+    parsed(name, "X", help, [=, &to](const std::string& value) {
+      const bool positive = not least_allowed;
+      const auto expected = std::isfinite(least)
                                 ? std::string(positive ? "a positive number" : "a number that is not negative")
                                 : std::string("a number");
-      auto const x = number_of<double>(name, value, expected);
+      const auto x = number_of<double>(name, value, expected);
       if (x < least or (positive and x == least)) refuse(name, value, expected);
       to = x;
     });
   }
   template <typename To>
-  void count(std::string const& name, std::string const& help, To& to, std::int64_t least, std::int64_t most) {
-    parsed(name, "N", help, [=, &to](std::string const& value) {
-      auto const expected = "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
-      auto const n = number_of<std::int64_t>(name, value, expected);
+  void count(const std::string& name, const std::string& help, To& to, std::int64_t least, std::int64_t most) {
+    parsed(name, "N", help, [=, &to](const std::string& value) {
+      const auto expected = "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+      const auto n = number_of<std::int64_t>(name, value, expected);
       if (n < least or n > most) refuse(name, value, expected);
       to = static_cast<To>(n);
     });
   }
-  void seed(std::string const& help, auto& to) {
-    parsed("--seed", "N", help, [&to](std::string const& value) {
+  void seed(const std::string& help, auto& to) {
+    parsed("--seed", "N", help, [&to](const std::string& value) {
       to = number_of<std::uint64_t>("--seed", value, "a whole number from 0 to 2^64 - 1");
     });
   }
   template <typename To>
-  void choice(std::string const& name, std::string const& help, To& to, std::map<std::string, To> const& choices) {
+  void choice(const std::string& name, const std::string& help, To& to, const std::map<std::string, To>& choices) {
     std::string names;
     std::vector<std::string> words;
-    for (auto const& [text, value] : choices) {
+    for (const auto& [text, value] : choices) {
       names += (names.empty() ? "" : "|") + text;
       words.push_back(text);
     }
-    auto const* const option = parsed(name, names, help, [=, &to](std::string const& value) {
+    const auto* const option = parsed(name, names, help, [=, &to](const std::string& value) {
       if (not choices.contains(value)) refuse(name, value, names, {words.begin(), words.end()});
       to = choices.at(value);
     });
     offer(option, words);
   }
-  void word(std::string const& name, std::string const& help, std::string& to, std::vector<std::string> const& words) {
+  void word(const std::string& name, const std::string& help, std::string& to, const std::vector<std::string>& words) {
     std::map<std::string, std::string> choices;
-    for (auto const& one : words) choices[one] = one;
+    for (const auto& one : words) choices[one] = one;
     choice(name, help, to, choices);
   }
   /// The heading that options stand under in the help, for those that are added from here on.
-  void group(std::string const& name) { group_ = name; }
+  void group(const std::string& name) { group_ = name; }
 
  private:
   description& d_;
@@ -263,10 +263,10 @@ void add_objective(options_of o, objective_options& to) {
            {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
   o.choice("--minimality", "how the size of the parameters is counted, default sum", to.minimality,
            {{"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}});
-  o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](std::string const& value) {
+  o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](const std::string& value) {
     to.strengths.clear();
-    for (auto const& item : items(value)) {
-      auto const beta = number_of<double>("--strengths", item, "a list of numbers such as 1,-1");
+    for (const auto& item : items(value)) {
+      const auto beta = number_of<double>("--strengths", item, "a list of numbers such as 1,-1");
       if (std::ranges::find(to.strengths, beta) != to.strengths.end())
         refuse("--strengths", value, "different numbers");
       to.strengths.push_back(beta);
@@ -279,7 +279,7 @@ void add_steering(options_of o, strength_options& to) {
   o.real("--strength", "its strength, any number, default 1", to.strength, -INFINITY);
 }
 
-void require_data(data_options const& data) {
+void require_data(const data_options& data) {
   if (data.task.empty() == data.train.empty())
     throw usage_error("prompts come either from --task or from --data; give one of the two");
   if (not data.task.empty() and not data.test.empty())
@@ -293,7 +293,7 @@ void describe(description& d, command_line& line) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(version));
   app.footer("trimtab help COMMAND shows a command's options and examples.");
-  auto const add = [&](std::string const& name, std::string const& help, std::string const& examples) {
+  const auto add = [&](const std::string& name, const std::string& help, const std::string& examples) {
     auto* const command = app.add_subcommand(name, help);
     command->footer("Examples:\n" + examples);
     return options_of(d, command);
@@ -310,18 +310,18 @@ void describe(description& d, command_line& line) {
     add_data(o, c.data);
     o.word("--policy", "what happens at a site, default activ-scalar", c.policy,
            {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
-    auto const* const sites = o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
-                                       [&](std::string const& value) { c.sites = sites_of(value); });
+    const auto* const sites = o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
+                                       [&](const std::string& value) { c.sites = sites_of(value); });
     o.offer(sites, names_of_sites(), true);
     o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all",
-             [&](std::string const& value) {
+             [&](const std::string& value) {
                c.layers = layers_of(value);
                c.layers_text = value;
              });
     o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions,
            {"absolute", "from_end", "role", "shared"});
     o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
-             [&](std::string const& value) { c.roles = items(value); });
+             [&](const std::string& value) { c.roles = items(value); });
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
@@ -360,10 +360,11 @@ void describe(description& d, command_line& line) {
   }
   {
     auto& c = line.report;
-    auto o = add("report", "Measure interventions and show them side by side on one HTML page",
-                 "  trimtab report --model gpt2/ --out ioi.html ioi.safetensors\n"
-                 "  trimtab report --model gpt2/ --task ioi --out three.html a.safetensors b.safetensors c.safetensors\n"
-                 "  trimtab report --model gpt2/ --heatmap ioi.svg ioi.safetensors");
+    auto o =
+        add("report", "Measure interventions and show them side by side on one HTML page",
+            "  trimtab report --model gpt2/ --out ioi.html ioi.safetensors\n"
+            "  trimtab report --model gpt2/ --task ioi --out three.html a.safetensors b.safetensors c.safetensors\n"
+            "  trimtab report --model gpt2/ --heatmap ioi.svg ioi.safetensors");
     o.model(c.model);
     o.files("interventions", "intervention files", c.interventions);
     add_data(o, c.data);
@@ -376,10 +377,10 @@ void describe(description& d, command_line& line) {
                  "  trimtab logits --model gpt2/ --prompt \"The capital of France is\" --top 5\n"
                  "  trimtab logits --model gpt2/ --ids 464,3139 --intervention ioi.safetensors --strength -1");
     add_model(o, c.model, line.common);
-    o.parsed("--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; });
-    o.parsed("--ids", "N,N,...", "its token ids instead", [&](std::string const& value) {
+    o.parsed("--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; });
+    o.parsed("--ids", "N,N,...", "its token ids instead", [&](const std::string& value) {
       c.ids.clear();
-      for (auto const& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
+      for (const auto& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
     });
     add_steering(o, c.steer);
     o.flag("--all", "at every position, not only at the last", c.all);
@@ -392,7 +393,7 @@ void describe(description& d, command_line& line) {
                  "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strength 1.5");
     add_model(o, c.model, line.common);
     o.parsed(
-        "--prompt", "TEXT", "the text to continue", [&](std::string const& value) { c.prompt = value; }, true);
+        "--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; }, true);
     add_steering(o, c.steer);
     o.count("--max-new-tokens", "longest continuation, default 40", c.max_new_tokens, 0, 1'000'000'000);
     o.real("--temperature", "of sampling; 0, the default, takes the most probable token", c.temperature, 0);
@@ -412,9 +413,9 @@ void describe(description& d, command_line& line) {
   {
     auto o = add("help", "What a command does, with examples", "  trimtab help fit\n  trimtab help --man | man -l -");
     auto* const topic =
-        o.parsed("command", "COMMAND", "the command", [&d](std::string const& value) { d.topic = value; });
+        o.parsed("command", "COMMAND", "the command", [&d](const std::string& value) { d.topic = value; });
     std::vector<std::string> names;
-    for (auto const* command : commands_of(app)) names.push_back(command->get_name());
+    for (const auto* command : commands_of(app)) names.push_back(command->get_name());
     o.offer(topic, names);
     o.flag("--man", "the manual page of all commands, for man(1)", d.manual);
   }
@@ -423,10 +424,10 @@ void describe(description& d, command_line& line) {
                  "  eval \"$(trimtab completion bash)\"     # in ~/.bashrc\n"
                  "  source <(trimtab completion zsh)       # in ~/.zshrc, after compinit\n"
                  "  trimtab completion fish | source       # in ~/.config/fish/config.fish");
-    std::vector<std::string> const shells = {"bash", "fish", "zsh"};
+    const std::vector<std::string> shells = {"bash", "fish", "zsh"};
     auto* const shell = o.parsed(
         "shell", "bash|fish|zsh", "the shell",
-        [&d, shells](std::string const& value) {
+        [&d, shells](const std::string& value) {
           if (std::ranges::find(shells, value) == shells.end()) refuse("the shell", value, "bash, fish or zsh");
           d.shell = value;
         },
@@ -439,32 +440,32 @@ namespace {
 
 /// What is wrong with a command line that CLI11 refuses: first what it does not know, which is likelier a slip of the
 /// pen than what it then misses.
-std::string complaint(CLI::App const& app, CLI::ParseError const& problem) {
-  auto const chosen = app.get_subcommands();
-  auto const& at = chosen.empty() ? app : *chosen.front();
-  for (auto const& argument : app.remaining(true))
+std::string complaint(const CLI::App& app, const CLI::ParseError& problem) {
+  const auto chosen = app.get_subcommands();
+  const auto& at = chosen.empty() ? app : *chosen.front();
+  for (const auto& argument : app.remaining(true))
     if (argument.starts_with("--")) return "there is no option '" + argument + "'" + guess_for(at, argument);
   return problem.what();
 }
 
 /// The words of a command line so that CLI11 takes each for what it is: it would go on after `--name=` to the next word
 /// for the value, and unfold `[a,b]` and `{}` among files, or take a file `fit` there for a command.
-std::vector<std::string> spelt_out(CLI::App const& app, std::vector<std::string> const& given) {
+std::vector<std::string> spelt_out(const CLI::App& app, const std::vector<std::string>& given) {
   std::vector<std::string> words;
-  CLI::App const* command = nullptr;
+  const CLI::App* command = nullptr;
   bool value_follows = false, options_end = false;
-  for (auto const& word : given) {
+  for (const auto& word : given) {
     words.push_back(word);
     if (std::exchange(value_follows, false)) continue;
-    bool const is_option = not options_end and word.starts_with('-') and word != "-";
+    const bool is_option = not options_end and word.starts_with('-') and word != "-";
     if (not is_option and command == nullptr) {
       command = command_of(app, word);
     } else if (not is_option) {
       if (takes_list(*command)) words.back().insert(0, 1, is_listed);
-    } else if (auto const equals = word.find('='); word == "--") {
+    } else if (const auto equals = word.find('='); word == "--") {
       options_end = true;
-    } else if (auto const* option = option_of(command ? *command : app, word.substr(0, equals)); option != nullptr) {
-      bool const has_nothing = equals == word.size() - 1;
+    } else if (const auto* option = option_of(command ? *command : app, word.substr(0, equals)); option != nullptr) {
+      const bool has_nothing = equals == word.size() - 1;
       if (has_nothing and not takes_value(option))
         throw usage_error(word.substr(0, equals) + " takes no value; leave out the '='");
       if (has_nothing) words.back().pop_back(), words.emplace_back();
@@ -475,44 +476,44 @@ std::vector<std::string> spelt_out(CLI::App const& app, std::vector<std::string>
 }
 
 /// CLI11's help of everything is that of a command once it has read one, so it comes in from before.
-std::string help_of(description const& d, std::string const& overview) {
+std::string help_of(const description& d, const std::string& overview) {
   if (d.manual) return manual_page(d.app);
   if (d.topic.empty()) return overview;
-  auto const* const command = command_of(d.app, d.topic);
+  const auto* const command = command_of(d.app, d.topic);
   if (command == nullptr) throw usage_error("there is no command '" + d.topic + "'" + guess_for(d.app, d.topic));
   return command->help("trimtab");
 }
 
 }  // namespace
 
-command_line parse(int argc, char const* const* argv) {
+command_line parse(int argc, const char* const* argv) {
   command_line line;
   description d;
   describe(d, line);
   CLI::App& app = d.app;
-  auto const overview = app.help();
+  const auto overview = app.help();
 
-  std::string const first = argc > 1 ? argv[1] : "-";
+  const std::string first = argc > 1 ? argv[1] : "-";
   if (first == "__complete") {
     line.help = completions(d, {argv + 2, argv + argc});
     return line;
   }
   if (command_of(app, first) == nullptr and not first.starts_with('-'))
     throw usage_error("there is no command '" + first + "'" + guess_for(app, first));
-  auto const words = spelt_out(app, {argv + std::min(argc, 1), argv + argc});
+  const auto words = spelt_out(app, {argv + std::min(argc, 1), argv + argc});
   try {
     app.parse(std::vector(words.rbegin(), words.rend()));
-  } catch (CLI::CallForVersion const&) {
+  } catch (const CLI::CallForVersion&) {
     line.help = "trimtab " + std::string(version) + "\n";
     return line;
-  } catch (CLI::Success const&) {
+  } catch (const CLI::Success&) {
     line.help = app.help();
     return line;
-  } catch (CLI::ParseError const& problem) {
+  } catch (const CLI::ParseError& problem) {
     throw usage_error(complaint(app, problem));
   }
 
-  auto const name = app.get_subcommands().front()->get_name();
+  const auto name = app.get_subcommands().front()->get_name();
   if (name == "help" or name == "completion") {
     line.help = name == "help" ? help_of(d, overview) : completion_script(d.shell);
     return line;
@@ -521,7 +522,7 @@ command_line parse(int argc, char const* const* argv) {
   if (line.name == "fit") require_data(line.fit.data);
   if (line.name == "eval") require_data(line.eval.data);
   if (line.name == "report") {
-    auto const& data = line.report.data;
+    const auto& data = line.report.data;
     if (not data.task.empty() or not data.train.empty() or not data.test.empty()) require_data(data);
     if (line.report.out.empty() and line.report.heatmap.empty())
       throw usage_error("report writes nothing without --out PAGE.html or --heatmap FILE; give one of the two or both");
@@ -533,11 +534,11 @@ command_line parse(int argc, char const* const* argv) {
   if (line.name == "fit" and line.fit.checkpoint.empty() and
       line.fit.checkpoint_every != fit_command{}.checkpoint_every)
     throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
-  for (auto const& steer : {line.logits.steer, line.generate.steer})
+  for (const auto& steer : {line.logits.steer, line.generate.steer})
     if (steer.strength and steer.intervention.empty())
       throw usage_error("--strength goes with --intervention, the file that it is the strength of");
   using enum arithmetic;
-  auto const precision = line.common.precision;
+  const auto precision = line.common.precision;
   if (line.common.backend == machine::eigen and (precision == in_tf32 or precision == in_bf16))
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)

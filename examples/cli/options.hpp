@@ -151,11 +151,11 @@ struct command_line {
 
 /// As the command line says it.
 inline std::string precision_name(arithmetic precision) {
-  constexpr char const* names[] = {"float", "double", "tf32", "bf16"};
+  constexpr const char* names[] = {"float", "double", "tf32", "bf16"};
   return names[static_cast<int>(precision)];
 }
 
 /// Throws `usage_error`.
-command_line parse(int argc, char const* const* argv);
+command_line parse(int argc, const char* const* argv);
 
 }  // namespace trimtab::cli

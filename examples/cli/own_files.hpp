@@ -23,6 +23,6 @@ struct files_in_use {
 
 /// Throws `usage_error` where two names stand for one file: by the same path however spelt, by a symbolic link, also to
 /// what is not there yet, or by a hard link. A checkpoint may be the one that is resumed.
-void require_own_files(files_in_use const& used);
+void require_own_files(const files_in_use& used);
 
 }  // namespace trimtab::cli

@@ -5,10 +5,10 @@
 #include "commands.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/io/atomic_file.hpp>
-#include <trimtab/report/heat_map_csv.hpp>
-#include <trimtab/report/heat_map_svg.hpp>
-#include <trimtab/report/html.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/report/page/html.hpp>
+#include <trimtab/report/picture/heat_map_csv.hpp>
+#include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <cmath>
@@ -19,21 +19,21 @@ namespace trimtab::cli {
 
 namespace {
 
-ordered_json to_json(report::heat_map const& map) {
+ordered_json to_json(const report::heat_map& map) {
   ordered_json places = ordered_json::array(), values = ordered_json::array();
   for (std::size_t c = 0; c < map.columns.size(); ++c) places.push_back(map.place(c));
-  for (auto const& row : map.values) {
+  for (const auto& row : map.values) {
     auto& line = values.emplace_back(ordered_json::array());
-    for (double const x : row) line.push_back(std::isnan(x) ? ordered_json() : ordered_json(x));
+    for (const double x : row) line.push_back(std::isnan(x) ? ordered_json() : ordered_json(x));
   }
   return {{"site", map.title}, {"layers", map.rows}, {"places", places}, {"tokens", map.columns}, {"values", values}};
 }
 
-std::string json_of(std::vector<report::fit_report> const& fits) {
+std::string json_of(const std::vector<report::fit_report>& fits) {
   ordered_json all = ordered_json::array();
-  for (auto const& fit : fits)
-    for (auto const& group : fit.maps)
-      for (auto const& map : group.maps) {
+  for (const auto& fit : fits)
+    for (const auto& group : fit.maps)
+      for (const auto& map : group.maps) {
         ordered_json one = {{"fit", fit.name}, {"quantity", group.quantity}, {"title", group.title}};
         one.update(to_json(map));
         all.push_back(one);
@@ -43,11 +43,11 @@ std::string json_of(std::vector<report::fit_report> const& fits) {
 
 /// Where the prompts of a file's report come from: from the command line, else from the task that it was fitted on. A path
 /// that a file names is not opened: who sends a file shall not choose what is read here.
-data_options data_of(report_command const& command, intervention_file const& file, path const& name) {
+data_options data_of(const report_command& command, const intervention_file& file, const path& name) {
   auto data = command.data;
   data.seed = seed_of(data, file, name);
   if (not data.task.empty() or not data.train.empty()) return data;
-  if (auto const task = file.made.find("task"); task != file.made.end()) data.task = task->second;
+  if (const auto task = file.made.find("task"); task != file.made.end()) data.task = task->second;
   if (data.task != "ioi" and data.task != "ccc")
     throw error(error_kind::bad_argument,
                 "'" + name.string() + "' does not say on which task it was fitted; give prompts by --task or --data");
@@ -56,58 +56,58 @@ data_options data_of(report_command const& command, intervention_file const& fil
 
 }  // namespace
 
-report::fit_report describe(any_composition const& composition, parameters const& values,
-                            std::vector<named_prompts> const& sets, std::vector<loss_values> history,
-                            std::string const& name, std::map<std::string, std::string> const& made) {
+report::fit_report describe(const any_composition& composition, const parameters& values,
+                            const std::vector<named_prompts>& sets, std::vector<loss_values> history,
+                            const std::string& name, const std::map<std::string, std::string>& made) {
   report::describe_options options{.name = name};
   // What a reader looks for first, then the rest.
-  for (std::string const key : {"model", "task", "data"})
+  for (const std::string key : {"model", "task", "data"})
     if (made.contains(key)) options.asked.push_back({key, made.at(key)});
-  for (auto const& [key, value] : made)
+  for (const auto& [key, value] : made)
     if (key != "model" and key != "task" and key != "data" and key != "sites" and key != "version")
       options.asked.push_back({key, value});
   std::vector<report::prompt_set> views;
-  for (auto const& set : sets)
+  for (const auto& set : sets)
     views.push_back({set.name == "test_other_lengths" ? "test, other lengths" : set.name, set.pairs});
   return composition.describe(values, views, std::move(history), options);
 }
 
-std::string name_of(path const& folder) {
-  auto const whole = folder.lexically_normal();
+std::string name_of(const path& folder) {
+  const auto whole = folder.lexically_normal();
   return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
-void write_reports(std::vector<report::fit_report> const& fits, std::string const& title, path const& page,
-                   path const& heatmap) {
+void write_reports(const std::vector<report::fit_report>& fits, const std::string& title, const path& page,
+                   const path& heatmap) {
   if (not page.empty()) report::write_html(page, title, {{title, fits}});
   if (heatmap.empty()) return;
-  auto const ending = heatmap.extension();
+  const auto ending = heatmap.extension();
   io::write_file_atomically(heatmap, ending == ".svg"   ? report::svg_of(title, fits)
                                      : ending == ".csv" ? report::csv_of(fits)
                                                         : json_of(fits));
 }
 
-output report(report_command const& command, common_options const& common) {
+output report(const report_command& command, const common_options& common) {
   require_writable(command.out);
   require_writable(command.heatmap);
-  auto const model = load_model(command.model, common);
+  const auto model = load_model(command.model, common);
   std::vector<report::fit_report> fits;
   output found;
   found.json["fits"] = ordered_json::array();
-  for (auto const& name : command.interventions) {
-    auto const [file, composition, values] = read_steering(*model, name);
-    auto const data = data_of(command, file, name);
+  for (const auto& name : command.interventions) {
+    const auto [file, composition, values] = read_steering(*model, name);
+    const auto data = data_of(command, file, name);
     auto made = file.made;
     made["model"] = command.model.string();
     made["intervention"] = name.string();
-    auto const sets = read_data(*model, data, *data.seed, file.positions);
+    const auto sets = read_data(*model, data, *data.seed, file.positions);
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }
-  auto const title = fits.size() == 1 ? fits.front().name + " on " + name_of(command.model)
+  const auto title = fits.size() == 1 ? fits.front().name + " on " + name_of(command.model)
                                       : std::to_string(fits.size()) + " interventions on " + name_of(command.model);
   write_reports(fits, title, command.out, command.heatmap);
-  for (auto const& written : {command.out, command.heatmap})
+  for (const auto& written : {command.out, command.heatmap})
     if (not written.empty()) {
       found.json["written"].push_back(written.string());
       found.text += "written: " + text::one_line(written.string()) + "\n";

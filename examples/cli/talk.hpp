@@ -22,16 +22,16 @@ class stopwatch {
 };
 
 /// A line, whatever stands in the names of files that it tells of.
-void tell(std::string const& sentence);
+void tell(const std::string& sentence);
 
 /// The same, with --verbose only.
-void note(common_options const& common, std::string const& sentence);
+void note(const common_options& common, const std::string& sentence);
 
 /// "gpt2, 12 layers of width 768, 50257 tokens"
-std::string text_of(model_config const& config);
+std::string text_of(const model_config& config);
 
 /// Measures one set of prompts, with a progress bar.
-metrics measured(any_composition const& composition, parameters const& values, named_prompts const& set,
-                 std::vector<double> const& strengths, common_options const& common);
+metrics measured(const any_composition& composition, const parameters& values, const named_prompts& set,
+                 const std::vector<double>& strengths, const common_options& common);
 
 }  // namespace trimtab::cli

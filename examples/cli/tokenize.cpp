@@ -2,9 +2,9 @@
 
 #include "commands.hpp"
 
-#include <trimtab/io/file_descriptor.hpp>
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/tokenizer_files.hpp>
+#include <trimtab/io/files/file_descriptor.hpp>
+#include <trimtab/io/huggingface/tokenizer_files.hpp>
+#include <trimtab/io/json/json.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +29,7 @@ class standard_input {
     std::string found;
     while (found.size() <= io::json_size_limit) {
       if (at_ == count_ and not fill()) return found.empty() ? std::nullopt : std::optional(std::move(found));
-      auto const end = std::find(piece_.data() + at_, piece_.data() + count_, '\n');
+      const auto end = std::find(piece_.data() + at_, piece_.data() + count_, '\n');
       found.append(piece_.data() + at_, end);
       at_ = static_cast<std::size_t>(end - piece_.data());
       if (at_ < count_) {
@@ -42,7 +42,7 @@ class standard_input {
 
  private:
   bool fill() {
-    auto const count = io::uninterrupted([&] { return ::read(STDIN_FILENO, piece_.data(), piece_.size()); });
+    const auto count = io::uninterrupted([&] { return ::read(STDIN_FILENO, piece_.data(), piece_.size()); });
     if (count < 0) io::throw_system_error("read", "standard input");
     at_ = 0, count_ = static_cast<std::size_t>(count);
     return count > 0;
@@ -52,7 +52,7 @@ class standard_input {
   std::size_t at_ = 0, count_ = 0;
 };
 
-std::string text_of(std::vector<int> const& ids) {
+std::string text_of(const std::vector<int>& ids) {
   std::string text = "[";
   for (int id : ids) text += (text.size() > 1 ? "," : "") + std::to_string(id);
   return text + "]\n";
@@ -60,15 +60,15 @@ std::string text_of(std::vector<int> const& ids) {
 
 }  // namespace
 
-output tokenize(tokenize_command const& command, common_options const& common) {
-  auto const tokenizer = io::read_tokenizer(command.model);
-  auto const ids_of = [&](std::string const& line, std::string const& place) {
-    auto const text = io::parse_json(line, place);
+output tokenize(const tokenize_command& command, const common_options& common) {
+  const auto tokenizer = io::read_tokenizer(command.model);
+  const auto ids_of = [&](const std::string& line, const std::string& place) {
+    const auto text = io::parse_json(line, place);
     if (not text.is_string())
       throw error(error_kind::bad_data, "'" + place + "' should be a JSON string, found " + io::abbreviated(text));
     try {
       return tokenizer.encode(text.get<std::string>());
-    } catch (error const& problem) {
+    } catch (const error& problem) {
       throw error(problem.kind(), "'" + place + "': " + problem.what());
     }
   };
@@ -76,8 +76,8 @@ output tokenize(tokenize_command const& command, common_options const& common) {
   auto& lists = found.json["ids"] = ordered_json::array();
   standard_input input;
   std::size_t number = 0;
-  while (auto const line = input.line()) {
-    auto const ids = ids_of(*line, "standard input, line " + std::to_string(++number));
+  while (const auto line = input.line()) {
+    const auto ids = ids_of(*line, "standard input, line " + std::to_string(++number));
     if (common.json)  // one of the two: long texts have many ids
       lists.push_back(ids);
     else

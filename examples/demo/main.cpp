@@ -8,7 +8,7 @@
 #include "study.hpp"
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/report/html.hpp>
+#include <trimtab/report/page/html.hpp>
 #include <trimtab/report/table.hpp>
 
 #include <algorithm>
@@ -30,18 +30,18 @@ int main(int argc, char** argv) try {
     demo::study s = study();
     std::ranges::move(s.chapters, std::back_inserter(chapters));
     if (argc > 2)
-      for (auto const& [name, file] : s.files) {
+      for (const auto& [name, file] : s.files) {
         std::filesystem::create_directories(argv[2]);
         io::write_intervention(std::filesystem::path(argv[2]) / (name + ".safetensors"), file);
       }
   }
 
   report::table table(report::metrics_header("model, task, policy, prompts"));
-  for (report::chapter const& chapter : chapters) {
-    for (report::fit_report const& fit : chapter.fits)
-      for (report::measured_set const& set : fit.sets) {
+  for (const report::chapter& chapter : chapters) {
+    for (const report::fit_report& fit : chapter.fits)
+      for (const report::measured_set& set : fit.sets) {
         // The first fit that was measured on a set brings the untouched model's row.
-        const bool first = std::ranges::none_of(chapter.fits.data(), &fit, [&](report::fit_report const& other) {
+        const bool first = std::ranges::none_of(chapter.fits.data(), &fit, [&](const report::fit_report& other) {
           return std::ranges::count(other.sets, set.name, &report::measured_set::name) > 0;
         });
         if (first) table.add(report::untouched_row(chapter.title + " untouched, " + set.name, set.measured));
@@ -58,7 +58,7 @@ int main(int argc, char** argv) try {
          "them; top kept: how often the best other token stays the best; nonzero: parameters left, of so many.\n\n";
   report::write_html(path, "Where the answer is decided", chapters);
   std::cout << "the report with its heat maps: " << path << '\n';
-} catch (std::exception const& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;
 }

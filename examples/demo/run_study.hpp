@@ -4,7 +4,7 @@
 #include "study.hpp"
 
 #include <trimtab/io/intervention_tensors.hpp>
-#include <trimtab/report/describe.hpp>
+#include <trimtab/report/page/describe.hpp>
 #include <trimtab/trimtab.hpp>
 
 #include <string>
@@ -17,7 +17,7 @@ namespace demo {
 using namespace trimtab;
 
 template <typename Model, typename Policy>
-auto fit(Model const& model, std::string const& label, task::prompt_sets const& prompts, Policy policy) {
+auto fit(const Model& model, const std::string& label, const task::prompt_sets& prompts, Policy policy) {
   constexpr fit_defaults defaults = defaults_of<Policy>();
   constexpr index_t steps = 200;
   const auto steering =
@@ -26,26 +26,26 @@ auto fit(Model const& model, std::string const& label, task::prompt_sets const& 
       objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
   report::progress_bar progress(label, steps);
   return trainer(steering, objective, adam{.learning_rate = defaults.learning_rate})
-      .fit(prompts.train, {.steps = steps, .before_step = [&](index_t step, loss_values const& loss) {
+      .fit(prompts.train, {.steps = steps, .before_step = [&](index_t step, const loss_values& loss) {
                              progress.show(step, "loss " + report::number(loss.total(), 3));
                              return true;
                            }});
 }
 
 template <typename Model>
-void study_task(Model const& model, std::string const& name, std::string const& task, task::prompt_sets const& prompts,
+void study_task(const Model& model, const std::string& name, const std::string& task, const task::prompt_sets& prompts,
                 study& into) {
   report::chapter chapter{name + " " + task, {}};
-  const auto add = [&](std::string const& policy, auto const& result, fit_defaults defaults) {
+  const auto add = [&](const std::string& policy, const auto& result, fit_defaults defaults) {
     const std::string rate = report::exact(defaults.learning_rate);
     chapter.fits.push_back(report::describe(
         result, prompts,
         {.name = policy, .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}}}));
-    into.files[name + "-" + task + "-" + policy] = make_intervention_file(
-        result.steering, result.values,
-        {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
+    into.files[name + "-" + task + "-" + policy] =
+        make_intervention_file(result.steering, result.values,
+                               {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
   };
-  const auto study = [&](std::string const& label, auto policy) {
+  const auto study = [&](const std::string& label, auto policy) {
     add(label, fit(model, name + " " + task + " " + label, prompts, policy), defaults_of<decltype(policy)>());
   };
   study("activ_scalar", policy::activ_scalar{});
@@ -55,7 +55,7 @@ void study_task(Model const& model, std::string const& name, std::string const& 
 }
 
 template <typename Model>
-study run_study(std::string const& name) {
+study run_study(const std::string& name) {
   const auto model = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
   study s;
   study_task(model, name, "IOI", task::ioi(model.tokenizer(), {.seed = 1}), s);

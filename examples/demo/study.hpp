@@ -2,7 +2,7 @@
 #pragma once
 
 #include <trimtab/io/intervention_file.hpp>
-#include <trimtab/report/fit_report.hpp>
+#include <trimtab/report/page/fit_report.hpp>
 
 #include <map>
 #include <string>

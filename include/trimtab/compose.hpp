@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/core/complex_step.hpp>
+#include <trimtab/check/dual.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
+#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/site_geometry.hpp>
 #include <trimtab/model/gpt2.hpp>
 #include <trimtab/model/gpt_neox.hpp>
 #include <trimtab/objective/effectiveness.hpp>
@@ -16,8 +18,6 @@
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/train/adam.hpp>
-#include <trimtab/train/evaluate.hpp>
-#include <trimtab/train/site_geometry.hpp>
 #include <trimtab/train/trainer.hpp>
 
 /// Everything that is composed and trained, without a backend, files or JSON.

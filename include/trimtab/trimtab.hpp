@@ -4,17 +4,17 @@
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
 #include <trimtab/io/checkpoint_file.hpp>
-#include <trimtab/io/from_pretrained.hpp>
+#include <trimtab/io/huggingface/from_pretrained.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
-#include <trimtab/report/heat_map.hpp>
-#include <trimtab/report/heat_map_csv.hpp>
-#include <trimtab/report/heat_map_svg.hpp>
-#include <trimtab/report/html.hpp>
-#include <trimtab/report/progress.hpp>
+#include <trimtab/report/page/html.hpp>
+#include <trimtab/report/picture/heat_map.hpp>
+#include <trimtab/report/picture/heat_map_csv.hpp>
+#include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/report/table.hpp>
-#include <trimtab/report/terminal_map.hpp>
+#include <trimtab/report/terminal/progress.hpp>
+#include <trimtab/report/terminal/terminal_map.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
 

@@ -13,19 +13,19 @@ struct change_row {
   std::string sentence;
 };
 
-void check_changes(model_for_cli const& model, std::vector<change_row> const& table) {
-  std::vector<std::string> const logits = {"logits", "--model", model.path(), "--ids", "1,2"};
+void check_changes(const model_for_cli& model, const std::vector<change_row>& table) {
+  const std::vector<std::string> logits = {"logits", "--model", model.path(), "--ids", "1,2"};
   check_accepted(logits);
-  auto const file = model.name("config.json");
-  auto const good = io::json::parse(content_of(file));
-  for (auto const& row : table) {
+  const auto file = model.name("config.json");
+  const auto good = io::json::parse(content_of(file));
+  for (const auto& row : table) {
     auto changed = good;
-    for (auto const& [key, value] : row.change.items())
+    for (const auto& [key, value] : row.change.items())
       if (key.starts_with('-'))
         REQUIRE(changed.erase(key.substr(1)) == 1);
       else
         changed[key] = value;
-    file_with const bad(file, changed.dump());
+    const file_with bad(file, changed.dump());
     check_refused(logits, {model.path(), row.sentence});
   }
 }
@@ -33,8 +33,8 @@ void check_changes(model_for_cli const& model, std::vector<change_row> const& ta
 }  // namespace
 
 TEST_CASE("Bad configurations of GPT-2") {
-  model_for_cli const model;
-  std::vector<change_row> const table = {
+  const model_for_cli model;
+  const std::vector<change_row> table = {
       {{{"-model_type", 0}}, "config.json' lacks \"model_type\", which should be a string"},
       {{{"model_type", "llama"}},
        "\"model_type\" should be \"gpt2\" or \"gpt_neox\", the supported families, found \"llama\""},
@@ -81,8 +81,8 @@ TEST_CASE("Bad configurations of GPT-2") {
 }
 
 TEST_CASE("Bad configurations of GPT-NeoX") {
-  model_for_cli const model(true);
-  std::vector<change_row> const table = {
+  const model_for_cli model(true);
+  const std::vector<change_row> table = {
       {{{"-num_hidden_layers", 0}}, "lacks \"num_hidden_layers\""},
       {{{"-intermediate_size", 0}}, "lacks \"intermediate_size\""},
       {{{"-max_position_embeddings", 0}}, "lacks \"max_position_embeddings\""},
@@ -111,9 +111,9 @@ TEST_CASE("Bad configurations of GPT-NeoX") {
 }
 
 TEST_CASE("Files that are no configuration") {
-  model_for_cli const model;
-  auto const file = std::filesystem::path(model.name("config.json"));
-  std::pair<std::string, std::string> const table[] = {
+  const model_for_cli model;
+  const auto file = std::filesystem::path(model.name("config.json"));
+  const std::pair<std::string, std::string> table[] = {
       {"", "is not valid JSON: parse error at line 1, column 1"},
       {"{", "is not valid JSON: parse error at line 1, column 2"},
       {"[]", "should hold a JSON object, found []"},
@@ -127,8 +127,8 @@ TEST_CASE("Files that are no configuration") {
       {"\xff\xfe{\0}", "is not valid JSON"},
       {std::string(1'000'000, '['), "it is nested deeper than 64 levels"},
   };
-  for (auto const& [content, sentence] : table) {
-    file_with const bad(file, content);
+  for (const auto& [content, sentence] : table) {
+    const file_with bad(file, content);
     check_refused({"logits", "--model", model.path(), "--ids", "1"}, {"config.json'", sentence});
   }
   std::filesystem::remove(file);

@@ -6,24 +6,24 @@ using namespace trimtab;
 using namespace trimtab::test;
 
 TEST_CASE("Bad prompt pairs") {
-  model_for_cli const model;
-  std::vector<std::string> const fit = {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"};
+  const model_for_cli model;
+  const std::vector<std::string> fit = {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"};
   check_accepted(fit);
-  std::string const good = "{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6}\n";
-  auto const ids = [](std::string const& list) {
+  const std::string good = "{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6}\n";
+  const auto ids = [](const std::string& list) {
     return "{\"ids\": " + list + ", \"correct_id\": 5, \"wrong_id\": 6}";
   };
-  auto const answers = [](std::string const& correct, std::string const& wrong) {
+  const auto answers = [](const std::string& correct, const std::string& wrong) {
     return "{\"ids\": [1], \"correct_id\": " + correct + ", \"wrong_id\": " + wrong + "}";
   };
-  auto const text = [](std::string const& prompt, std::string const& correct, std::string const& wrong) {
+  const auto text = [](const std::string& prompt, const std::string& correct, const std::string& wrong) {
     return "{\"prompt\": " + prompt + ", \"correct\": " + correct + ", \"wrong\": " + wrong + "}";
   };
-  auto const roles = [](std::string const& object) {
+  const auto roles = [](const std::string& object) {
     return "{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6, \"roles\": " + object + "}";
   };
 
-  std::pair<std::string, std::string> const table[] = {
+  const std::pair<std::string, std::string> table[] = {
       // The file and its lines.
       {"", "data.jsonl' holds no prompt pairs; expected one JSON object a line"},
       {"\n \r\n\t\n", "data.jsonl' holds no prompt pairs"},
@@ -86,13 +86,13 @@ TEST_CASE("Bad prompt pairs") {
       {roles("{\"end\": [0.0, 1]}"), "line 1': \"end\" should be a span"},
       {roles("{\"end\": [\"0\", 1]}"), "line 1': \"end\" should be a span"},
   };
-  for (auto const& [content, sentence] : table) {
-    file_with const bad(model.data(), content);
+  for (const auto& [content, sentence] : table) {
+    const file_with bad(model.data(), content);
     check_refused(fit, {model.path(), sentence});
   }
 
-  auto const test = model.file("test.jsonl", good);
-  auto const with_test = [&](std::string const& file) {
+  const auto test = model.file("test.jsonl", good);
+  const auto with_test = [&](const std::string& file) {
     auto arguments = fit;
     arguments.insert(arguments.end(), {"--test", file});
     return arguments;
@@ -106,8 +106,8 @@ TEST_CASE("Bad prompt pairs") {
                 {"absent.jsonl': No such file"});
   check_refused(with_test("/dev/zero"), {"'/dev/zero' is a pipe or device where a regular file was expected"});
 
-  model_for_cli const wordless(false, false);
-  auto const words = wordless.file("words.jsonl", text("\"a\"", "\"b\"", "\"c\""));
+  const model_for_cli wordless(false, false);
+  const auto words = wordless.file("words.jsonl", text("\"a\"", "\"b\"", "\"c\""));
   check_refused({"fit", "--model", wordless.path(), "--data", words},
                 {words + ", line 1', \"prompt\": ", "no tokenizer"});
   check_refused({"fit", "--model", wordless.path(), "--task", "ioi"}, {wordless.path(), "holds no tokenizer"});

@@ -21,7 +21,7 @@
 
 namespace trimtab::test {
 
-inline void put_file(std::filesystem::path const& path, std::string_view content) {
+inline void put_file(const std::filesystem::path& path, std::string_view content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc).write(content.data(), std::ssize(content));
 }
 
@@ -32,8 +32,8 @@ class file_with {
     if (std::filesystem::exists(path_)) before_ = content_of(path_);
     put_file(path_, content);
   }
-  file_with(file_with const&) = delete;
-  file_with& operator=(file_with const&) = delete;
+  file_with(const file_with&) = delete;
+  file_with& operator=(const file_with&) = delete;
   ~file_with() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
@@ -47,20 +47,20 @@ class file_with {
 
 /// What every refusal has in common: exit status 1, one line on standard error with these words, nothing on standard
 /// output.
-inline void check_refused(std::vector<std::string> const& arguments, std::vector<std::string> const& words,
-                          std::string const& input = "") {
-  auto const run = run_trimtab(arguments, input);
+inline void check_refused(const std::vector<std::string>& arguments, const std::vector<std::string>& words,
+                          const std::string& input = "") {
+  const auto run = run_trimtab(arguments, input);
   CAPTURE(arguments, run.err);
   CHECK(run.status == 1);
   CHECK(run.out.empty());
   CHECK(run.error_lines() == 1);
   CHECK(run.err.starts_with("trimtab: "));
   CHECK(run.err.size() < 700);
-  for (auto const& one : words) CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring(one));
+  for (const auto& one : words) CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring(one));
 }
 
-inline void check_accepted(std::vector<std::string> const& arguments, std::string const& input = "") {
-  auto const run = run_trimtab(arguments, input);
+inline void check_accepted(const std::vector<std::string>& arguments, const std::string& input = "") {
+  const auto run = run_trimtab(arguments, input);
   CAPTURE(arguments, run.err);
   CHECK(run.status == 0);
 }
@@ -71,18 +71,18 @@ struct shell_outcome {
   std::string err = {};
 };
 
-inline shell_outcome shell(std::string const& command) {
+inline shell_outcome shell(const std::string& command) {
   shell_outcome result;
   auto* const pipe = ::popen(("(" + command + ") 2>&1 >/dev/null").c_str(), "r");
   REQUIRE(pipe != nullptr);
   for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) result.err += static_cast<char>(c);
-  auto const status = ::pclose(pipe);
+  const auto status = ::pclose(pipe);
   result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }
 
-inline void check_shell(std::string const& command, std::string const& sentence) {
-  auto const run = shell(command);
+inline void check_shell(const std::string& command, const std::string& sentence) {
+  const auto run = shell(command);
   CAPTURE(command, run.err);
   CHECK(run.status == 1);
   CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
@@ -90,12 +90,12 @@ inline void check_shell(std::string const& command, std::string const& sentence)
 }
 
 /// A safetensors file with this header, whatever it says, and data.
-inline std::string safetensors_with(std::string const& header, std::string const& data = "") {
-  auto const length = std::uint64_t{header.size()};
-  return std::string(reinterpret_cast<char const*>(&length), sizeof length) + header + data;
+inline std::string safetensors_with(const std::string& header, const std::string& data = "") {
+  const auto length = std::uint64_t{header.size()};
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
 }
-inline std::string safetensors_of_length(std::uint64_t length, std::string const& rest) {
-  return std::string(reinterpret_cast<char const*>(&length), sizeof length) + rest;
+inline std::string safetensors_of_length(std::uint64_t length, const std::string& rest) {
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + rest;
 }
 
 /// A safetensors file taken apart, to be put together again with a change.
@@ -103,7 +103,7 @@ struct taken_apart {
   io::json header;
   std::string data;
 
-  explicit taken_apart(std::string const& content) {
+  explicit taken_apart(const std::string& content) {
     std::uint64_t length = 0;
     std::memcpy(&length, content.data(), sizeof length);
     header = io::json::parse(content.substr(sizeof length, length));
@@ -112,27 +112,27 @@ struct taken_apart {
   std::string together() const { return safetensors_with(header.dump(), data); }
 
   /// Overwrites the number at this index of an F32 tensor.
-  void set(std::string const& tensor, std::size_t index, float value) {
-    auto const begin = header.at(tensor).at("data_offsets").at(0).get<std::size_t>();
+  void set(const std::string& tensor, std::size_t index, float value) {
+    const auto begin = header.at(tensor).at("data_offsets").at(0).get<std::size_t>();
     std::memcpy(data.data() + begin + index * sizeof value, &value, sizeof value);
   }
   /// Adds a tensor behind the others.
-  void add(std::string const& tensor, std::string const& dtype, std::vector<int> const& shape,
-           std::string const& bytes) {
+  void add(const std::string& tensor, const std::string& dtype, const std::vector<int>& shape,
+           const std::string& bytes) {
     header[tensor] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
     data += bytes;
   }
   /// Takes a tensor away and closes the gap.
-  void remove(std::string const& tensor) {
+  void remove(const std::string& tensor) {
     std::string rest;
     std::vector<std::pair<std::size_t, std::string>> order;
-    for (auto const& [name, entry] : header.items())
+    for (const auto& [name, entry] : header.items())
       if (name != "__metadata__" and name != tensor) order.emplace_back(entry["data_offsets"][0], name);
     std::sort(order.begin(), order.end());
     header.erase(tensor);
-    for (auto const& [begin, name] : order) {
+    for (const auto& [begin, name] : order) {
       auto& offsets = header[name]["data_offsets"];
-      auto const size = offsets[1].get<std::size_t>() - begin;
+      const auto size = offsets[1].get<std::size_t>() - begin;
       offsets = {rest.size(), rest.size() + size};
       rest += data.substr(begin, size);
     }

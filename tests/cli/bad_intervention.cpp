@@ -15,9 +15,9 @@ struct written {
       {"format", "trimtab-intervention-1"}, {"policy", "activ-scalar"}, {"position_key", "absolute"}};
   std::map<std::string, io::stored_tensor> tensors = {{"attn_out.alpha", numbers({2, 4})}};
 
-  static io::stored_tensor numbers(std::vector<index_t> const& shape, float value = 0.5f) {
+  static io::stored_tensor numbers(const std::vector<index_t>& shape, float value = 0.5f) {
     index_t size = 1;
-    for (auto const n : shape) size *= n;
+    for (const auto n : shape) size *= n;
     auto matrix = host_matrix<float>(1, size);
     std::fill(matrix.values.begin(), matrix.values.end(), value);
     return io::store(matrix, shape);
@@ -27,26 +27,26 @@ struct written {
 }  // namespace
 
 TEST_CASE("Bad intervention files") {
-  model_for_cli const model, parallel(true);
-  auto const file = model.name("i.safetensors");
-  auto const eval = [&](std::string const& folder) {
+  const model_for_cli model, parallel(true);
+  const auto file = model.name("i.safetensors");
+  const auto eval = [&](const std::string& folder) {
     return std::vector<std::string>{"eval", "--model", folder, "--data", model.data(), "--intervention", file};
   };
-  auto const write = [&](written const& parts) { io::write_safetensors(file, parts.tensors, parts.metadata); };
+  const auto write = [&](const written& parts) { io::write_safetensors(file, parts.tensors, parts.metadata); };
   write({});
   check_accepted(eval(model.path()));
 
-  auto const meta = [](std::string const& key, std::string const& value) {
+  const auto meta = [](const std::string& key, const std::string& value) {
     return [=](written& f) { f.metadata[key] = value; };
   };
-  auto const no = [](std::string const& key) { return [=](written& f) { REQUIRE(f.metadata.erase(key) == 1); }; };
-  auto const only = [](std::string const& name, std::vector<index_t> const& shape) {
+  const auto no = [](const std::string& key) { return [=](written& f) { REQUIRE(f.metadata.erase(key) == 1); }; };
+  const auto only = [](const std::string& name, const std::vector<index_t>& shape) {
     return [=](written& f) { f.tensors = {{name, written::numbers(shape)}}; };
   };
-  auto const also = [](std::string const& name, std::vector<index_t> const& shape) {
+  const auto also = [](const std::string& name, const std::vector<index_t>& shape) {
     return [=](written& f) { f.tensors[name] = written::numbers(shape); };
   };
-  auto const both = [](auto one, auto other) {
+  const auto both = [](auto one, auto other) {
     return [=](written& f) {
       one(f);
       other(f);
@@ -128,11 +128,11 @@ TEST_CASE("Bad intervention files") {
       {both(meta("position_key", "role"), both(meta("roles", "[\"end\"]"), only("attn_out.alpha", {2, 1}))),
        "data.jsonl': no prompt has the role 'end'"},
   };
-  for (auto const& row : table) {
+  for (const auto& row : table) {
     written parts;
     row.change(parts);
     write(parts);
-    auto const is_of_data = row.sentence.starts_with("line 1'") or row.sentence.starts_with("data.jsonl'");
+    const auto is_of_data = row.sentence.starts_with("line 1'") or row.sentence.starts_with("data.jsonl'");
     check_refused(eval(model.path()), {is_of_data ? "" : file, row.sentence});
   }
 
@@ -143,7 +143,7 @@ TEST_CASE("Bad intervention files") {
                 {file, "it has the site resid_mid, which parallel blocks lack; theirs are resid_pre"});
 
   written seeded;
-  for (std::string const seed : {"", "18446744073709551616", "-1"}) {
+  for (const std::string seed : {"", "18446744073709551616", "-1"}) {
     seeded.metadata["seed"] = seed;
     write(seeded);
     check_refused({"eval", "--model", model.path(), "--task", "ccc", "--intervention", file},
@@ -153,13 +153,13 @@ TEST_CASE("Bad intervention files") {
   write(seeded);
   check_refused({"eval", "--model", model.path(), "--task", "ccc", "--intervention", file},
                 {file, "has the seed \"seven\" in its metadata, which is no whole number below 2^64; give --seed"});
-  std::pair<std::string, std::string> const contents[] = {
+  const std::pair<std::string, std::string> contents[] = {
       {"", "is not a valid safetensors file: it has 0 bytes"},
       {content_of(file).substr(0, 60), "it may be truncated"},
       {content_of(model.name("tokenizer.json")), "is not a valid safetensors file"},
       {content_of(model.name("model.safetensors")), "should have the format trimtab-intervention-1 in its metadata"},
   };
-  for (auto const& [content, sentence] : contents) {
+  for (const auto& [content, sentence] : contents) {
     put_file(file, content);
     check_refused(eval(model.path()), {file, sentence});
   }
@@ -169,10 +169,10 @@ TEST_CASE("Bad intervention files") {
 }
 
 TEST_CASE("An intervention that does not fit the prompt") {
-  model_for_cli const model;
-  auto const file = model.name("i.safetensors");
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
   io::write_safetensors(file, written{}.tensors, written{}.metadata);
-  auto const with = [&](std::string const& command, std::string const& prompt) {
+  const auto with = [&](const std::string& command, const std::string& prompt) {
     return std::vector<std::string>{command, "--model", model.path(), "--prompt", prompt, "--intervention", file};
   };
   check_accepted(with("logits", "wxyz"));

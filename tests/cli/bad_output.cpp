@@ -7,8 +7,8 @@ using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Places that cannot be written to") {
-  model_for_cli const model;
-  auto const folder = std::filesystem::path(model.name("read-only"));
+  const model_for_cli model;
+  const auto folder = std::filesystem::path(model.name("read-only"));
   std::filesystem::create_directory(folder);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
   std::vector<std::pair<std::string, std::string>> table = {
@@ -21,28 +21,27 @@ TEST_CASE("Places that cannot be written to") {
   };
   if (::access(folder.c_str(), W_OK) != 0)  // root may write everywhere
     table.emplace_back((folder / "file").string(), "cannot write '" + (folder / "file").string() + "': ");
-  for (auto const& [file, sentence] : table)
-    for (std::string const option : {"--out", "--trace", "--report"})
+  for (const auto& [file, sentence] : table)
+    for (const std::string option : {"--out", "--trace", "--report"})
       check_refused({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", option, file}, {sentence});
 }
 
 TEST_CASE("A full disk, a full pipe, and no memory") {
-  model_for_cli const model;
-  std::string const fit = std::string(TRIMTAB_PROGRAM) + " fit --model " + model.path() + " --data " + model.data() +
+  const model_for_cli model;
+  const std::string fit = std::string(TRIMTAB_PROGRAM) + " fit --model " + model.path() + " --data " + model.data() +
                           " --steps 1 --out " + model.name("i.safetensors");
   // No file may grow: writing fails as on a full disk.
-  check_shell("ulimit -f 0; " + fit,
-              "cannot write '" + model.name("i.safetensors") + "': File too large");
+  check_shell("ulimit -f 0; " + fit, "cannot write '" + model.name("i.safetensors") + "': File too large");
   CHECK_FALSE(std::filesystem::exists(model.name("i.safetensors")));
-  for (auto const& entry : std::filesystem::directory_iterator(model.path())) CHECK(entry.path().extension() != ".tmp");
+  for (const auto& entry : std::filesystem::directory_iterator(model.path())) CHECK(entry.path().extension() != ".tmp");
   check_shell(std::string(TRIMTAB_PROGRAM) + " inspect " + model.path() + " >/dev/full",
               "cannot write to standard output");
   check_shell(std::string(TRIMTAB_PROGRAM) + " --help >/dev/full", "cannot write to standard output");
 #if not defined(__SANITIZE_ADDRESS__)
   // A file of 4 GiB, all of it a hole, for a program that may have 1 GiB.
-  auto const large = std::filesystem::path(model.name("large.safetensors"));
+  const auto large = std::filesystem::path(model.name("large.safetensors"));
   std::filesystem::copy(model.name("model.safetensors"), large);
-  auto const vast = model.file("vast.jsonl", "");
+  const auto vast = model.file("vast.jsonl", "");
   std::filesystem::resize_file(vast, std::uintmax_t{4} << 30);
   check_shell("ulimit -v 1000000; " + std::string(TRIMTAB_PROGRAM) + " fit --threads 1 --model " + model.path() +
                   " --data " + vast,

@@ -15,21 +15,21 @@ struct change_row {
 }  // namespace
 
 TEST_CASE("Bad tokenizer.json") {
-  model_for_cli const model;
-  auto const file = model.name("tokenizer.json");
-  std::vector<std::string> const tokenize = {"tokenize", "--model", model.path()};
+  const model_for_cli model;
+  const auto file = model.name("tokenizer.json");
+  const std::vector<std::string> tokenize = {"tokenize", "--model", model.path()};
   check_accepted(tokenize, "\"ab\"\n");
-  auto const good = io::json::parse(content_of(file));
-  auto const vocab = [](auto&& change) { return [=](io::json& t) { change(t["model"]["vocab"]); }; };
-  auto const merges = [](io::json const& list) { return [=](io::json& t) { t["model"]["merges"] = list; }; };
-  auto const merge = [](io::json const& one) { return [=](io::json& t) { t["model"]["merges"].push_back(one); }; };
-  auto const model_entry = [](std::string const& key, io::json const& value) {
+  const auto good = io::json::parse(content_of(file));
+  const auto vocab = [](auto&& change) { return [=](io::json& t) { change(t["model"]["vocab"]); }; };
+  const auto merges = [](const io::json& list) { return [=](io::json& t) { t["model"]["merges"] = list; }; };
+  const auto merge = [](const io::json& one) { return [=](io::json& t) { t["model"]["merges"].push_back(one); }; };
+  const auto model_entry = [](const std::string& key, const io::json& value) {
     return [=](io::json& t) { t["model"][key] = value; };
   };
-  auto const entry = [](std::string const& key, io::json const& value) { return [=](io::json& t) { t[key] = value; }; };
-  auto const added = [](io::json const& one) { return [=](io::json& t) { t["added_tokens"].push_back(one); }; };
+  const auto entry = [](const std::string& key, const io::json& value) { return [=](io::json& t) { t[key] = value; }; };
+  const auto added = [](const io::json& one) { return [=](io::json& t) { t["added_tokens"].push_back(one); }; };
 
-  std::vector<change_row> const table = {
+  const std::vector<change_row> table = {
       {[](io::json& t) { t = io::json::array(); }, "the file should be an object, found []"},
       {[](io::json& t) { t.erase("model"); }, "\"model\" should be an object, found null"},
       {entry("model", {1}), "\"model\" should be an object, found [1]"},
@@ -88,31 +88,31 @@ TEST_CASE("Bad tokenizer.json") {
        "the added token \"b\" has the id 97, but in the vocabulary it has the id 98"},
       {added({{"id", 260}, {"content", "<x>"}, {"special", "yes"}}), "\"special\" of \"<x>\" should be true or false"},
   };
-  for (auto const& row : table) {
+  for (const auto& row : table) {
     auto changed = good;
     row.change(changed);
-    file_with const bad(file, changed.dump());
+    const file_with bad(file, changed.dump());
     check_refused(tokenize, {file + "'", row.sentence}, "\"ab\"\n");
   }
 
-  for (auto const& [content, sentence] : {std::pair<std::string, std::string>{"", "is not valid JSON: parse error"},
+  for (const auto& [content, sentence] : {std::pair<std::string, std::string>{"", "is not valid JSON: parse error"},
                                           {good.dump().substr(0, 1000), "is not valid JSON: parse error"},
                                           {"{\"model\": {}, \"model\": {}}", "the key \"model\" stands twice"}}) {
-    file_with const bad(file, content);
+    const file_with bad(file, content);
     check_refused(tokenize, {file + "'", sentence}, "\"ab\"\n");
     check_refused({"logits", "--model", model.path(), "--prompt", "ab"}, {file + "'", sentence});
   }
 
-  for (auto const& [content, sentence] :
+  for (const auto& [content, sentence] :
        {std::pair<std::string, std::string>{"{", "is not valid JSON"},
         {"[]", "should hold a JSON object, found []"},
         {"{\"add_prefix_space\": 1}", "\"add_prefix_space\" should be true or false, found 1"},
         {"{\"add_prefix_space\": true}", "\"add_prefix_space\" is true, but '" + file + "' says the opposite"}}) {
-    file_with const bad(model.name("tokenizer_config.json"), content);
+    const file_with bad(model.name("tokenizer_config.json"), content);
     check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");
   }
   // As in a cache whose files were cleaned away: were the link passed over, ids could be others without a word.
-  for (std::string const name : {"tokenizer_config.json", "tokenizer.json"}) {
+  for (const std::string name : {"tokenizer_config.json", "tokenizer.json"}) {
     std::filesystem::remove(model.name(name));
     std::filesystem::create_symlink("../../blobs/0", model.name(name));
     check_refused(tokenize, {"cannot open '" + model.name(name) + "': No such file"}, "\"ab\"\n");
@@ -122,23 +122,23 @@ TEST_CASE("Bad tokenizer.json") {
 
   auto beyond = good;
   beyond["added_tokens"].push_back({{"id", 300}, {"content", "<x>"}});
-  file_with const bad(file, beyond.dump());
+  const file_with bad(file, beyond.dump());
   check_refused({"logits", "--model", model.path(), "--prompt", "ab"},
                 {model.path(), "has the token \"<x>\" with the id 300, but the model's vocabulary ends at 299"});
 }
 
 TEST_CASE("Bad vocab.json and merges.txt") {
-  model_for_cli const model(false, false);
-  std::vector<std::string> const tokenize = {"tokenize", "--model", model.path()};
+  const model_for_cli model(false, false);
+  const std::vector<std::string> tokenize = {"tokenize", "--model", model.path()};
   check_refused(tokenize, {model.path(), "holds no tokenizer: looked for 'tokenizer.json'"}, "\"a\"\n");
 
-  auto const whole = small_tokenizer_json()["model"]["vocab"];
-  auto const vocabulary = model.file("vocab.json", whole.dump());
+  const auto whole = small_tokenizer_json()["model"]["vocab"];
+  const auto vocabulary = model.file("vocab.json", whole.dump());
   check_refused(tokenize, {model.path(), "holds no tokenizer"}, "\"a\"\n");
-  auto const merges = model.file("merges.txt", "#version: 0.2\na b\nĠ ab\n");
+  const auto merges = model.file("merges.txt", "#version: 0.2\na b\nĠ ab\n");
   check_accepted(tokenize, "\"ab\"\n");
 
-  std::pair<std::string, std::string> const bad_merges[] = {
+  const std::pair<std::string, std::string> bad_merges[] = {
       {"#version: 0.2\nab\n", "line 2 should be two tokens with a space between them, found \"ab\""},
       {"a b\na b c\n", "line 2 should be two tokens with a space between them, found \"a b c\""},
       {"a b\n b\n", "line 2 should be two tokens with a space between them, found \" b\""},
@@ -147,8 +147,8 @@ TEST_CASE("Bad vocab.json and merges.txt") {
       {"a b\nx y\n", "merge 2 (\"x\" and \"y\") needs the token \"xy\", which is not in the vocabulary"},
       {"a b\n\xff\xfe x\n", "merge 2 ("},
   };
-  for (auto const& [content, sentence] : bad_merges) {
-    file_with const bad(merges, content);
+  for (const auto& [content, sentence] : bad_merges) {
+    const file_with bad(merges, content);
     check_refused(tokenize, {"merges.txt'", sentence}, "\"a\"\n");
   }
 
@@ -156,19 +156,19 @@ TEST_CASE("Bad vocab.json and merges.txt") {
   lacking.erase("a");
   auto twice = whole;
   twice["zz"] = 98;
-  std::pair<std::string, std::string> const bad_vocabularies[] = {
+  const std::pair<std::string, std::string> bad_vocabularies[] = {
       {"[]", "the file should be an object of tokens and ids, found []"},
       {"{\"a\": 1, \"a\": 2}", "the key \"a\" stands twice"},
       {"{\"a\": []}", "the id of the token \"a\" should be a whole number from 0 to 999999, found []"},
       {lacking.dump(), "the vocabulary lacks the symbol \"a\" of the byte 97"},
       {twice.dump(), "the token \"zz\" has the id 98, which \"b\" has already"},
   };
-  for (auto const& [content, sentence] : bad_vocabularies) {
-    file_with const bad(vocabulary, content);
+  for (const auto& [content, sentence] : bad_vocabularies) {
+    const file_with bad(vocabulary, content);
     check_refused(tokenize, {"vocab.json'", sentence}, "\"a\"\n");
   }
 
-  file_with const more(model.name("added_tokens.json"), "{\"<pad>\": 259}");
+  const file_with more(model.name("added_tokens.json"), "{\"<pad>\": 259}");
   check_refused(tokenize, {"added_tokens.json' adds tokens to '", "vocab.json'"}, "\"a\"\n");
   std::filesystem::remove(model.name("added_tokens.json"));
   std::filesystem::remove(merges);
@@ -177,8 +177,8 @@ TEST_CASE("Bad vocab.json and merges.txt") {
 }
 
 TEST_CASE("Bad lines on standard input") {
-  model_for_cli const model;
-  std::pair<std::string, std::string> const table[] = {
+  const model_for_cli model;
+  const std::pair<std::string, std::string> table[] = {
       {"\"a\"\nbad\n", "'standard input, line 2' is not valid JSON"},
       {"\"a\"\n\n", "'standard input, line 2' is not valid JSON"},
       {"{}\n", "'standard input, line 1' should be a JSON string, found {}"},
@@ -188,17 +188,17 @@ TEST_CASE("Bad lines on standard input") {
       {"\"a\" \"b\"\n", "'standard input, line 1' is not valid JSON"},
       {std::string("\"\0\"\n", 4), "'standard input, line 1' is not valid JSON: byte 1 is NUL"},
   };
-  for (auto const& [input, sentence] : table) check_refused({"tokenize", "--model", model.path()}, {sentence}, input);
+  for (const auto& [input, sentence] : table) check_refused({"tokenize", "--model", model.path()}, {sentence}, input);
 }
 
 TEST_CASE("A standard input that cannot be read, or has a line without end") {
-  model_for_cli const model;
-  auto const tokenize = std::string(TRIMTAB_PROGRAM) + " tokenize --model " + model.path();
+  const model_for_cli model;
+  const auto tokenize = std::string(TRIMTAB_PROGRAM) + " tokenize --model " + model.path();
   check_shell(tokenize + " </", "cannot read 'standard input': Is a directory");
   check_shell(tokenize + " <&-", "cannot read 'standard input': Bad file descriptor");
   check_shell(tokenize + " </dev/zero", "'standard input, line 1' is not valid JSON: it has");
-  auto const long_line = "\"" + std::string(200'000, 'c') + "\"";
-  auto const run = run_trimtab({"tokenize", "--model", model.path()}, long_line + "\n\"ab\"");
+  const auto long_line = "\"" + std::string(200'000, 'c') + "\"";
+  const auto run = run_trimtab({"tokenize", "--model", model.path()}, long_line + "\n\"ab\"");
   CHECK(run.status == 0);
   CHECK(run.out.ends_with(",99,99]\n[256]\n"));
   CHECK(run.out.size() == 3 * 200'000 + 1 + 1 + 6);

@@ -6,7 +6,7 @@ using namespace trimtab;
 using namespace trimtab::test;
 
 TEST_CASE("Bad values on the command line") {
-  model_for_cli const model, parallel(true);
+  const model_for_cli model, parallel(true);
   struct {
     std::string option, value, sentence;
   } const table[] = {
@@ -60,7 +60,7 @@ TEST_CASE("Bad values on the command line") {
       {"--data", "", "expected a path"},
       {"--out", "", "expected a path"},
   };
-  for (auto const& [option, value, sentence] : table) {
+  for (const auto& [option, value, sentence] : table) {
     std::vector<std::string> arguments = {"fit", "--model", model.path(), "--data", model.data()};
     if (value.starts_with('-'))  // which would be the next option
       arguments.push_back(option + "=" + value);
@@ -69,7 +69,7 @@ TEST_CASE("Bad values on the command line") {
     check_refused(arguments, {option + " is '" + value + "'", sentence});
   }
 
-  auto const fit = [&](std::vector<std::string> const& more, std::vector<std::string> const& words) {
+  const auto fit = [&](const std::vector<std::string>& more, const std::vector<std::string>& words) {
     std::vector<std::string> arguments = {"fit", "--model", model.path(), "--data", model.data(), "--steps", "2"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     check_refused(arguments, words);
@@ -87,7 +87,7 @@ TEST_CASE("Bad values on the command line") {
                 {"--task is 'io'; expected ccc|ioi; did you mean 'ioi'?"});
   check_refused({"fit", "--model", model.path(), "--task", "ioi"}, {"token"});
 
-  auto const logits = [&](std::vector<std::string> const& more, std::vector<std::string> const& words) {
+  const auto logits = [&](const std::vector<std::string>& more, const std::vector<std::string>& words) {
     std::vector<std::string> arguments = {"logits", "--model", model.path()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     check_refused(arguments, words);
@@ -109,7 +109,7 @@ TEST_CASE("Bad values on the command line") {
 
   check_refused({"completion", "tcsh"}, {"the shell is 'tcsh'; expected bash, fish or zsh"});
 
-  auto const generate = [&](std::string const& option, std::string const& value, std::string const& sentence) {
+  const auto generate = [&](const std::string& option, const std::string& value, const std::string& sentence) {
     check_refused({"generate", "--model", model.path(), "--prompt", "a", option, value}, {option, sentence});
   };
   generate("--temperature", "-1", "expected a number that is not negative");

@@ -15,12 +15,12 @@ struct content_row {
   std::string content, sentence;
 };
 
-std::string one_tensor(std::string const& dtype, std::string const& shape, std::string const& offsets,
+std::string one_tensor(const std::string& dtype, const std::string& shape, const std::string& offsets,
                        std::size_t data) {
   return safetensors_with(R"({"t":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}",
                           std::string(data, 'x'));
 }
-std::string two_tensors(std::string const& first, std::string const& second, std::size_t data) {
+std::string two_tensors(const std::string& first, const std::string& second, std::size_t data) {
   return safetensors_with(R"({"t":{"dtype":"U8","shape":[4],"data_offsets":)" + first +
                               R"(},"u":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}",
                           std::string(data, 'x'));
@@ -29,12 +29,12 @@ std::string two_tensors(std::string const& first, std::string const& second, std
 }  // namespace
 
 TEST_CASE("Bad safetensors files") {
-  model_for_cli const model;
-  std::vector<std::string> const logits = {"logits", "--model", model.path(), "--ids", "1,2"};
+  const model_for_cli model;
+  const std::vector<std::string> logits = {"logits", "--model", model.path(), "--ids", "1,2"};
   check_accepted(logits);
-  auto const good = content_of(model.name("model.safetensors"));
+  const auto good = content_of(model.name("model.safetensors"));
 
-  std::vector<content_row> const table = {
+  const std::vector<content_row> table = {
       // The frame.
       {"", "it has 0 bytes, too few for any header"},
       {"1234567", "it has 7 bytes, too few for any header"},
@@ -107,18 +107,18 @@ TEST_CASE("Bad safetensors files") {
        "tensor \"t\" begins at byte 5 of the data, but the tensor before it ends at 4"},
       {safetensors_with("{}", "x"), "1 bytes after its last tensor belong to none"},
   };
-  for (auto const& row : table) {
-    file_with const bad(model.name("model.safetensors"), row.content);
+  for (const auto& row : table) {
+    const file_with bad(model.name("model.safetensors"), row.content);
     check_refused(logits, {model.name("model.safetensors") + "' is not ", row.sentence});
     check_refused({"inspect", model.name("model.safetensors")}, {"model.safetensors' is not ", row.sentence});
   }
 }
 
 TEST_CASE("Weights that are not those of the model") {
-  model_for_cli const model, neox(true);
-  auto const file = model.name("model.safetensors");
-  std::string const w = "transformer.";
-  float const nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  const model_for_cli model, neox(true);
+  const auto file = model.name("model.safetensors");
+  const std::string w = "transformer.";
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
 
   struct {
     std::function<void(taken_apart&)> change;
@@ -162,11 +162,11 @@ TEST_CASE("Weights that are not those of the model") {
        },
        {"an 'lm_head.weight' that differs from 'wte.weight', though config.json ties them"}},
   };
-  std::vector<std::string> const logits = {"logits", "--model", model.path(), "--ids", "1,2"};
-  for (auto const& row : table) {
+  const std::vector<std::string> logits = {"logits", "--model", model.path(), "--ids", "1,2"};
+  for (const auto& row : table) {
     auto parts = taken_apart(content_of(file));
     row.change(parts);
-    file_with const bad(file, parts.together());
+    const file_with bad(file, parts.together());
     auto words = row.words;
     words.push_back(model.path());
     check_refused(logits, words);
@@ -176,7 +176,7 @@ TEST_CASE("Weights that are not those of the model") {
   auto odd = taken_apart(content_of(file));
   odd.set(w + "wpe.weight", 11 * 16, nan);
   {
-    file_with const bad(file, odd.together());
+    const file_with bad(file, odd.together());
     check_refused(logits, {file, "tensor 'transformer.wpe.weight'", "not finite at [11, 0]"});
     auto allowed = logits;
     allowed.push_back("--allow-non-finite");
@@ -187,14 +187,14 @@ TEST_CASE("Weights that are not those of the model") {
 
   auto parts = taken_apart(content_of(neox.name("model.safetensors")));
   parts.remove("embed_out.weight");
-  file_with const bad(neox.name("model.safetensors"), parts.together());
+  const file_with bad(neox.name("model.safetensors"), parts.together());
   check_refused({"logits", "--model", neox.path(), "--ids", "1"}, {neox.path(), "'embed_out.weight' is missing"});
 }
 
 TEST_CASE("Weights that are no file") {
-  model_for_cli const model;
-  auto const file = std::filesystem::path(model.name("model.safetensors"));
-  auto const said = [&](std::string const& sentence) {
+  const model_for_cli model;
+  const auto file = std::filesystem::path(model.name("model.safetensors"));
+  const auto said = [&](const std::string& sentence) {
     check_refused({"logits", "--model", model.path(), "--ids", "1,2"}, {model.path(), sentence});
     std::filesystem::remove_all(file);
   };
@@ -219,19 +219,19 @@ TEST_CASE("Weights that are no file") {
 }
 
 TEST_CASE("Bad indices of shards") {
-  temporary_folder const folder;
-  model_config const config = {
+  const temporary_folder folder;
+  const model_config config = {
       .architecture = "gpt2", .layers = 1, .width = 4, .heads = 2, .hidden = 4, .context = 4, .vocabulary = 8};
   write_model_folder(folder.path(), random_weights(config), {.shards = 2});
-  std::vector<std::string> const logits = {"logits", "--model", folder.path().string(), "--ids", "1,2"};
+  const std::vector<std::string> logits = {"logits", "--model", folder.path().string(), "--ids", "1,2"};
   check_accepted(logits);
 
-  auto const index = folder.path() / "model.safetensors.index.json";
-  auto const good = io::json::parse(content_of(index));
-  std::string const bias = "transformer.ln_f.bias";  // in one shard
-  std::string const its_shard = good["weight_map"][bias];
-  std::string const other_shard = its_shard == "model-1.safetensors" ? "model-2.safetensors" : "model-1.safetensors";
-  auto const with = [&](std::string const& name, io::json const& shard) {
+  const auto index = folder.path() / "model.safetensors.index.json";
+  const auto good = io::json::parse(content_of(index));
+  const std::string bias = "transformer.ln_f.bias";  // in one shard
+  const std::string its_shard = good["weight_map"][bias];
+  const std::string other_shard = its_shard == "model-1.safetensors" ? "model-2.safetensors" : "model-1.safetensors";
+  const auto with = [&](const std::string& name, const io::json& shard) {
     auto changed = good;
     changed["weight_map"][name] = shard;
     return changed.dump();
@@ -239,7 +239,7 @@ TEST_CASE("Bad indices of shards") {
   auto without = good;
   without["weight_map"].erase(bias);
 
-  std::vector<content_row> const table = {
+  const std::vector<content_row> table = {
       {"{\"weight_map\": ", "is not valid JSON"},
       {"", "is not valid JSON"},
       {"[]", "should hold a JSON object, found []"},
@@ -265,16 +265,16 @@ TEST_CASE("Bad indices of shards") {
       {with("absent", other_shard), "puts 'absent' into '" + other_shard + "', which does not hold it"},
       {without.dump(), "holds 'transformer.ln_f.bias', which '"},
   };
-  for (auto const& row : table) {
-    file_with const bad(index, row.content);
+  for (const auto& row : table) {
+    const file_with bad(index, row.content);
     check_refused(logits, {folder.path().string(), row.sentence});
   }
 
-  auto const two = folder.path() / "model-3.safetensors";
-  auto const number = io::store(host_matrix<float>(1, 4), {4});
-  for (auto const& name : {bias, std::string("ln_f.bias")}) {
+  const auto two = folder.path() / "model-3.safetensors";
+  const auto number = io::store(host_matrix<float>(1, 4), {4});
+  for (const auto& name : {bias, std::string("ln_f.bias")}) {
     io::write_safetensors(two, {{name, number}});
-    file_with const bad(index, with(name == bias ? "more" : name, "model-3.safetensors"));
+    const file_with bad(index, with(name == bias ? "more" : name, "model-3.safetensors"));
     check_refused(logits, {"model-3.safetensors' holds '" + name + "', but so does '", its_shard});
   }
   std::filesystem::remove(folder.path() / other_shard);

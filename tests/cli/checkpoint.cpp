@@ -14,13 +14,13 @@ namespace {
 
 using arguments = std::vector<std::string>;
 
-arguments operator+(arguments one, arguments const& more) {
+arguments operator+(arguments one, const arguments& more) {
   one.insert(one.end(), more.begin(), more.end());
   return one;
 }
 
 /// A fit that learns something everywhere.
-arguments fit_of(model_for_cli const& model, std::string const& steps, arguments const& more = {}) {
+arguments fit_of(const model_for_cli& model, const std::string& steps, const arguments& more = {}) {
   return arguments{"fit",        "--model", model.path(), "--data", model.data(),
                    "--lambda-m", "0.00001", "--steps",    steps,    "--json"} +
          more;
@@ -29,34 +29,34 @@ arguments fit_of(model_for_cli const& model, std::string const& steps, arguments
 }  // namespace
 
 TEST_CASE("A resumed fit gives the file, the trace and the figures of one without a break") {
-  model_for_cli const model(GENERATE(false, true));
-  arguments const choice =
+  const model_for_cli model(GENERATE(false, true));
+  const arguments choice =
       GENERATE(arguments{}, arguments{"--policy", "dyn-scalar", "--precision", "double", "--subgradient"});
-  auto const out = model.name("out"), trace = model.name("trace"), checkpoint = model.name("c");
-  auto const outputs = choice + arguments{"--out", out, "--trace", trace, "--checkpoint", checkpoint};
+  const auto out = model.name("out"), trace = model.name("trace"), checkpoint = model.name("c");
+  const auto outputs = choice + arguments{"--out", out, "--trace", trace, "--checkpoint", checkpoint};
 
-  auto const whole = run_trimtab(fit_of(model, "20", outputs));
+  const auto whole = run_trimtab(fit_of(model, "20", outputs));
   CHECK(whole.json()["nonzero_parameters"] > 0);
-  auto const out_wanted = content_of(out), trace_wanted = content_of(trace), checkpoint_wanted = content_of(checkpoint);
+  const auto out_wanted = content_of(out), trace_wanted = content_of(trace), checkpoint_wanted = content_of(checkpoint);
 
-  for (std::string const broken_off : {"1", "7", "19", "20"}) {
+  for (const std::string broken_off : {"1", "7", "19", "20"}) {
     CAPTURE(broken_off);
     run_trimtab(fit_of(model, broken_off, choice + arguments{"--checkpoint", checkpoint}));
     CHECK(io::read_checkpoint(checkpoint).steps() == std::stoi(broken_off));
-    auto const resumed = run_trimtab(fit_of(model, "20", outputs + arguments{"--resume", checkpoint}));
+    const auto resumed = run_trimtab(fit_of(model, "20", outputs + arguments{"--resume", checkpoint}));
     CHECK(resumed.json() == whole.json());
     CHECK((content_of(out) == out_wanted));
     CHECK(content_of(trace) == trace_wanted);
     CHECK((content_of(checkpoint) == checkpoint_wanted));
-    bool const finished = broken_off == "20";
+    const bool finished = broken_off == "20";
     CHECK((resumed.err.find("had made all 20 steps already") != resumed.err.npos) == finished);
   }
 }
 
 TEST_CASE("Checkpoints are written as often as asked, and read with files elsewhere") {
-  model_for_cli const model;
-  auto const checkpoint = model.name("c");
-  auto const every = [&](std::string const& n, arguments const& more = {}) {
+  const model_for_cli model;
+  const auto checkpoint = model.name("c");
+  const auto every = [&](const std::string& n, const arguments& more = {}) {
     return run_trimtab(fit_of(model, "9", arguments{"--checkpoint", checkpoint, "--checkpoint-every", n} + more), "",
                        {"LD_PRELOAD=" TRIMTAB_FAULTS, "ASAN_OPTIONS=verify_asan_link_order=0",
                         "TRIMTAB_FAULT=rename 3 5"});  // the third checkpoint cannot be written
@@ -66,26 +66,26 @@ TEST_CASE("Checkpoints are written as often as asked, and read with files elsewh
   CHECK(every("5").status == 0);  // after 5 and 9
   CHECK(io::read_checkpoint(checkpoint).steps() == 9);
 
-  auto const moved = model.file("elsewhere.jsonl", content_of(model.data()));
+  const auto moved = model.file("elsewhere.jsonl", content_of(model.data()));
   CHECK(run_trimtab({"fit", "--model", model.path() + "/.", "--data", moved, "--lambda-m", "0.00001", "--steps", "12",
                      "--threads", "1", "--resume", checkpoint})
             .status == 0);
 }
 
 TEST_CASE("A checkpoint that does not fit what is asked is refused with what differs") {
-  model_for_cli const model, other(true);
-  auto const checkpoint = model.name("c"), out = model.name("out");
+  const model_for_cli model, other(true);
+  const auto checkpoint = model.name("c"), out = model.name("out");
   REQUIRE(run_trimtab(fit_of(model, "4", {"--checkpoint", checkpoint, "--out", out})).status == 0);
-  auto const refused = [&](arguments const& with, std::string const& sentence) {
-    auto const run = run_trimtab(with);
+  const auto refused = [&](const arguments& with, const std::string& sentence) {
+    const auto run = run_trimtab(with);
     CAPTURE(with, run.err);
     CHECK(run.status == 1);
     CHECK(run.out.empty());
     CHECK(run.error_lines() == 1);
     CHECK_THAT(run.err, ContainsSubstring(sentence));
   };
-  auto const with = [&](arguments const& more) { return fit_of(model, "9", arguments{"--resume", checkpoint} + more); };
-  auto const belongs = "the checkpoint '" + checkpoint + "' belongs to another fit: ";
+  const auto with = [&](const arguments& more) { return fit_of(model, "9", arguments{"--resume", checkpoint} + more); };
+  const auto belongs = "the checkpoint '" + checkpoint + "' belongs to another fit: ";
   refused(with({"--lr", "0.5"}), belongs + "learning rate was 0.03 and is now 0.5");
   refused(with({"--lambda-f", "2"}), belongs + "weight of faithfulness was 1 and is now 2");
   refused(with({"--psi", "softplus"}), belongs + "psi of effectiveness was 0 and is now 2");
@@ -104,32 +104,31 @@ TEST_CASE("A checkpoint that does not fit what is asked is refused with what dif
 }
 
 TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on from there") {
-  model_for_cli const model;
-  auto const out = model.name("out"), checkpoint = model.name("c");
-  auto const [signal, name, status] =
-      GENERATE(table<int, std::string, int>(
-          {{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}, {SIGHUP, "SIGHUP", 129}}));
-  auto const before = std::signal(signal, SIG_DFL);  // under nohup it is ignored, and would stay so
-  auto const run = interrupt_trimtab(fit_of(model, "1000000000", {"--out", out, "--checkpoint", checkpoint}), signal);
+  const model_for_cli model;
+  const auto out = model.name("out"), checkpoint = model.name("c");
+  const auto [signal, name, status] = GENERATE(
+      table<int, std::string, int>({{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}, {SIGHUP, "SIGHUP", 129}}));
+  const auto before = std::signal(signal, SIG_DFL);  // under nohup it is ignored, and would stay so
+  const auto run = interrupt_trimtab(fit_of(model, "1000000000", {"--out", out, "--checkpoint", checkpoint}), signal);
   std::signal(signal, before);
   CAPTURE(run.err);
   CHECK(run.status == status);
-  auto const found = io::parse_json(run.out, "standard output");
+  const auto found = io::parse_json(run.out, "standard output");
   CHECK(found["interrupted"] == true);
-  auto const steps = found["steps"].dump();
+  const auto steps = found["steps"].dump();
   CHECK(run.err == "trimtab: ended by " + name + " after step " + steps + " of 1000000000; what it learned is in '" +
                        out + "'; --resume '" + checkpoint + "' goes on from there\n");
-  auto const kept = content_of(out);
+  const auto kept = content_of(out);
   CHECK(io::read_checkpoint(checkpoint).steps() == found["steps"]);
-  bool const before_the_first = steps == "0";  // the signal may come at once; no fit of 0 steps can be asked for
-  auto const again = run_trimtab(fit_of(model, before_the_first ? "1" : steps, {"--out", out, "--resume", checkpoint}));
+  const bool before_the_first = steps == "0";  // the signal may come at once; no fit of 0 steps can be asked for
+  const auto again = run_trimtab(fit_of(model, before_the_first ? "1" : steps, {"--out", out, "--resume", checkpoint}));
   CHECK(again.status == 0);
   if (not before_the_first) CHECK((content_of(out) == kept));
 }
 
 TEST_CASE("A signal that is ignored from the start, as nohup and shells do, does not end a fit") {
-  model_for_cli const model;
-  auto const before = std::signal(SIGINT, SIG_IGN);
+  const model_for_cli model;
+  const auto before = std::signal(SIGINT, SIG_IGN);
   running_trimtab program(fit_of(model, "1000000000", {}));
   std::signal(SIGINT, before);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -140,16 +139,16 @@ TEST_CASE("A signal that is ignored from the start, as nohup and shells do, does
 }
 
 TEST_CASE("Ctrl-C a second time ends the program at once, and the old file stays") {
-  model_for_cli const model;
+  const model_for_cli model;
   std::string lines;
   for (int i = 0; i < 4000; ++i) lines += "{\"ids\": [1, 2, 3, 4, 5, 6, 7, 8], \"correct_id\": 5, \"wrong_id\": 6}\n";
-  auto const data = model.file("many.jsonl", lines), out = model.file("out", "what stood there");
+  const auto data = model.file("many.jsonl", lines), out = model.file("out", "what stood there");
   running_trimtab program({"fit", "--model", model.path(), "--data", data, "--steps", "1000000000", "--out", out});
   program.wait_until(true);
   program.signal(SIGINT);
   program.wait_until(false);  // the first one has been seen, in the middle of a step
   program.signal(SIGINT);
-  auto const run = program.wait();
+  const auto run = program.wait();
   CHECK(run.status == 130);
   CHECK(run.out.empty());
   CHECK((content_of(out) == "what stood there" or not run.err.empty()));

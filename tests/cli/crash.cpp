@@ -29,9 +29,9 @@ using arguments = std::vector<std::string>;
 class small_fit {
  public:
   small_fit() {
-    for (std::string const steps : {"1", "2", "3"}) {
+    for (const std::string steps : {"1", "2", "3"}) {
       run_trimtab(command(steps));
-      for (auto const& name : names) good_[name].insert(content_of(path(name)));
+      for (const auto& name : names) good_[name].insert(content_of(path(name)));
       wanted_ = content_of(path("out"));
     }
   }
@@ -40,26 +40,26 @@ class small_fit {
   struct verdict {
     bool reached = false, succeeded = false, says_so = true;
   };
-  verdict run_with(fault const& what, long n) {
-    for (auto const& name : names) outputs_.file(name, "what stood there");
-    auto const reached = model_.name("reached");
+  verdict run_with(const fault& what, long n) {
+    for (const auto& name : names) outputs_.file(name, "what stood there");
+    const auto reached = model_.name("reached");
     std::filesystem::remove(reached);
-    auto const run = run_trimtab(command("3"), "",
+    const auto run = run_trimtab(command("3"), "",
                                  {"LD_PRELOAD=" TRIMTAB_FAULTS, "ASAN_OPTIONS=verify_asan_link_order=0",
                                   "TRIMTAB_FAULT=" + text_of(what, n), "TRIMTAB_FAULT_REACHED=" + reached});
     CAPTURE(text_of(what, n), run.err);
-    bool const succeeded = run.status == 0;
-    bool const says_so = succeeded or (run.status == 1 and run.out.empty() and run.error_lines() == 1 and
+    const bool succeeded = run.status == 0;
+    const bool says_so = succeeded or (run.status == 1 and run.out.empty() and run.error_lines() == 1 and
                                        run.err.starts_with("trimtab: "));
     // Without memory the C library, the unwinder and OpenMP have ends of their own.
     if (std::string(what.call) != "allocate") CHECK(says_so);
     std::set<std::string> found;
-    for (auto const& entry : std::filesystem::directory_iterator(outputs_.path()))
+    for (const auto& entry : std::filesystem::directory_iterator(outputs_.path()))
       found.insert(entry.path().filename());
     CHECK(found == std::set<std::string>(names.begin(), names.end()));
-    for (auto const& name : names) {
+    for (const auto& name : names) {
       CAPTURE(name);
-      auto const content = content_of(path(name));
+      const auto content = content_of(path(name));
       CHECK((good_[name].contains(content) or (not succeeded and content == "what stood there")));
     }
     if (succeeded) CHECK((content_of(path("out")) == wanted_));
@@ -67,8 +67,8 @@ class small_fit {
   }
 
  private:
-  std::string path(std::string const& name) const { return (outputs_.path() / name).string(); }
-  arguments command(std::string const& steps) const {
+  std::string path(const std::string& name) const { return (outputs_.path() / name).string(); }
+  arguments command(const std::string& steps) const {
     return {"fit",
             "--model",
             model_.path(),
@@ -93,7 +93,7 @@ class small_fit {
             "--json"};
   }
 
-  std::vector<std::string> const names = {"c", "out", "report", "trace"};
+  const std::vector<std::string> names = {"c", "out", "report", "trace"};
   model_for_cli model_ = model_for_cli(false, false);
   temporary_folder outputs_ = {};
   std::map<std::string, std::set<std::string>> good_ = {};
@@ -101,8 +101,8 @@ class small_fit {
 };
 
 /// A number from the environment.
-int setting(char const* name, int otherwise) {
-  char const* const text = std::getenv(name);
+int setting(const char* name, int otherwise) {
+  const char* const text = std::getenv(name);
   return text == nullptr ? otherwise : std::atoi(text);
 }
 
@@ -110,16 +110,16 @@ int setting(char const* name, int otherwise) {
 
 TEST_CASE("Whatever call fails in a fit, it ends with a sentence, or as it should, and no file is torn or lost") {
   small_fit fit;
-  for (auto const& what : file_faults) {
+  for (const auto& what : file_faults) {
     long refusals = 0, n = 1;
     for (;; ++n) {
-      auto const verdict = fit.run_with(what, n);
+      const auto verdict = fit.run_with(what, n);
       refusals += not verdict.succeeded;
       if (not verdict.reached) break;
     }
     CAPTURE(what.call, what.error, n);
     CHECK((n > 1 or std::string(what.call) == "stat"));
-    bool const harmless = what.error == EINTR or what.error < 0;
+    const bool harmless = what.error == EINTR or what.error < 0;
     if (harmless) CHECK(refusals == 0);
     if (std::string(what.call) == "rename") CHECK(refusals == 6);  // three checkpoints and three other files
   }
@@ -130,12 +130,12 @@ TEST_CASE("Whatever allocation fails in a fit, it ends with a sentence, and no f
     WARN("skipped: a sanitizer has its own allocator");
     return;
   }
-  bool const every = setting("TRIMTAB_EVERY_FAULT", 0) != 0;
-  bool const and_all_later = GENERATE(false, true);
+  const bool every = setting("TRIMTAB_EVERY_FAULT", 0) != 0;
+  const bool and_all_later = GENERATE(false, true);
   small_fit fit;
   long runs = 0, refusals = 0, without_sentence = 0, n = 1;
   for (;; n += every ? 1 : 1 + n / 8, ++runs) {
-    auto const verdict = fit.run_with({"allocate", ENOMEM, and_all_later}, n);
+    const auto verdict = fit.run_with({"allocate", ENOMEM, and_all_later}, n);
     refusals += not verdict.succeeded;
     without_sentence += not verdict.says_so;
     if (not verdict.reached) break;
@@ -148,24 +148,24 @@ TEST_CASE("Whatever allocation fails in a fit, it ends with a sentence, and no f
 }
 
 TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same end") {
-  model_for_cli const model(false, false);
-  auto const out = model.name("out"), checkpoint = model.name("c"), copy = model.name("copy");
-  auto const fit = [&](arguments const& more) {
+  const model_for_cli model(false, false);
+  const auto out = model.name("out"), checkpoint = model.name("c"), copy = model.name("copy");
+  const auto fit = [&](const arguments& more) {
     arguments all = {"fit",     "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001",
-                     "--steps", "150",     "--threads",  "1",      "--out",      out, "--quiet"};
+                     "--steps", "150",     "--threads",  "1",      "--out",      out,          "--quiet"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  arguments const keep = {"--checkpoint", checkpoint, "--checkpoint-every", "1"};
-  auto const before = std::chrono::steady_clock::now();
-  auto const whole = run_trimtab(fit(keep));
-  auto const length = std::chrono::steady_clock::now() - before;
+  const arguments keep = {"--checkpoint", checkpoint, "--checkpoint-every", "1"};
+  const auto before = std::chrono::steady_clock::now();
+  const auto whole = run_trimtab(fit(keep));
+  const auto length = std::chrono::steady_clock::now() - before;
   REQUIRE(whole.status == 0);
-  auto const out_wanted = content_of(out), checkpoint_wanted = content_of(checkpoint), said = whole.out;
+  const auto out_wanted = content_of(out), checkpoint_wanted = content_of(checkpoint), said = whole.out;
   std::filesystem::remove(checkpoint);
   model.file("out", "what stood there");
 
-  auto const kills = setting("TRIMTAB_KILLS", 20);
+  const auto kills = setting("TRIMTAB_KILLS", 20);
   std::mt19937 random(std::random_device{}());
   std::uniform_real_distribution<double> share(0, 0.8);
   index_t steps = 0;
@@ -173,30 +173,30 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
   int before_any = 0;
   for (int kill = 0, tries = 0; kill < kills and tries < 10 * kills; ++tries) {
     auto more = keep;
-    bool const goes_on = std::filesystem::exists(checkpoint);
+    const bool goes_on = std::filesystem::exists(checkpoint);
     if (goes_on) more.insert(more.end(), {"--resume", checkpoint});
     running_trimtab program(fit(more));
-    auto const moment = std::chrono::duration_cast<std::chrono::microseconds>(
+    const auto moment = std::chrono::duration_cast<std::chrono::microseconds>(
         length * share(random) * (1 - 0.6 * static_cast<double>(steps) / 150));
     CAPTURE(kill, moment.count(), steps);
     std::this_thread::sleep_for(moment);
     program.signal(SIGKILL);
     kill += program.wait().status == 128 + SIGKILL;  // else it was at its end before
-    auto const out_found = content_of(out);
+    const auto out_found = content_of(out);
     CHECK((out_found == out_wanted or out_found == "what stood there"));
     if (not std::filesystem::exists(checkpoint)) {
       CHECK_FALSE(goes_on);
       ++before_any;
       continue;
     }
-    auto const state = io::read_checkpoint(checkpoint);
+    const auto state = io::read_checkpoint(checkpoint);
     CHECK(state.steps() >= steps);
     steps = state.steps();
     killed_after.insert(steps);
 
     // From a copy to the end, while the fit itself goes on from where it was killed.
     std::filesystem::copy_file(checkpoint, copy, std::filesystem::copy_options::overwrite_existing);
-    auto const resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy}));
+    const auto resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy}));
     CHECK(resumed.status == 0);
     CHECK(resumed.out == said);
     CHECK((content_of(out) == out_wanted));

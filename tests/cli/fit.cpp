@@ -13,26 +13,26 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::vector<std::string> keys_of(io::json const& object) {
+std::vector<std::string> keys_of(const io::json& object) {
   std::vector<std::string> keys;
-  for (auto const& [key, value] : object.items()) keys.push_back(key);
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
   return keys;
 }
 
 }  // namespace
 
 TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
-  model_for_cli const model;
-  auto const policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine");
+  const model_for_cli model;
+  const auto policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine");
   CAPTURE(policy);
-  auto const file = model.name("i.safetensors"), trace = model.name("trace.json");
-  auto const fitted = run_trimtab({"fit",      "--model", model.path(), "--data",  model.data(), "--test", model.data(),
+  const auto file = model.name("i.safetensors"), trace = model.name("trace.json");
+  const auto fitted = run_trimtab({"fit",      "--model", model.path(), "--data",  model.data(), "--test", model.data(),
                                    "--policy", policy,    "--steps",    "7",       "--layers",   "1",      "--lambda-m",
                                    "0.001",    "--out",   file,         "--trace", trace,        "--json"})
                           .json();
   CHECK(fitted["steps"] == 7);
   CHECK(fitted["nonzero_parameters"] > 0);
-  auto const& set = fitted["train"];
+  const auto& set = fitted["train"];
   CHECK(set == fitted["test"]);
   CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "kl_full", "kl_masked", "logit_diff", "probability",
                                                  "prompts", "top_other_same"});
@@ -40,49 +40,49 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   CHECK(keys_of(set["logit_diff"]) == std::vector<std::string>{"+1", "-1", "0"});
   CHECK(keys_of(set["probability"]["wrong"]) == std::vector<std::string>{"+1", "-1", "0"});
 
-  auto const evaluated =
+  const auto evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"}).json();
   CHECK(evaluated["train"] == set);
-  for (auto const key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"})
+  for (const auto key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"})
     CHECK(evaluated[key] == fitted[key]);
 
-  auto const steps = io::read_json_file(trace);
+  const auto steps = io::read_json_file(trace);
   REQUIRE(steps.size() == 7);
   CHECK(steps[0]["minimality"] == 0);
   CHECK(steps[6]["loss"] < steps[0]["loss"]);
 
-  auto const read = io::read_intervention(file);
+  const auto read = io::read_intervention(file);
   CHECK(read.policy == policy);
   CHECK(read.layers_of("attn_out") == std::vector<index_t>{1});
   CHECK(read.made.at("steps") == "7");
 }
 
 TEST_CASE("dyn-scalar without bias has none in its file") {
-  model_for_cli const model(true);
-  auto const file = model.name("i.safetensors");
+  const model_for_cli model(true);
+  const auto file = model.name("i.safetensors");
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--policy", "dyn-scalar", "--no-bias", "--sites",
                "attn_z", "--steps", "2", "--precision", "double", "--out", file});
-  auto const read = io::read_intervention(file);
+  const auto read = io::read_intervention(file);
   CHECK(read.tensors.size() == 1);
   CHECK(read.tensors.at("attn_z.weight").shape == std::vector<index_t>{2, 2, 8});
 }
 
 TEST_CASE("Without --json fit prints a table with the untouched model's row") {
-  model_for_cli const model;
-  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"});
+  const model_for_cli model;
+  const auto run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"});
   CHECK(run.status == 0);
   CHECK_THAT(run.out, ContainsSubstring("0 (untouched)"));
   CHECK(run.err.empty());  // progress is for terminals
 }
 
 TEST_CASE("A report is one page with the figures and a heat map of each site that was asked for") {
-  model_for_cli const model;
-  auto const file = model.name("report.html");
-  auto const run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--sites",
+  const model_for_cli model;
+  const auto file = model.name("report.html");
+  const auto run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--sites",
                                 "attn_out,mlp_out", "--report", file});
   CHECK(run.status == 0);
   std::ifstream stream(file);
-  std::string const page{std::istreambuf_iterator<char>(stream), {}};
+  const std::string page{std::istreambuf_iterator<char>(stream), {}};
   CHECK_THAT(page, ContainsSubstring("untouched model"));
   CHECK_THAT(page, ContainsSubstring("data-site=\"attn_out\" data-quantity=\"alpha\""));
   CHECK_THAT(page, ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"alpha\""));
@@ -92,45 +92,46 @@ TEST_CASE("A report is one page with the figures and a heat map of each site tha
 }
 
 TEST_CASE("report shows files side by side, measured on the same prompts") {
-  model_for_cli const model;
-  auto const a = model.name("a.safetensors"), b = model.name("b.safetensors"), page = model.name("report.html");
+  const model_for_cli model;
+  const auto a = model.name("a.safetensors"), b = model.name("b.safetensors"), page = model.name("report.html");
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--out", a});
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--policy", "dyn-scalar",
                "--positions", "shared", "--sites", "mlp_out", "--out", b});
-  auto const found =
+  const auto found =
       run_trimtab({"report", a, b, "--model", model.path(), "--data", model.data(), "--out", page, "--json"}).json();
   CHECK(found["fits"].size() == 2);
-  auto const html = content_of(page);
+  const auto html = content_of(page);
   CHECK_THAT(html, ContainsSubstring("<h3>a</h3>"));
   CHECK_THAT(html, ContainsSubstring("<h3>b</h3>"));
   CHECK_THAT(html, ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"gate\""));
 
-  auto const nothing = run_trimtab({"report", a, "--model", model.path()});
+  const auto nothing = run_trimtab({"report", a, "--model", model.path()});
   CHECK(nothing.status == 2);
   CHECK_THAT(nothing.err, ContainsSubstring("--out"));
 
   // The path of its prompts, which a file tells, is not opened.
-  auto const no_prompts = run_trimtab({"report", a, "--model", model.path(), "--out", page});
+  const auto no_prompts = run_trimtab({"report", a, "--model", model.path(), "--out", page});
   CHECK(no_prompts.status == 1);
   CHECK_THAT(no_prompts.err, ContainsSubstring("does not say on which task it was fitted"));
 }
 
 TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbers of the file") {
-  model_for_cli const model;
-  auto const file = model.name("i.safetensors"), csv = model.name("map.csv"), json = model.name("map.json"),
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors"), csv = model.name("map.csv"), json = model.name("map.json"),
              svg = model.name("map.svg");
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "3", "--sites", "attn_out",
                "--lambda-m", "0", "--positions", "from_end", "--out", file, "--heatmap", csv});
-  for (auto const& name : {json, svg})
-    CHECK(run_trimtab({"report", file, "--model", model.path(), "--data", model.data(), "--heatmap", name}).status == 0);
-  auto const alpha = io::read_intervention(file).tensors.at("attn_out.alpha");
-  auto const map = io::read_json_file(json).at(0);
+  for (const auto& name : {json, svg})
+    CHECK(run_trimtab({"report", file, "--model", model.path(), "--data", model.data(), "--heatmap", name}).status ==
+          0);
+  const auto alpha = io::read_intervention(file).tensors.at("attn_out.alpha");
+  const auto map = io::read_json_file(json).at(0);
   CHECK(map["quantity"] == "alpha");
   CHECK(map["places"] == io::json{3, 2, 1, 0});  // the last token is the first place from the end
   for (std::size_t layer = 0; layer < 2; ++layer)
     for (std::size_t place = 0; place < 4; ++place)
       CHECK(map["values"][layer][3 - place] == alpha.values[layer * 4 + place]);
-  auto const lines = content_of(csv);
+  const auto lines = content_of(csv);
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 9);
   CHECK_THAT(lines, ContainsSubstring("activ-scalar,alpha,attn_out,0,3,"));
   CHECK_THAT(content_of(svg), ContainsSubstring("</svg>"));
@@ -138,11 +139,11 @@ TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbe
 }
 
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
-  model_for_cli const model;
-  auto const file = model.name("i.safetensors");
-  auto const run = interrupt_trimtab(
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  const auto run = interrupt_trimtab(
       {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1000000000", "--out", file, "--json"});
-  auto const found = run.json();
+  const auto found = run.json();
   CHECK(found["interrupted"] == true);
   CHECK_THAT(run.err, ContainsSubstring("ended by Ctrl-C after step " + found["steps"].dump() +
                                         " of 1000000000; what it learned is in '" + file + "'"));
@@ -151,50 +152,50 @@ TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
 }
 
 TEST_CASE("A task of the literature steers the embedded model") {
-  auto const model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
+  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
   if (not std::filesystem::exists(model / "model.safetensors")) {
     WARN("skipped: no '" + model.string() + "'");
     return;
   }
-  temporary_folder const folder;
-  auto const file = (folder.path() / "ccc.safetensors").string();
-  auto const fitted = run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1",
+  const temporary_folder folder;
+  const auto file = (folder.path() / "ccc.safetensors").string();
+  const auto fitted = run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1",
                                    "--layers", "1-2", "--seed", "3", "--out", file, "--json"})
                           .json();
   CHECK(fitted["test"]["flip_rate"]["both"] > 0.5);
-  auto const evaluated =
+  const auto evaluated =
       run_trimtab({"eval", "--model", model.string(), "--task", "ccc", "--intervention", file, "--json"}).json();
   CHECK(evaluated["test"] == fitted["test"]);
 }
 
 TEST_CASE("Positions by role take the roles of the data, or those that are named") {
-  model_for_cli const model;
-  auto const data = model.file(
+  const model_for_cli model;
+  const auto data = model.file(
       "roles.jsonl",
       R"({"ids": [1, 2, 3, 4], "correct_id": 5, "wrong_id": 6, "roles": {"subject": [1, 2], "end": [3, 4]}})"
       "\n"
       R"({"ids": [7, 2, 8, 4, 9], "correct_id": 9, "wrong_id": 5, "roles": {"subject": [1, 3], "end": [4, 5]}})"
       "\n");
-  auto const file = model.name("i.safetensors");
-  auto const fit = [&](std::vector<std::string> more) {
+  const auto file = model.name("i.safetensors");
+  const auto fit = [&](std::vector<std::string> more) {
     std::vector<std::string> all = {"fit", "--model", model.path(), "--data", data,          "--steps",
                                     "3",   "--out",   file,         "--json", "--positions", "role"};
     all.insert(all.end(), more.begin(), more.end());
     return run_trimtab(all);
   };
-  auto const all = fit({}).json();
+  const auto all = fit({}).json();
   CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"subject", "end"});
-  auto const evaluated =
+  const auto evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", data, "--intervention", file, "--json"}).json();
   CHECK(evaluated["train"] == all["train"]);
 
   fit({"--roles", "end"}).json();
   CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"end"});
 
-  auto const unknown = fit({"--roles", "objekt"});
+  const auto unknown = fit({"--roles", "objekt"});
   CHECK(unknown.status == 1);
   CHECK_THAT(unknown.err, ContainsSubstring("no prompt has the role 'objekt'"));
-  auto const none = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--positions", "role"});
+  const auto none = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--positions", "role"});
   CHECK(none.status == 1);
   CHECK_THAT(none.err, ContainsSubstring("no prompt has a role"));
 }

@@ -12,7 +12,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::vector<std::string> lines_of(std::string const& text) {
+std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) lines.push_back(line);
@@ -28,7 +28,7 @@ std::vector<std::string> offered(std::vector<std::string> words) {
 }
 
 /// A shell's words; quotes keep spaces.
-std::vector<std::string> words_of(std::string const& line) {
+std::vector<std::string> words_of(const std::string& line) {
   std::vector<std::string> words(1);
   bool quoted = false;
   for (char c : line) {
@@ -43,35 +43,35 @@ std::vector<std::string> words_of(std::string const& line) {
   return words;
 }
 
-outcome run_shell(std::string const& command) {
-  temporary_folder const folder;
-  auto const out = folder.path() / "out";
-  int const status = std::system(("{ " + command + "; } > '" + out.string() + "' 2>&1").c_str());
+outcome run_shell(const std::string& command) {
+  const temporary_folder folder;
+  const auto out = folder.path() / "out";
+  const int status = std::system(("{ " + command + "; } > '" + out.string() + "' 2>&1").c_str());
   return {WEXITSTATUS(status), content_of(out), ""};
 }
 
-bool has_program(std::string const& name) { return run_shell("command -v " + name).status == 0; }
+bool has_program(const std::string& name) { return run_shell("command -v " + name).status == 0; }
 
 }  // namespace
 
 TEST_CASE("Help is the same by name and by option, for every command, and its examples are right") {
-  auto const commands = offered({""});
+  const auto commands = offered({""});
   CHECK(commands.size() >= 9);
   CHECK(run_trimtab({"help"}).out == run_trimtab({"--help"}).out);
-  for (auto const& command : commands) {
+  for (const auto& command : commands) {
     CAPTURE(command);
-    auto const help = run_trimtab({"help", command});
+    const auto help = run_trimtab({"help", command});
     CHECK(help.status == 0);
     CHECK(help.out == run_trimtab({command, "--help"}).out);
-    auto const lines = lines_of(help.out.substr(help.out.find("Examples:")));
+    const auto lines = lines_of(help.out.substr(help.out.find("Examples:")));
     CHECK(lines.size() > 1);
-    for (auto const& line : lines) {
+    for (const auto& line : lines) {
       // The examples' files are not there, which is found only when the command line has been understood.
       if (not line.starts_with("  trimtab " + command) or line.find('|') != line.npos) continue;
       auto words = words_of(line);
       words.erase(words.begin());
       CAPTURE(line);
-      auto const run = run_trimtab(words);
+      const auto run = run_trimtab(words);
       CAPTURE(run.err);
       CHECK(run.status == (command == "help" ? 0 : 1));
     }
@@ -103,12 +103,12 @@ TEST_CASE("Completions offer commands, options and the values that an option tak
 TEST_CASE("Every option of every command is offered and stands in the manual page") {
   auto page = run_trimtab({"help", "--man"}).out;
   for (auto at = page.find("\\-"); at != page.npos; at = page.find("\\-")) page.erase(at, 1);
-  for (auto const& command : offered({""})) {
+  for (const auto& command : offered({""})) {
     CHECK_THAT(page, ContainsSubstring(".SS trimtab " + command + "\n"));
-    auto const options = offered({command, "--"});
+    const auto options = offered({command, "--"});
     CHECK(not options.empty());
-    auto const help = run_trimtab({command, "--help"}).out;
-    for (auto const& option : options) {
+    const auto help = run_trimtab({command, "--help"}).out;
+    for (const auto& option : options) {
       CHECK_THAT(help, ContainsSubstring(option));
       if (option != "--help") CHECK_THAT(page, ContainsSubstring(option));
     }
@@ -120,20 +120,20 @@ TEST_CASE("The manual page pleases mandoc") {
     WARN("skipped: mandoc is not installed");
     return;
   }
-  auto const lint = run_shell(TRIMTAB_PROGRAM " help --man | mandoc -T lint -W warning");
+  const auto lint = run_shell(TRIMTAB_PROGRAM " help --man | mandoc -T lint -W warning");
   CHECK(lint.out.empty());
   CHECK(lint.status == 0);
   CHECK_THAT(run_shell(TRIMTAB_PROGRAM " help --man | mandoc -T ascii | col -b").out, ContainsSubstring("EXIT STATUS"));
 }
 
 TEST_CASE("The script for a shell makes that shell complete") {
-  std::string const path = "PATH=$(dirname '" TRIMTAB_PROGRAM "'):$PATH; export PATH; ";
-  auto const check = [&](std::string const& shell, std::string const& command, std::string const& expected) {
+  const std::string path = "PATH=$(dirname '" TRIMTAB_PROGRAM "'):$PATH; export PATH; ";
+  const auto check = [&](const std::string& shell, const std::string& command, const std::string& expected) {
     if (not has_program(shell)) {
       WARN("not checked: " + shell + " is not installed");
       return;
     }
-    auto const run = run_shell(path + command);
+    const auto run = run_shell(path + command);
     CAPTURE(shell);
     CHECK(run.out == expected);
   };

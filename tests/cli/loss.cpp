@@ -12,11 +12,11 @@ using namespace trimtab::test;
 namespace {
 
 /// The file's numbers away from the identity, where every term has a gradient.
-intervention_file example(std::string const& policy, std::map<std::string, std::vector<index_t>> const& shapes,
+intervention_file example(const std::string& policy, const std::map<std::string, std::vector<index_t>>& shapes,
                           position_key by) {
   intervention_file file{.policy = policy, .positions = std::move(by)};
   double next = 0.1;
-  for (auto const& [name, shape] : shapes) {
+  for (const auto& [name, shape] : shapes) {
     auto& tensor = file.tensors[name];
     tensor.shape = shape;
     index_t size = 1;
@@ -29,19 +29,19 @@ intervention_file example(std::string const& policy, std::map<std::string, std::
 }  // namespace
 
 TEST_CASE("loss prints its terms, and they add up") {
-  model_for_cli const model;
-  auto const file = model.name("i.safetensors");
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
   io::write_intervention(file, example("activ-scalar", {{"attn_out.alpha", {2, 4}}}, positions::absolute(4)));
-  auto const found =
+  const auto found =
       run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", file, "--lambda-f", "0.5",
                    "--lambda-m", "2", "--margin", "3", "--strengths", "1,-0.5", "--json"})
           .json();
-  double const expected = found["effectiveness"].get<double>() + 0.5 * found["faithfulness"].get<double>() +
+  const double expected = found["effectiveness"].get<double>() + 0.5 * found["faithfulness"].get<double>() +
                           2 * found["minimality"].get<double>();
   CHECK(std::abs(found["loss"].get<double>() - expected) < 1e-9);
   REQUIRE(found["per_prompt"].size() == 3);
   double effectiveness = 0, kl = 0;
-  for (auto const& prompt : found["per_prompt"]) {
+  for (const auto& prompt : found["per_prompt"]) {
     effectiveness += std::max(0.0, 3 - prompt["logit_diff"]["+1"].get<double>()) / 6;
     effectiveness += std::max(0.0, 3 + prompt["logit_diff"]["-0.5"].get<double>()) / 6;
     kl += prompt["kl"].get<double>() / 3;
@@ -56,7 +56,7 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
     std::map<std::string, std::vector<index_t>> shapes;
     position_key by;
   };
-  auto const one = GENERATE(
+  const auto one = GENERATE(
       example_case{"activ-scalar",
                    "resid_post.alpha",
                    {{"attn_out.alpha", {2, 4}}, {"resid_post.alpha", {2, 4}}},
@@ -65,11 +65,11 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
       example_case{
           "dyn-scalar", "mlp_post.weight", {{"mlp_post.weight", {2, 24}}, {"mlp_post.bias", {2}}}, positions::shared()},
       example_case{"dyn-scalar", "mlp_out.weight", {{"mlp_out.weight", {2, 16}}}, positions::shared()});
-  bool const parallel = GENERATE(false, true);
+  const bool parallel = GENERATE(false, true);
   CAPTURE(one.policy, one.tensor, parallel);
-  model_for_cli const model(parallel);
-  auto const file = model.name("i.safetensors"), gradient = model.name("g.safetensors");
-  auto const loss_of = [&](intervention_file const& f, std::vector<std::string> const& more = {}) {
+  const model_for_cli model(parallel);
+  const auto file = model.name("i.safetensors"), gradient = model.name("g.safetensors");
+  const auto loss_of = [&](const intervention_file& f, const std::vector<std::string>& more = {}) {
     io::write_intervention(file, f);
     std::vector<std::string> arguments = {
         "loss",   "--model",    model.path(), "--data",     model.data(), "--intervention", file,       "--precision",
@@ -79,19 +79,19 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
   };
   auto changed = example(one.policy, one.shapes, one.by);
   loss_of(changed, {"--gradient", gradient});
-  auto const stored = io::safetensors_file(gradient);
+  const auto stored = io::safetensors_file(gradient);
   CHECK(stored.tensors().size() == one.shapes.size());
   CHECK(stored.tensors().at(one.tensor).type == io::dtype::f64);
   CHECK(stored.shape(one.tensor) == one.shapes.at(one.tensor));
-  auto const expected = stored.read<double>(one.tensor).values;
+  const auto expected = stored.read<double>(one.tensor).values;
 
-  for (std::size_t const i : {std::size_t{0}, expected.size() / 2 - 1}) {
+  for (const std::size_t i : {std::size_t{0}, expected.size() / 2 - 1}) {
     double& x = changed.tensors[one.tensor].values[i];
-    double const before = x, step = 1e-5;
+    const double before = x, step = 1e-5;
     x = before + step;
-    double const above = loss_of(changed);
+    const double above = loss_of(changed);
     x = before - step;
-    double const below = loss_of(changed);
+    const double below = loss_of(changed);
     x = before;
     CAPTURE(i, expected[i]);
     CHECK(std::abs((above - below) / (2 * step) - expected[i]) < 1e-7);

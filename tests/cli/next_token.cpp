@@ -4,8 +4,8 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
+#include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/intervention_file.hpp>
-#include <trimtab/io/model_folder.hpp>
 
 #include <cmath>
 
@@ -16,7 +16,7 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 /// The program and this test are compiled apart and may round apart.
-double difference(std::vector<double> const& a, std::vector<double> const& b) {
+double difference(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
@@ -26,24 +26,24 @@ double difference(std::vector<double> const& a, std::vector<double> const& b) {
 }  // namespace
 
 TEST_CASE("logits prints the model's own numbers in full") {
-  model_for_cli const model(false, false);
-  auto const run = [&](std::vector<std::string> const& more) {
+  const model_for_cli model(false, false);
+  const auto run = [&](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"logits", "--model", model.path(), "--ids", "3,1,2", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_trimtab(arguments).json();
   };
-  auto const expected = [&](scored where) {
-    std::vector<std::vector<int>> const prompts = {{3, 1, 2}};
+  const auto expected = [&](scored where) {
+    const std::vector<std::vector<int>> prompts = {{3, 1, 2}};
     return logits(gpt2<eigen_backend<double>>(io::model_folder(model.path())), prompts, where).values;
   };
-  auto const last = run({"--precision", "double"});
+  const auto last = run({"--precision", "double"});
   CHECK(last["ids"] == std::vector{3, 1, 2});
   CHECK(difference(last["logits"].get<std::vector<double>>(), expected(scored::last)) < 1e-11);
 
-  auto const all = run({"--precision", "double", "--all", "--top", "2"});
+  const auto all = run({"--precision", "double", "--all", "--top", "2"});
   REQUIRE(all["logits"].size() == 3);
   std::vector<double> joined;
-  for (auto const& row : all["logits"])
+  for (const auto& row : all["logits"])
     for (double x : row) joined.push_back(x);
   CHECK(difference(joined, expected(scored::all)) < 1e-11);
   CHECK(all["top"][2].size() == 2);
@@ -51,27 +51,27 @@ TEST_CASE("logits prints the model's own numbers in full") {
 }
 
 TEST_CASE("A strength of 0 is the untouched model, another one is not") {
-  model_for_cli const model;
-  auto const file = model.name("i.safetensors");
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
   io::write_intervention(file, {.policy = "activ-scalar",
                                 .positions = positions::from_end(1),
                                 .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, -0.5}}}}});
-  auto const at = [&](std::string const& strength) {
+  const auto at = [&](const std::string& strength) {
     return run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--intervention", file, "--strength",
                         strength, "--json"})
         .json()["logits"];
   };
-  auto const plain = run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--json"}).json()["logits"];
+  const auto plain = run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--json"}).json()["logits"];
   CHECK(at("0") == plain);
   CHECK(at("-2") != plain);
 }
 
 TEST_CASE("generate continues a prompt as logits say, and stops where the context ends") {
-  model_for_cli const model;
-  std::vector<std::string> const arguments = {"generate", "--model", model.path(), "--prompt", "abcd", "--json"};
-  auto const found = run_trimtab(arguments).json();
-  auto const ids = found["prompt_ids"];
-  auto const first =
+  const model_for_cli model;
+  const std::vector<std::string> arguments = {"generate", "--model", model.path(), "--prompt", "abcd", "--json"};
+  const auto found = run_trimtab(arguments).json();
+  const auto ids = found["prompt_ids"];
+  const auto first =
       run_trimtab({"logits", "--model", model.path(), "--prompt", "abcd", "--top", "1", "--json"}).json();
   if (not found["ids"].empty()) CHECK(found["ids"][0] == first["top"][0]["id"]);
   CHECK(found["prompt_ids"].size() + found["ids"].size() <= 12);
@@ -79,41 +79,41 @@ TEST_CASE("generate continues a prompt as logits say, and stops where the contex
 
   auto sampled = arguments;
   sampled.insert(sampled.end(), {"--temperature", "3", "--seed", "5", "--max-new-tokens", "3"});
-  auto const drawn = run_trimtab(sampled).json();
+  const auto drawn = run_trimtab(sampled).json();
   CHECK(drawn["ids"].size() <= 3);
   CHECK(run_trimtab(sampled).json() == drawn);
 }
 
 TEST_CASE("tokenize gives one array of ids a line") {
-  model_for_cli const model;
-  auto const run = run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n\"\"\n\"\\u00e4\"\n");
+  const model_for_cli model;
+  const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n\"\"\n\"\\u00e4\"\n");
   CHECK(run.status == 0);
   CHECK(std::count(run.out.begin(), run.out.end(), '\n') == 3);
-  auto const json = run_trimtab({"tokenize", "--model", model.path(), "--json"}, "\"ab\"\n\"\"\n").json();
+  const auto json = run_trimtab({"tokenize", "--model", model.path(), "--json"}, "\"ab\"\n\"\"\n").json();
   CHECK(run.out.starts_with(json["ids"][0].dump() + "\n[]\n"));
 }
 
 TEST_CASE("inspect tells folders, interventions and other files apart") {
-  model_for_cli const model;
-  auto const folder = run_trimtab({"inspect", model.path(), "--json"}).json();
+  const model_for_cli model;
+  const auto folder = run_trimtab({"inspect", model.path(), "--json"}).json();
   CHECK(folder["kind"] == "model");
   CHECK(folder["layers"] == 2);
   CHECK(folder["weights_hash"] == io::model_folder(model.path()).weights_hash());
-  auto const weights = run_trimtab({"inspect", model.name("model.safetensors"), "--json"}).json();
+  const auto weights = run_trimtab({"inspect", model.name("model.safetensors"), "--json"}).json();
   CHECK(weights["kind"] == "safetensors");
 
-  auto const file = model.name("i.safetensors");
+  const auto file = model.name("i.safetensors");
   io::write_intervention(file, {.policy = "activ-scalar",
                                 .positions = positions::from_end(1),
                                 .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, 0}}}},
                                 .made = {{"task", "ioi"}, {"\x1b[31m", "\x07\nred"}}});
-  auto const intervention = run_trimtab({"inspect", file, "--json"}).json();
+  const auto intervention = run_trimtab({"inspect", file, "--json"}).json();
   CHECK(intervention["kind"] == "intervention");
   CHECK(intervention["tensors"]["mlp_out.alpha"]["nonzero"] == 1);
   CHECK(intervention["made"]["task"] == "ioi");
   // A terminal takes no orders from a file.
   CHECK(intervention["made"]["\x1b[31m"] == "\x07\nred");
-  auto const shown = run_trimtab({"inspect", file}).out;
+  const auto shown = run_trimtab({"inspect", file}).out;
   CHECK_THAT(shown, ContainsSubstring("\xEF\xBF\xBD[31m") and ContainsSubstring("\xEF\xBF\xBD\xEF\xBF\xBDred\n"));
   CHECK(shown.find('\x1b') == shown.npos);
 }

@@ -13,20 +13,20 @@ using namespace trimtab::test;
 namespace {
 
 /// What `logits` prints for a model folder; the same numbers in the same digits for the same weights.
-std::string logits_of(std::filesystem::path const& folder) {
-  auto const run = run_trimtab({"logits", "--model", folder.string(), "--ids", "3,1,2", "--json"});
+std::string logits_of(const std::filesystem::path& folder) {
+  const auto run = run_trimtab({"logits", "--model", folder.string(), "--ids", "3,1,2", "--json"});
   CAPTURE(folder.string(), run.err);
   CHECK(run.status == 0);
   return run.out;
 }
 
 /// The tensors of a file in this order, with `padding` spaces behind the header.
-std::string in_order(taken_apart const& file, std::vector<std::string> const& order, std::size_t padding) {
+std::string in_order(const taken_apart& file, const std::vector<std::string>& order, std::size_t padding) {
   auto header = file.header;
   std::string data;
-  for (auto const& name : order) {
+  for (const auto& name : order) {
     auto& offsets = header[name]["data_offsets"];
-    auto const bytes = file.data.substr(offsets[0], offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>());
+    const auto bytes = file.data.substr(offsets[0], offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>());
     offsets = {data.size(), data.size() + bytes.size()};
     data += bytes;
   }
@@ -36,19 +36,19 @@ std::string in_order(taken_apart const& file, std::vector<std::string> const& or
 }  // namespace
 
 TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
-  model_for_cli const model;
-  auto const file = model.name("model.safetensors");
-  auto const usual = logits_of(model.path());
-  auto const parts = taken_apart(content_of(file));
+  const model_for_cli model;
+  const auto file = model.name("model.safetensors");
+  const auto usual = logits_of(model.path());
+  const auto parts = taken_apart(content_of(file));
   std::vector<std::string> names;
-  for (auto const& [name, entry] : parts.header.items())
+  for (const auto& [name, entry] : parts.header.items())
     if (name != "__metadata__") names.push_back(name);
 
   std::map<std::string, std::string> variants;
   variants["as it was"] = content_of(file);
   variants["reversed"] = in_order(parts, {names.rbegin(), names.rend()}, 0);
   std::rotate(names.begin(), names.begin() + 5, names.end());
-  for (std::size_t const padding : {0, 1, 2, 3, 4, 5, 6, 7})
+  for (const std::size_t padding : {0, 1, 2, 3, 4, 5, 6, 7})
     variants["rotated, padding " + std::to_string(padding)] = in_order(parts, names, padding);
   auto changed = parts;
   changed.header["__metadata__"] = io::json::object();
@@ -72,15 +72,15 @@ TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
   changed = parts;
   changed.add("nothing.attn.bias", "F32", {0, 7}, "");
   variants["a buffer without numbers"] = changed.together();
-  for (auto const& [what, content] : variants) {
+  for (const auto& [what, content] : variants) {
     CAPTURE(what);
-    file_with const odd(file, content);
+    const file_with odd(file, content);
     CHECK(logits_of(model.path()) == usual);
   }
 }
 
 TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, with a copy of a tied embedding") {
-  bool const parallel = GENERATE(false, true);
+  const bool parallel = GENERATE(false, true);
   model_config config = {
       .architecture = "gpt2", .layers = 2, .width = 8, .heads = 2, .hidden = 12, .context = 6, .vocabulary = 20};
   if (parallel) {
@@ -89,30 +89,30 @@ TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, 
     config.nonlinearity = activation::gelu_erf;
     config.parallel_residual = true;
   }
-  auto const weights = random_weights(config);
-  auto const logits = [&](folder_style const& style) {
-    temporary_folder const folder;
+  const auto weights = random_weights(config);
+  const auto logits = [&](const folder_style& style) {
+    const temporary_folder folder;
     write_model_folder(folder.path(), weights, style);
     return logits_of(folder.path());
   };
-  auto const usual = logits({});
-  for (auto const& style : {folder_style{.prefix = false}, folder_style{.shards = 2}, folder_style{.shards = 28},
+  const auto usual = logits({});
+  for (const auto& style : {folder_style{.prefix = false}, folder_style{.shards = 2}, folder_style{.shards = 28},
                             folder_style{.prefix = false, .shards = 3, .buffers = true}, folder_style{.buffers = true},
                             folder_style{.tied_copy = not parallel}})
     CHECK(logits(style) == usual);
 
   // The same 16 bits as F32: numbers of 16 bits are read for what they are.
-  for (auto const type : {io::dtype::f16, io::dtype::bf16}) {
-    temporary_folder const narrow, wide;
+  for (const auto type : {io::dtype::f16, io::dtype::bf16}) {
+    const temporary_folder narrow, wide;
     write_model_folder(narrow.path(), weights, {.type = type});
-    auto const file = io::safetensors_file(narrow.path() / "model.safetensors");
+    const auto file = io::safetensors_file(narrow.path() / "model.safetensors");
     std::map<std::string, io::stored_tensor> single, twice;
-    for (auto const& [name, entry] : file.tensors()) {
+    for (const auto& [name, entry] : file.tensors()) {
       single[name] = io::store(file.read<float>(name), entry.shape);
       twice[name] = io::store(file.read<double>(name), entry.shape);
     }
-    auto const stored = io::json::parse(content_of(narrow.path() / "config.json"));
-    auto const expected = logits_of(narrow.path());
+    const auto stored = io::json::parse(content_of(narrow.path() / "config.json"));
+    const auto expected = logits_of(narrow.path());
     CHECK(expected != usual);
     write_model_folder(wide.path(), stored, single);
     CHECK(logits_of(wide.path()) == expected);
@@ -122,11 +122,11 @@ TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, 
 }
 
 TEST_CASE("A folder of symbolic links, as the cache of the Hub is") {
-  model_for_cli const model;
-  temporary_folder const cache;
+  const model_for_cli model;
+  const temporary_folder cache;
   std::filesystem::create_directories(cache.path() / "blobs");
   std::filesystem::create_directories(cache.path() / "snapshots" / "main");
-  for (std::string const name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+  for (const std::string name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     std::filesystem::copy(model.name(name), cache.path() / "blobs" / ("0" + name));
     std::filesystem::create_symlink("../../blobs/0" + name, cache.path() / "snapshots" / "main" / name);
   }
@@ -134,9 +134,9 @@ TEST_CASE("A folder of symbolic links, as the cache of the Hub is") {
 }
 
 TEST_CASE("Configurations with keys that mean nothing here, and without those that have a default") {
-  model_for_cli const model;
-  auto const file = model.name("config.json");
-  auto const usual = logits_of(model.path());
+  const model_for_cli model;
+  const auto file = model.name("config.json");
+  const auto usual = logits_of(model.path());
   auto config = io::json::parse(content_of(file));
   config["architectures"] = {"GPT2LMHeadModel"};
   config["n_ctx"] = 1024;
@@ -144,24 +144,24 @@ TEST_CASE("Configurations with keys that mean nothing here, and without those th
   config["torch_dtype"] = nullptr;
   config["\xc3\xa9"] = 1e300;
   auto plain = config;
-  for (auto const key : {"layer_norm_epsilon", "activation_function", "tie_word_embeddings"}) plain.erase(key);
-  for (auto const& content : {config.dump(), config.dump(4) + "\r\n", "\xef\xbb\xbf" + config.dump(), plain.dump()}) {
-    file_with const odd(file, content);
+  for (const auto key : {"layer_norm_epsilon", "activation_function", "tie_word_embeddings"}) plain.erase(key);
+  for (const auto& content : {config.dump(), config.dump(4) + "\r\n", "\xef\xbb\xbf" + config.dump(), plain.dump()}) {
+    const file_with odd(file, content);
     CHECK(logits_of(model.path()) == usual);
   }
 }
 
 TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and the older one") {
-  model_for_cli const model;
-  auto const ids = [&] {
-    auto const run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<e>\"\n\"\\u00e9\"\n");
+  const model_for_cli model;
+  const auto ids = [&] {
+    const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<e>\"\n\"\\u00e9\"\n");
     CAPTURE(run.err);
     CHECK(run.status == 0);
     return run.out;
   };
-  auto const usual = ids();
-  auto const file = model.name("tokenizer.json");
-  auto const good = io::json::parse(content_of(file));
+  const auto usual = ids();
+  const auto file = model.name("tokenizer.json");
+  const auto good = io::json::parse(content_of(file));
   auto extra = good;
   extra["padding"] = {{"strategy", "BatchLongest"}};
   extra["post_processor"] = {{"type", "ByteLevel"}, {"trim_offsets", false}};
@@ -171,49 +171,49 @@ TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and th
   older["model"].erase("type");
   auto pairs = good;
   pairs["model"]["merges"] = io::json::array({io::json::array({"a", "b"}), io::json::array({"Ġ", "ab"})});
-  for (auto const& content : {extra.dump(1), older.dump(), pairs.dump(), "\xef\xbb\xbf" + good.dump()}) {
-    file_with const odd(file, content);
+  for (const auto& content : {extra.dump(1), older.dump(), pairs.dump(), "\xef\xbb\xbf" + good.dump()}) {
+    const file_with odd(file, content);
     CHECK(ids() == usual);
   }
-  for (auto const& content :
+  for (const auto& content :
        {"{}", "{\"add_prefix_space\": false, \"model_max_length\": 1e30}", "{\"add_prefix_space\": null}"}) {
-    file_with const odd(model.name("tokenizer_config.json"), content);
+    const file_with odd(model.name("tokenizer_config.json"), content);
     CHECK(ids() == usual);
   }
   std::filesystem::remove(file);
   auto vocabulary = good["model"]["vocab"];
-  for (auto const& [vocab, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
-    for (auto const& content : {"a b\nĠ ab\n", "#version: 0.2\r\na b\r\nĠ ab\r\n", "\na b\n\nĠ ab"}) {
-      file_with const first(model.name(vocab), vocabulary.dump());
-      file_with const second(model.name(merges), content);
+  for (const auto& [vocab, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
+    for (const auto& content : {"a b\nĠ ab\n", "#version: 0.2\r\na b\r\nĠ ab\r\n", "\na b\n\nĠ ab"}) {
+      const file_with first(model.name(vocab), vocabulary.dump());
+      const file_with second(model.name(merges), content);
       CHECK(ids() == usual);
     }
   {
-    file_with const first(model.name("vocab.json"), vocabulary.dump());
-    file_with const second(model.name("merges.txt"), "a b\nĠ ab\n");
-    file_with const config(model.name("tokenizer_config.json"), "{\"add_prefix_space\": true}");
+    const file_with first(model.name("vocab.json"), vocabulary.dump());
+    const file_with second(model.name("merges.txt"), "a b\nĠ ab\n");
+    const file_with config(model.name("tokenizer_config.json"), "{\"add_prefix_space\": true}");
     CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n").out == "[257]\n");
   }
   vocabulary["##"] = 258;
-  file_with const first(model.name("vocab.json"), vocabulary.dump());
-  file_with const second(model.name("merges.txt"), "#version: 0.2\na b\nĠ ab\n# #\n");
+  const file_with first(model.name("vocab.json"), vocabulary.dump());
+  const file_with second(model.name("merges.txt"), "#version: 0.2\na b\nĠ ab\n# #\n");
   CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"##\"\n").out == "[258]\n");
 }
 
 TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, and control tokens as plain text") {
-  model_for_cli const model;
-  std::vector<std::string> const lines = {R"({"prompt": "ab cd", "correct": "x", "wrong": "y"})",
+  const model_for_cli model;
+  const std::vector<std::string> lines = {R"({"prompt": "ab cd", "correct": "x", "wrong": "y"})",
                                           R"({"prompt": "ab dc", "correct": "y", "wrong": "x"})"};
-  auto const figures = [&](std::string const& content, std::vector<std::string> const& more = {}) {
-    auto const file = model.file("odd.jsonl", content);
+  const auto figures = [&](const std::string& content, const std::vector<std::string>& more = {}) {
+    const auto file = model.file("odd.jsonl", content);
     std::vector<std::string> arguments = {"fit", "--model", model.path(), "--data", file, "--steps", "2", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    auto const run = run_trimtab(arguments);
+    const auto run = run_trimtab(arguments);
     CAPTURE(content, run.err);
     CHECK(run.status == 0);
     return run.out;
   };
-  auto const usual = figures(lines[0] + "\n" + lines[1] + "\n");
+  const auto usual = figures(lines[0] + "\n" + lines[1] + "\n");
   CHECK(figures(lines[0] + "\n" + lines[1]) == usual);
   CHECK(figures(lines[0] + "\r\n" + lines[1] + "\r\n") == usual);
   CHECK(figures("\xef\xbb\xbf" + lines[0] + "\r\n" + lines[1]) == usual);
@@ -229,20 +229,20 @@ TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, a
 }
 
 TEST_CASE("Interventions with names that mean something elsewhere") {
-  model_for_cli const model;
-  auto const usual = model.name("i.safetensors");
+  const model_for_cli model;
+  const auto usual = model.name("i.safetensors");
   check_accepted({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--out", usual});
-  temporary_folder const folder;
-  std::vector<std::string> const names = {"[a]", "[a,b]", "{}", "fit", "%%", "-1", "--out="};
-  for (auto const& name : names) std::filesystem::copy(usual, folder.path() / name);
-  auto const before = std::filesystem::current_path();
+  const temporary_folder folder;
+  const std::vector<std::string> names = {"[a]", "[a,b]", "{}", "fit", "%%", "-1", "--out="};
+  for (const auto& name : names) std::filesystem::copy(usual, folder.path() / name);
+  const auto before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
-  std::vector<std::string> arguments = {"report",      "--model", model.path(), "--data", model.data(), "--heatmap",
-                                        "[map,1].svg", "--json",  "--"};
+  std::vector<std::string> arguments = {"report",    "--model",     model.path(), "--data", model.data(),
+                                        "--heatmap", "[map,1].svg", "--json",     "--"};
   arguments.insert(arguments.end(), names.begin(), names.end());
-  auto const all = run_trimtab(arguments);
-  auto const one = run_trimtab({"report", "[a]", "--model", model.path(), "--data", model.data(), "--out", "[page]",
-                                "{}", "--json"});
+  const auto all = run_trimtab(arguments);
+  const auto one = run_trimtab(
+      {"report", "[a]", "--model", model.path(), "--data", model.data(), "--out", "[page]", "{}", "--json"});
   std::filesystem::current_path(before);
   CHECK(all.json()["fits"] == names);
   CHECK(std::filesystem::exists(folder.path() / "[map,1].svg"));
@@ -251,20 +251,20 @@ TEST_CASE("Interventions with names that mean something elsewhere") {
 }
 
 TEST_CASE("Prompts of one token and of exactly the context") {
-  model_for_cli const model;
-  auto const intervention = model.name("i.safetensors");
-  for (std::string const prompt : {"x", "xxxxxxxxxxxx"}) {
+  const model_for_cli model;
+  const auto intervention = model.name("i.safetensors");
+  for (const std::string prompt : {"x", "xxxxxxxxxxxx"}) {
     CAPTURE(prompt);
-    auto const length = std::to_string(prompt.size());
-    auto const data =
+    const auto length = std::to_string(prompt.size());
+    const auto data =
         model.file("one.jsonl", R"({"prompt": ")" + prompt + R"(", "correct": "x", "wrong": "y"})" + std::string("\n"));
-    for (std::string const positions : {"absolute", "from_end", "shared"})
+    for (const std::string positions : {"absolute", "from_end", "shared"})
       check_accepted({"fit", "--model", model.path(), "--data", data, "--steps", "2", "--positions", positions, "--out",
                       intervention});
     check_accepted({"loss", "--model", model.path(), "--data", data, "--intervention", intervention});
-    auto const all = run_trimtab({"logits", "--model", model.path(), "--prompt", prompt, "--all", "--json"}).json();
+    const auto all = run_trimtab({"logits", "--model", model.path(), "--prompt", prompt, "--all", "--json"}).json();
     CHECK(all["logits"].size() == prompt.size());
-    auto const text =
+    const auto text =
         run_trimtab({"generate", "--model", model.path(), "--prompt", prompt, "--max-new-tokens", "20", "--json"})
             .json();
     CHECK(text["prompt_ids"].size() + text["ids"].size() <= 12);

@@ -12,9 +12,9 @@ namespace {
 
 using arguments = std::vector<std::string>;
 
-std::map<std::string, std::string> contents_of(std::filesystem::path const& folder) {
+std::map<std::string, std::string> contents_of(const std::filesystem::path& folder) {
   std::map<std::string, std::string> contents;
-  for (auto const& entry : std::filesystem::directory_iterator(folder))
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (not entry.is_directory()) contents[entry.path().filename()] = content_of(entry.path());
   return contents;
 }
@@ -23,13 +23,13 @@ std::map<std::string, std::string> contents_of(std::filesystem::path const& fold
 class files_beside_a_model {
  public:
   files_beside_a_model() {
-    for (auto const name : {"i.safetensors", "test.jsonl", "x.svg"}) model.file(name, "what stood there");
+    for (const auto name : {"i.safetensors", "test.jsonl", "x.svg"}) model.file(name, "what stood there");
   }
 
-  void check(arguments command, std::string const& sentence) const {
+  void check(arguments command, const std::string& sentence) const {
     command.insert(command.begin() + 1, {"--model", model.path()});
-    auto const before = contents_of(model.path());
-    auto const run = run_trimtab(command);
+    const auto before = contents_of(model.path());
+    const auto run = run_trimtab(command);
     CAPTURE(command, run.err);
     CHECK(run.status == 2);
     CHECK(run.out.empty());
@@ -38,15 +38,15 @@ class files_beside_a_model {
     CHECK((contents_of(model.path()) == before));
   }
 
-  model_for_cli const model = model_for_cli(false);
+  const model_for_cli model = model_for_cli(false);
   std::string data = model.data(), intervention = model.name("i.safetensors"), picture = model.name("x.svg");
 };
 
 }  // namespace
 
 TEST_CASE("What a command reads is not what it writes") {
-  files_beside_a_model const files;
-  auto const loss = [&](std::string const& gradient, std::string const& other) {
+  const files_beside_a_model files;
+  const auto loss = [&](const std::string& gradient, const std::string& other) {
     files.check({"loss", "--data", files.data, "--intervention", files.intervention, "--gradient", gradient},
                 "--gradient and " + other);
   };
@@ -56,19 +56,19 @@ TEST_CASE("What a command reads is not what it writes") {
   files.check({"report", "--out", files.intervention, files.picture, files.intervention},
               "--out and '" + files.intervention + "'");
   files.check({"report", "--out", files.data, "--data", files.data, files.intervention}, "--out and --data");
-  auto const fit = [&](std::string const& option, std::string const& file, std::string const& other) {
+  const auto fit = [&](const std::string& option, const std::string& file, const std::string& other) {
     files.check({"fit", "--data", files.data, "--test", files.model.name("test.jsonl"), option, file},
                 option + " and " + other);
   };
   fit("--out", files.data, "--data");
   fit("--report", files.model.name("test.jsonl"), "--test");
-  for (std::string const option : {"--out", "--trace", "--report", "--checkpoint"})
-    for (std::string const name : {"config.json", "model.safetensors", "tokenizer.json"})
+  for (const std::string option : {"--out", "--trace", "--report", "--checkpoint"})
+    for (const std::string name : {"config.json", "model.safetensors", "tokenizer.json"})
       fit(option, files.model.name(name), "the model's " + name);
 }
 
 TEST_CASE("What a command writes is two files where two are asked for") {
-  files_beside_a_model const files;
+  const files_beside_a_model files;
   files.check({"report", "--out", files.picture, "--heatmap", files.picture, files.intervention},
               "--out and --heatmap");
   files.check({"fit", "--data", files.data, "--heatmap", files.picture, "--trace", files.picture},
@@ -76,12 +76,12 @@ TEST_CASE("What a command writes is two files where two are asked for") {
 }
 
 TEST_CASE("A file is the same by whatever way it is named") {
-  files_beside_a_model const files;
-  auto const folder = std::filesystem::path(files.model.path());
-  auto const fit = [&](std::string const& out, std::string const& trace, std::string const& other) {
+  const files_beside_a_model files;
+  const auto folder = std::filesystem::path(files.model.path());
+  const auto fit = [&](const std::string& out, const std::string& trace, const std::string& other) {
     files.check({"fit", "--data", files.data, "--out", out, "--trace", trace}, "--out and " + other);
   };
-  auto const unused = files.model.name("unused");
+  const auto unused = files.model.name("unused");
   fit(files.model.name("new"), files.model.name("./none/../new"), "--trace");
   std::filesystem::create_symlink("not-there", folder / "link");
   fit(files.model.name("link"), files.model.name("not-there"), "--trace");
@@ -98,8 +98,8 @@ TEST_CASE("A file is the same by whatever way it is named") {
 }
 
 TEST_CASE("A checkpoint goes on in the file that it came from, however that is spelt") {
-  model_for_cli const model;
-  auto const fit = [&](std::string const& steps, arguments more) {
+  const model_for_cli model;
+  const auto fit = [&](const std::string& steps, arguments more) {
     more.insert(more.begin(), {"fit", "--model", model.path(), "--data", model.data(), "--steps", steps});
     check_accepted(more);
   };

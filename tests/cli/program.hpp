@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/io/json.hpp>
+#include <trimtab/io/json/json.hpp>
 
 #include "support/catch.hpp"
 #include "support/random_weights.hpp"
@@ -46,7 +46,7 @@ struct outcome {
   int error_lines() const { return static_cast<int>(std::count(err.begin(), err.end(), '\n')); }
 };
 
-inline std::string content_of(std::filesystem::path const& file) {
+inline std::string content_of(const std::filesystem::path& file) {
   std::ostringstream text;
   text << std::ifstream(file, std::ios::binary).rdbuf();
   return text.str();
@@ -64,9 +64,9 @@ inline bool catches_interrupt(pid_t process) {
 class running_trimtab {
  public:
   /// `environment` is set on top of this process's, "NAME=value".
-  explicit running_trimtab(std::vector<std::string> arguments, std::string const& input = "",
+  explicit running_trimtab(std::vector<std::string> arguments, const std::string& input = "",
                            std::vector<std::string> environment = {}) {
-    auto const in = folder_.file("in", input);
+    const auto in = folder_.file("in", input);
     arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
     std::vector<char*> argv;
     for (auto& argument : arguments) argv.push_back(argument.data());
@@ -91,8 +91,8 @@ class running_trimtab {
     }
     ::close(started[0]);
   }
-  running_trimtab(running_trimtab const&) = delete;
-  running_trimtab& operator=(running_trimtab const&) = delete;
+  running_trimtab(const running_trimtab&) = delete;
+  running_trimtab& operator=(const running_trimtab&) = delete;
   ~running_trimtab() {
     if (child_ < 0) return;
     signal(SIGKILL);
@@ -112,14 +112,14 @@ class running_trimtab {
   }
 
  private:
-  std::filesystem::path file(std::string const& name) const { return folder_.path() / name; }
+  std::filesystem::path file(const std::string& name) const { return folder_.path() / name; }
 
   temporary_folder folder_ = {};
   pid_t child_ = -1;
 };
 
 /// Runs `trimtab arguments...` to its end.
-inline outcome run_trimtab(std::vector<std::string> arguments, std::string const& input = "",
+inline outcome run_trimtab(std::vector<std::string> arguments, const std::string& input = "",
                            std::vector<std::string> environment = {}) {
   return running_trimtab(std::move(arguments), input, std::move(environment)).wait();
 }
@@ -135,22 +135,22 @@ inline outcome interrupt_trimtab(std::vector<std::string> arguments, int signal 
 /// What `trimtab arguments...` shows on a terminal of 80 columns, where standard output and error meet. `variables` are
 /// NAME=VALUE.
 inline std::string run_on_terminal(std::vector<std::string> arguments, std::vector<std::string> variables = {}) {
-  int const terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
   if (terminal < 0 or ::grantpt(terminal) != 0 or ::unlockpt(terminal) != 0)
     throw std::runtime_error("cannot make a terminal");
-  int const screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
-  winsize const window = {.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  const int screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
+  const winsize window = {.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   ::ioctl(screen, TIOCSWINSZ, &window);
   arguments.insert(arguments.begin(), TRIMTAB_PROGRAM);
   variables.insert(variables.begin(), "TERM=xterm");
-  auto const pointers = [](std::vector<std::string>& texts) {
+  const auto pointers = [](std::vector<std::string>& texts) {
     std::vector<char*> all;
     for (auto& text : texts) all.push_back(text.data());
     all.push_back(nullptr);
     return all;
   };
-  auto const argv = pointers(arguments), envp = pointers(variables);
-  pid_t const child = ::fork();
+  const auto argv = pointers(arguments), envp = pointers(variables);
+  const pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("cannot fork");
   if (child == 0) {
     ::dup2(screen, 1);
@@ -189,10 +189,10 @@ class model_for_cli {
 
   std::string path() const { return folder_.path().string(); }
   std::string data() const { return data_.string(); }
-  std::string file(std::string const& name, std::string const& content) const {
+  std::string file(const std::string& name, const std::string& content) const {
     return folder_.file(name, content).string();
   }
-  std::string name(std::string const& name) const { return (folder_.path() / name).string(); }
+  std::string name(const std::string& name) const { return (folder_.path() / name).string(); }
 
  private:
   temporary_folder folder_ = {};

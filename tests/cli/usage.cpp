@@ -7,8 +7,8 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-void check_usage(std::vector<std::string> const& arguments, std::string const& sentence) {
-  auto const run = run_trimtab(arguments);
+void check_usage(const std::vector<std::string>& arguments, const std::string& sentence) {
+  const auto run = run_trimtab(arguments);
   CAPTURE(arguments, run.err);
   CHECK(run.status == 2);
   CHECK(run.out.empty());
@@ -32,7 +32,8 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"fit", "--model", "m", "--task", "ioi", "--test", "d"}, "--test goes with --data");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--no-bias"}, "--no-bias goes with");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--checkpoint-every", "9"}, "goes with --checkpoint");
-  check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--trace", "./f"}, "--out and --trace name the same");
+  check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--trace", "./f"},
+              "--out and --trace name the same");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--resume", "f"}, "--out and --resume name");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--precision", "bf16"}, "bf16 goes with --backend cuda");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--backend", "cuda", "--precision", "double"},
@@ -49,10 +50,10 @@ TEST_CASE("An option with '=' and nothing behind it has no value, and takes none
   std::istringstream options(run_trimtab({"__complete", "fit", "--"}).out);
   int count = 0;
   for (std::string line; std::getline(options, line); ++count) {
-    auto const option = line.substr(0, line.find('\t'));
-    auto const run = run_trimtab({"fit", "--model", "m", "--task", "ioi", option + "=", "--quiet"});
+    const auto option = line.substr(0, line.find('\t'));
+    const auto run = run_trimtab({"fit", "--model", "m", "--task", "ioi", option + "=", "--quiet"});
     CAPTURE(option, run.err);
-    bool const is_usage = run.err.find("takes no value") != run.err.npos or option == "--roles";
+    const bool is_usage = run.err.find("takes no value") != run.err.npos or option == "--roles";
     CHECK(run.status == (is_usage ? 2 : 1));
     CHECK(run.out.empty());
     CHECK(run.error_lines() == 1);
@@ -65,7 +66,7 @@ TEST_CASE("An option with '=' and nothing behind it has no value, and takes none
 }
 
 TEST_CASE("Help and version are answers, not mistakes") {
-  auto const help = run_trimtab({"--help"});
+  const auto help = run_trimtab({"--help"});
   CHECK(help.status == 0);
   CHECK_THAT(help.out, ContainsSubstring("tokenize"));
   CHECK_THAT(run_trimtab({"fit", "--help"}).out, ContainsSubstring("--lambda-f"));

@@ -3,7 +3,7 @@
 
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/steer_vec.hpp>
-#include <trimtab/train/steering.hpp>
+#include <trimtab/steer/steering.hpp>
 
 /// Models without weights or backend: what a composition is checked against is the architecture alone.
 

@@ -3,7 +3,7 @@
 
 #include "bare_model.hpp"
 
-auto compose(test::bare_gpt2 const& model) {
+auto compose(const test::bare_gpt2& model) {
 #ifdef TRIMTAB_MISUSE
   return steer(model, policy::activ_scalar{});
 #else

@@ -5,6 +5,5 @@
 #include <trimtab/core/error.hpp>
 
 #ifdef TRIMTAB_MISUSE
-static_assert(sizeof(trimtab::error) == 0,
-              "this sentence (and nothing else?) is what the tests of misuse look for");
+static_assert(sizeof(trimtab::error) == 0, "this sentence (and nothing else?) is what the tests of misuse look for");
 #endif

@@ -9,4 +9,4 @@ using model_type = test::bare_pythia;
 using model_type = test::bare_gpt2;
 #endif
 
-auto compose(model_type const& model) { return steer(model, at(site::resid_mid{}, policy::activ_scalar{})); }
+auto compose(const model_type& model) { return steer(model, at(site::resid_mid{}, policy::activ_scalar{})); }

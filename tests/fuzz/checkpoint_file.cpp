@@ -10,17 +10,17 @@
 
 using namespace trimtab;
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  static fuzz::scratch_folder const folder;
-  static fuzz::scratch_file const file(folder, "f.safetensors");
-  auto const& path = file.holding(fuzz::safetensors_of(fuzz::text_of(data, size)));
-  auto const state = fuzz::accepted("f.safetensors", [&] { return io::read_checkpoint(path); });
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const fuzz::scratch_folder folder;
+  static const fuzz::scratch_file file(folder, "f.safetensors");
+  const auto& path = file.holding(fuzz::safetensors_of(fuzz::text_of(data, size)));
+  const auto state = fuzz::accepted("f.safetensors", [&] { return io::read_checkpoint(path); });
   if (not state) return 0;
 
   io::write_checkpoint(folder.path() / "again", *state);
-  auto const again = io::read_checkpoint(folder.path() / "again");
-  auto const is_same = [](std::vector<double> const& one, std::vector<double> const& other) {
-    auto const bits = [](double x) { return std::bit_cast<std::uint64_t>(x); };
+  const auto again = io::read_checkpoint(folder.path() / "again");
+  const auto is_same = [](const std::vector<double>& one, const std::vector<double>& other) {
+    const auto bits = [](double x) { return std::bit_cast<std::uint64_t>(x); };
     return std::ranges::equal(one, other, {}, bits, bits);
   };
   fuzz::require(again.facts == state->facts and again.history == state->history);

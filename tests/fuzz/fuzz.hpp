@@ -25,7 +25,7 @@
 namespace trimtab::fuzz {
 
 /// Ends the program where something does not hold, so that libFuzzer keeps the input.
-inline void require(bool holds, char const* file = __builtin_FILE(), int line = __builtin_LINE()) {
+inline void require(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (holds) return;
   std::fprintf(stderr, "%s:%d: not as it should be\n", file, line);
   std::abort();
@@ -36,9 +36,9 @@ inline void require(bool holds, char const* file = __builtin_FILE(), int line = 
 inline bool is_sentence(std::string_view text) {
   if (text.empty() or text.size() > 1000) return false;
   while (not text.empty()) {
-    auto const step = text::first_utf8_step(text);
-    auto const lead = static_cast<unsigned char>(text[0]);
-    bool const is_c1 = lead == 0xC2 and static_cast<unsigned char>(text[1]) < 0xA0;
+    const auto step = text::first_utf8_step(text);
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const bool is_c1 = lead == 0xC2 and static_cast<unsigned char>(text[1]) < 0xA0;
     if (not step.valid or lead < 0x20 or lead == 0x7F or is_c1) return false;
     text.remove_prefix(step.length);
   }
@@ -50,8 +50,8 @@ template <typename Call>
 auto accepted(std::string_view culprit, Call&& call) -> std::optional<decltype(call())> {
   try {
     return call();
-  } catch (error const& problem) {
-    auto const sentence = std::string_view(problem.what());
+  } catch (const error& problem) {
+    const auto sentence = std::string_view(problem.what());
     if (not is_sentence(sentence) or sentence.find(culprit) == sentence.npos) {
       std::fprintf(stderr, "no sentence about '%s': %s\n", std::string(culprit).c_str(), problem.what());
       std::abort();
@@ -60,14 +60,14 @@ auto accepted(std::string_view culprit, Call&& call) -> std::optional<decltype(c
   }
 }
 
-inline std::string_view text_of(std::uint8_t const* data, std::size_t size) {
-  return {reinterpret_cast<char const*>(data), size};
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
 }
 
 /// Cuts `text` before its first NUL, which no text format has, and takes that away: for targets that read two texts.
 inline std::string_view cut_at_nul(std::string_view& text) {
-  auto const end = std::min(text.find('\0'), text.size());
-  auto const first = text.substr(0, end);
+  const auto end = std::min(text.find('\0'), text.size());
+  const auto first = text.substr(0, end);
   text.remove_prefix(std::min(end + 1, text.size()));
   return first;
 }
@@ -76,7 +76,7 @@ inline std::string_view cut_at_nul(std::string_view& text) {
 /// header's length would be tried in vain. A text that begins with 'r' is, without it, the whole file as it is.
 inline std::string safetensors_of(std::string_view text) {
   if (text.starts_with('r')) return std::string(text.substr(1));
-  auto const header = cut_at_nul(text);
+  const auto header = cut_at_nul(text);
   std::string file(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(std::uint64_t{header.size()} >> 8 * i & 0xFF);
   return file.append(header).append(text);
@@ -86,22 +86,22 @@ inline std::string safetensors_of(std::string_view text) {
 class scratch_folder {
  public:
   scratch_folder() {
-    auto const memory = std::filesystem::path("/dev/shm");
+    const auto memory = std::filesystem::path("/dev/shm");
     std::error_code ignored;
-    auto const parent =
+    const auto parent =
         std::filesystem::is_directory(memory, ignored) ? memory : std::filesystem::temp_directory_path();
     auto name = (parent / "trimtab-fuzz-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }
-  scratch_folder(scratch_folder const&) = delete;
-  scratch_folder& operator=(scratch_folder const&) = delete;
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
   ~scratch_folder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
 
-  std::filesystem::path const& path() const { return path_; }
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   std::filesystem::path path_ = {};
@@ -110,15 +110,15 @@ class scratch_folder {
 /// A file whose content is replaced in place, many thousand times a second.
 class scratch_file {
  public:
-  scratch_file(scratch_folder const& folder, std::string const& name)
+  scratch_file(const scratch_folder& folder, const std::string& name)
       : path_(folder.path() / name), file_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
     if (file_ < 0) std::abort();
   }
-  scratch_file(scratch_file const&) = delete;
-  scratch_file& operator=(scratch_file const&) = delete;
+  scratch_file(const scratch_file&) = delete;
+  scratch_file& operator=(const scratch_file&) = delete;
   ~scratch_file() { ::close(file_); }
 
-  std::filesystem::path const& holding(std::string_view content) const {
+  const std::filesystem::path& holding(std::string_view content) const {
     if (::ftruncate(file_, 0) != 0 or ::pwrite(file_, content.data(), content.size(), 0) != std::ssize(content))
       std::abort();
     return path_;

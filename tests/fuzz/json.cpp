@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <trimtab/io/json.hpp>
+#include <trimtab/io/json/json.hpp>
 
 #include "fuzz.hpp"
 
@@ -7,14 +7,14 @@
 
 using namespace trimtab;
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  auto const text = fuzz::text_of(data, size);
-  auto const parsed = fuzz::accepted("file.json", [&] { return io::parse_json(text, "file.json"); });
-  auto const expected = io::json::parse(text, nullptr, false);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto text = fuzz::text_of(data, size);
+  const auto parsed = fuzz::accepted("file.json", [&] { return io::parse_json(text, "file.json"); });
+  const auto expected = io::json::parse(text, nullptr, false);
   if (not parsed) {
     // A key that stands twice, or more levels than anybody needs, is JSON all the same. Anything else was none.
-    bool const has_twice = not expected.is_discarded() and std::ranges::count(text, ':') > 1;
-    bool const is_deep = std::ranges::count_if(text, [](char c) { return c == '[' or c == '{'; }) > 64;
+    const bool has_twice = not expected.is_discarded() and std::ranges::count(text, ':') > 1;
+    const bool is_deep = std::ranges::count_if(text, [](char c) { return c == '[' or c == '{'; }) > 64;
     fuzz::require(expected.is_discarded() or has_twice or is_deep or text.find('\0') != text.npos);
     return 0;
   }

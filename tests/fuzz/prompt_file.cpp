@@ -16,17 +16,17 @@ namespace {
 constexpr io::prompt_limits limits = {.vocabulary = 260, .context = 16};
 constexpr auto file = "prompts.jsonl";
 
-void check(prompt_pair const& p) {
-  auto const is_token = [](int id) { return id >= 0 and id < limits.vocabulary; };
+void check(const prompt_pair& p) {
+  const auto is_token = [](int id) { return id >= 0 and id < limits.vocabulary; };
   fuzz::require(not p.ids.empty() and std::ssize(p.ids) <= limits.context and std::ranges::all_of(p.ids, is_token));
   fuzz::require(is_token(p.correct_id) and is_token(p.wrong_id) and p.correct_id != p.wrong_id);
-  for (auto const& [role, span] : p.roles)
+  for (const auto& [role, span] : p.roles)
     fuzz::require(0 <= span.first and span.first < span.last and span.last <= std::ssize(p.ids));
 }
 
 /// Pairs that were written come back: as they were, or as ids where these are all that they had.
 template <typename Encoder>
-void check_file(std::string_view text, Encoder const& encoder) {
+void check_file(std::string_view text, const Encoder& encoder) {
   auto pairs = fuzz::accepted(file, [&] { return io::parse_prompts(text, file, encoder, limits); });
   if (not pairs) return;
   for (auto& p : *pairs) {
@@ -38,10 +38,10 @@ void check_file(std::string_view text, Encoder const& encoder) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  static text::tokenizer const tokenizer(test::small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}}));
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const text::tokenizer tokenizer(test::small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}}));
   if (size == 0) return 0;
-  auto const text = fuzz::text_of(data + 1, size - 1);
+  const auto text = fuzz::text_of(data + 1, size - 1);
   if (data[0] % 2 == 1)
     check_file(text, io::detail::no_encoder{});
   else

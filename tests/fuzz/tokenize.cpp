@@ -15,14 +15,14 @@ using namespace trimtab;
 
 namespace {
 
-std::vector<std::pair<std::string, std::string>> const merges = {
+const std::vector<std::pair<std::string, std::string>> merges = {
     {"Ġ", "t"}, {"h", "e"}, {"Ġt", "he"}, {"Ġ", "Ġ"},   {"ĠĠ", "ĠĠ"}, {"a", "b"}, {"Ġ", "ab"},  {"'", "s"},
     {"Ã", "©"}, {"1", "1"}, {"a", "a"},   {"aa", "aa"}, {"Ċ", "Ċ"},   {"Ì", "ģ"}, {"ab", "ab"}, {"b", "c"}};
 
 text::tokenizer_data plain_data() { return test::small_tokenizer_data(merges); }
 
 /// The id of an added token tells nothing but its place behind the others.
-text::tokenizer_data with_added(std::vector<text::added_token> const& added) {
+text::tokenizer_data with_added(const std::vector<text::added_token>& added) {
   auto data = plain_data();
   int id = static_cast<int>(data.vocabulary.size());
   for (auto token : added) {
@@ -57,12 +57,12 @@ bool is_valid_utf8(std::string_view text) { return text::replace_invalid_utf8(te
 
 /// Normal form C changes no character to one that is not equivalent, and nothing that it has made.
 void check_normal_form(std::string_view text) {
-  auto const decomposed = [](std::string_view of) {
+  const auto decomposed = [](std::string_view of) {
     auto code_points = text::detail::canonical_decomposition(of);
     text::detail::order_canonically(code_points);
     return code_points;
   };
-  auto const normal = text::nfc(text);
+  const auto normal = text::nfc(text);
   fuzz::require(is_valid_utf8(normal));
   fuzz::require(decomposed(normal) == decomposed(text));
   fuzz::require(text::nfc(normal) == normal);
@@ -70,24 +70,24 @@ void check_normal_form(std::string_view text) {
 
 /// GPT-2's expression by hand, over one class a character: letter, number, white space, other sign.
 std::vector<std::string_view> words_by_hand(std::string_view text) {
-  static text::pattern const letter(R"(\p{L})"), number(R"(\p{N})"), space(R"(\p{White_Space})");
+  static const text::pattern letter(R"(\p{L})"), number(R"(\p{N})"), space(R"(\p{White_Space})");
   text::pattern::matcher is_letter(letter), is_number(number), is_space(space);
-  auto const length = [&](std::size_t at) { return text::first_utf8_step(text.substr(at)).length; };
-  auto const kind = [&](std::size_t at) {
+  const auto length = [&](std::size_t at) { return text::first_utf8_step(text.substr(at)).length; };
+  const auto kind = [&](std::size_t at) {
     return is_letter(text, at) ? 'L' : is_number(text, at) ? 'N' : is_space(text, at) ? ' ' : '!';
   };
-  auto const end_of_run = [&](std::size_t at) {
-    auto const first = kind(at);
+  const auto end_of_run = [&](std::size_t at) {
+    const auto first = kind(at);
     while (at < text.size() and kind(at) == first) at += length(at);
     return at;
   };
   std::vector<std::string_view> words;
   for (std::size_t begin = 0; begin < text.size();) {
     auto end = begin;
-    for (auto const* const ending : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"})
+    for (const auto* const ending : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"})
       if (end == begin and text.substr(begin).starts_with(ending)) end = begin + std::string_view(ending).size();
     if (end == begin and kind(begin) != ' ') end = end_of_run(begin);
-    bool const is_led = end == begin and text[begin] == ' ' and begin + 1 < text.size() and kind(begin + 1) != ' ';
+    const bool is_led = end == begin and text[begin] == ' ' and begin + 1 < text.size() and kind(begin + 1) != ' ';
     if (is_led) end = end_of_run(begin + 1);
     if (end == begin) {
       end = end_of_run(begin);
@@ -101,18 +101,18 @@ std::vector<std::string_view> words_by_hand(std::string_view text) {
   return words;
 }
 
-void check_words(text::tokenizer const& plain, std::string_view text) {
-  static auto const rules = [&] {
+void check_words(const text::tokenizer& plain, std::string_view text) {
+  static const auto rules = [&] {
     std::set<std::pair<int, int>> pairs;
-    for (auto const& [left, right] : merges) pairs.emplace(plain.find(left).value(), plain.find(right).value());
+    for (const auto& [left, right] : merges) pairs.emplace(plain.find(left).value(), plain.find(right).value());
     return pairs;
   }();
-  static text::word_splitter const split;
-  auto const expected = words_by_hand(text);
+  static const text::word_splitter split;
+  const auto expected = words_by_hand(text);
   auto next = expected.begin();
   split(text, [&](std::string_view word) {
     fuzz::require(next != expected.end() and *next++ == word);
-    auto const ids = plain.encode(word);
+    const auto ids = plain.encode(word);
     for (std::size_t i = 1; i < ids.size(); ++i) fuzz::require(not rules.contains({ids[i - 1], ids[i]}));
   });
   fuzz::require(next == expected.end());
@@ -120,23 +120,23 @@ void check_words(text::tokenizer const& plain, std::string_view text) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  static text::tokenizer const plain(plain_data()), neox(neox_data()), odd(odd_data());
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const text::tokenizer plain(plain_data()), neox(neox_data()), odd(odd_data());
   if (size == 0) return 0;
-  auto const text = fuzz::text_of(data + 1, size - 1);
-  auto const special = (data[0] & 4) != 0 ? text::special_tokens::allow : text::special_tokens::ordinary;
-  auto const& tokenizer = (data[0] & 3) == 1 ? neox : (data[0] & 3) == 2 ? odd : plain;
+  const auto text = fuzz::text_of(data + 1, size - 1);
+  const auto special = (data[0] & 4) != 0 ? text::special_tokens::allow : text::special_tokens::ordinary;
+  const auto& tokenizer = (data[0] & 3) == 1 ? neox : (data[0] & 3) == 2 ? odd : plain;
 
-  std::optional<std::vector<int>> const ids = fuzz::accepted("UTF-8", [&] { return tokenizer.encode(text, special); });
+  const std::optional<std::vector<int>> ids = fuzz::accepted("UTF-8", [&] { return tokenizer.encode(text, special); });
   fuzz::require(ids.has_value() == is_valid_utf8(text));
   if (not ids) return 0;
-  for (auto const id : *ids) fuzz::require(tokenizer.contains(id));
-  auto const decoded = tokenizer.decode(*ids);
+  for (const auto id : *ids) fuzz::require(tokenizer.contains(id));
+  const auto decoded = tokenizer.decode(*ids);
   if (&tokenizer == &plain) fuzz::require(decoded == text);
   if (&tokenizer == &neox) fuzz::require(text::nfc(decoded) == text::nfc(text));
   if (&tokenizer != &odd and special == text::special_tokens::ordinary)
-    for (auto const* const token : {"<|endoftext|>", "<|padding|>"})
-      if (auto const id = tokenizer.find(token)) fuzz::require(std::ranges::find(*ids, *id) == ids->end());
+    for (const auto* const token : {"<|endoftext|>", "<|padding|>"})
+      if (const auto id = tokenizer.find(token)) fuzz::require(std::ranges::find(*ids, *id) == ids->end());
   check_normal_form(text);
   if (&tokenizer == &plain) check_words(plain, text);
   return 0;

@@ -5,9 +5,9 @@
 
 using namespace trimtab;
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  auto const text = fuzz::text_of(data, size);
-  std::string const file = "tokenizer.json";
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto text = fuzz::text_of(data, size);
+  const std::string file = "tokenizer.json";
   auto read = fuzz::accepted(file, [&] { return io::tokenizer_json_reader(file).whole(io::parse_json(text, file)); });
   if (not read) return 0;
   if (not text.starts_with(' ')) fuzz::add_byte_symbols(*read);

@@ -5,15 +5,15 @@
 
 using namespace trimtab;
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   auto merges = fuzz::text_of(data, size);
-  auto const vocabulary = fuzz::cut_at_nul(merges);
-  std::string const file = "vocab.json";
-  auto const tokens = fuzz::accepted(
+  const auto vocabulary = fuzz::cut_at_nul(merges);
+  const std::string file = "vocab.json";
+  const auto tokens = fuzz::accepted(
       file, [&] { return io::tokenizer_json_reader(file).vocabulary(io::parse_json(vocabulary, file), "the file"); });
-  auto const pairs = fuzz::accepted("merges.txt", [&] { return io::merges_of(merges, "merges.txt"); });
+  const auto pairs = fuzz::accepted("merges.txt", [&] { return io::merges_of(merges, "merges.txt"); });
   if (not tokens or not pairs) return 0;
-  for (auto const& [left, right] : *pairs) fuzz::require(not left.empty() and not right.empty());
+  for (const auto& [left, right] : *pairs) fuzz::require(not left.empty() and not right.empty());
 
   text::tokenizer_data read = {.vocabulary = *tokens, .merges = *pairs};
   if (not vocabulary.starts_with(' ')) fuzz::add_byte_symbols(read);

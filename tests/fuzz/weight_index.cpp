@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <trimtab/io/weight_files.hpp>
+#include <trimtab/io/huggingface/weight_files.hpp>
 
 #include "fuzz.hpp"
 
@@ -26,15 +26,15 @@ struct sharded_folder : fuzz::scratch_folder {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  static sharded_folder const folder;
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const sharded_folder folder;
   folder.index.holding(fuzz::text_of(data, size));
-  auto const weights = fuzz::accepted(folder.path().string(), [&] { return io::weight_files(folder.path(), "gpt2."); });
+  const auto weights = fuzz::accepted(folder.path().string(), [&] { return io::weight_files(folder.path(), "gpt2."); });
   if (not weights) return 0;
   // What is accepted can only be the truth, or the truth about one of the shards.
   float sum = 0;
-  for (auto const& [name, place] : weights->places()) {
-    auto const x = weights->read<float>(name, io::non_finite::refuse);
+  for (const auto& [name, place] : weights->places()) {
+    const auto x = weights->read<float>(name, io::non_finite::refuse);
     fuzz::require(x.values.size() == 1 and x(0, 0) == static_cast<float>(name[0] - 'a' + 1));
     sum += x(0, 0);
   }

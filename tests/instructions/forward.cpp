@@ -26,7 +26,7 @@ struct cheap_weights {
   model_config shape;
   mutable std::uint32_t state = 1;
 
-  model_config const& config() const { return shape; }
+  const model_config& config() const { return shape; }
 
   template <typename T>
   host_matrix<T> matrix(index_t rows, index_t cols) const {
@@ -48,7 +48,7 @@ struct cheap_weights {
   template <typename T>
   block_weights<T> block(index_t) const {
     const index_t width = shape.width;
-    return {norm<T>(), linear<T>(width, 3 * width), linear<T>(width, width),
+    return {norm<T>(), linear<T>(width, 3 * width),    linear<T>(width, width),
             norm<T>(), linear<T>(width, shape.hidden), linear<T>(shape.hidden, width)};
   }
   template <typename T>
@@ -73,13 +73,8 @@ int run(F f, view result) {
 }
 
 struct setting {
-  model_config config{.architecture = "gpt2",
-                      .layers = 2,
-                      .width = 768,
-                      .heads = 12,
-                      .hidden = 3072,
-                      .context = 16,
-                      .vocabulary = 100};
+  model_config config{
+      .architecture = "gpt2", .layers = 2, .width = 768, .heads = 12, .hidden = 3072, .context = 16, .vocabulary = 100};
   model_type model{cheap_weights{config}, backend(1)};
   std::vector<prompt_pair> prompts = std::vector<prompt_pair>(1);
   workspace<backend> memory{model.backend()};
@@ -90,7 +85,7 @@ struct setting {
     prompts[0].wrong_id = 2;
   }
   batch<backend> rows() const { return batch<backend>(model.backend(), config, ids_of(prompts), scored::all); }
-  view stream(batch<backend> const& rows) {
+  view stream(const batch<backend>& rows) {
     const view x = memory.take(rows.rows(), config.width);
     model.embed(rows, x);
     return x;
@@ -105,12 +100,12 @@ int plain(setting& s) {
              pre = s.memory.take(n, s.config.hidden), post = s.memory.take(n, s.config.hidden),
              mlp_out = s.memory.take(n, width), out = s.memory.take(n, width),
              logits = s.memory.take(n, s.config.vocabulary);
-  backend const& b = s.model.backend();
+  const backend& b = s.model.backend();
   const block_parts<model_type> parts(s.model, rows);
   const auto forward = [&] {
     view in = x;
     for (index_t l = 0; l < s.config.layers; ++l) {
-      auto const& w = s.model.block(l);
+      const auto& w = s.model.block(l);
       parts.normalise(w.norm_1, in, norm);
       b.multiply(w.qkv, norm, qkv);
       b.attention(rows.all(), s.config.heads, qkv, z);

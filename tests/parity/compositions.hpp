@@ -4,11 +4,11 @@
 #include "parity/fixture.hpp"
 #include "parity/models.hpp"
 
+#include <trimtab/measure/evaluate.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/affine.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
 #include <trimtab/policy/steer_vec.hpp>
-#include <trimtab/train/evaluate.hpp>
 
 #include <map>
 #include <vector>
@@ -46,12 +46,12 @@ struct fit_result {
 };
 
 template <typename Policy>
-case_result run_case(any_model<double> const& model, steered_case const& c);
+case_result run_case(const any_model<double>& model, const steered_case& c);
 
 template <typename Policy>
-logits_by_strength run_in_float(any_model<float> const& model, steered_case const& c);
+logits_by_strength run_in_float(const any_model<float>& model, const steered_case& c);
 
 template <typename Policy>
-fit_result run_fit(any_model<double> const& model, trajectory const& t);
+fit_result run_fit(const any_model<double>& model, const trajectory& t);
 
 }  // namespace trimtab::test

@@ -12,7 +12,7 @@
 namespace trimtab::test {
 
 template <typename Policy, typename Model>
-auto composed(Model const& model, problem const& p) {
+auto composed(const Model& model, const problem& p) {
   const auto hook = [&]<typename Site>(Site site) {
     const bool wanted = std::ranges::find(p.sites, Site::text) != p.sites.end();
     return at(site, Policy{}, wanted ? layers::list(p.layers) : layers::none(), p.positions);
@@ -27,7 +27,7 @@ auto composed(Model const& model, problem const& p) {
 }
 
 template <typename T>
-host_matrix<double> widened(host_matrix<T> const& m) {
+host_matrix<double> widened(const host_matrix<T>& m) {
   host_matrix<double> wide(m.rows, m.cols);
   std::ranges::copy(m.values, wide.values.begin());
   return wide;
@@ -35,7 +35,7 @@ host_matrix<double> widened(host_matrix<T> const& m) {
 
 /// The logits at the last positions, cut out where all positions are scored.
 template <typename Steering>
-logits_by_strength logits_of(Steering const& composition, parameters const& values, problem const& p, scored where) {
+logits_by_strength logits_of(const Steering& composition, const parameters& values, const problem& p, scored where) {
   logits_by_strength by_strength;
   for (double beta : p.strengths) {
     const auto rows = widened(steered_logits(composition, values, p.prompts, beta, where));
@@ -50,9 +50,9 @@ logits_by_strength logits_of(Steering const& composition, parameters const& valu
 }
 
 template <typename Policy>
-case_result run_case(any_model<double> const& any, steered_case const& c) {
+case_result run_case(const any_model<double>& any, const steered_case& c) {
   return std::visit(
-      [&](auto const& model) {
+      [&](const auto& model) {
         const auto composition = composed<Policy>(model, c);
         const parameter_layout layout = composition.layout(c.prompts);
         const parameters values{layout, lane_of(layout, c.parameters)};
@@ -78,9 +78,9 @@ case_result run_case(any_model<double> const& any, steered_case const& c) {
 }
 
 template <typename Policy>
-logits_by_strength run_in_float(any_model<float> const& any, steered_case const& c) {
+logits_by_strength run_in_float(const any_model<float>& any, const steered_case& c) {
   return std::visit(
-      [&](auto const& model) {
+      [&](const auto& model) {
         const auto composition = composed<Policy>(model, c);
         const parameter_layout layout = composition.layout(c.prompts);
         return logits_of(composition, {layout, lane_of(layout, c.parameters)}, c, scored::last);
@@ -89,9 +89,9 @@ logits_by_strength run_in_float(any_model<float> const& any, steered_case const&
 }
 
 template <typename Policy>
-fit_result run_fit(any_model<double> const& any, trajectory const& t) {
+fit_result run_fit(const any_model<double>& any, const trajectory& t) {
   return std::visit(
-      [&](auto const& model) {
+      [&](const auto& model) {
         const auto result = trainer(composed<Policy>(model, t), t.objective, t.optimizer)
                                 .fit(t.prompts, {.steps = t.steps, .strengths = t.strengths});
         return fit_result{result.history, tensors_of(result.values.layout, result.values.theta, model.config().layers)};

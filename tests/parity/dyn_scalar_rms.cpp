@@ -4,8 +4,8 @@
 
 namespace trimtab::test {
 
-template case_result run_case<policy::dyn_scalar<gates::rms>>(any_model<double> const&, steered_case const&);
-template logits_by_strength run_in_float<policy::dyn_scalar<gates::rms>>(any_model<float> const&, steered_case const&);
-template fit_result run_fit<policy::dyn_scalar<gates::rms>>(any_model<double> const&, trajectory const&);
+template case_result run_case<policy::dyn_scalar<gates::rms>>(const any_model<double>&, const steered_case&);
+template logits_by_strength run_in_float<policy::dyn_scalar<gates::rms>>(const any_model<float>&, const steered_case&);
+template fit_result run_fit<policy::dyn_scalar<gates::rms>>(const any_model<double>&, const trajectory&);
 
 }  // namespace trimtab::test

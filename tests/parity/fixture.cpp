@@ -2,8 +2,8 @@
 
 #include "parity/fixture.hpp"
 
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/safetensors.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/json/json.hpp>
 
 namespace trimtab::test {
 namespace {
@@ -12,18 +12,18 @@ using io::json;
 
 /// The value's place among the words, so that an unknown word ends the test instead of standing for something else.
 template <typename Enum>
-Enum choose(json const& word, std::initializer_list<char const*> words) {
+Enum choose(const json& word, std::initializer_list<const char*> words) {
   int place = 0;
-  for (char const* known : words) {
+  for (const char* known : words) {
     if (word == known) return static_cast<Enum>(place);
     ++place;
   }
   throw error(error_kind::bad_file, "the fixtures say " + word.dump() + ", which these tests do not know");
 }
 
-std::vector<prompt_pair> read_prompts(json const& from) {
+std::vector<prompt_pair> read_prompts(const json& from) {
   std::vector<prompt_pair> prompts;
-  for (json const& p : from) {
+  for (const json& p : from) {
     prompt_pair pair;
     pair.ids = p.at("ids").get<std::vector<int>>();
     pair.correct_id = p.at("correct_id");
@@ -33,11 +33,11 @@ std::vector<prompt_pair> read_prompts(json const& from) {
   return prompts;
 }
 
-expected_terms read_terms(json const& from) {
+expected_terms read_terms(const json& from) {
   return {from.at("loss"), from.at("effectiveness"), from.at("faithfulness"), from.at("minimality")};
 }
 
-void read_problem(json const& from, fixture const& all, problem& p) {
+void read_problem(const json& from, const fixture& all, problem& p) {
   p.name = from.at("name");
   p.prompts = all.batches.at(from.at("batch"));
   p.policy = from.at("policy");
@@ -53,7 +53,7 @@ void read_problem(json const& from, fixture const& all, problem& p) {
   p.sites = from.at("sites").get<std::vector<std::string>>();
   p.layers = from.at("layers").get<std::vector<index_t>>();
 
-  json const& o = from.at("objective");
+  const json& o = from.at("objective");
   using objective::effectiveness, objective::faithfulness, objective::minimality;
   p.objective =
       1.0 * effectiveness{.margin = o.at("margin"),
@@ -67,25 +67,25 @@ void read_problem(json const& from, fixture const& all, problem& p) {
 }
 
 /// The tensors of a file whose name starts with `prefix`, without it.
-std::map<std::string, host_matrix<double>> read_below(io::safetensors_file const& file, std::string const& prefix) {
+std::map<std::string, host_matrix<double>> read_below(const io::safetensors_file& file, const std::string& prefix) {
   std::map<std::string, host_matrix<double>> found;
-  for (auto const& [name, place] : file.tensors())
+  for (const auto& [name, place] : file.tensors())
     if (name.starts_with(prefix)) found[name.substr(prefix.size())] = file.read<double>(name);
   return found;
 }
 
-tensors read_tensors(io::safetensors_file const& file, std::string const& prefix) {
+tensors read_tensors(const io::safetensors_file& file, const std::string& prefix) {
   tensors found;
   for (auto& [name, matrix] : read_below(file, prefix)) found[name] = matrix.values;
   return found;
 }
 
-steered_case read_case(json const& from, fixture const& all, io::safetensors_file const& file) {
+steered_case read_case(const json& from, const fixture& all, const io::safetensors_file& file) {
   steered_case c;
   read_problem(from, all, c);
   c.expected = read_terms(from.at("expected"));
-  for (json const& p : from.at("expected").at("per_prompt")) {
-    for (auto const& [strength, logit_diff] : p.at("logit_diff").items())
+  for (const json& p : from.at("expected").at("per_prompt")) {
+    for (const auto& [strength, logit_diff] : p.at("logit_diff").items())
       c.logit_diffs[std::stod(strength)].push_back(logit_diff);
     c.divergences.push_back(p.at("kl"));
   }
@@ -96,7 +96,7 @@ steered_case read_case(json const& from, fixture const& all, io::safetensors_fil
   return c;
 }
 
-trajectory read_trajectory(json const& from, fixture const& all, io::safetensors_file const& file) {
+trajectory read_trajectory(const json& from, const fixture& all, const io::safetensors_file& file) {
   trajectory t;
   read_problem(from, all, t);
   t.optimizer = {.learning_rate = from.at("learning_rate"),
@@ -104,30 +104,30 @@ trajectory read_trajectory(json const& from, fixture const& all, io::safetensors
                  .beta_2 = from.at("beta2"),
                  .epsilon = from.at("epsilon")};
   t.steps = from.at("steps");
-  for (json const& terms : from.at("trace")) t.terms.push_back(read_terms(terms));
+  for (const json& terms : from.at("trace")) t.terms.push_back(read_terms(terms));
   t.terms.push_back(read_terms(from.at("final")));
   t.parameters = read_tensors(file, t.name + "/params/");
   return t;
 }
 
-fixture read(std::string const& name) {
+fixture read(const std::string& name) {
   fixture all;
   all.folder = std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name;
   const json from = io::read_json_file(all.folder / "cases.json");
   const io::safetensors_file file(all.folder / "expected.safetensors");
-  for (auto const& [batch, prompts] : from.at("batches").items()) all.batches[batch] = read_prompts(prompts);
+  for (const auto& [batch, prompts] : from.at("batches").items()) all.batches[batch] = read_prompts(prompts);
   all.unsteered = read_below(file, "unsteered/");
-  json const& recorded = from.at("activations_of");
+  const json& recorded = from.at("activations_of");
   all.recorded = all.batches.at(recorded.at("batch")).at(recorded.at("prompt").get<std::size_t>());
   all.activations = read_below(file, "activations/");
-  for (json const& c : from.at("cases")) all.cases.push_back(read_case(c, all, file));
-  for (json const& t : from.at("trajectories")) all.trajectories.push_back(read_trajectory(t, all, file));
+  for (const json& c : from.at("cases")) all.cases.push_back(read_case(c, all, file));
+  for (const json& t : from.at("trajectories")) all.trajectories.push_back(read_trajectory(t, all, file));
   return all;
 }
 
 }  // namespace
 
-fixture const& read_fixture(std::string const& name) {
+const fixture& read_fixture(const std::string& name) {
   static std::map<std::string, fixture> fixtures;
   const auto known = fixtures.find(name);
   return known != fixtures.end() ? known->second : fixtures.emplace(name, read(name)).first->second;

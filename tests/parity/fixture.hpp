@@ -9,8 +9,8 @@
 #include <trimtab/objective/minimality.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/train/adam.hpp>
-#include <trimtab/train/parameter_layout.hpp>
 
 #include <algorithm>
 #include <array>
@@ -75,14 +75,14 @@ struct fixture {
 inline constexpr std::array fixture_names{"gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential"};
 
 /// The fixture of that name, read once.
-fixture const& read_fixture(std::string const& name);
+const fixture& read_fixture(const std::string& name);
 
 /// f(number in one lane of parameters, tensor, number in the tensor) for every parameter. A tensor lies as
 /// [layer][position][head, at attn_z][channel]; a record has the parameters of its place one after another.
 template <typename F>
-void each_parameter(parameter_layout const& layout, F&& f) {
-  for (parameter_block const& block : layout.blocks)
-    for (parameter_slice const& slice : block.slices)
+void each_parameter(const parameter_layout& layout, F&& f) {
+  for (const parameter_block& block : layout.blocks)
+    for (const parameter_slice& slice : block.slices)
       for (std::size_t k = 0; k < block.layers.size(); ++k)
         for (index_t r = 0; r < block.records_per_layer(); ++r)
           for (index_t j = 0; j < slice.extent; ++j) {
@@ -94,30 +94,30 @@ void each_parameter(parameter_layout const& layout, F&& f) {
 }
 
 /// One lane of parameters out of a fixture's tensors.
-inline std::vector<double> lane_of(parameter_layout const& layout, tensors const& from) {
+inline std::vector<double> lane_of(const parameter_layout& layout, const tensors& from) {
   std::vector<double> lane(static_cast<std::size_t>(layout.lane_size()));
-  each_parameter(layout, [&](std::size_t i, std::string const& tensor, std::size_t place) {
+  each_parameter(layout, [&](std::size_t i, const std::string& tensor, std::size_t place) {
     lane[i] = from.at(tensor).at(place);
   });
   return lane;
 }
 
 /// And back; layers that are not intervened on are zero.
-inline tensors tensors_of(parameter_layout const& layout, std::span<double const> lane, index_t layers) {
+inline tensors tensors_of(const parameter_layout& layout, std::span<const double> lane, index_t layers) {
   tensors to;
-  for (parameter_block const& block : layout.blocks)
+  for (const parameter_block& block : layout.blocks)
     if (not block.layers.empty())
-      for (parameter_slice const& slice : block.slices)
+      for (const parameter_slice& slice : block.slices)
         to[block.site + "." + slice.name].resize(
             static_cast<std::size_t>(layers * block.records_per_layer() * slice.extent));
   each_parameter(layout,
-                 [&](std::size_t i, std::string const& tensor, std::size_t place) { to[tensor].at(place) = lane[i]; });
+                 [&](std::size_t i, const std::string& tensor, std::size_t place) { to[tensor].at(place) = lane[i]; });
   return to;
 }
 
 /// The largest absolute difference; infinite where sizes differ or a number is not finite.
 template <typename A, typename B>
-double difference(std::vector<A> const& a, std::vector<B> const& b) {
+double difference(const std::vector<A>& a, const std::vector<B>& b) {
   if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
   double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -128,18 +128,18 @@ double difference(std::vector<A> const& a, std::vector<B> const& b) {
   return worst;
 }
 template <typename A, typename B>
-double difference(host_matrix<A> const& a, host_matrix<B> const& b) {
+double difference(const host_matrix<A>& a, const host_matrix<B>& b) {
   return a.rows == b.rows and a.cols == b.cols ? difference(a.values, b.values)
                                                : std::numeric_limits<double>::infinity();
 }
 
-inline double largest(std::vector<double> const& numbers) {
+inline double largest(const std::vector<double>& numbers) {
   return difference(numbers, std::vector<double>(numbers.size()));
 }
 
 /// Rows first, ..., first + count - 1 of a matrix.
 template <typename T>
-host_matrix<T> rows_of(matrix_view<T const> m, index_t first, index_t count) {
+host_matrix<T> rows_of(matrix_view<const T> m, index_t first, index_t count) {
   host_matrix<T> some(count, m.cols);
   std::copy_n(m.row(first), some.values.size(), some.values.begin());
   return some;

@@ -2,12 +2,12 @@
 
 #include "parity/models.hpp"
 
-#include <trimtab/io/model_folder.hpp>
+#include <trimtab/io/huggingface/model_folder.hpp>
 
 namespace trimtab::test {
 
 template <typename T>
-any_model<T> read_model(std::filesystem::path const& folder) {
+any_model<T> read_model(const std::filesystem::path& folder) {
   using B = eigen_backend<T>;
   const io::model_folder source(folder);
   if (source.config().architecture == "gpt2") return gpt2<B>(source);
@@ -15,7 +15,7 @@ any_model<T> read_model(std::filesystem::path const& folder) {
   return gpt_neox_sequential<B>(source);
 }
 
-template any_model<float> read_model(std::filesystem::path const&);
-template any_model<double> read_model(std::filesystem::path const&);
+template any_model<float> read_model(const std::filesystem::path&);
+template any_model<double> read_model(const std::filesystem::path&);
 
 }  // namespace trimtab::test

@@ -18,6 +18,6 @@ using any_model =
 
 /// T is float or double.
 template <typename T>
-any_model<T> read_model(std::filesystem::path const& folder);
+any_model<T> read_model(const std::filesystem::path& folder);
 
 }  // namespace trimtab::test

@@ -6,8 +6,8 @@
 #include "support/assets.hpp"
 #include "support/catch.hpp"
 
-#include <trimtab/io/safetensors.hpp>
-#include <trimtab/train/untouched.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/steer/baseline.hpp>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -51,7 +51,7 @@ TEST_CASE("nano-sort has the activations that were published with it") {
   CHECK(difference(found.at.at("blocks.0.resid_pre"), embedded) <= 2e-6);
 
   int compared = 0;
-  for (auto const& [place, h] : found.at) {
+  for (const auto& [place, h] : found.at) {
     if (not golden.contains(place)) continue;
     CAPTURE(place);
     CHECK(difference(h, golden.read<double>(place)) <= 2e-6);

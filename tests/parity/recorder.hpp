@@ -20,7 +20,7 @@ template <tensor_backend B>
 struct recorder {
   using T = typename B::scalar;
 
-  B const* backend;
+  const B* backend;
   activations<T>* notes;
 
   template <hook_site>
@@ -31,12 +31,12 @@ struct recorder {
     return true;
   }
   template <hook_site Site>
-  void forward(index_t layer, matrix_view<T const> h, matrix_view<T> out) const {
+  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
     (*notes)["blocks." + std::to_string(layer) + "." + std::string(Site::text)] = backend->download(h);
     backend->copy(h, out);
   }
   template <hook_site>
-  void backward(index_t, matrix_view<T const>, matrix_view<T const> d_out, matrix_view<T> d_h) const {
+  void backward(index_t, matrix_view<const T>, matrix_view<const T> d_out, matrix_view<T> d_h) const {
     backend->copy(d_out, d_h);
   }
   static index_t lowest_layer() { return 0; }
@@ -50,7 +50,7 @@ struct recording {
 };
 
 template <typename Model>
-recording<typename Model::scalar> record(Model const& model, std::span<std::vector<int> const> prompts) {
+recording<typename Model::scalar> record(const Model& model, std::span<const std::vector<int>> prompts) {
   using B = typename Model::backend_type;
   recording<typename Model::scalar> result;
   const batch<B> rows(model.backend(), model.config(), prompts, scored::all);

@@ -20,11 +20,11 @@ namespace {
 struct known_policy {
   std::string_view name;
   policy::gate gate;
-  case_result (*run_case)(any_model<double> const&, steered_case const&);
-  logits_by_strength (*run_in_float)(any_model<float> const&, steered_case const&);
-  fit_result (*run_fit)(any_model<double> const&, trajectory const&);
+  case_result (*run_case)(const any_model<double>&, const steered_case&);
+  logits_by_strength (*run_in_float)(const any_model<float>&, const steered_case&);
+  fit_result (*run_fit)(const any_model<double>&, const trajectory&);
 
-  bool is_of(problem const& p) const {
+  bool is_of(const problem& p) const {
     return name == p.policy and gate.bias == p.gate.bias and gate.squash_by == p.gate.squash_by and
            gate.rms_normalised == p.gate.rms_normalised;
   }
@@ -39,8 +39,8 @@ known_policy known_gate() {
   return known<policy::dyn_scalar<Gate>>("dyn_scalar", Gate);
 }
 
-known_policy policy_of(problem const& p) {
-  for (known_policy const& k :
+known_policy policy_of(const problem& p) {
+  for (const known_policy& k :
        {known<policy::activ_scalar>("activ_scalar"), known<policy::steer_vec>("steer_vec"),
         known<policy::affine>("affine"), known_gate<gates::plain>(), known_gate<gates::no_bias>(),
         known_gate<gates::tanh>(), known_gate<gates::rms>(), known_gate<gates::tanh_rms>()})
@@ -48,7 +48,7 @@ known_policy policy_of(problem const& p) {
   throw error(error_kind::bad_file, "these tests do not know the policy of '" + p.name + "'");
 }
 
-void check_terms(loss_values const& found, expected_terms const& expected, double tolerance) {
+void check_terms(const loss_values& found, const expected_terms& expected, double tolerance) {
   REQUIRE(found.terms.size() == 3);
   CHECK(std::abs(found.total() - expected.loss) <= tolerance);
   CHECK(std::abs(found.terms[0].value - expected.effectiveness) <= tolerance);
@@ -56,24 +56,24 @@ void check_terms(loss_values const& found, expected_terms const& expected, doubl
   CHECK(std::abs(found.terms[2].value - expected.minimality) <= tolerance);
 }
 
-void check_logits(logits_by_strength const& found, logits_by_strength const& expected) {
+void check_logits(const logits_by_strength& found, const logits_by_strength& expected) {
   CHECK(found.size() == expected.size());
-  for (auto const& [strength, logits] : expected) {
+  for (const auto& [strength, logits] : expected) {
     CAPTURE(strength);
     CHECK(difference(found.at(strength), logits) <= 1e-10);
   }
 }
 
 /// The divergence of each prompt, a mean over strengths, from that of each prompt at one strength after another.
-std::vector<double> by_prompt(std::vector<double> const& sequences, std::size_t prompts) {
+std::vector<double> by_prompt(const std::vector<double>& sequences, std::size_t prompts) {
   std::vector<double> mean(prompts);
   const double share = static_cast<double>(prompts) / static_cast<double>(sequences.size());
   for (std::size_t i = 0; i < sequences.size(); ++i) mean[i % prompts] += share * sequences[i];
   return mean;
 }
 
-void check_metrics(metrics const& found, steered_case const& c) {
-  for (auto const& [strength, logit_diffs] : c.logit_diffs) {
+void check_metrics(const metrics& found, const steered_case& c) {
+  for (const auto& [strength, logit_diffs] : c.logit_diffs) {
     CAPTURE(strength);
     CHECK(difference(found.logit_diffs.at(strength), logit_diffs) <= 1e-10);
   }
@@ -85,9 +85,9 @@ void check_metrics(metrics const& found, steered_case const& c) {
 
 /// Each tensor against its own largest number, with a floor for rounding: a factor on all that enters the last
 /// LayerNorm moves nothing but the share of its epsilon, so its gradient is a millionth of what cancels in it.
-void check_gradient(tensors const& found, tensors const& expected) {
+void check_gradient(const tensors& found, const tensors& expected) {
   CHECK(found.size() == expected.size());
-  for (auto const& [tensor, numbers] : expected) {
+  for (const auto& [tensor, numbers] : expected) {
     CAPTURE(tensor);
     const double scale = largest(numbers);
     CHECK(scale > 0);
@@ -99,11 +99,11 @@ void check_gradient(tensors const& found, tensors const& expected) {
 
 TEST_CASE("steered logits, loss and gradients are those of the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
-  fixture const& from = read_fixture(name);
+  const fixture& from = read_fixture(name);
   const auto model = read_model<double>(from.folder);
   REQUIRE(not from.cases.empty());
 
-  for (steered_case const& c : from.cases) {
+  for (const steered_case& c : from.cases) {
     CAPTURE(name, c.name);
     const case_result found = policy_of(c).run_case(model, c);
     check_logits(found.logits, c.logits);
@@ -117,12 +117,12 @@ TEST_CASE("steered logits, loss and gradients are those of the reference") {
 
 TEST_CASE("single precision stays close to the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
-  fixture const& from = read_fixture(name);
+  const fixture& from = read_fixture(name);
   const auto model = read_model<float>(from.folder);
 
-  for (steered_case const& c : from.cases) {
+  for (const steered_case& c : from.cases) {
     const logits_by_strength found = policy_of(c).run_in_float(model, c);
-    for (auto const& [strength, logits] : c.logits) {
+    for (const auto& [strength, logits] : c.logits) {
       CAPTURE(name, c.name, strength);
       CHECK(difference(found.at(strength), logits) / largest(logits.values) <= 2e-4);
     }
@@ -131,11 +131,11 @@ TEST_CASE("single precision stays close to the reference") {
 
 TEST_CASE("a fit goes the way of the reference") {
   const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those with trajectories
-  fixture const& from = read_fixture(name);
+  const fixture& from = read_fixture(name);
   const auto model = read_model<double>(from.folder);
   REQUIRE(not from.trajectories.empty());
 
-  for (trajectory const& t : from.trajectories) {
+  for (const trajectory& t : from.trajectories) {
     CAPTURE(name, t.name);
     const fit_result found = policy_of(t).run_fit(model, t);
     REQUIRE(found.history.size() == t.terms.size());
@@ -144,7 +144,7 @@ TEST_CASE("a fit goes the way of the reference") {
       check_terms(found.history[step], t.terms[step], 1e-9);
     }
     CHECK(found.parameters.size() == t.parameters.size());
-    for (auto const& [tensor, numbers] : t.parameters) {
+    for (const auto& [tensor, numbers] : t.parameters) {
       CAPTURE(tensor);
       CHECK(difference(found.parameters.at(tensor), numbers) <= 1e-8);
     }

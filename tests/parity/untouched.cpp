@@ -5,7 +5,7 @@
 #include "parity/recorder.hpp"
 #include "support/catch.hpp"
 
-#include <trimtab/train/steered.hpp>
+#include <trimtab/steer/steered.hpp>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -14,12 +14,12 @@ TEST_CASE("untouched logits are those of the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
   const std::string batch = GENERATE(as<std::string>{}, "ragged", "equal");
   CAPTURE(name, batch);
-  fixture const& expected = read_fixture(name);
+  const fixture& expected = read_fixture(name);
   const auto ids = ids_of(expected.batches.at(batch));
-  host_matrix<double> const& every_position = expected.unsteered.at(batch);
+  const host_matrix<double>& every_position = expected.unsteered.at(batch);
 
   std::visit(
-      [&](auto const& model) {
+      [&](const auto& model) {
         CHECK(difference(logits(model, ids, scored::all), every_position) <= 1e-10);
 
         const host_matrix<double> last = logits(model, ids, scored::last);
@@ -36,13 +36,13 @@ TEST_CASE("untouched logits are those of the reference") {
 
 TEST_CASE("untouched activations are those of the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
-  fixture const& expected = read_fixture(name);
+  const fixture& expected = read_fixture(name);
   const std::vector<std::vector<int>> ids{expected.recorded.ids};
   const auto found =
-      std::visit([&](auto const& model) { return record(model, ids); }, read_model<double>(expected.folder));
+      std::visit([&](const auto& model) { return record(model, ids); }, read_model<double>(expected.folder));
 
   CHECK(found.at.size() == expected.activations.size());
-  for (auto const& [place, h] : expected.activations) {
+  for (const auto& [place, h] : expected.activations) {
     CAPTURE(name, place);
     CHECK(difference(found.at.at(place), h) <= 1e-10);
   }

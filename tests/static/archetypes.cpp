@@ -80,8 +80,8 @@ static_assert(intervention_policy<policy::sequence<least_policy, policy::dyn_sca
 static_assert(not intervention_policy<no_policy> and not intervention_policy<no_adjoint>);
 static_assert(not intervention_policy<owns_memory>, "a policy travels into kernels as its bytes");
 
-static_assert(row_function<layer_norm> and row_function<gelu_tanh> and row_function<rotary> and row_function<residual> and
-              row_function<residual_norm>);
+static_assert(row_function<layer_norm> and row_function<gelu_tanh> and row_function<rotary> and
+              row_function<residual> and row_function<residual_norm>);
 static_assert(logit_term<least_term> and logit_term<objective::faithfulness> and not parameter_term<least_term>);
 static_assert(parameter_term<objective::minimality> and not logit_term<objective::minimality>);
 static_assert(not objective_term<least_policy>);
@@ -97,7 +97,7 @@ static_assert(exposes<site::resid_mid, residual_form::sequential> and
 
 // The composition of nothing but archetypes.
 template <typename Model>
-auto fit_archetypes(Model const& model, std::vector<prompt_pair> const& prompts) {
+auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts) {
   const auto objective = 2.0 * least_term{} + objective::minimality{};
   const auto composition = steer(model, at(site::attn_out{}, least_policy{}));
   trainer(composition, least_term{}, adam{}).fit(prompts);        // one term is an objective
@@ -105,4 +105,4 @@ auto fit_archetypes(Model const& model, std::vector<prompt_pair> const& prompts)
   trainer(composition, 0.5 * objective, adam{}).fit(prompts);
   return trainer(composition, objective, least_optimizer{}).fit(prompts);
 }
-template auto fit_archetypes(gpt2<eigen_backend<float>> const&, std::vector<prompt_pair> const&);
+template auto fit_archetypes(const gpt2<eigen_backend<float>>&, const std::vector<prompt_pair>&);

@@ -15,7 +15,7 @@
 namespace trimtab::test {
 
 inline std::filesystem::path assets_folder() {
-  if (char const* const named = std::getenv("TRIMTAB_TEST_ASSETS")) return named;
+  if (const char* const named = std::getenv("TRIMTAB_TEST_ASSETS")) return named;
 #ifdef TRIMTAB_SOURCE_DIR
   return std::filesystem::path(TRIMTAB_SOURCE_DIR).parent_path() / "shared" / "assets";
 #else
@@ -24,14 +24,14 @@ inline std::filesystem::path assets_folder() {
 }
 
 /// The file or folder `name`, a path relative to the assets, if it is there.
-inline std::optional<std::filesystem::path> asset(std::string const& name) {
+inline std::optional<std::filesystem::path> asset(const std::string& name) {
   auto path = assets_folder() / name;
   std::error_code ignored;
   return std::filesystem::exists(path, ignored) ? std::optional(path) : std::nullopt;
 }
 
 /// The sentence for WARN; ctest shows a test that says "skipped:" as skipped.
-inline std::string missing_asset(std::string const& name) {
+inline std::string missing_asset(const std::string& name) {
   return "skipped: no '" + name + "' in '" + assets_folder().string() +
          "'; TRIMTAB_TEST_ASSETS can name another folder";
 }

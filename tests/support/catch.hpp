@@ -15,6 +15,6 @@
 #  include <string>
 
 namespace Catch::Matchers {
-inline auto ContainsSubstring(std::string const& part) { return Contains(part); }
+inline auto ContainsSubstring(const std::string& part) { return Contains(part); }
 }  // namespace Catch::Matchers
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/measure/evaluate.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/affine.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
-#include <trimtab/train/evaluate.hpp>
 
 #include "gradients.hpp"
 #include "small_models.hpp"
@@ -56,16 +56,17 @@ struct hooked_places {
 };
 
 template <typename Kind, int Shift, typename Model>
-auto hook_all_sites(Model const& model, hooked_places const& places) {
+auto hook_all_sites(const Model& model, const hooked_places& places) {
   return [&]<std::size_t... K>(std::index_sequence<K...>) {
     return steer(
         model, at(std::tuple_element_t<K, sites_of<Kind>>{}, std::tuple_element_t<(K + Shift) % 5, policies_in_turn>{},
                   places.layers[K], places.positions[K])...);
-  }(std::make_index_sequence<std::tuple_size_v<sites_of<Kind>>>{});
+  }
+  (std::make_index_sequence<std::tuple_size_v<sites_of<Kind>>>{});
 }
 
 /// Small parameters that are all different from 0.
-inline parameters random_parameters(parameter_layout const& layout, std::uint64_t seed = 1, double scale = 0.2) {
+inline parameters random_parameters(const parameter_layout& layout, std::uint64_t seed = 1, double scale = 0.2) {
   return {layout, random_matrix<double>(1, layout.lane_size(), seed, scale).values};
 }
 
@@ -80,20 +81,20 @@ class repeated_pass {
  public:
   using T = typename Model::scalar;
 
-  repeated_pass(steering<Model, Interventions...> const& composition, std::span<prompt_pair const> prompts,
-                std::vector<double> const& strengths, scored where = scored::last)
+  repeated_pass(const steering<Model, Interventions...>& composition, std::span<const prompt_pair> prompts,
+                const std::vector<double>& strengths, scored where = scored::last)
       : layout_(composition.layout(prompts)),
         run_(composition, layout_, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
              tape_use::forward_and_backward, where) {}
 
-  parameter_layout const& layout() const { return layout_; }
-  std::vector<T> logits(std::vector<T> const& theta) {
+  const parameter_layout& layout() const { return layout_; }
+  std::vector<T> logits(const std::vector<T>& theta) {
     std::ranges::copy(theta, run_.theta().data);
-    auto const z = run_.forward();
+    const auto z = run_.forward();
     return {z.data, z.data + z.size()};
   }
   /// The gradient of Σ d_logits · logits.
-  std::vector<T> gradient(std::vector<T> const& theta, std::vector<T> const& d_logits) {
+  std::vector<T> gradient(const std::vector<T>& theta, const std::vector<T>& d_logits) {
     logits(theta);
     std::ranges::copy(d_logits, run_.d_logits().data);
     run_.backward();
@@ -107,17 +108,17 @@ class repeated_pass {
 
 /// Compares the gradient of all parameters of a composition, made by compose(model), with its derivatives.
 template <typename Kind, typename Compose>
-void check_model_gradient(Compose compose, std::span<prompt_pair const> prompts, scored where = scored::last) {
-  std::vector<double> const strengths{1, -0.7};
-  auto const model = small_model<Kind, double>();
-  auto const complex_model = small_model<Kind, complex_step>();
-  auto const composition = compose(model);
-  auto const complex_composition = compose(complex_model);
+void check_model_gradient(Compose compose, std::span<const prompt_pair> prompts, scored where = scored::last) {
+  const std::vector<double> strengths{1, -0.7};
+  const auto model = small_model<Kind, double>();
+  const auto complex_model = small_model<Kind, complex_step>();
+  const auto composition = compose(model);
+  const auto complex_composition = compose(complex_model);
   repeated_pass pass(composition, prompts, strengths, where);
   repeated_pass complex_pass(complex_composition, prompts, strengths, where);
-  auto const theta = random_parameters(pass.layout()).theta;
-  auto const d_logits = random_matrix<double>(1, static_cast<index_t>(pass.logits(theta).size()), 8).values;
-  auto const weighted_logits = [&]<typename T>(std::vector<T> const& x) {
+  const auto theta = random_parameters(pass.layout()).theta;
+  const auto d_logits = random_matrix<double>(1, static_cast<index_t>(pass.logits(theta).size()), 8).values;
+  const auto weighted_logits = [&]<typename T>(const std::vector<T>& x) {
     std::vector<T> z;
     if constexpr (std::is_same_v<T, double>)
       z = pass.logits(x);
@@ -135,9 +136,9 @@ void check_model_gradient(Compose compose, std::span<prompt_pair const> prompts,
 template <typename Kind, int Shift>
 void check_all_sites() {
   CAPTURE(Shift);
-  auto const prompts = random_prompts(Kind::config(), {4, 1, 3});
-  auto const check = [&](hooked_places const& places, scored where = scored::last) {
-    check_model_gradient<Kind>([&](auto const& model) { return hook_all_sites<Kind, Shift>(model, places); }, prompts,
+  const auto prompts = random_prompts(Kind::config(), {4, 1, 3});
+  const auto check = [&](const hooked_places& places, scored where = scored::last) {
+    check_model_gradient<Kind>([&](const auto& model) { return hook_all_sites<Kind, Shift>(model, places); }, prompts,
                                where);
   };
   check(hooked_places::everywhere<Kind>(

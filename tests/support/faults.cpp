@@ -21,18 +21,18 @@ namespace trimtab::test {
 namespace {
 
 enum kind { none, open, read, write, fsync, rename, close, stat, chmod, allocate };
-constexpr char const* names[] = {"", "open", "read", "write", "fsync", "rename", "close", "stat", "chmod", "allocate"};
+constexpr const char* names[] = {"", "open", "read", "write", "fsync", "rename", "close", "stat", "chmod", "allocate"};
 
 constinit std::atomic<int> armed = none;
 constinit std::atomic<long> left = 0;  ///< calls until the fault
 constinit std::atomic<int> with_error = 0;
 constinit std::atomic<bool> later_too = false, reached = false;
-constinit char const* reached_file = nullptr;
+constinit const char* reached_file = nullptr;
 
 /// Whether this call is the one; errno is then set.
 bool is_faulty(kind what) {
   if (armed.load() != what) return false;
-  long const before = left.fetch_sub(1);
+  const long before = left.fetch_sub(1);
   if (before > 1 or (before < 1 and not later_too.load())) return false;
   if (not reached.exchange(true) and reached_file != nullptr)
     ::syscall(SYS_close, ::syscall(SYS_openat, AT_FDCWD, reached_file, O_WRONLY | O_CREAT, 0600));
@@ -40,7 +40,7 @@ bool is_faulty(kind what) {
   return true;
 }
 
-void arm(char const* call, long n, int error, bool and_all_later) {
+void arm(const char* call, long n, int error, bool and_all_later) {
   left = n;
   with_error = error;
   later_too = and_all_later;
@@ -53,22 +53,22 @@ void arm(char const* call, long n, int error, bool and_all_later) {
 
 /// TRIMTAB_FAULT="call n error [and later]"
 void arm_by_environment() {
-  char const* const asked = std::getenv("TRIMTAB_FAULT");
+  const char* const asked = std::getenv("TRIMTAB_FAULT");
   if (asked == nullptr) return;
   reached_file = std::getenv("TRIMTAB_FAULT_REACHED");
   char call[16] = {};
-  char const* const space = std::strchr(asked, ' ');
+  const char* const space = std::strchr(asked, ' ');
   if (space == nullptr or space - asked >= static_cast<std::ptrdiff_t>(sizeof call)) return;
   std::memcpy(call, asked, static_cast<std::size_t>(space - asked));
   char* end = nullptr;
-  long const n = std::strtol(space, &end, 10);
-  int const error = static_cast<int>(std::strtol(end, &end, 10));
+  const long n = std::strtol(space, &end, 10);
+  const int error = static_cast<int>(std::strtol(end, &end, 10));
   arm(call, n, error, *end != '\0');
 }
 
 }  // namespace
 
-void arm(fault const& what, long n) { arm(what.call, n, what.error, what.and_all_later); }
+void arm(const fault& what, long n) { arm(what.call, n, what.error, what.and_all_later); }
 
 bool disarm() {
   armed = none;
@@ -85,24 +85,24 @@ extern "C" {
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
                       void (*rtld_fini)(), void* stack_end) {
   static int (*program)(int, char**, char**) = main;
-  auto const armed_main = [](int count, char** arguments, char** environment) {
+  const auto armed_main = [](int count, char** arguments, char** environment) {
     faults::arm_by_environment();
     return program(count, arguments, environment);
   };
-  auto const start = reinterpret_cast<decltype(&__libc_start_main)>(::dlsym(RTLD_NEXT, "__libc_start_main"));
+  const auto start = reinterpret_cast<decltype(&__libc_start_main)>(::dlsym(RTLD_NEXT, "__libc_start_main"));
   return start(armed_main, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
-int open(char const* path, int flags, ...) {
+int open(const char* path, int flags, ...) {
   std::va_list more;
   va_start(more, flags);
-  int const mode = (flags & O_CREAT) != 0 ? va_arg(more, int) : 0;
+  const int mode = (flags & O_CREAT) != 0 ? va_arg(more, int) : 0;
   va_end(more);
   if (faults::is_faulty(faults::open)) return -1;
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
-ssize_t write(int file, void const* bytes, size_t size) {
+ssize_t write(int file, const void* bytes, size_t size) {
   // Standard error stays: on it the program says what happened.
   if (file != STDERR_FILENO and faults::is_faulty(faults::write)) {
     if (errno > 0) return -1;
@@ -116,14 +116,14 @@ int fsync(int file) {
   return static_cast<int>(::syscall(SYS_fsync, file));
 }
 
-int rename(char const* from, char const* to) noexcept {
+int rename(const char* from, const char* to) noexcept {
   if (faults::is_faulty(faults::rename)) return -1;
   return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
 }
 
 // Linux closes the file in any case, and says then that something was lost.
 int close(int file) {
-  int const done = static_cast<int>(::syscall(SYS_close, file));
+  const int done = static_cast<int>(::syscall(SYS_close, file));
   return faults::is_faulty(faults::close) ? -1 : done;
 }
 
@@ -135,7 +135,7 @@ ssize_t pread(int file, void* bytes, size_t size, off_t offset) {
   return ::syscall(SYS_pread64, file, bytes, size, offset);
 }
 
-int stat(char const* path, struct stat* found) noexcept {
+int stat(const char* path, struct stat* found) noexcept {
   if (faults::is_faulty(faults::stat)) return -1;
   return static_cast<int>(::syscall(SYS_newfstatat, AT_FDCWD, path, found, 0));
 }

@@ -18,7 +18,7 @@ namespace trimtab::test {
 /// A call that fails with this errno; with a negative one a read or write moves a single byte, as a
 /// call may.
 struct fault {
-  char const* call;  ///< open, read, write, fsync, rename, close, stat, chmod or allocate
+  const char* call;  ///< open, read, write, fsync, rename, close, stat, chmod or allocate
   int error;
   bool and_all_later = false;
 };
@@ -27,7 +27,7 @@ struct fault {
 inline constexpr fault file_faults[] = {
     {"open", EMFILE}, {"open", EINTR},  {"write", ENOSPC}, {"write", EINTR}, {"write", -1},    {"write", ENOSPC, true},
     {"fsync", EIO},   {"fsync", EINTR}, {"rename", EIO},   {"close", EIO},   {"close", EINTR}, {"read", EIO},
-    {"read", EINTR},  {"read", -1},     {"stat", EIO},     {"chmod", EIO},   {"open", EACCES},  {"rename", EXDEV}};
+    {"read", EINTR},  {"read", -1},     {"stat", EIO},     {"chmod", EIO},   {"open", EACCES}, {"rename", EXDEV}};
 
 /// Where memory can be taken over: not under a sanitizer, which has its own.
 #if defined(__SANITIZE_ADDRESS__)
@@ -43,12 +43,12 @@ inline constexpr bool allocations_can_fail = true;
 #endif
 
 /// Arms the fault for the n-th call from now, in this program.
-void arm(fault const& what, long n);
+void arm(const fault& what, long n);
 /// Ends it; whether it was reached.
 bool disarm();
 
 /// The value of TRIMTAB_FAULT for a program.
-inline std::string text_of(fault const& what, long n) {
+inline std::string text_of(const fault& what, long n) {
   return std::string(what.call) + " " + std::to_string(n) + " " + std::to_string(what.error) +
          (what.and_all_later ? " and later" : "");
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/eigen.hpp>
-#include <trimtab/core/complex_step.hpp>
+#include <trimtab/check/dual.hpp>
 #include <trimtab/core/objective.hpp>
 #include <trimtab/core/random.hpp>
 
@@ -35,23 +35,23 @@ host_matrix<T> random_matrix(index_t rows, index_t cols, std::uint64_t seed, dou
 
 /// The same numbers in another precision.
 template <typename To, typename From>
-host_matrix<To> converted(host_matrix<From> const& from) {
+host_matrix<To> converted(const host_matrix<From>& from) {
   host_matrix<To> to(from.rows, from.cols);
   std::ranges::transform(from.values, to.values.begin(), [](From x) { return static_cast<To>(x); });
   return to;
 }
 
 template <typename T>
-bool same_bits(std::vector<T> const& a, std::vector<T> const& b) {
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() and (a.empty() or std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 template <typename T>
-bool same_bits(host_matrix<T> const& a, host_matrix<T> const& b) {
+bool same_bits(const host_matrix<T>& a, const host_matrix<T>& b) {
   return a.rows == b.rows and a.cols == b.cols and same_bits(a.values, b.values);
 }
 
 /// The largest difference, infinite where one is no number.
-inline double largest_difference(std::vector<double> const& a, std::vector<double> const& b) {
+inline double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
   if (a.size() != b.size()) return HUGE_VAL;
   double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -61,11 +61,11 @@ inline double largest_difference(std::vector<double> const& a, std::vector<doubl
   }
   return worst;
 }
-inline double largest(std::vector<double> const& a) { return largest_difference(a, std::vector<double>(a.size())); }
+inline double largest(const std::vector<double>& a) { return largest_difference(a, std::vector<double>(a.size())); }
 
 /// The gradient of f at x by the complex step; f(std::vector<complex_step>) gives a complex_step.
 template <typename F>
-std::vector<double> complex_step_gradient(F const& f, std::vector<double> const& x) {
+std::vector<double> complex_step_gradient(const F& f, const std::vector<double>& x) {
   constexpr double h = 1e-40;
   std::vector<complex_step> z(x.begin(), x.end());
   std::vector<double> gradient;
@@ -79,15 +79,15 @@ std::vector<double> complex_step_gradient(F const& f, std::vector<double> const&
 
 /// And by central differences of fourth order; f(std::vector<double>) gives a double.
 template <typename F>
-std::vector<double> central_gradient(F const& f, std::vector<double> x) {
+std::vector<double> central_gradient(const F& f, std::vector<double> x) {
   constexpr double step = 1e-5;
   std::vector<double> gradient;
   for (double& component : x) {
-    auto const across = [&, middle = component](double reach) {
+    const auto across = [&, middle = component](double reach) {
       component = middle + reach;
-      double const above = f(x);
+      const double above = f(x);
       component = middle - reach;
-      double const below = f(x);
+      const double below = f(x);
       component = middle;
       return above - below;
     };
@@ -98,9 +98,9 @@ std::vector<double> central_gradient(F const& f, std::vector<double> x) {
 
 /// Compares `gradient` with both derivatives of f at x; f takes a vector of either scalar.
 template <typename F>
-void check_gradient(F const& f, std::vector<double> const& x, std::vector<double> const& gradient) {
-  auto const exact = complex_step_gradient(f, x);
-  double const scale = std::max(largest(exact), 0.1);  // where all is nearly 0, rounding is not relative to it
+void check_gradient(const F& f, const std::vector<double>& x, const std::vector<double>& gradient) {
+  const auto exact = complex_step_gradient(f, x);
+  const double scale = std::max(largest(exact), 0.1);  // where all is nearly 0, rounding is not relative to it
   CHECK(largest_difference(gradient, exact) <= 1e-12 * scale);
   CHECK(largest_difference(gradient, central_gradient(f, x)) <= 1e-7 * scale);
 }
@@ -125,10 +125,10 @@ struct policy_run {
   std::vector<T> beta;
   index_t width, rows;
 
-  policy_run(P p, steered_rows const& s)
+  policy_run(P p, const steered_rows& s)
       : policy(p), plan(slots(s)), beta(s.beta.begin(), s.beta.end()), width(s.width), rows(s.count()) {}
 
-  static std::vector<int> slots(steered_rows const& s) {
+  static std::vector<int> slots(const steered_rows& s) {
     std::vector<int> slot;
     for (int r : s.record) slot.push_back(r < 0 ? -1 : r * static_cast<int>(P::parameters.size(s.width)));
     return slot;
@@ -143,18 +143,18 @@ struct policy_run {
             plan.record_begin.data(),
             plan.record_slot.data()};
   }
-  matrix_view<T const> matrix(std::vector<T> const& v) const { return {v.data(), rows, width}; }
+  matrix_view<const T> matrix(const std::vector<T>& v) const { return {v.data(), rows, width}; }
   matrix_view<T> matrix(std::vector<T>& v) const { return {v.data(), rows, width}; }
 
-  std::vector<T> forward(std::vector<T> const& h, std::vector<T> const& theta, int threads = 1) const {
+  std::vector<T> forward(const std::vector<T>& h, const std::vector<T>& theta, int threads = 1) const {
     std::vector<T> out(h.size(), T(std::numeric_limits<double>::quiet_NaN()));  // what it held must not matter
     eigen_backend<T>(threads).intervene(policy, matrix(h), matrix(out), beta.data(), theta.data(), view());
     return out;
   }
   /// d_h, then d_theta.
-  std::vector<T> backward(std::vector<T> const& h, std::vector<T> const& theta, std::vector<T> const& d_out,
+  std::vector<T> backward(const std::vector<T>& h, const std::vector<T>& theta, const std::vector<T>& d_out,
                           int threads = 1) const {
-    T const nan(std::numeric_limits<double>::quiet_NaN());
+    const T nan(std::numeric_limits<double>::quiet_NaN());
     std::vector<T> d_h(h.size(), nan), d_theta(theta.size(), nan);
     std::vector<T> partial((plan.piece_begin.size() - 1) * static_cast<std::size_t>(P::parameters.size(width)), nan);
     eigen_backend<T>(threads).intervene_adjoint(policy, matrix(h), matrix(d_out), matrix(d_h), beta.data(),
@@ -165,7 +165,7 @@ struct policy_run {
 };
 
 template <typename P>
-std::vector<double> random_parameters(steered_rows const& s) {
+std::vector<double> random_parameters(const steered_rows& s) {
   return random_matrix<double>(s.records(), P::parameters.size(s.width), s.seed + 1,
                                1 / std::sqrt(static_cast<double>(s.width)))
       .values;
@@ -175,14 +175,14 @@ std::vector<double> random_parameters(steered_rows const& s) {
 
 /// `backward` against derivatives of `forward`, with respect to the activations and to every parameter.
 template <typename P>
-void check_policy_gradient(P policy, steered_rows const& s) {
+void check_policy_gradient(P policy, const steered_rows& s) {
   CAPTURE(s.width, s.count());
-  auto const h = random_matrix<double>(s.count(), s.width, s.seed).values;
-  auto const theta = checks::random_parameters<P>(s);
-  auto const d_out = random_matrix<double>(s.count(), s.width, s.seed + 2).values;
-  auto const weighted_output = [&]<typename T>(std::vector<T> const& x) {
-    auto const end_of_h = x.begin() + static_cast<std::ptrdiff_t>(h.size());
-    auto const out = checks::policy_run<T, P>(policy, s).forward({x.begin(), end_of_h}, {end_of_h, x.end()});
+  const auto h = random_matrix<double>(s.count(), s.width, s.seed).values;
+  const auto theta = checks::random_parameters<P>(s);
+  const auto d_out = random_matrix<double>(s.count(), s.width, s.seed + 2).values;
+  const auto weighted_output = [&]<typename T>(const std::vector<T>& x) {
+    const auto end_of_h = x.begin() + static_cast<std::ptrdiff_t>(h.size());
+    const auto out = checks::policy_run<T, P>(policy, s).forward({x.begin(), end_of_h}, {end_of_h, x.end()});
     T sum = 0;
     for (std::size_t i = 0; i < out.size(); ++i) sum += out[i] * d_out[i];
     return sum;
@@ -196,15 +196,15 @@ void check_policy_gradient(P policy, steered_rows const& s) {
 template <typename T, typename P>
 void check_policy_identity(P policy, steered_rows s) {
   CAPTURE(s.width, sizeof(T));
-  auto const h = random_matrix<T>(s.count(), s.width, s.seed).values;
-  auto const parameters = checks::random_parameters<P>(s);
-  std::vector<T> const theta(parameters.begin(), parameters.end()), zeros(theta.size());
-  auto const steered = checks::policy_run<T, P>(policy, s).forward(h, theta);
+  const auto h = random_matrix<T>(s.count(), s.width, s.seed).values;
+  const auto parameters = checks::random_parameters<P>(s);
+  const std::vector<T> theta(parameters.begin(), parameters.end()), zeros(theta.size());
+  const auto steered = checks::policy_run<T, P>(policy, s).forward(h, theta);
   CHECK_FALSE(same_bits(h, steered));
   CHECK(same_bits(h, checks::policy_run<T, P>(policy, s).forward(h, zeros)));
-  auto const width = static_cast<std::size_t>(s.width);
+  const auto width = static_cast<std::size_t>(s.width);
   for (std::size_t i = 0; i < s.record.size(); ++i) {
-    bool const same = std::memcmp(&h[i * width], &steered[i * width], width * sizeof(T)) == 0;
+    const bool same = std::memcmp(&h[i * width], &steered[i * width], width * sizeof(T)) == 0;
     if (same != (s.record[i] < 0))
       FAIL_CHECK("row " << i << (same ? " was not steered" : " has no record but was changed"));
   }
@@ -216,20 +216,20 @@ void check_policy_identity(P policy, steered_rows s) {
 template <typename P>
 void check_policy_accumulates(P policy, index_t width) {
   CAPTURE(width);
-  steered_rows const one{width, {0}, {0.7}};
-  auto const size = P::parameters.size(width);
-  auto const h = random_matrix<double>(1, width, 4).values, d_out = random_matrix<double>(1, width, 5).values;
-  auto const theta = checks::random_parameters<P>(one), before = random_matrix<double>(1, size, 6).values;
-  auto const expected = checks::policy_run<double, P>(policy, one).backward(h, theta, d_out);
+  const steered_rows one{width, {0}, {0.7}};
+  const auto size = P::parameters.size(width);
+  const auto h = random_matrix<double>(1, width, 4).values, d_out = random_matrix<double>(1, width, 5).values;
+  const auto theta = checks::random_parameters<P>(one), before = random_matrix<double>(1, size, 6).values;
+  const auto expected = checks::policy_run<double, P>(policy, one).backward(h, theta, d_out);
 
   auto d_h = random_matrix<double>(1, width, 7).values, after = before;
-  double const beta = 0.7;
+  const double beta = 0.7;
   eigen::with_scratch<P, double>(width, [&](auto... scratch) {
     eigen::with_parameters<P>(width, theta.data(), after.data(), [&](auto... parameters) {
-      auto r = eigen::row_of<double>(width, 0, operand<per_channel<"h">, double const>{h.data()},
-                                     operand<gradient_of<per_channel<"out">>, double const>{d_out.data()},
+      auto r = eigen::row_of<double>(width, 0, operand<per_channel<"h">, const double>{h.data()},
+                                     operand<gradient_of<per_channel<"out">>, const double>{d_out.data()},
                                      operand<gradient_of<per_channel<"h">>, double>{d_h.data()},
-                                     operand<per_row<"beta">, double const>{&beta}, parameters..., scratch...);
+                                     operand<per_row<"beta">, const double>{&beta}, parameters..., scratch...);
       policy.backward(r);
     });
   });
@@ -243,7 +243,7 @@ template <typename P>
 void check_policy(P policy) {
   STATIC_REQUIRE(intervention_policy<P>);
   for (index_t width : {1, 3, 17, 64}) {
-    steered_rows const mixed{
+    const steered_rows mixed{
         width, {1, -1, 0, 2, 1, 0}, {1, 1, -1, 0.5, -1.5, 1}, static_cast<std::uint64_t>(10 * width)};
     check_policy_gradient(policy, mixed);
     check_policy_identity<float>(policy, mixed);
@@ -261,14 +261,13 @@ namespace checks {
 /// f(operands...) with the k-th matrix under the k-th name.
 template <typename Matrices, typename F, typename... Name>
 void with_inputs(Matrices& matrices, F&& f, Name... names) {
-  [&]<std::size_t... K>(std::index_sequence<K...>) {
-    f(each_row(names, matrices[K].view())...);
-  }(std::index_sequence_for<Name...>{});
+  [&]<std::size_t... K>(std::index_sequence<K...>) { f(each_row(names, matrices[K].view())...); }
+  (std::index_sequence_for<Name...>{});
 }
 
 /// out = f.forward(h), the function's further inputs by their names.
 template <typename T, typename F, typename... Name>
-host_matrix<T> run_forward(F const& f, host_matrix<T> const& h, std::vector<host_matrix<T>> const& inputs,
+host_matrix<T> run_forward(const F& f, const host_matrix<T>& h, const std::vector<host_matrix<T>>& inputs,
                            Name... names) {
   host_matrix<T> out(h.rows, h.cols);
   std::ranges::fill(out.values, T(std::numeric_limits<double>::quiet_NaN()));
@@ -284,8 +283,8 @@ host_matrix<T> run_forward(F const& f, host_matrix<T> const& h, std::vector<host
 
 /// f.backward: sets d_h, and the gradients of the inputs where the function has them.
 template <typename T, typename F, typename... Name>
-void run_backward(F const& f, host_matrix<T> const& h, host_matrix<T> const& out, host_matrix<T>& d_out,
-                  host_matrix<T>& d_h, std::vector<host_matrix<T>> const& inputs, std::vector<host_matrix<T>>& d_inputs,
+void run_backward(const F& f, const host_matrix<T>& h, const host_matrix<T>& out, host_matrix<T>& d_out,
+                  host_matrix<T>& d_h, const std::vector<host_matrix<T>>& inputs, std::vector<host_matrix<T>>& d_inputs,
                   Name... names) {
   with_inputs(
       inputs,
@@ -306,10 +305,10 @@ void run_backward(F const& f, host_matrix<T> const& h, host_matrix<T> const& out
 
 /// A row function's adjoint with respect to `h`; `names` are its further inputs.
 template <typename F, typename... Name>
-void check_row_function(F const& f, index_t width, Name... names) {
+void check_row_function(const F& f, index_t width, Name... names) {
   CAPTURE(width);
-  index_t const rows = 3;
-  auto const h = random_matrix<double>(rows, width, 20 + static_cast<std::uint64_t>(width));
+  const index_t rows = 3;
+  const auto h = random_matrix<double>(rows, width, 20 + static_cast<std::uint64_t>(width));
   auto d_out = random_matrix<double>(rows, width, 21);
   std::vector<host_matrix<double>> inputs, d_inputs;
   std::vector<host_matrix<complex_step>> complex_inputs;
@@ -318,7 +317,7 @@ void check_row_function(F const& f, index_t width, Name... names) {
     complex_inputs.push_back(converted<complex_step>(inputs.back()));
     d_inputs.emplace_back(rows, width);
   }
-  auto const weighted_output = [&]<typename T>(std::vector<T> const& x) {
+  const auto weighted_output = [&]<typename T>(const std::vector<T>& x) {
     host_matrix<T> m(rows, width);
     m.values = x;
     host_matrix<T> out;
@@ -330,7 +329,7 @@ void check_row_function(F const& f, index_t width, Name... names) {
     for (std::size_t i = 0; i < x.size(); ++i) sum += out.values[i] * d_out.values[i];
     return sum;
   };
-  auto const out = checks::run_forward(f, h, inputs, names...);
+  const auto out = checks::run_forward(f, h, inputs, names...);
   host_matrix<double> d_h(rows, width);
   std::ranges::fill(d_h.values, std::numeric_limits<double>::quiet_NaN());
   checks::run_backward(f, h, out, d_out, d_h, inputs, d_inputs, names...);
@@ -339,14 +338,14 @@ void check_row_function(F const& f, index_t width, Name... names) {
 
 /// A row function that may write over what it reads gives the same bits when it does.
 template <typename T, typename F, typename... Name>
-void check_in_place(F const& f, index_t width, Name... names) {
+void check_in_place(const F& f, index_t width, Name... names) {
   CAPTURE(width);
-  index_t const rows = 3;
-  auto const h = random_matrix<T>(rows, width, 30), d_out = random_matrix<T>(rows, width, 31);
+  const index_t rows = 3;
+  const auto h = random_matrix<T>(rows, width, 30), d_out = random_matrix<T>(rows, width, 31);
   std::vector<host_matrix<T>> inputs;
   for (std::uint64_t k = 0; k < sizeof...(names); ++k) inputs.push_back(random_matrix<T>(rows, width, 32 + k));
   auto d_inputs = inputs;
-  auto const out = checks::run_forward(f, h, inputs, names...);
+  const auto out = checks::run_forward(f, h, inputs, names...);
 
   auto both = h;
   checks::with_inputs(
@@ -366,32 +365,32 @@ void check_in_place(F const& f, index_t width, Name... names) {
 
 /// A term's gradient with respect to the logits, weighted row by row and added to what was there.
 template <typename Term>
-void check_term(Term const& term, index_t width, double scale = 1.5) {
+void check_term(const Term& term, index_t width, double scale = 1.5) {
   CAPTURE(width);
   STATIC_REQUIRE(logit_term<Term>);
-  index_t const rows = 6;
-  auto const seed = 40 + static_cast<std::uint64_t>(width);
-  auto const logits = random_matrix<double>(rows, width, seed, scale);
-  auto const reference = random_matrix<double>(rows, width, seed + 1, scale);
-  auto const weight = random_matrix<double>(1, rows, seed + 2), before = random_matrix<double>(rows, width, seed + 3);
-  std::vector<double> const beta{1, -1, 1, -1, 0.5, -2};
+  const index_t rows = 6;
+  const auto seed = 40 + static_cast<std::uint64_t>(width);
+  const auto logits = random_matrix<double>(rows, width, seed, scale);
+  const auto reference = random_matrix<double>(rows, width, seed + 1, scale);
+  const auto weight = random_matrix<double>(1, rows, seed + 2), before = random_matrix<double>(rows, width, seed + 3);
+  const std::vector<double> beta{1, -1, 1, -1, 0.5, -2};
   std::vector<int> correct, wrong;
   for (int i = 0; i < static_cast<int>(rows); ++i) {
     correct.push_back(i % static_cast<int>(width));
     wrong.push_back((i * 3 + 1 + i % static_cast<int>(width)) % static_cast<int>(width));
     if (correct.back() == wrong.back()) wrong.back() = (wrong.back() + 1) % static_cast<int>(width);
   }
-  operand<per_row<"correct">, int const> const correct_id{correct.data(), 1};
-  operand<per_row<"wrong">, int const> const wrong_id{wrong.data(), 1};
+  const operand<per_row<"correct">, const int> correct_id{correct.data(), 1};
+  const operand<per_row<"wrong">, const int> wrong_id{wrong.data(), 1};
 
-  auto const weighted_value = [&]<typename T>(std::vector<T> const& x) {
-    auto const reference_t = converted<T>(reference);
-    std::vector<T> const beta_t(beta.begin(), beta.end());
+  const auto weighted_value = [&]<typename T>(const std::vector<T>& x) {
+    const auto reference_t = converted<T>(reference);
+    const std::vector<T> beta_t(beta.begin(), beta.end());
     std::vector<T> values(beta.size());
     eigen_backend<T>(1).values(term, rows, width, values.data(),
-                               each_row(name::h, matrix_view<T const>{x.data(), rows, width}),
+                               each_row(name::h, matrix_view<const T>{x.data(), rows, width}),
                                each_row(name::reference, reference_t.view()),
-                               operand<per_row<"beta">, T const>{beta_t.data(), 1}, correct_id, wrong_id);
+                               operand<per_row<"beta">, const T>{beta_t.data(), 1}, correct_id, wrong_id);
     T sum = 0;
     for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * weight.values[i];
     return sum;
@@ -399,8 +398,8 @@ void check_term(Term const& term, index_t width, double scale = 1.5) {
   auto d_logits = before;
   eigen_backend<double>(1).gradients(term, rows, width, each_row(name::h, logits.view()),
                                      each_row(name::reference, reference.view()), each_row(d(name::h), d_logits.view()),
-                                     operand<per_row<"beta">, double const>{beta.data(), 1}, correct_id, wrong_id,
-                                     operand<gradient_of<per_row<"value">>, double const>{weight.values.data(), 1});
+                                     operand<per_row<"beta">, const double>{beta.data(), 1}, correct_id, wrong_id,
+                                     operand<gradient_of<per_row<"value">>, const double>{weight.values.data(), 1});
   for (std::size_t i = 0; i < before.values.size(); ++i) d_logits.values[i] -= before.values[i];
   check_gradient(weighted_value, logits.values, d_logits.values);
 }

@@ -34,17 +34,17 @@ struct random_scales {
 class random_weights {
  public:
   /// GPT-2 ties its embeddings, GPT-NeoX does not, unless the caller says otherwise with the third argument.
-  explicit random_weights(model_config const& config, std::uint64_t seed = 1)
+  explicit random_weights(const model_config& config, std::uint64_t seed = 1)
       : random_weights(config, seed, config.architecture == "gpt2") {}
   random_weights(model_config config, std::uint64_t seed, bool tied_embeddings, random_scales scales = {})
       : config_(std::move(config)), seed_(seed), tied_(tied_embeddings), scales_(scales) {}
 
-  model_config const& config() const { return config_; }
+  const model_config& config() const { return config_; }
   bool tied_embeddings() const { return tied_; }
 
   template <typename T>
   block_weights<T> block(index_t layer) const {
-    auto const width = config_.width;
+    const auto width = config_.width;
     auto random = generator(layer + 1);
     block_weights<T> weights;
     weights.norm_1 = layer_norm<T>(random);
@@ -58,9 +58,9 @@ class random_weights {
 
   template <typename T>
   outer_weights<T> outer() const {
-    auto const width = config_.width;
+    const auto width = config_.width;
     // The last LayerNorm leaves rows of norm sqrt(width), so logits have the standard deviation that is asked for.
-    auto const unembedding_scale = scales_.logits / std::sqrt(static_cast<double>(width));
+    const auto unembedding_scale = scales_.logits / std::sqrt(static_cast<double>(width));
     auto random = generator(0);
     outer_weights<T> weights;
     weights.token_embedding =
@@ -100,6 +100,6 @@ class random_weights {
   random_scales scales_;
 };
 
-static_assert(weight_source<random_weights, float> and weight_source<random_weights const, double>);
+static_assert(weight_source<random_weights, float> and weight_source<const random_weights, double>);
 
 }  // namespace trimtab::test

@@ -16,7 +16,7 @@ template <typename Call>
 std::string refusal(error_kind kind, Call&& call) {
   try {
     call();
-  } catch (error const& problem) {
+  } catch (const error& problem) {
     CAPTURE(std::string(problem.what()));
     CHECK(problem.kind() == kind);
     return problem.what();

@@ -61,10 +61,10 @@ struct small_neox_sequential {
 };
 
 /// Prompts of the given lengths, with two answers and roles: the "subject" is the second token, the "end" the last one.
-inline std::vector<prompt_pair> random_prompts(model_config const& config, std::vector<int> const& lengths,
+inline std::vector<prompt_pair> random_prompts(const model_config& config, const std::vector<int>& lengths,
                                                std::uint64_t seed = 1) {
   random_generator random(seed);
-  auto const token = [&] { return static_cast<int>(random.below(static_cast<std::size_t>(config.vocabulary))); };
+  const auto token = [&] { return static_cast<int>(random.below(static_cast<std::size_t>(config.vocabulary))); };
   std::vector<prompt_pair> prompts;
   for (int length : lengths) {
     prompt_pair p;
@@ -85,7 +85,7 @@ class edited_weights {
  public:
   edited_weights(random_weights source, F edit) : source_(std::move(source)), edit_(std::move(edit)) {}
 
-  model_config const& config() const { return source_.config(); }
+  const model_config& config() const { return source_.config(); }
   template <typename T>
   block_weights<T> block(index_t layer) const {
     auto weights = source_.block<T>(layer);

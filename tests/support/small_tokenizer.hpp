@@ -13,12 +13,12 @@
 
 namespace trimtab::test {
 
-inline text::tokenizer_data small_tokenizer_data(std::vector<std::pair<std::string, std::string>> const& merges = {}) {
+inline text::tokenizer_data small_tokenizer_data(const std::vector<std::pair<std::string, std::string>>& merges = {}) {
   text::tokenizer_data data;
   for (int byte = 0; byte < 256; ++byte)
     data.vocabulary.emplace_back(text::byte_level_symbol(static_cast<unsigned char>(byte)), byte);
   data.merges = merges;
-  for (auto const& [left, right] : merges)
+  for (const auto& [left, right] : merges)
     data.vocabulary.emplace_back(left + right, static_cast<int>(data.vocabulary.size()));
   return data;
 }

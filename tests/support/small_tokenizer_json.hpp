@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/io/json.hpp>
+#include <trimtab/io/json/json.hpp>
 
 #include "small_tokenizer.hpp"
 
@@ -11,9 +11,9 @@ namespace trimtab::test {
 
 /// "ab" is 256, " ab" is 257, the special token "<e>" is 258.
 inline io::json small_tokenizer_json() {
-  auto const data = small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}});
+  const auto data = small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}});
   auto vocabulary = io::json::object();
-  for (auto const& [token, id] : data.vocabulary) vocabulary[token] = id;
+  for (const auto& [token, id] : data.vocabulary) vocabulary[token] = id;
   return {
       {"version", "1.0"},
       {"truncation", nullptr},

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/io/atomic_file.hpp>
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/safetensors.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/json/json.hpp>
 #include <trimtab/model/weights.hpp>
 
 #include <algorithm>
@@ -37,30 +37,30 @@ inline std::uint16_t to_float16_bits(float x) {
   int exponent = 0;
   std::frexp(x, &exponent);
   exponent = x == 0 ? -14 : std::max(exponent - 1, -14);
-  auto const steps = std::lrint(std::ldexp(std::fabs(x), 10 - exponent));
+  const auto steps = std::lrint(std::ldexp(std::fabs(x), 10 - exponent));
   return static_cast<std::uint16_t>((std::signbit(x) ? 0x8000 : 0) + ((exponent + 14) << 10) + steps);
 }
 inline std::uint16_t to_bfloat16_bits(float x) {
-  auto const bits = std::bit_cast<std::uint32_t>(x);
+  const auto bits = std::bit_cast<std::uint32_t>(x);
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-inline io::stored_tensor store_as(io::dtype type, host_matrix<float> const& matrix, std::vector<index_t> shape) {
+inline io::stored_tensor store_as(io::dtype type, const host_matrix<float>& matrix, std::vector<index_t> shape) {
   auto tensor = io::store(matrix, std::move(shape));
   if (type == io::dtype::f32) return tensor;
   tensor.type = type;
   tensor.bytes.resize(matrix.values.size() * 2);
   for (std::size_t i = 0; i < matrix.values.size(); ++i) {
-    auto const x = matrix.values[i];
-    auto const bits = type == io::dtype::f16 ? to_float16_bits(x) : to_bfloat16_bits(x);
+    const auto x = matrix.values[i];
+    const auto bits = type == io::dtype::f16 ? to_float16_bits(x) : to_bfloat16_bits(x);
     std::memcpy(tensor.bytes.data() + 2 * i, &bits, 2);
   }
   return tensor;
 }
 
 /// `config.json`, as the transformers library writes it.
-inline io::json stored_config(model_config const& config, bool tied_embeddings, folder_style const& style = {}) {
-  bool const tanh = config.nonlinearity == activation::gelu_tanh;
+inline io::json stored_config(const model_config& config, bool tied_embeddings, const folder_style& style = {}) {
+  const bool tanh = config.nonlinearity == activation::gelu_tanh;
   if (config.architecture == "gpt2")
     return {{"model_type", "gpt2"},
             {"n_layer", config.layers},
@@ -90,21 +90,21 @@ inline io::json stored_config(model_config const& config, bool tied_embeddings, 
 
 /// The tensors of a folder by name.
 template <weight_source<float> Source>
-std::map<std::string, io::stored_tensor> stored_weights(Source const& source, folder_style const& style = {}) {
-  auto const config = source.config();
-  bool const neox = config.architecture == "gpt_neox";
-  auto const head_width = config.head_width();
+std::map<std::string, io::stored_tensor> stored_weights(const Source& source, const folder_style& style = {}) {
+  const auto config = source.config();
+  const bool neox = config.architecture == "gpt_neox";
+  const auto head_width = config.head_width();
   std::map<std::string, io::stored_tensor> tensors;
-  auto const put = [&](std::string const& name, host_matrix<float> const& matrix, bool vector = false) {
-    auto const shape = vector ? std::vector{matrix.cols} : std::vector{matrix.rows, matrix.cols};
-    bool const has_prefix = style.prefix and name != "lm_head.weight" and name != "embed_out.weight";
+  const auto put = [&](const std::string& name, const host_matrix<float>& matrix, bool vector = false) {
+    const auto shape = vector ? std::vector{matrix.cols} : std::vector{matrix.rows, matrix.cols};
+    const bool has_prefix = style.prefix and name != "lm_head.weight" and name != "embed_out.weight";
     tensors[(has_prefix ? neox ? "gpt_neox." : "transformer." : "") + name] = store_as(style.type, matrix, shape);
   };
-  auto const put_norm = [&](std::string const& name, layer_norm_weights<float> const& norm) {
+  const auto put_norm = [&](const std::string& name, const layer_norm_weights<float>& norm) {
     put(name + ".weight", norm.gain, true);
     put(name + ".bias", norm.bias, true);
   };
-  auto const put_linear = [&](std::string const& name, linear_weights<float> const& map, bool has_bias = true) {
+  const auto put_linear = [&](const std::string& name, const linear_weights<float>& map, bool has_bias = true) {
     if (has_bias) put(name + ".bias", map.bias, true);
     if (not neox) return put(name + ".weight", map.weight);
     auto stored = host_matrix<float>(map.weight.cols, map.weight.rows);
@@ -113,7 +113,7 @@ std::map<std::string, io::stored_tensor> stored_weights(Source const& source, fo
     put(name + ".weight", stored);
   };
   /// [q | k | v] -> per head its query, key and value, as `view(heads, 3 * head_size)` and `chunk(3)` expect them.
-  auto const interleaved = [&](host_matrix<float> const& matrix) {
+  const auto interleaved = [&](const host_matrix<float>& matrix) {
     auto result = matrix;
     for (index_t i = 0; i < matrix.rows; ++i)
       for (index_t head = 0; head < config.heads; ++head)
@@ -124,45 +124,45 @@ std::map<std::string, io::stored_tensor> stored_weights(Source const& source, fo
     return result;
   };
 
-  auto const outer = source.template outer<float>();
-  auto const& unembedding = outer.unembedding.empty() ? outer.token_embedding : outer.unembedding;
-  bool const has_unembedding = style.tied_copy or not outer.unembedding.empty();
+  const auto outer = source.template outer<float>();
+  const auto& unembedding = outer.unembedding.empty() ? outer.token_embedding : outer.unembedding;
+  const bool has_unembedding = style.tied_copy or not outer.unembedding.empty();
   put(neox ? "embed_in.weight" : "wte.weight", outer.token_embedding);
   if (not neox) put("wpe.weight", outer.position_embedding);
   if (has_unembedding) put(neox ? "embed_out.weight" : "lm_head.weight", unembedding);
   put_norm(neox ? "final_layer_norm" : "ln_f", outer.norm_final);
   for (index_t layer = 0; layer < config.layers; ++layer) {
-    auto const block = source.template block<float>(layer);
-    auto const name = (neox ? "layers." : "h.") + std::to_string(layer) + ".";
-    auto const mask = host_matrix<float>(config.context, config.context);
+    const auto block = source.template block<float>(layer);
+    const auto name = (neox ? "layers." : "h.") + std::to_string(layer) + ".";
+    const auto mask = host_matrix<float>(config.context, config.context);
     put_norm(name + (neox ? "input_layernorm" : "ln_1"), block.norm_1);
     put_norm(name + (neox ? "post_attention_layernorm" : "ln_2"), block.norm_2);
     put_linear(name + (neox ? "mlp.dense_h_to_4h" : "mlp.c_fc"), block.mlp_in);
     put_linear(name + (neox ? "mlp.dense_4h_to_h" : "mlp.c_proj"), block.mlp_out);
     put_linear(name + (neox ? "attention.dense" : "attn.c_proj"), block.attn_out, style.attention_bias);
     if (neox) {
-      auto const qkv = linear_weights<float>{interleaved(block.qkv.weight), interleaved(block.qkv.bias)};
+      const auto qkv = linear_weights<float>{interleaved(block.qkv.weight), interleaved(block.qkv.bias)};
       put_linear(name + "attention.query_key_value", qkv, style.attention_bias);
       if (style.buffers) put(name + "attention.rotary_emb.inv_freq", host_matrix<float>(1, 2), true);
     } else {
       put_linear(name + "attn.c_attn", block.qkv);
     }
     if (style.buffers)
-      for (auto const buffer : {".bias", ".masked_bias"}) put(name + (neox ? "attention" : "attn") + buffer, mask);
+      for (const auto buffer : {".bias", ".masked_bias"}) put(name + (neox ? "attention" : "attn") + buffer, mask);
   }
   return tensors;
 }
 
 /// Writes `config.json` and these tensors into an existing folder, in one file or in shards with their index.
-inline void write_model_folder(std::filesystem::path const& folder, io::json const& config,
-                               std::map<std::string, io::stored_tensor> const& tensors, int shards = 1) {
+inline void write_model_folder(const std::filesystem::path& folder, const io::json& config,
+                               const std::map<std::string, io::stored_tensor>& tensors, int shards = 1) {
   io::write_file_atomically(folder / "config.json", config.dump(2));
   if (shards == 1) return io::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   std::vector<std::map<std::string, io::stored_tensor>> parts(static_cast<std::size_t>(shards));
   io::json weight_map = io::json::object();
-  auto const shard_name = [](std::size_t part) { return "model-" + std::to_string(part + 1) + ".safetensors"; };
+  const auto shard_name = [](std::size_t part) { return "model-" + std::to_string(part + 1) + ".safetensors"; };
   std::size_t next = 0;
-  for (auto const& [name, tensor] : tensors) {
+  for (const auto& [name, tensor] : tensors) {
     parts[next][name] = tensor;
     weight_map[name] = shard_name(next);
     next = (next + 1) % parts.size();
@@ -174,7 +174,7 @@ inline void write_model_folder(std::filesystem::path const& folder, io::json con
 
 /// Writes the model as a folder. `source.tied_embeddings()` is what `random_weights` knows.
 template <weight_source<float> Source>
-void write_model_folder(std::filesystem::path const& folder, Source const& source, folder_style const& style = {}) {
+void write_model_folder(const std::filesystem::path& folder, const Source& source, const folder_style& style = {}) {
   write_model_folder(folder, stored_config(source.config(), source.tied_embeddings(), style),
                      stored_weights(source, style), style.shards);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/io/atomic_file.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
 
 #include <filesystem>
 #include <stdexcept>
@@ -21,17 +21,17 @@ class temporary_folder {
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + name);
     path_ = name;
   }
-  temporary_folder(temporary_folder const&) = delete;
-  temporary_folder& operator=(temporary_folder const&) = delete;
+  temporary_folder(const temporary_folder&) = delete;
+  temporary_folder& operator=(const temporary_folder&) = delete;
   ~temporary_folder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
 
-  std::filesystem::path const& path() const { return path_; }
+  const std::filesystem::path& path() const { return path_; }
 
   /// Puts a file with this content into the folder and gives its path.
-  std::filesystem::path file(std::string const& name, std::string_view content) const {
+  std::filesystem::path file(const std::string& name, std::string_view content) const {
     io::write_file_atomically(path_ / name, content);
     return path_ / name;
   }

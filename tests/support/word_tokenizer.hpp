@@ -34,17 +34,17 @@ class word_tokenizer {
     return ids;
   }
 
-  std::string decode(std::span<int const> ids) const {
+  std::string decode(std::span<const int> ids) const {
     std::string text;
-    for (auto const id : ids) text += words_.at(static_cast<std::size_t>(id));
+    for (const auto id : ids) text += words_.at(static_cast<std::size_t>(id));
     return text;
   }
 
  private:
   static bool is_mark(char c) { return std::ispunct(static_cast<unsigned char>(c)) != 0; }
 
-  int id(std::string const& word) const {
-    auto const [found, is_new] = ids_.emplace(word, static_cast<int>(words_.size()));
+  int id(const std::string& word) const {
+    const auto [found, is_new] = ids_.emplace(word, static_cast<int>(words_.size()));
     if (is_new) words_.push_back(word);
     return found->second;
   }

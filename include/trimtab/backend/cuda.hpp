@@ -30,7 +30,7 @@ class cuda_backend {
 
   /// Throws `device` where there is no device, `bad_argument` for a precision that the scalar does not have.
   cuda_backend() : cuda_backend(cuda::options{}) {}
-  explicit cuda_backend(cuda::options const& options) : context_(std::make_shared<cuda::context>(options)) {
+  explicit cuda_backend(const cuda::options& options) : context_(std::make_shared<cuda::context>(options)) {
     if (std::is_same_v<T, double> and options.precision != cuda::precision::full)
       throw error(error_kind::bad_argument, "tf32 and bf16 are precisions of float, not of double");
   }
@@ -38,22 +38,22 @@ class cuda_backend {
   cuda::context& context() const { return *context_; }
 
   memory allocate(index_t count) const { return memory(context_, count); }
-  memory upload(matrix_view<T const> host) const { return memory(context_, host.data, host.size()); }
-  indices upload(std::vector<int> const& host) const {
+  memory upload(matrix_view<const T> host) const { return memory(context_, host.data, host.size()); }
+  indices upload(const std::vector<int>& host) const {
     return indices(context_, host.data(), static_cast<index_t>(host.size()));
   }
-  host_matrix<T> download(matrix_view<T const> m) const {
+  host_matrix<T> download(matrix_view<const T> m) const {
     host_matrix<T> host(m.rows, m.cols);
     download(m, host.view());
     return host;
   }
-  void download(matrix_view<T const> m, matrix_view<T> host) const {
+  void download(matrix_view<const T> m, matrix_view<T> host) const {
     if (not m.empty())
       cuda::check(cudaMemcpyAsync(host.data, m.data, bytes(m), cudaMemcpyDeviceToHost, context_->stream()),
                   "cudaMemcpyAsync");
     context_->synchronize();
   }
-  void copy(matrix_view<T const> from, matrix_view<T> to) const {
+  void copy(matrix_view<const T> from, matrix_view<T> to) const {
     if (not from.empty())
       cuda::check(cudaMemcpyAsync(to.data, from.data, bytes(from), cudaMemcpyDeviceToDevice, context_->stream()),
                   "cudaMemcpyAsync");
@@ -72,59 +72,59 @@ class cuda_backend {
     return cuda::recording(context_, f);
   }
 
-  linear prepare(matrix_view<T const> weight, matrix_view<T const> bias, bool transposed = false) const {
+  linear prepare(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed = false) const {
     return linear(context_, weight, bias, transposed);
   }
-  void multiply(linear const& w, matrix_view<T const> x, matrix_view<T> y) const { w.multiply(*context_, x, y); }
-  void multiply_adjoint(linear const& w, matrix_view<T const> d_y, matrix_view<T> d_x) const {
+  void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const { w.multiply(*context_, x, y); }
+  void multiply_adjoint(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
     w.multiply_adjoint(*context_, d_y, d_x);
   }
 
-  void attention(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) const {
+  void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
     cuda::attention(*context_, shape, heads, qkv, z);
   }
-  void attention_adjoint(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T const> d_z,
+  void attention_adjoint(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
                          matrix_view<T> d_qkv) const {
     cuda::attention_adjoint(*context_, shape, heads, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>
-  void forward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void forward(const F& f, index_t rows, index_t width, Operand... operands) const {
     cuda::run_rows<T, crosses_channels_of<F>()>(*context_, "forward", cuda::forward_task<F>{f}, rows, width,
                                                 cuda::read_only<cuda::inputs_of_forward>(operands)...);
   }
   template <typename F, typename... Operand>
-  void backward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void backward(const F& f, index_t rows, index_t width, Operand... operands) const {
     cuda::run_rows<T, crosses_channels_of<F>()>(*context_, "backward", cuda::backward_task<F>{f}, rows, width,
                                                 cuda::read_only<cuda::inputs_of_backward>(operands)...);
   }
 
   /// values[i] = term.value(row i).
   template <typename Term, typename... Operand>
-  void values(Term const& term, index_t rows, index_t width, T* values, Operand... operands) const {
+  void values(const Term& term, index_t rows, index_t width, T* values, Operand... operands) const {
     cuda::run_rows<T, crosses_channels_of<Term>()>(*context_, "values", cuda::value_task<Term, T>{term, values}, rows,
                                                    width, cuda::read_only<cuda::inputs_of_forward>(operands)...);
   }
   /// Adds the gradient of term.value(row i), times the row's `d_value`, to `d_h`.
   template <typename Term, typename... Operand>
-  void gradients(Term const& term, index_t rows, index_t width, Operand... operands) const {
+  void gradients(const Term& term, index_t rows, index_t width, Operand... operands) const {
     cuda::run_rows<T, crosses_channels_of<Term>()>(*context_, "gradients", cuda::gradient_task<Term>{term}, rows, width,
                                                    cuda::read_only<cuda::inputs_of_forward>(operands)...);
   }
 
   template <intervention_policy P>
-  void intervene(P const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta, T const* theta,
+  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta, const T* theta,
                  record_view records) const {
     cuda::intervene(*context_, policy, h, out, beta, theta, records);
   }
   template <intervention_policy P>
-  void intervene_adjoint(P const& policy, matrix_view<T const> h, matrix_view<T const> d_out, matrix_view<T> d_h,
-                         T const* beta, T const* theta, T* d_theta, T* partial, record_view records) const {
+  void intervene_adjoint(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
+                         const T* beta, const T* theta, T* d_theta, T* partial, record_view records) const {
     cuda::intervene_adjoint(*context_, policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
   }
 
  private:
-  static std::size_t bytes(matrix_view<T const> m) { return static_cast<std::size_t>(m.size()) * sizeof(T); }
+  static std::size_t bytes(matrix_view<const T> m) { return static_cast<std::size_t>(m.size()) * sizeof(T); }
 
   std::shared_ptr<cuda::context> context_;
 };

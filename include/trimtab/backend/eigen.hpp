@@ -36,48 +36,48 @@ class eigen_backend {
   int threads() const { return threads_; }
 
   memory allocate(index_t count) const { return memory(count); }
-  memory upload(matrix_view<T const> host) const {
+  memory upload(matrix_view<const T> host) const {
     memory m(host.size());
     std::copy_n(host.data, host.size(), m.data());
     return m;
   }
   indices upload(std::vector<int> host) const { return host; }
-  host_matrix<T> download(matrix_view<T const> m) const {
+  host_matrix<T> download(matrix_view<const T> m) const {
     host_matrix<T> host(m.rows, m.cols);
     download(m, host.view());
     return host;
   }
-  void download(matrix_view<T const> m, matrix_view<T> host) const { copy(m, host); }
-  void copy(matrix_view<T const> from, matrix_view<T> to) const { std::copy_n(from.data, from.size(), to.data); }
+  void download(matrix_view<const T> m, matrix_view<T> host) const { copy(m, host); }
+  void copy(matrix_view<const T> from, matrix_view<T> to) const { std::copy_n(from.data, from.size(), to.data); }
   void fill(matrix_view<T> m, T value) const { std::fill_n(m.data, m.size(), value); }
 
-  linear prepare(matrix_view<T const> weight, matrix_view<T const> bias, bool transposed = false) const {
+  linear prepare(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed = false) const {
     return linear(weight, bias, transposed);
   }
-  void multiply(linear const& w, matrix_view<T const> x, matrix_view<T> y) const {
+  void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const {
     eigen::multiply(threads_, w.forward(), x, w.bias(), y);
   }
-  void multiply_adjoint(linear const& w, matrix_view<T const> d_y, matrix_view<T> d_x) const {
-    eigen::multiply(threads_, w.adjoint(), d_y, static_cast<T const*>(nullptr), d_x);
+  void multiply_adjoint(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
+    eigen::multiply(threads_, w.adjoint(), d_y, static_cast<const T*>(nullptr), d_x);
   }
 
-  void attention(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) const {
+  void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
     eigen::attention(threads_, shape, heads, qkv, z);
   }
-  void attention_adjoint(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T const> d_z,
+  void attention_adjoint(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
                          matrix_view<T> d_qkv) const {
     eigen::attention_adjoint(threads_, shape, heads, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>
-  void forward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void forward(const F& f, index_t rows, index_t width, Operand... operands) const {
     eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
       auto r = eigen::row_of<T>(width, i, operands...);
       f.forward(r);
     });
   }
   template <typename F, typename... Operand>
-  void backward(F const& f, index_t rows, index_t width, Operand... operands) const {
+  void backward(const F& f, index_t rows, index_t width, Operand... operands) const {
     eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
       auto r = eigen::row_of<T>(width, i, operands...);
       f.backward(r);
@@ -86,7 +86,7 @@ class eigen_backend {
 
   /// values[i] = term.value(row i).
   template <typename Term, typename... Operand>
-  void values(Term const& term, index_t rows, index_t width, T* values, Operand... operands) const {
+  void values(const Term& term, index_t rows, index_t width, T* values, Operand... operands) const {
     eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
       auto r = eigen::row_of<T>(width, i, operands...);
       values[i] = term.value(r);
@@ -94,7 +94,7 @@ class eigen_backend {
   }
   /// Adds the gradient of term.value(row i), times the row's `d_value`, to `d_h`.
   template <typename Term, typename... Operand>
-  void gradients(Term const& term, index_t rows, index_t width, Operand... operands) const {
+  void gradients(const Term& term, index_t rows, index_t width, Operand... operands) const {
     eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
       auto r = eigen::row_of<T>(width, i, operands...);
       term.gradient(r);
@@ -102,13 +102,13 @@ class eigen_backend {
   }
 
   template <intervention_policy P>
-  void intervene(P const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta, T const* theta,
+  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta, const T* theta,
                  record_view records) const {
     eigen::intervene(threads_, policy, h, out, beta, theta, records);
   }
   template <intervention_policy P>
-  void intervene_adjoint(P const& policy, matrix_view<T const> h, matrix_view<T const> d_out, matrix_view<T> d_h,
-                         T const* beta, T const* theta, T* d_theta, T* partial, record_view records) const {
+  void intervene_adjoint(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
+                         const T* beta, const T* theta, T* d_theta, T* partial, record_view records) const {
     eigen::intervene_adjoint(threads_, policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
   }
 

@@ -32,8 +32,8 @@ namespace trimtab {
 ///   adds the
 ///   gradient of each record in a fixed order. So no result depends on the number of threads or on batch mates.
 template <typename B>
-concept tensor_backend = requires(B const& b, typename B::linear const& linear, matrix_view<typename B::scalar> m,
-                                  matrix_view<typename B::scalar const> c, ragged_shape shape, index_t n) {
+concept tensor_backend = requires(const B& b, const typename B::linear& linear, matrix_view<typename B::scalar> m,
+                                  matrix_view<const typename B::scalar> c, ragged_shape shape, index_t n) {
   typename B::scalar;
   typename B::memory;
   typename B::indices;

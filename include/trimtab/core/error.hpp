@@ -22,7 +22,7 @@ enum class error_kind {
 
 class error : public std::runtime_error {
  public:
-  error(error_kind kind, std::string const& sentence) : std::runtime_error(sentence), kind_(kind) {}
+  error(error_kind kind, const std::string& sentence) : std::runtime_error(sentence), kind_(kind) {}
 
   error_kind kind() const noexcept { return kind_; }
 

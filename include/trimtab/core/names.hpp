@@ -18,7 +18,7 @@ template <std::size_t N>
 struct fixed_string {
   std::uint64_t first = 0, second = 0, third = 0, fourth = 0;
 
-  constexpr fixed_string(char const (&literal)[N]) {
+  constexpr fixed_string(const char (&literal)[N]) {
     static_assert(N <= 33, "a name has at most 32 characters");
     for (std::size_t i = 0; i + 1 < N; ++i)
       word(*this, i) |= std::uint64_t{static_cast<unsigned char>(literal[i])} << i % 8 * 8;

@@ -22,10 +22,10 @@ inline constexpr bool enable_objective_term = false;
 /// Beyond the syntax: `gradient` adds `d_value()` times the gradient of `value` with respect to `h` to `d_h`.
 template <typename T>
 concept logit_term = enable_objective_term<T> and std::is_trivially_copyable_v<T> and
-                     requires(T const term, row_archetype<float>& r) {
-                       { term.value(r) } -> std::convertible_to<float>;
-                       term.gradient(r);
-                     };
+    requires(const T term, row_archetype<float>& r) {
+  { term.value(r) } -> std::convertible_to<float>;
+  term.gradient(r);
+};
 
 /// How the size of the parameters is counted.
 enum class parameter_norm {
@@ -38,7 +38,7 @@ enum class parameter_norm {
 ///
 /// Satisfied by: `objective::minimality`.
 template <typename T>
-concept parameter_term = enable_objective_term<T> and requires(T const term) {
+concept parameter_term = enable_objective_term<T> and requires(const T term) {
   { term.norm } -> std::convertible_to<parameter_norm>;
 };
 

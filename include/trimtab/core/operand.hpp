@@ -14,7 +14,7 @@ template <typename Name, typename T>
 struct operand {
   T* data = nullptr;
   index_t stride = 0;
-  int const* select = nullptr;
+  const int* select = nullptr;
 
   constexpr T* at(index_t i) const { return data + stride * (select ? static_cast<index_t>(select[i]) : i); }
 };
@@ -27,7 +27,7 @@ constexpr operand<Name, T> each_row(Name, matrix_view<T> m) {
 
 /// Row `select[i]` of the matrix: a gather when read, a scatter when written (to rows that must then be distinct).
 template <typename Name, typename T>
-constexpr operand<Name, T> selected_row(Name, matrix_view<T> m, int const* select) {
+constexpr operand<Name, T> selected_row(Name, matrix_view<T> m, const int* select) {
   return {m.data, m.cols, select};
 }
 
@@ -39,7 +39,7 @@ constexpr operand<Name, T> all_rows(Name, matrix_view<T> m) {
 
 /// The record that starts at `data + slot[i]`.
 template <typename Name, typename T>
-constexpr operand<Name, T> record(Name, T* data, int const* slot) {
+constexpr operand<Name, T> record(Name, T* data, const int* slot) {
   return {data, 1, slot};
 }
 

@@ -28,6 +28,8 @@ inline constexpr per_channel<"second_moment"> second_moment{};
 /// Satisfied by: `adam`.
 /// The update changes `theta` and the moments in place, and leaves a parameter whose gradient was always 0 where it is.
 template <typename O>
-concept optimizer = requires(O const o, index_t t, penalty p, row_archetype<float>& r) { o.update(t, p).forward(r); };
+concept optimizer = requires(const O o, index_t t, penalty p, row_archetype<float>& r) {
+  o.update(t, p).forward(r);
+};
 
 }  // namespace trimtab

@@ -28,9 +28,7 @@ struct parameter_list {
   static constexpr std::size_t count = sizeof...(Names);
 
   constexpr parameter_list() = default;
-  constexpr explicit parameter_list(Names...)
-    requires(count > 0)
-  {}
+  constexpr explicit parameter_list(Names...) requires(count > 0) {}
 
   /// Numbers in one record of a site whose rows have `width` channels.
   static constexpr index_t size([[maybe_unused]] index_t width) { return (index_t{} + ... + extent<Names>(width)); }
@@ -45,9 +43,10 @@ struct parameter_list {
     [[maybe_unused]] index_t next = 0;
     [[maybe_unused]] std::size_t k = 0;
     ((offsets[k++] = next, next += extent<Names>(width)), ...);
-    return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>)->decltype(auto) {
       return f(parameter_place<Names>{{}, offsets[I], extent<Names>(width)}...);
-    }(std::index_sequence_for<Names...>{});
+    }
+    (std::index_sequence_for<Names...>{});
   }
 
  private:
@@ -103,6 +102,8 @@ concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P
 
 /// A policy whose parameters are shared by all positions unless the user says otherwise, because it reads `h` itself.
 template <typename P>
-inline constexpr bool shares_positions = requires { requires P::shared_by_positions; };
+inline constexpr bool shares_positions = requires {
+  requires P::shared_by_positions;
+};
 
 }  // namespace trimtab

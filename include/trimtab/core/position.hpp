@@ -26,20 +26,20 @@ class position_key {
 
   kind by() const { return kind_; }
   index_t count() const { return count_; }
-  std::vector<std::string> const& roles() const { return roles_; }
+  const std::vector<std::string>& roles() const { return roles_; }
 
   /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one,
   /// and `bad_data` for a role that no prompt has.
-  position_key resolved(std::span<prompt_pair const> prompts) const {
+  position_key resolved(std::span<const prompt_pair> prompts) const {
     position_key key = *this;
-    for (std::string const& role : roles_)
+    for (const std::string& role : roles_)
       if (not prompts.empty() and
-          std::ranges::none_of(prompts, [&](prompt_pair const& p) { return p.roles.contains(role); }))
+          std::ranges::none_of(prompts, [&](const prompt_pair& p) { return p.roles.contains(role); }))
         throw error(error_kind::bad_data,
                     "no prompt has the role '" + role + "'; the first prompt has " + names(prompts.front().roles));
     if (key.count_ > 0) return key;
     index_t shortest = 0, longest = 0;
-    for (prompt_pair const& p : prompts) {
+    for (const prompt_pair& p : prompts) {
       const auto length = static_cast<index_t>(p.ids.size());
       shortest = longest == 0 ? length : std::min(shortest, length);
       longest = std::max(longest, length);
@@ -53,7 +53,7 @@ class position_key {
   }
 
   /// The record of each token of a prompt, -1 for a token that is left alone.
-  std::vector<int> records(prompt_pair const& prompt) const {
+  std::vector<int> records(const prompt_pair& prompt) const {
     const auto length = static_cast<index_t>(prompt.ids.size());
     std::vector<int> record(prompt.ids.size(), -1);
     const auto set = [&](index_t i, index_t r) { record[static_cast<std::size_t>(i)] = static_cast<int>(r); };
@@ -107,12 +107,12 @@ class position_key {
     return key;
   }
 
-  friend bool operator==(position_key const&, position_key const&) = default;
+  friend bool operator==(const position_key&, const position_key&) = default;
 
  private:
-  static std::string names(std::map<std::string, token_span> const& roles) {
+  static std::string names(const std::map<std::string, token_span>& roles) {
     std::string list;
-    for (auto const& [name, span] : roles) list += (list.empty() ? "" : ", ") + name;
+    for (const auto& [name, span] : roles) list += (list.empty() ? "" : ", ") + name;
     return list.empty() ? "none" : list;
   }
 

@@ -14,19 +14,19 @@ struct token_span {
   int first = 0;
   int last = 0;
 
-  friend bool operator==(token_span const&, token_span const&) = default;
+  friend bool operator==(const token_span&, const token_span&) = default;
 };
 
 struct prompt_pair {
   std::string prompt = {};
-  std::vector<int> ids = {};                     ///< the prompt's tokens; its last one is where answers are scored
+  std::vector<int> ids = {};  ///< the prompt's tokens; its last one is where answers are scored
   int correct_id = 0;
   int wrong_id = 0;
-  std::string correct = {};                      ///< with its leading space, " Mary"
+  std::string correct = {};  ///< with its leading space, " Mary"
   std::string wrong = {};
   std::map<std::string, token_span> roles = {};  ///< what tokens are to the task, "subject"; each task names its own
 
-  friend bool operator==(prompt_pair const&, prompt_pair const&) = default;
+  friend bool operator==(const prompt_pair&, const prompt_pair&) = default;
 };
 
 }  // namespace trimtab

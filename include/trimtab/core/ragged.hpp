@@ -14,9 +14,9 @@ struct ragged_shape {
   index_t sequences = 0;
   index_t rows = 0;
   index_t queries = 0;
-  int const* offsets = nullptr;          ///< [sequences + 1]
-  int const* query_offsets = nullptr;    ///< [sequences + 1]
-  int const* query_positions = nullptr;  ///< [queries]
+  const int* offsets = nullptr;          ///< [sequences + 1]
+  const int* query_offsets = nullptr;    ///< [sequences + 1]
+  const int* query_positions = nullptr;  ///< [queries]
   index_t longest = 0;                   ///< rows of the longest sequence; 0 where nobody counted
 };
 

@@ -36,9 +36,9 @@ class random_generator {
   /// A whole number from 0 to `count` - 1, each equally likely.
   constexpr std::size_t below(std::size_t count) {
     assert(count > 0);
-    auto const bound = static_cast<result_type>(count);
+    const auto bound = static_cast<result_type>(count);
     // The values from here on are a whole number of rounds of `bound`; those before would favour small remainders.
-    auto const first = (0 - bound) % bound;
+    const auto first = (0 - bound) % bound;
     auto value = (*this)();
     while (value < first) value = (*this)();
     return static_cast<std::size_t>(value % bound);
@@ -49,7 +49,7 @@ class random_generator {
 
   /// Mean 0 and variance 1, by Box and Muller; the last digit is up to the standard library's logarithm and cosine.
   double normal() {
-    auto const radius = std::sqrt(-2 * std::log(1 - uniform()));
+    const auto radius = std::sqrt(-2 * std::log(1 - uniform()));
     return radius * std::cos(2 * std::numbers::pi * uniform());
   }
 
@@ -58,7 +58,7 @@ class random_generator {
   constexpr void shuffle(Range& range) {
     for (auto left = std::size(range); left > 1; --left) {
       using std::swap;
-      auto const last = std::begin(range) + static_cast<std::ptrdiff_t>(left - 1);
+      const auto last = std::begin(range) + static_cast<std::ptrdiff_t>(left - 1);
       swap(*last, *(std::begin(range) + static_cast<std::ptrdiff_t>(below(left))));
     }
   }

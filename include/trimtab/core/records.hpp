@@ -18,11 +18,11 @@ struct record_view {
   index_t rows = 0;
   index_t pieces = 0;
   index_t records = 0;
-  int const* slot = nullptr;         ///< [rows] where the row's record starts, or -1: the row is left alone
-  int const* order = nullptr;        ///< rows, those of one record together
-  int const* piece_begin = nullptr;  ///< [pieces + 1] into `order`
-  int const* record_begin = nullptr; ///< [records + 1] into the pieces
-  int const* record_slot = nullptr;  ///< [records] where the record starts
+  const int* slot = nullptr;          ///< [rows] where the row's record starts, or -1: the row is left alone
+  const int* order = nullptr;         ///< rows, those of one record together
+  const int* piece_begin = nullptr;   ///< [pieces + 1] into `order`
+  const int* record_begin = nullptr;  ///< [records + 1] into the pieces
+  const int* record_slot = nullptr;   ///< [records] where the record starts
 };
 
 /// The plan in host memory, made from the slot of each row.

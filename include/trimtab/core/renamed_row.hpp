@@ -21,9 +21,9 @@ template <row Base, typename Rename>
 struct renamed_row : row_vocabulary<renamed_row<Base, Rename>> {
   using scalar = scalar_of<Base>;
 
-  Base const& base;
+  const Base& base;
 
-  constexpr explicit renamed_row(Base const& row, Rename) : base(row) {}
+  constexpr explicit renamed_row(const Base& row, Rename) : base(row) {}
 
   constexpr index_t width() const { return base.width(); }
   template <typename F>

@@ -80,7 +80,7 @@ struct row_vocabulary {
   }
 
  private:
-  constexpr Row const& self() const { return static_cast<Row const&>(*this); }
+  constexpr const Row& self() const { return static_cast<const Row&>(*this); }
 };
 
 /// The smallest row: it has every name and computes nothing. Concepts use it to ask whether a row function is one.
@@ -129,7 +129,7 @@ struct row_archetype : row_vocabulary<row_archetype<T>> {
 /// Beyond the syntax: `backward` is the adjoint of `forward`; neither reads what `out` or `d_h` held before.
 /// `h` and `out`, and `d_h` and `d_out`, may be the same memory only where the function says so.
 template <typename F, typename T = float>
-concept row_function = requires(F const f, row_archetype<T>& r) {
+concept row_function = requires(const F f, row_archetype<T>& r) {
   f.forward(r);
   f.backward(r);
 };

@@ -76,10 +76,9 @@ inline constexpr int count = 7;
 
 /// A kind of place in a block: one of the seven above, because a pass must know where it is.
 template <typename S>
-concept hook_site =
-    std::same_as<S, site::resid_pre> or std::same_as<S, site::attn_z> or std::same_as<S, site::attn_out> or
-    std::same_as<S, site::resid_mid> or std::same_as<S, site::mlp_post> or std::same_as<S, site::mlp_out> or
-    std::same_as<S, site::resid_post>;
+concept hook_site = std::same_as<S, site::resid_pre> or std::same_as<S, site::attn_z> or
+    std::same_as<S, site::attn_out> or std::same_as<S, site::resid_mid> or std::same_as<S, site::mlp_post> or
+    std::same_as<S, site::mlp_out> or std::same_as<S, site::resid_post>;
 
 /// Whether blocks of this form have the site.
 template <hook_site S, residual_form Form>

@@ -31,12 +31,8 @@ struct matrix_view {
     return {data, size() / width, width};
   }
 
-  constexpr matrix_view<T const> as_const() const { return {data, rows, cols}; }
-  constexpr operator matrix_view<T const>() const
-    requires(not std::is_const_v<T>)
-  {
-    return as_const();
-  }
+  constexpr matrix_view<const T> as_const() const { return {data, rows, cols}; }
+  constexpr operator matrix_view<const T>() const requires(not std::is_const_v<T>) { return as_const(); }
 };
 
 template <typename T>
@@ -51,9 +47,9 @@ struct host_matrix {
 
   bool empty() const { return values.empty(); }
   T& operator()(index_t i, index_t j) { return values[static_cast<std::size_t>(i * cols + j)]; }
-  T const& operator()(index_t i, index_t j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
+  const T& operator()(index_t i, index_t j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
   matrix_view<T> view() { return {values.data(), rows, cols}; }
-  matrix_view<T const> view() const { return {values.data(), rows, cols}; }
+  matrix_view<const T> view() const { return {values.data(), rows, cols}; }
 };
 
 }  // namespace trimtab

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/version.hpp>
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/safetensors.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/json/json.hpp>
 #include <trimtab/train/checkpoint.hpp>
 
 #include <algorithm>
@@ -40,10 +40,10 @@ inline constexpr char checkpoint_format[] = "trimtab-checkpoint-1";
 namespace detail {
 
 /// Whatever their bits are: moments may have overflown, and still go on.
-inline stored_tensor store_in_full(std::vector<double> const& numbers, std::vector<index_t> shape) {
-  auto const narrow =
+inline stored_tensor store_in_full(const std::vector<double>& numbers, std::vector<index_t> shape) {
+  const auto narrow =
       std::ranges::all_of(numbers, [](double x) { return static_cast<double>(static_cast<float>(x)) == x; });
-  auto const as = [&]<typename T>(T) {
+  const auto as = [&]<typename T>(T) {
     host_matrix<T> matrix(1, std::ssize(numbers));
     std::ranges::transform(numbers, matrix.values.begin(), [](double x) { return static_cast<T>(x); });
     return store(matrix, std::move(shape));
@@ -53,32 +53,32 @@ inline stored_tensor store_in_full(std::vector<double> const& numbers, std::vect
 
 class checkpoint_reader {
  public:
-  explicit checkpoint_reader(std::filesystem::path const& path) : file_(path), name_(path.string()) {}
+  explicit checkpoint_reader(const std::filesystem::path& path) : file_(path), name_(path.string()) {}
 
   fit_state read() const {
-    auto const metadata = [&](std::string const& key) {
-      auto const found = file_.metadata().find(key);
+    const auto metadata = [&](const std::string& key) {
+      const auto found = file_.metadata().find(key);
       if (found == file_.metadata().end()) refuse("lacks \"" + key + "\" in its metadata");
       return found->second;
     };
-    if (auto const found = file_.metadata().find("format");
+    if (const auto found = file_.metadata().find("format");
         found == file_.metadata().end() or found->second != checkpoint_format)
       refuse("is no checkpoint: it should have the format " + std::string(checkpoint_format) + " in its metadata");
     fit_state state;
     state.name = "the checkpoint '" + name_ + "'";
-    auto const facts = object(parse_json(metadata("facts"), name_ + ", metadata facts"), "facts");
-    for (auto const& [key, value] : facts.value().items()) state.facts[key] = facts.text(key);
+    const auto facts = object(parse_json(metadata("facts"), name_ + ", metadata facts"), "facts");
+    for (const auto& [key, value] : facts.value().items()) state.facts[key] = facts.text(key);
 
-    auto const terms = parse_terms(parse_json(metadata("terms"), name_ + ", metadata terms"));
-    auto const& shape = shape_of("history", 3);
-    index_t const lanes = shape[0], rows = shape[1];
+    const auto terms = parse_terms(parse_json(metadata("terms"), name_ + ", metadata terms"));
+    const auto& shape = shape_of("history", 3);
+    const index_t lanes = shape[0], rows = shape[1];
     if (lanes == 0 or rows == 0 or shape[2] != std::ssize(terms))
       refuse("has the history " + shape_text(shape) + "; expected at least one fit, one step, and " +
              std::to_string(terms.size()) + " terms");
     // A step takes more memory than in the file: in types that are narrower than those of a checkpoint, far more.
-    if (auto const type = file_.type("history"); type != dtype::f32 and type != dtype::f64)
+    if (const auto type = file_.type("history"); type != dtype::f32 and type != dtype::f64)
       refuse("has the history as " + std::string(name_of(type)) + "; expected F64 or F32");
-    auto const values = file_.read<double>("history").values;
+    const auto values = file_.read<double>("history").values;
     auto next = values.begin();
     state.history.resize(static_cast<std::size_t>(lanes));
     for (auto& lane : state.history) {
@@ -96,33 +96,33 @@ class checkpoint_reader {
   }
 
  private:
-  [[noreturn]] void refuse(std::string const& what) const {
+  [[noreturn]] void refuse(const std::string& what) const {
     throw error(error_kind::bad_file, "'" + name_ + "' " + what);
   }
-  json_object object(json value, std::string const& key) const {
+  json_object object(json value, const std::string& key) const {
     return {std::move(value), name_ + ", metadata " + key, error_kind::bad_file};
   }
-  std::vector<term_value> parse_terms(json const& list) const {
+  std::vector<term_value> parse_terms(const json& list) const {
     std::vector<term_value> terms;
     // A name is kept once for each step: a long one in a small file must not fill the memory.
-    auto const is_term = [](json const& one) {
+    const auto is_term = [](const json& one) {
       return one.is_array() and one.size() == 2 and one[0].is_string() and one[1].is_number() and
-             one[0].get_ref<std::string const&>().size() <= 100;
+             one[0].get_ref<const std::string&>().size() <= 100;
     };
     if (not list.is_array() or list.empty() or not std::ranges::all_of(list, is_term))
       refuse("has the terms " + abbreviated(list) + "; expected an array of short names with their weights");
-    for (auto const& one : list) terms.push_back({one[0].get<std::string>(), one[1].get<double>(), 0, {}});
+    for (const auto& one : list) terms.push_back({one[0].get<std::string>(), one[1].get<double>(), 0, {}});
     return terms;
   }
-  std::vector<index_t> const& shape_of(std::string const& tensor, std::size_t rank) const {
-    auto const& shape = file_.shape(tensor);
+  const std::vector<index_t>& shape_of(const std::string& tensor, std::size_t rank) const {
+    const auto& shape = file_.shape(tensor);
     if (shape.size() != rank)
       refuse("has the tensor '" + tensor + "' of shape " + shape_text(shape) + "; expected " + std::to_string(rank) +
              " dimensions");
     return shape;
   }
-  std::vector<double> numbers(std::string const& tensor, index_t lanes, non_finite policy) const {
-    auto const& shape = shape_of(tensor, 2);
+  std::vector<double> numbers(const std::string& tensor, index_t lanes, non_finite policy) const {
+    const auto& shape = shape_of(tensor, 2);
     if (shape[0] != lanes or shape[1] != shape_of("theta", 2)[1])
       refuse("has the tensor '" + tensor + "' of shape " + shape_text(shape) +
              ", which does not go with its history of " + std::to_string(lanes) + " fits and its " +
@@ -137,24 +137,24 @@ class checkpoint_reader {
 }  // namespace detail
 
 /// Reads a checkpoint. Throws `io`, or `bad_file` for one that is malformed.
-inline fit_state read_checkpoint(std::filesystem::path const& path) { return detail::checkpoint_reader(path).read(); }
+inline fit_state read_checkpoint(const std::filesystem::path& path) { return detail::checkpoint_reader(path).read(); }
 
 /// Writes a checkpoint, replacing one that stands there only when all is written. Throws `io`.
-inline void write_checkpoint(std::filesystem::path const& path, fit_state const& state) {
-  auto const lanes = std::ssize(state.history);
+inline void write_checkpoint(const std::filesystem::path& path, const fit_state& state) {
+  const auto lanes = std::ssize(state.history);
   assert(lanes > 0);
-  auto const& first = state.history.front().front();
+  const auto& first = state.history.front().front();
   json terms = json::array();
-  for (auto const& term : first.terms) terms.push_back({term.name, term.weight});
+  for (const auto& term : first.terms) terms.push_back({term.name, term.weight});
   std::vector<double> values;
-  for (auto const& lane : state.history)
-    for (auto const& one : lane)
-      for (auto const& term : one.terms) values.push_back(term.value);
+  for (const auto& lane : state.history)
+    for (const auto& one : lane)
+      for (const auto& term : one.terms) values.push_back(term.value);
 
   std::map<std::string, stored_tensor> tensors;
   tensors["history"] =
       detail::store_in_full(values, {lanes, std::ssize(state.history.front()), std::ssize(first.terms)});
-  auto const put = [&](char const* name, std::vector<double> const& numbers) {
+  const auto put = [&](const char* name, const std::vector<double>& numbers) {
     tensors[name] = detail::store_in_full(numbers, {lanes, std::ssize(numbers) / lanes});
   };
   put("theta", state.theta);

@@ -34,14 +34,14 @@ struct model_facts {
   index_t vocabulary = 0;
   std::string hash = {};
 
-  friend bool operator==(model_facts const&, model_facts const&) = default;
+  friend bool operator==(const model_facts&, const model_facts&) = default;
 };
 
 struct named_tensor {
   std::vector<index_t> shape = {};
   std::vector<double> values = {};
 
-  friend bool operator==(named_tensor const&, named_tensor const&) = default;
+  friend bool operator==(const named_tensor&, const named_tensor&) = default;
 };
 
 /// What an intervention file says; consistent in itself, not yet compared with a model.
@@ -56,15 +56,15 @@ struct intervention_file {
   index_t layer_count() const { return tensors.empty() ? 0 : tensors.begin()->second.shape.front(); }
 
   /// The layers in which the site is intervened on; none for a site that the file does not have.
-  std::vector<index_t> layers_of(std::string const& site) const {
-    if (auto const listed = layers.find(site); listed != layers.end()) return listed->second;
+  std::vector<index_t> layers_of(const std::string& site) const {
+    if (const auto listed = layers.find(site); listed != layers.end()) return listed->second;
     std::vector<index_t> all;
-    if (std::ranges::any_of(tensors, [&](auto const& t) { return io::site_of(t.first) == site; }))
+    if (std::ranges::any_of(tensors, [&](const auto& t) { return io::site_of(t.first) == site; }))
       for (index_t l = 0; l < layer_count(); ++l) all.push_back(l);
     return all;
   }
 
-  friend bool operator==(intervention_file const&, intervention_file const&) = default;
+  friend bool operator==(const intervention_file&, const intervention_file&) = default;
 };
 
 namespace io {

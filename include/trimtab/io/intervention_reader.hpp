@@ -2,13 +2,13 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/core/nearest_name.hpp>
 #include <trimtab/core/position.hpp>
 #include <trimtab/core/view.hpp>
+#include <trimtab/io/files/safetensors.hpp>
 #include <trimtab/io/intervention_data.hpp>
 #include <trimtab/io/intervention_shape.hpp>
-#include <trimtab/io/json.hpp>
-#include <trimtab/io/safetensors.hpp>
+#include <trimtab/io/json/json.hpp>
+#include <trimtab/text/nearest_name.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
@@ -26,16 +26,16 @@ namespace trimtab::io::detail {
 
 class intervention_reader {
  public:
-  explicit intervention_reader(std::filesystem::path const& path) : file_(path), name_(path.string()) {}
+  explicit intervention_reader(const std::filesystem::path& path) : file_(path), name_(path.string()) {}
 
   intervention_file read() const {
-    if (auto const format = metadata("format"); format != intervention_format)
+    if (const auto format = metadata("format"); format != intervention_format)
       refuse("should have the format " + std::string(intervention_format) + " in its metadata, found " +
              (format.empty() ? "none" : abbreviated(json(format))));
     intervention_file result;
     result.policy = required("policy");
-    auto const kind = position_kind(required("position_key"));
-    for (auto const& [name, entry] : file_.tensors()) {
+    const auto kind = position_kind(required("position_key"));
+    for (const auto& [name, entry] : file_.tensors()) {
       check_name(name, result.policy);
       check_shape(name, entry.shape, kind);
       if (not is_real(entry.type))
@@ -45,55 +45,55 @@ class intervention_reader {
     }
     if (result.tensors.empty()) refuse("holds no tensors");
     result.positions = positions(result, kind);
-    if (auto const text = metadata("model"); not text.empty()) result.model = facts(object("model", text));
-    if (auto const text = metadata("layers"); not text.empty()) read_layers(object("layers", text), result);
-    for (auto const& [key, value] : file_.metadata())
+    if (const auto text = metadata("model"); not text.empty()) result.model = facts(object("model", text));
+    if (const auto text = metadata("layers"); not text.empty()) read_layers(object("layers", text), result);
+    for (const auto& [key, value] : file_.metadata())
       if (not is_format_key(key)) result.made[key] = value;
     return result;
   }
 
  private:
-  [[noreturn]] void refuse(std::string const& what) const {
+  [[noreturn]] void refuse(const std::string& what) const {
     throw error(error_kind::bad_file, "'" + name_ + "' " + what);
   }
 
   static bool is_format_key(std::string_view key) {
-    for (auto const known : {"format", "policy", "position_key", "positions", "roles", "model", "layers"})
+    for (const auto known : {"format", "policy", "position_key", "positions", "roles", "model", "layers"})
       if (key == known) return true;
     return false;
   }
-  std::string metadata(std::string const& key) const {
-    auto const found = file_.metadata().find(key);
+  std::string metadata(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
     return found == file_.metadata().end() ? "" : found->second;
   }
-  std::string required(std::string const& key) const {
-    auto const text = metadata(key);
+  std::string required(const std::string& key) const {
+    const auto text = metadata(key);
     if (text.empty()) refuse("lacks \"" + key + "\" in its metadata");
     return text;
   }
-  json_object object(std::string const& key, std::string const& text) const {
+  json_object object(const std::string& key, const std::string& text) const {
     return {parse_json(text, name_ + ", metadata " + key), name_ + ", metadata " + key, error_kind::bad_file};
   }
-  position_key::kind position_kind(std::string const& text) const {
+  position_key::kind position_kind(const std::string& text) const {
     using kind = position_key::kind;
-    for (auto const one : {kind::absolute, kind::from_end, kind::role, kind::shared})
+    for (const auto one : {kind::absolute, kind::from_end, kind::role, kind::shared})
       if (position_key::of(one, 1).text() == text) return one;
     refuse("has the position_key " + abbreviated(json(text)) + "; expected absolute, from_end, role or shared");
   }
 
-  void check_name(std::string const& name, std::string const& policy) const {
+  void check_name(const std::string& name, const std::string& policy) const {
     if (not find_site(site_of(name)))
       refuse("has the tensor " + abbreviated(json(name)) + ", but the sites are " + site_names() +
              ", and a tensor is called site.parameter" + did_you_mean(site_of(name), site_list()));
-    auto const known = parameters_of(policy);
+    const auto known = parameters_of(policy);
     if (not known.empty() and std::ranges::find(known, parameter_of(name)) == known.end())
       refuse("has the tensor " + abbreviated(json(name)) + ", which does not belong to the policy " +
              text::in_quotes(policy, '\'') + did_you_mean(parameter_of(name), known));
   }
   /// Higher dimensions are compared when there is a model.
-  void check_shape(std::string const& name, std::vector<index_t> const& shape, position_key::kind kind) const {
-    auto const axes = axes_of(name, kind);
-    auto const rank = std::ssize(axes.text);
+  void check_shape(const std::string& name, const std::vector<index_t>& shape, position_key::kind kind) const {
+    const auto axes = axes_of(name, kind);
+    const auto rank = std::ssize(axes.text);
     // A user's own parameter may be one number or one a channel: only the policy knows.
     if (std::ssize(shape) != rank and not(axes.extent_unknown and std::ssize(shape) == rank + 1))
       refuse("has the tensor " + text::in_quotes(name, '\'') + " of shape " + shape_text(shape) + "; expected " +
@@ -104,14 +104,14 @@ class intervention_reader {
              ", which holds no numbers");
   }
 
-  position_key positions(intervention_file const& f, position_key::kind kind) const {
-    index_t const layers = f.layer_count();
+  position_key positions(const intervention_file& f, position_key::kind kind) const {
+    const index_t layers = f.layer_count();
     index_t count = 0;
-    for (auto const& [name, tensor] : f.tensors) {
+    for (const auto& [name, tensor] : f.tensors) {
       if (tensor.shape.front() != layers)
         refuse("has tensors for " + std::to_string(layers) + " and for " + std::to_string(tensor.shape.front()) +
                " layers (" + text::in_quotes(name, '\'') + ")");
-      index_t const here = axes_of(name, kind).has_positions ? tensor.shape[1] : 1;
+      const index_t here = axes_of(name, kind).has_positions ? tensor.shape[1] : 1;
       if (count == 0) count = here;
       if (here != count)
         refuse("has the tensor " + text::in_quotes(name, '\'') + " of shape " + shape_text(tensor.shape) + " for " +
@@ -119,27 +119,27 @@ class intervention_reader {
     }
     if (kind == position_key::kind::shared and count != 1)
       refuse("has parameters for " + std::to_string(count) + " positions, but the position_key shared has one for all");
-    if (auto const said = metadata("positions"); not said.empty() and said != std::to_string(count))
+    if (const auto said = metadata("positions"); not said.empty() and said != std::to_string(count))
       refuse("says in its metadata that it has " + abbreviated(json(said)) + " positions, but its tensors have " +
              std::to_string(count));
     return position_key::of(kind, count, kind == position_key::kind::role ? roles(count) : std::vector<std::string>{});
   }
   std::vector<std::string> roles(index_t count) const {
-    auto const list = parse_json(required("roles"), name_ + ", metadata roles");
+    const auto list = parse_json(required("roles"), name_ + ", metadata roles");
     std::vector<std::string> names;
     if (list.is_array())
-      for (auto const& entry : list)
+      for (const auto& entry : list)
         if (entry.is_string()) names.push_back(entry.get<std::string>());
     if (not list.is_array() or std::ssize(names) != count or names.size() != list.size())
       refuse("has the roles " + abbreviated(list) + "; expected an array of " + std::to_string(count) + " names");
     auto sorted = names;
     std::ranges::sort(sorted);
-    if (auto const twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
       refuse("names the role " + abbreviated(json(*twice)) + " twice");
     return names;
   }
 
-  static model_facts facts(json_object const& model) {
+  static model_facts facts(const json_object& model) {
     return {.architecture = model.text("architecture", ""),
             .layers = model.count("layers", 0),
             .width = model.count("width", 0),
@@ -147,15 +147,15 @@ class intervention_reader {
             .hash = model.text("hash", "")};
   }
 
-  void read_layers(json_object const& listed, intervention_file& f) const {
-    for (auto const& [site, list] : listed.value().items()) {
+  void read_layers(const json_object& listed, intervention_file& f) const {
+    for (const auto& [site, list] : listed.value().items()) {
       if (not find_site(site))
         throw error(error_kind::bad_file, "'" + listed.file() + "' names the site " + abbreviated(site) +
                                               "; the sites are " + site_names() + did_you_mean(site, site_list()));
       std::vector<index_t> chosen;
       bool fits = list.is_array();
       if (fits)
-        for (auto const& entry : list) {
+        for (const auto& entry : list) {
           fits = fits and entry.is_number_unsigned() and
                  entry.get<std::uint64_t>() < static_cast<std::uint64_t>(f.layer_count()) and
                  (chosen.empty() or chosen.back() < entry.get<index_t>());
@@ -164,11 +164,11 @@ class intervention_reader {
       if (not fits) listed.refuse(site, "a rising array of layers from 0 to " + std::to_string(f.layer_count() - 1));
       f.layers[site] = std::move(chosen);
     }
-    for (auto const& [name, tensor] : f.tensors) {
-      auto const row = std::ssize(tensor.values) / f.layer_count();
-      auto const listed_layers = f.layers.find(std::string(site_of(name)));
+    for (const auto& [name, tensor] : f.tensors) {
+      const auto row = std::ssize(tensor.values) / f.layer_count();
+      const auto listed_layers = f.layers.find(std::string(site_of(name)));
       if (listed_layers == f.layers.end()) continue;  // all of them
-      auto const& chosen = listed_layers->second;
+      const auto& chosen = listed_layers->second;
       for (index_t i = 0; i < std::ssize(tensor.values); ++i)
         if (tensor.values[static_cast<std::size_t>(i)] != 0 and not std::ranges::binary_search(chosen, i / row))
           refuse("has numbers in layer " + std::to_string(i / row) + " of " + text::in_quotes(name, '\'') +

@@ -42,14 +42,14 @@ static_assert(std::size(sites) == site::count);
 }  // namespace detail
 
 inline std::optional<site_description> find_site(std::string_view name) {
-  for (auto const& one : detail::sites)
+  for (const auto& one : detail::sites)
     if (one.text == name) return one;
   return std::nullopt;
 }
 
 inline std::vector<std::string_view> site_list(bool in_parallel_blocks = false) {
   std::vector<std::string_view> list;
-  for (auto const& one : detail::sites)
+  for (const auto& one : detail::sites)
     if (one.in_parallel_blocks or not in_parallel_blocks) list.push_back(one.text);
   return list;
 }
@@ -57,7 +57,7 @@ inline std::vector<std::string_view> site_list(bool in_parallel_blocks = false) 
 /// "attn_z, attn_out, ...", for sentences.
 inline std::string site_names(bool in_parallel_blocks = false) {
   std::string names;
-  for (auto const& one : site_list(in_parallel_blocks)) names += (names.empty() ? "" : ", ") + std::string(one);
+  for (const auto& one : site_list(in_parallel_blocks)) names += (names.empty() ? "" : ", ") + std::string(one);
   return names;
 }
 
@@ -65,7 +65,7 @@ inline std::string site_names(bool in_parallel_blocks = false) {
 inline std::string_view site_of(std::string_view tensor) { return tensor.substr(0, tensor.find('.')); }
 /// "0.alpha" of "attn_out.0.alpha".
 inline std::string_view parameter_of(std::string_view tensor) {
-  auto const dot = tensor.find('.');
+  const auto dot = tensor.find('.');
   return dot == tensor.npos ? std::string_view() : tensor.substr(dot + 1);
 }
 
@@ -99,20 +99,20 @@ struct tensor_axes {
 };
 
 inline tensor_axes axes_of(std::string_view tensor, position_key::kind kind) {
-  auto const parameter = parameter_of(tensor);
-  auto const name = parameter.substr(parameter.rfind('.') + 1);
-  bool const dynamic = name == "weight" or name == "bias";
+  const auto parameter = parameter_of(tensor);
+  const auto name = parameter.substr(parameter.rfind('.') + 1);
+  const bool dynamic = name == "weight" or name == "bias";
   tensor_axes axes;
   axes.has_positions = not dynamic or kind != position_key::kind::shared;
   if (axes.has_positions) axes.text += 'P';
-  if (auto const site = find_site(site_of(tensor)); site and site->rows == site_rows::head) axes.text += 'H';
+  if (const auto site = find_site(site_of(tensor)); site and site->rows == site_rows::head) axes.text += 'H';
   if (name == "vector" or name == "weight") axes.text += 'D';
   axes.extent_unknown = not dynamic and name != "vector" and name != "alpha";
   return axes;
 }
 
 /// Channels of a row at a site.
-inline index_t width_at(site_description const& site, model_config const& config) {
+inline index_t width_at(const site_description& site, const model_config& config) {
   switch (site.rows) {
     case site_rows::head: return config.head_width();
     case site_rows::hidden: return config.hidden;
@@ -123,7 +123,7 @@ inline index_t width_at(site_description const& site, model_config const& config
 
 /// The shape of a tensor for a model. `extent` is how many numbers the parameter has in one record; only for a user's
 /// own parameter it decides whether there is a last axis.
-inline std::vector<index_t> shape_of(std::string_view tensor, position_key const& positions, model_config const& config,
+inline std::vector<index_t> shape_of(std::string_view tensor, const position_key& positions, const model_config& config,
                                      index_t extent) {
   auto axes = axes_of(tensor, positions.by());
   if (axes.extent_unknown and extent > 1) axes.text += 'D';

@@ -4,9 +4,9 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_shape.hpp>
+#include <trimtab/steer/fitted.hpp>
+#include <trimtab/steer/steering.hpp>
 #include <trimtab/text/utf8.hpp>
-#include <trimtab/train/fitted.hpp>
-#include <trimtab/train/steering.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -28,8 +28,8 @@ namespace detail {
 /// f(index in θ, index in the tensor) for every number of one parameter: θ holds only chosen layers, and records of
 /// several parameters; a tensor holds all layers of one parameter.
 template <typename F>
-void each_number(parameter_block const& block, parameter_slice const& slice, F&& f) {
-  index_t const per_layer = block.records_per_layer();
+void each_number(const parameter_block& block, const parameter_slice& slice, F&& f) {
+  const index_t per_layer = block.records_per_layer();
   for (std::size_t k = 0; k < block.layers.size(); ++k)
     for (index_t r = 0; r < per_layer; ++r)
       for (index_t j = 0; j < slice.extent; ++j)
@@ -38,7 +38,7 @@ void each_number(parameter_block const& block, parameter_slice const& slice, F&&
           static_cast<std::size_t>((block.layers[k] * per_layer + r) * slice.extent + j));
 }
 
-inline std::size_t size_of(std::vector<index_t> const& shape) {
+inline std::size_t size_of(const std::vector<index_t>& shape) {
   index_t size = 1;
   for (index_t n : shape) size *= n;
   return static_cast<std::size_t>(size);
@@ -47,13 +47,13 @@ inline std::size_t size_of(std::vector<index_t> const& shape) {
 }  // namespace detail
 
 /// One lane of numbers laid out as parameters, or as their gradient, by tensor name.
-inline std::map<std::string, named_tensor> tensors_of(parameter_layout const& layout, std::span<double const> theta,
-                                                      model_config const& config) {
+inline std::map<std::string, named_tensor> tensors_of(const parameter_layout& layout, std::span<const double> theta,
+                                                      const model_config& config) {
   std::map<std::string, named_tensor> tensors;
-  for (parameter_block const& block : layout.blocks)
-    for (parameter_slice const& slice : block.slices) {
+  for (const parameter_block& block : layout.blocks)
+    for (const parameter_slice& slice : block.slices) {
       if (block.layers.empty()) continue;
-      auto const name = block.site + "." + slice.name;
+      const auto name = block.site + "." + slice.name;
       auto& tensor = tensors[name];
       tensor.shape = io::shape_of(name, block.positions, config, slice.extent);
       tensor.values.assign(detail::size_of(tensor.shape), 0.0);
@@ -63,8 +63,8 @@ inline std::map<std::string, named_tensor> tensors_of(parameter_layout const& la
 }
 
 template <typename Model>
-model_facts facts_of(Model const& model) {
-  model_config const& config = model.config();
+model_facts facts_of(const Model& model) {
+  const model_config& config = model.config();
   model_facts facts{config.architecture, config.layers, config.width, config.vocabulary, {}};
   if constexpr (requires { model.weights_hash(); }) facts.hash = model.weights_hash();
   return facts;
@@ -73,13 +73,13 @@ model_facts facts_of(Model const& model) {
 /// A composition's parameters as a file. Throws `bad_argument` where its interventions differ in policy or in
 /// positions: a file has one of each.
 template <typename Model, typename... Interventions>
-intervention_file make_intervention_file(steering<Model, Interventions...> const& composition, parameters const& values,
+intervention_file make_intervention_file(const steering<Model, Interventions...>& composition, const parameters& values,
                                          std::map<std::string, std::string> made = {}) {
-  model_config const& config = composition.model().config();
+  const model_config& config = composition.model().config();
   intervention_file file;
-  for (parameter_block const& block : values.layout.blocks) {
+  for (const parameter_block& block : values.layout.blocks) {
     if (block.layers.empty()) continue;
-    bool const first = file.policy.empty();
+    const bool first = file.policy.empty();
     if (not first and (block.policy != file.policy or block.positions != file.positions))
       throw error(error_kind::bad_argument, "an intervention file holds one policy and one kind of positions, but " +
                                                 block.site + " has " + block.policy + " by " + block.positions.text() +
@@ -99,25 +99,25 @@ intervention_file make_intervention_file(steering<Model, Interventions...> const
 
 /// Writes what was learned. Throws as `make_intervention_file` and `io::write_intervention` do.
 template <typename Steering>
-void save_intervention(std::filesystem::path const& path, fitted<Steering> const& result,
+void save_intervention(const std::filesystem::path& path, const fitted<Steering>& result,
                        std::map<std::string, std::string> made = {}) {
   io::write_intervention(path, make_intervention_file(result.steering, result.values, std::move(made)));
 }
 
 /// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` may lack the
 /// hash.
-inline void require_fits(intervention_file const& file, model_config const& config, model_facts const& facts,
-                         std::string const& name = "the intervention") {
-  auto const refuse = [&](std::string const& why) {
+inline void require_fits(const intervention_file& file, const model_config& config, const model_facts& facts,
+                         const std::string& name = "the intervention") {
+  const auto refuse = [&](const std::string& why) {
     throw error(error_kind::mismatch, name + " does not fit the model: " + why);
   };
-  auto const compare = [&](std::string const& what, auto const& theirs, auto const& ours, auto const& nothing,
+  const auto compare = [&](const std::string& what, const auto& theirs, const auto& ours, const auto& nothing,
                            auto as_text) {
     if (theirs != nothing and ours != nothing and theirs != ours)
       refuse("it was made for " + what + " " + as_text(theirs) + ", and this model's is " + as_text(ours));
   };
-  auto const number = [](index_t n) { return std::to_string(n); };
-  auto const quoted = [](std::string const& t) { return text::in_quotes(t, '\''); };
+  const auto number = [](index_t n) { return std::to_string(n); };
+  const auto quoted = [](const std::string& t) { return text::in_quotes(t, '\''); };
   if (file.model) {
     compare("the architecture", file.model->architecture, config.architecture, std::string(), quoted);
     compare("a number of layers of", file.model->layers, config.layers, index_t{0}, number);
@@ -125,8 +125,8 @@ inline void require_fits(intervention_file const& file, model_config const& conf
     compare("a vocabulary of", file.model->vocabulary, config.vocabulary, index_t{0}, number);
     compare("weights with the hash", file.model->hash, facts.hash, std::string(), quoted);
   }
-  for (auto const& [tensor, content] : file.tensors) {
-    auto const site = io::find_site(io::site_of(tensor));
+  for (const auto& [tensor, content] : file.tensors) {
+    const auto site = io::find_site(io::site_of(tensor));
     if (not site) refuse("it has the unknown site of " + quoted(tensor) + "; the sites are " + io::site_names());
     if (config.parallel_residual and not site->in_parallel_blocks)
       refuse("it has the site " + std::string(site->text) + ", which parallel blocks lack; theirs are " +
@@ -134,9 +134,9 @@ inline void require_fits(intervention_file const& file, model_config const& conf
     if (content.shape.front() != config.layers)
       refuse("it is for " + number(content.shape.front()) + " layers, and the model has " + number(config.layers));
     // A user's own parameter has one number, or one a channel.
-    bool const has_channels = std::ssize(content.shape) > std::ssize(io::axes_of(tensor, file.positions.by()).text);
-    bool const one = io::axes_of(tensor, file.positions.by()).text.back() != 'D' and not has_channels;
-    auto const expected = io::shape_of(tensor, file.positions, config, one ? 1 : io::width_at(*site, config));
+    const bool has_channels = std::ssize(content.shape) > std::ssize(io::axes_of(tensor, file.positions.by()).text);
+    const bool one = io::axes_of(tensor, file.positions.by()).text.back() != 'D' and not has_channels;
+    const auto expected = io::shape_of(tensor, file.positions, config, one ? 1 : io::width_at(*site, config));
     if (content.shape != expected)
       refuse(quoted(tensor) + " has the shape " + io::shape_text(content.shape) + "; the model needs " +
              io::shape_text(expected));
@@ -147,11 +147,11 @@ inline void require_fits(intervention_file const& file, model_config const& conf
 /// `mismatch` with the reason where the file is for another model, policy or kind of positions, or intervenes where
 /// this does not.
 template <typename Model, typename... Interventions>
-parameters fit_to(intervention_file const& file, steering<Model, Interventions...> const& composition) {
-  auto const refuse = [](std::string const& why) {
+parameters fit_to(const intervention_file& file, const steering<Model, Interventions...>& composition) {
+  const auto refuse = [](const std::string& why) {
     throw error(error_kind::mismatch, "the intervention does not fit the composition: " + why);
   };
-  model_config const& config = composition.model().config();
+  const model_config& config = composition.model().config();
   require_fits(file, config,
                file.model and not file.model->hash.empty() ? facts_of(composition.model()) : model_facts{});
 
@@ -160,10 +160,10 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
   index_t offset = 0;
   for (parameter_block& block : values.layout.blocks) {
     if (not block.layers.empty()) {
-      auto const& key = block.positions;
+      const auto& key = block.positions;
       if (block.policy != file.policy)
-        refuse("it has the policy " + text::in_quotes(file.policy, '\'') + " where the composition has " + block.policy +
-               " at " + block.site);
+        refuse("it has the policy " + text::in_quotes(file.policy, '\'') + " where the composition has " +
+               block.policy + " at " + block.site);
       if (key.by() != file.positions.by() or (key.count() != 0 and key != file.positions))
         refuse("it has " + file.positions.text() + " positions, " + std::to_string(file.positions.count()) +
                " of them, where the composition has other ones at " + block.site);
@@ -173,13 +173,13 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
     offset += block.size();
   }
   values.theta.assign(static_cast<std::size_t>(offset), 0.0);
-  for (parameter_block const& block : values.layout.blocks)
-    for (parameter_slice const& slice : block.slices) {
-      auto const found = tensors.find(block.site + "." + slice.name);
+  for (const parameter_block& block : values.layout.blocks)
+    for (const parameter_slice& slice : block.slices) {
+      const auto found = tensors.find(block.site + "." + slice.name);
       if (block.layers.empty() or found == tensors.end()) continue;
-      auto const& shape = found->second.shape;
+      const auto& shape = found->second.shape;
       auto& numbers = found->second.values;
-      if (auto const expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
+      if (const auto expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
         refuse(text::in_quotes(found->first, '\'') + " has the shape " + io::shape_text(shape) + " instead of " +
                io::shape_text(expected));
       detail::each_number(block, slice, [&](std::size_t to, std::size_t from) {
@@ -187,8 +187,8 @@ parameters fit_to(intervention_file const& file, steering<Model, Interventions..
       });
     }
   // What has not been taken must be nothing.
-  for (auto const& [name, tensor] : tensors)
-    if (auto const left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; });
+  for (const auto& [name, tensor] : tensors)
+    if (const auto left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; });
         left != tensor.values.end())
       refuse("it has numbers for " + text::in_quotes(name, '\'') + " in layer " +
              std::to_string((left - tensor.values.begin()) / (std::ssize(tensor.values) / file.layer_count())) +

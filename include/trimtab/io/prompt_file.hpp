@@ -4,9 +4,9 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/core/view.hpp>
-#include <trimtab/io/atomic_file.hpp>
-#include <trimtab/io/input_file.hpp>
-#include <trimtab/io/json.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/io/files/input_file.hpp>
+#include <trimtab/io/json/json.hpp>
 #include <trimtab/task/prompt_pair.hpp>
 
 #include <algorithm>
@@ -51,7 +51,7 @@ struct no_encoder {
 template <task::text_encoder Encoder>
 class prompt_line {
  public:
-  prompt_line(std::string_view text, std::string const& place, Encoder const& encoder, prompt_limits limits)
+  prompt_line(std::string_view text, const std::string& place, const Encoder& encoder, prompt_limits limits)
       : line_(parse_json(text, place), place, error_kind::bad_data), encoder_(encoder), limits_(limits) {}
 
   prompt_pair pair() const {
@@ -83,41 +83,41 @@ class prompt_line {
   }
 
  private:
-  [[noreturn]] void refuse(std::string const& what) const {
+  [[noreturn]] void refuse(const std::string& what) const {
     throw error(error_kind::bad_data, "'" + line_.file() + "' " + what);
   }
 
-  int id_of(json const& value, std::string const& key) const {
-    bool const fits = value.is_number_unsigned() and value.get<std::uint64_t>() <= 0x7fffffffu;
+  int id_of(const json& value, const std::string& key) const {
+    const bool fits = value.is_number_unsigned() and value.get<std::uint64_t>() <= 0x7fffffffu;
     if (not fits) line_.refuse(key, key == "ids" ? "an array of token ids" : "a token id");
-    auto const found = value.get<int>();
+    const auto found = value.get<int>();
     if (limits_.vocabulary > 0 and found >= limits_.vocabulary)
       refuse("has the token id " + std::to_string(found) + " in \"" + key + "\", outside the model's vocabulary of " +
              std::to_string(limits_.vocabulary) + " tokens");
     return found;
   }
-  int id(std::string const& key) const {
+  int id(const std::string& key) const {
     if (not line_.has(key)) line_.refuse(key, "a token id");
     return id_of(line_.value().at(key), key);
   }
   std::vector<int> ids() const {
-    auto const& list = line_.value().at("ids");
+    const auto& list = line_.value().at("ids");
     if (not list.is_array()) line_.refuse("ids", "an array of token ids");
     std::vector<int> found;
-    for (auto const& entry : list) found.push_back(id_of(entry, "ids"));
+    for (const auto& entry : list) found.push_back(id_of(entry, "ids"));
     return found;
   }
 
-  std::vector<int> encoded(std::string const& key) const {
+  std::vector<int> encoded(const std::string& key) const {
     try {
       return encoder_.encode(line_.text(key));
-    } catch (error const& problem) {
+    } catch (const error& problem) {
       throw error(problem.kind(), "'" + line_.file() + "', \"" + key + "\": " + problem.what());
     }
   }
   /// An answer is one token, because one position is scored.
-  int answer(std::string const& key) const {
-    auto const found = encoded(key);
+  int answer(const std::string& key) const {
+    const auto found = encoded(key);
     if (found.size() != 1) {
       std::string pieces;
       for (int one : std::span(found).first(std::min(found.size(), std::size_t{5})))
@@ -130,19 +130,19 @@ class prompt_line {
     return found.front();
   }
   std::string piece(int token) const {
-    if constexpr (requires { encoder_.decode(std::span<int const>(&token, 1)); })
-      return abbreviated(json(encoder_.decode(std::span<int const>(&token, 1))));
+    if constexpr (requires { encoder_.decode(std::span<const int>(&token, 1)); })
+      return abbreviated(json(encoder_.decode(std::span<const int>(&token, 1))));
     else
       return std::to_string(token);
   }
 
   void read_roles(prompt_pair& p) const {
-    auto const roles = line_.object("roles");
-    for (auto const& [name, span] : roles.value().items()) {
-      auto const is_index = [&](json const& x) {
+    const auto roles = line_.object("roles");
+    for (const auto& [name, span] : roles.value().items()) {
+      const auto is_index = [&](const json& x) {
         return x.is_number_unsigned() and x.get<std::uint64_t>() <= p.ids.size();
       };
-      bool const fits = span.is_array() and span.size() == 2 and is_index(span[0]) and is_index(span[1]) and
+      const bool fits = span.is_array() and span.size() == 2 and is_index(span[0]) and is_index(span[1]) and
                         span[0].template get<int>() < span[1].template get<int>();
       if (not fits)
         roles.refuse(name, "a span [first, last) of the prompt's " + std::to_string(p.ids.size()) + " tokens");
@@ -151,7 +151,7 @@ class prompt_line {
   }
 
   json_object line_;
-  Encoder const& encoder_;
+  const Encoder& encoder_;
   prompt_limits limits_;
 };
 
@@ -160,16 +160,16 @@ class prompt_line {
 /// The prompt pairs in `lines`, the content of `file`. Throws `bad_file` for a line that is no JSON, `bad_data` for one
 /// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
 template <task::text_encoder Encoder>
-std::vector<prompt_pair> parse_prompts(std::string_view lines, std::string const& file, Encoder const& encoder,
+std::vector<prompt_pair> parse_prompts(std::string_view lines, const std::string& file, const Encoder& encoder,
                                        prompt_limits limits = {}) {
   if (lines.starts_with("\xef\xbb\xbf")) lines.remove_prefix(3);
   std::vector<prompt_pair> pairs;
   for (std::size_t number = 1; not lines.empty(); ++number) {
-    auto const end = std::min(lines.find('\n'), lines.size());
-    auto const line = lines.substr(0, end);
+    const auto end = std::min(lines.find('\n'), lines.size());
+    const auto line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 1, lines.size()));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    auto const place = file + ", line " + std::to_string(number);
+    const auto place = file + ", line " + std::to_string(number);
     pairs.push_back(detail::prompt_line(line, place, encoder, limits).pair());
     if (limits.one_length and limits.length == 0) limits.length = std::ssize(pairs.back().ids);
   }
@@ -180,30 +180,30 @@ std::vector<prompt_pair> parse_prompts(std::string_view lines, std::string const
 
 /// The prompt pairs of a file. Throws `io` where it cannot be read, else as `parse_prompts` does.
 template <task::text_encoder Encoder>
-std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, Encoder const& encoder,
+std::vector<prompt_pair> read_prompts(const std::filesystem::path& path, const Encoder& encoder,
                                       prompt_limits limits = {}) {
   return parse_prompts(input_file(path).text(), path.string(), encoder, limits);
 }
 
 /// The same for files that give ids only.
-inline std::vector<prompt_pair> read_prompts(std::filesystem::path const& path, prompt_limits limits = {}) {
+inline std::vector<prompt_pair> read_prompts(const std::filesystem::path& path, prompt_limits limits = {}) {
   return read_prompts(path, detail::no_encoder{}, limits);
 }
 
 /// Prompt pairs as the lines of a file: as text where they have text, which serves any model, and else as ids.
-inline std::string prompt_lines(std::span<prompt_pair const> pairs) {
+inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
   std::string lines;
-  for (auto const& p : pairs) {
+  for (const auto& p : pairs) {
     json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
                                  : json{{"prompt", p.prompt}, {"correct", p.correct}, {"wrong", p.wrong}};
-    for (auto const& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
+    for (const auto& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
     lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   }
   return lines;
 }
 
 /// Writes these lines to a file. Throws `io`.
-inline void write_prompts(std::filesystem::path const& path, std::span<prompt_pair const> pairs) {
+inline void write_prompts(const std::filesystem::path& path, std::span<const prompt_pair> pairs) {
   write_file_atomically(path, prompt_lines(pairs));
 }
 

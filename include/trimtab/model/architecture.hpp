@@ -34,7 +34,7 @@ concept model_architecture = requires {
 
 /// Channels of one row at a site.
 template <hook_site Site>
-index_t site_width(model_config const& config) {
+index_t site_width(const model_config& config) {
   switch (Site::rows) {
     case site_rows::head: return config.head_width();
     case site_rows::hidden: return config.hidden;
@@ -45,7 +45,7 @@ index_t site_width(model_config const& config) {
 
 /// Rows at a site for each token: the heads, or one.
 template <hook_site Site>
-index_t site_parts(model_config const& config) {
+index_t site_parts(const model_config& config) {
   return Site::rows == site_rows::head ? config.heads : 1;
 }
 

@@ -18,7 +18,7 @@ namespace trimtab {
 enum class scored { last, all };
 
 /// Throws `bad_text` where the model cannot read the prompt.
-inline void check_prompt(model_config const& config, std::span<int const> ids) {
+inline void check_prompt(const model_config& config, std::span<const int> ids) {
   if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
   if (static_cast<index_t>(ids.size()) > config.context)
     throw error(error_kind::bad_text, "the prompt has " + std::to_string(ids.size()) +
@@ -35,13 +35,14 @@ class batch {
   /// Where keys and values of the first tokens of prompts are known already, `given` says of how many, by prompt; such
   /// tokens are no rows of the batch, and the last token always is one. Throws `bad_text` for a prompt that is empty,
   /// too long, or has ids outside the vocabulary.
-  batch(B const& backend, model_config const& config, std::span<std::vector<int> const> prompts,
-        scored where = scored::last, std::span<int const> given = {})
+  batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts,
+        scored where = scored::last, std::span<const int> given = {})
       : memory_(backend) {
-    std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows;
+    std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places,
+        key_rows;
     index_t longest = 0;
     for (std::size_t n = 0; n < prompts.size(); ++n) {
-      std::vector<int> const& ids = prompts[n];
+      const std::vector<int>& ids = prompts[n];
       check_prompt(config, ids);
       const int length = static_cast<int>(ids.size());
       longest = std::max<index_t>(longest, length);
@@ -71,8 +72,8 @@ class batch {
           head_places.push_back(places[static_cast<std::size_t>(i)]);
         }
 
-    int const* const begin = memory_.take(offsets);
-    int const* const position = memory_.take(places);
+    const int* const begin = memory_.take(offsets);
+    const int* const position = memory_.take(places);
     all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
     scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
     tokens_ = memory_.take(tokens);
@@ -89,21 +90,21 @@ class batch {
   index_t rows() const { return all_.queries; }
   bool complete() const { return rows() == keys(); }  ///< no keys were given
   index_t queries() const { return scored_.queries; }
-  ragged_shape const& all() const { return all_; }
-  ragged_shape const& scored_only() const { return scored_; }
-  int const* tokens() const { return tokens_; }          ///< [rows]
-  int const* positions() const { return positions_; }    ///< [rows]
-  int const* key_rows() const { return key_rows_; }      ///< [rows] where each lies among the keys
-  int const* query_rows() const { return query_rows_; }  ///< [queries]
+  const ragged_shape& all() const { return all_; }
+  const ragged_shape& scored_only() const { return scored_; }
+  const int* tokens() const { return tokens_; }          ///< [rows]
+  const int* positions() const { return positions_; }    ///< [rows]
+  const int* key_rows() const { return key_rows_; }      ///< [rows] where each lies among the keys
+  const int* query_rows() const { return query_rows_; }  ///< [queries]
   index_t head_row_count() const { return head_row_count_; }
-  int const* head_rows() const { return head_rows_; }
-  int const* head_positions() const { return head_positions_; }
+  const int* head_rows() const { return head_rows_; }
+  const int* head_positions() const { return head_positions_; }
 
  private:
   workspace<B> memory_;
   ragged_shape all_ = {}, scored_ = {};
   index_t head_row_count_ = 0;
-  int const *tokens_ = nullptr, *positions_ = nullptr, *key_rows_ = nullptr, *query_rows_ = nullptr,
+  const int *tokens_ = nullptr, *positions_ = nullptr, *key_rows_ = nullptr, *query_rows_ = nullptr,
             *head_rows_ = nullptr, *head_positions_ = nullptr;
 };
 

@@ -16,22 +16,22 @@ enum class activation {
 };
 
 struct model_config {
-  std::string architecture = {};        ///< "gpt2" or "gpt_neox"
-  index_t layers = 0;                   ///< L
-  index_t width = 0;                    ///< D, channels of the residual stream
-  index_t heads = 0;                    ///< attention heads; they share the width evenly
-  index_t hidden = 0;                   ///< F, neurons of one MLP
-  index_t context = 0;                  ///< the longest prompt
-  index_t vocabulary = 0;               ///< V, rows of the token embedding, padding included
-  index_t rotary_channels = 0;          ///< leading channels of each head that rotary positions turn; 0 without
-  double rotary_base = 10000;           ///< theta of the rotary frequencies
+  std::string architecture = {};  ///< "gpt2" or "gpt_neox"
+  index_t layers = 0;             ///< L
+  index_t width = 0;              ///< D, channels of the residual stream
+  index_t heads = 0;              ///< attention heads; they share the width evenly
+  index_t hidden = 0;             ///< F, neurons of one MLP
+  index_t context = 0;            ///< the longest prompt
+  index_t vocabulary = 0;         ///< V, rows of the token embedding, padding included
+  index_t rotary_channels = 0;    ///< leading channels of each head that rotary positions turn; 0 without
+  double rotary_base = 10000;     ///< theta of the rotary frequencies
   double layer_norm_epsilon = 1e-5;
   activation nonlinearity = activation::gelu_tanh;
-  bool parallel_residual = false;       ///< attention and MLP read the same stream and are added together
+  bool parallel_residual = false;  ///< attention and MLP read the same stream and are added together
 
   index_t head_width() const { return width / heads; }
 
-  friend bool operator==(model_config const&, model_config const&) = default;
+  friend bool operator==(const model_config&, const model_config&) = default;
 };
 
 }  // namespace trimtab

@@ -18,7 +18,7 @@ namespace trimtab {
 /// `forward` sets `out` from `h`; `backward` sets `d_h` and keeps the gradients of its parameters to itself.
 /// `lowest_layer()` is the first layer with an active hook: nothing below it is run backwards.
 template <typename H, typename T>
-concept hook_set = requires(H& hooks, index_t layer, matrix_view<T const> h, matrix_view<T> out) {
+concept hook_set = requires(H& hooks, index_t layer, matrix_view<const T> h, matrix_view<T> out) {
   { H::template has<site::attn_out> } -> std::convertible_to<bool>;
   { hooks.template active<site::attn_out>(layer) } -> std::same_as<bool>;
   hooks.template forward<site::attn_out>(layer, h, out);
@@ -35,9 +35,9 @@ struct no_hooks {
     return false;
   }
   template <hook_site, typename T>
-  static void forward(index_t, matrix_view<T const>, matrix_view<T>) {}
+  static void forward(index_t, matrix_view<const T>, matrix_view<T>) {}
   template <hook_site, typename T>
-  static void backward(index_t, matrix_view<T const>, matrix_view<T const>, matrix_view<T>) {}
+  static void backward(index_t, matrix_view<const T>, matrix_view<const T>, matrix_view<T>) {}
   static index_t lowest_layer() { return 0; }
 };
 

@@ -19,22 +19,22 @@ class block_parts {
   using T = typename Model::scalar;
   using view = matrix_view<T>;
 
-  block_parts(Model const& model, batch<B> const& rows)
+  block_parts(const Model& model, const batch<B>& rows)
       : model_(model), config_(model.config()), backend_(model.backend()), rows_(rows) {}
 
-  void normalise(frozen_norm<B> const& w, view x, view out) const {
+  void normalise(const frozen_norm<B>& w, view x, view out) const {
     backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
                      each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, x.cols)),
                      all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
   }
-  void normalise_adjoint(frozen_norm<B> const& w, view x, view d_out, view d_x) const {
+  void normalise_adjoint(const frozen_norm<B>& w, view x, view d_out, view d_x) const {
     backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
                       each_row(d(name::out), d_out), each_row(d(name::h), d_x),
                       all_rows(layer_norm::gain, w.gain.view(1, x.cols)));
   }
 
   /// sum = stream + branch, out = norm(sum).
-  void add_and_normalise(frozen_norm<B> const& w, operand<per_channel<"h">, T> stream, view branch, view sum,
+  void add_and_normalise(const frozen_norm<B>& w, operand<per_channel<"h">, T> stream, view branch, view sum,
                          view out) const {
     backend_.forward(residual_norm{{config_.layer_norm_epsilon}}, out.rows, out.cols, stream,
                      each_row(residual::branch, branch.as_const()), each_row(residual_norm::sum, sum),
@@ -42,7 +42,7 @@ class block_parts {
                      all_rows(layer_norm::bias, w.bias.view(1, out.cols)));
   }
   /// d_x = d_sum + the gradient that comes through the norm of the sum.
-  void add_and_normalise_adjoint(frozen_norm<B> const& w, view sum, view d_out, view d_sum, view d_x) const {
+  void add_and_normalise_adjoint(const frozen_norm<B>& w, view sum, view d_out, view d_sum, view d_x) const {
     backend_.backward(residual_norm{{config_.layer_norm_epsilon}}, sum.rows, sum.cols,
                       each_row(residual_norm::sum, sum.as_const()), each_row(d(name::out), d_out),
                       each_row(d(residual_norm::sum), d_sum.as_const()), each_row(d(name::h), d_x),
@@ -70,9 +70,8 @@ class block_parts {
 
   /// post = gelu(pre).
   void activate(view pre, view post) const {
-    with_nonlinearity([&](auto f) {
-      backend_.forward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(name::out, post));
-    });
+    with_nonlinearity(
+        [&](auto f) { backend_.forward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(name::out, post)); });
   }
   /// d becomes the gradient of `pre` where it was that of `post`.
   void activate_adjoint(view pre, view d_post) const {
@@ -117,10 +116,10 @@ class block_parts {
       f(gelu_erf{});
   }
 
-  Model const& model_;
-  model_config const& config_;
-  B const& backend_;
-  batch<B> const& rows_;
+  const Model& model_;
+  const model_config& config_;
+  const B& backend_;
+  const batch<B>& rows_;
 };
 
 }  // namespace trimtab

@@ -28,16 +28,24 @@ class pass {
   static_assert(hook_set<Hooks, T>, "the hooks of a pass are `no_hooks` or what steer() binds to a batch");
 
   /// Takes all memory the pass will need.
-  pass(Model const& model, batch<B> const& rows, layer_interval layers, Hooks hooks = {},
+  pass(const Model& model, const batch<B>& rows, layer_interval layers, Hooks hooks = {},
        tape_use use = tape_use::forward_only)
-      : model_(model), config_(model.config()), backend_(model.backend()), rows_(rows), parts_(model, rows),
-        layers_(layers), hooks_(hooks), use_(use), memory_(backend_), up_(memory_, config_, rows) {
+      : model_(model),
+        config_(model.config()),
+        backend_(model.backend()),
+        rows_(rows),
+        parts_(model, rows),
+        layers_(layers),
+        hooks_(hooks),
+        use_(use),
+        memory_(backend_),
+        up_(memory_, config_, rows) {
     for (index_t l = layers.first; l < layers.last; ++l) plan_layer(l);
     if (use == tape_use::forward_and_backward) down_ = backward_scratch<T>(memory_, config_, rows);
   }
 
-  pass(pass const&) = delete;  // views point into its memory
-  pass& operator=(pass const&) = delete;
+  pass(const pass&) = delete;  // views point into its memory
+  pass& operator=(const pass&) = delete;
 
   /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past
   /// the model's own last layer.
@@ -83,7 +91,7 @@ class pass {
  private:
   static constexpr bool parallel = Model::architecture::residual == residual_form::parallel;
 
-  view forward_block(index_t l, view x, moving_parts const& move) {
+  view forward_block(index_t l, view x, const moving_parts& move) {
     layer_tape<T>& t = tape(l);
     t.stream = x;
     if constexpr (Hooks::template has<site::resid_pre>)
@@ -117,8 +125,8 @@ class pass {
   }
 
   /// norm_1, queries, keys and values, attention, output projection.
-  void attention_half(index_t l, layer_tape<T>& t, moving_parts const& move) {
-    frozen_block<B> const& w = model_.block(l);
+  void attention_half(index_t l, layer_tape<T>& t, const moving_parts& move) {
+    const frozen_block<B>& w = model_.block(l);
     const view z = cut(up_.attn_z, t.attn_out.rows);
     if (move.stream) {
       parts_.normalise(w.norm_1, t.stream, up_.norm);
@@ -127,14 +135,13 @@ class pass {
       if (not rows_.complete()) parts_.to_keys(qkv, t.qkv);
       parts_.turn(t.qkv);
     }
-    produce<site::attn_z>(l, move.stream, z,
-                          [&](view v) { backend_.attention(shape(l), config_.heads, t.qkv, v); });
+    produce<site::attn_z>(l, move.stream, z, [&](view v) { backend_.attention(shape(l), config_.heads, t.qkv, v); });
     produce<site::attn_out>(l, move.attn_z, t.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }
 
   /// The gradient of the stream, of which `d_skip` comes along the skip connection.
-  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, view d_skip, moving_parts const& move) {
-    frozen_block<B> const& w = model_.block(l);
+  view attention_half_adjoint(index_t l, layer_tape<T>& t, view d_out, view d_skip, const moving_parts& move) {
+    const frozen_block<B>& w = model_.block(l);
     const view d_attn_out = consume<site::attn_out>(l, d_out, down_.d_attn_out);
     if (not move.attn_z) return d_attn_out;
     view d_z = cut(down_.d_attn_z, d_out.rows);
@@ -157,8 +164,8 @@ class pass {
   }
 
   /// What the attention leaves on the stream, and what the MLP reads of it: in one go where no hook is in between.
-  void join_halves(index_t l, layer_tape<T>& t, moving_parts const& move) {
-    frozen_norm<B> const& norm_2 = model_.block(l).norm_2;
+  void join_halves(index_t l, layer_tape<T>& t, const moving_parts& move) {
+    const frozen_norm<B>& norm_2 = model_.block(l).norm_2;
     if constexpr (parallel) {
       if (not is_last(l))
         t.middle = t.stream;
@@ -169,16 +176,15 @@ class pass {
                                [&](view mid) { parts_.add(skip_operand(l, t.stream), t.attn_out, mid); });
     } else {
       if (move.middle)
-        parts_.add_and_normalise(norm_2, skip_operand(l, t.stream), t.attn_out, t.middle,
-                                 cut(up_.norm, t.middle.rows));
+        parts_.add_and_normalise(norm_2, skip_operand(l, t.stream), t.attn_out, t.middle, cut(up_.norm, t.middle.rows));
       return;
     }
     if (move.middle) parts_.normalise(norm_2, t.middle, cut(up_.norm, t.middle.rows));
   }
 
   /// The neurons, output projection.
-  void mlp_half(index_t l, layer_tape<T>& t, moving_parts const& move) {
-    frozen_block<B> const& w = model_.block(l);
+  void mlp_half(index_t l, layer_tape<T>& t, const moving_parts& move) {
+    const frozen_block<B>& w = model_.block(l);
     const view norm = cut(up_.norm, t.middle.rows), post = cut(up_.mlp_post, t.middle.rows);
     if (move.middle) backend_.multiply(w.mlp_in, norm, t.pre);
     produce<site::mlp_post>(l, move.middle, post, [&](view v) { parts_.activate(t.pre, v); });
@@ -186,8 +192,8 @@ class pass {
   }
 
   /// The gradient of the middle, of which `d_out` comes along the skip connection.
-  view mlp_half_adjoint(index_t l, layer_tape<T>& t, view d_out, moving_parts const& move) {
-    frozen_block<B> const& w = model_.block(l);
+  view mlp_half_adjoint(index_t l, layer_tape<T>& t, view d_out, const moving_parts& move) {
+    const frozen_block<B>& w = model_.block(l);
     const view d_mlp_out = consume<site::mlp_out>(l, d_out, down_.d_mlp_out);
     if (not move.mlp_post) return d_out;
     view d_post = cut(down_.d_mlp_post, d_out.rows);
@@ -245,7 +251,7 @@ class pass {
 
   static view cut(view v, index_t rows) { return {v.data, rows, v.cols}; }
   bool is_last(index_t l) const { return l == config_.layers - 1; }
-  ragged_shape const& shape(index_t l) const { return is_last(l) ? rows_.scored_only() : rows_.all(); }
+  const ragged_shape& shape(index_t l) const { return is_last(l) ? rows_.scored_only() : rows_.all(); }
   layer_tape<T>& tape(index_t l) { return tapes_[static_cast<std::size_t>(l - layers_.first)]; }
   template <hook_site Site>
   static view& arrived(layer_tape<T>& t) {
@@ -255,7 +261,8 @@ class pass {
   /// Without an adjoint all layers share one tape, but for two outputs that alternate, and all hooks one memory for
   /// what arrives at them: it stays in the caches, where a place for each would cost them more than the interventions.
   void plan_layer(index_t l) {
-    const index_t n = rows_.rows(), m = is_last(l) ? rows_.queries() : n, width = config_.width, hidden = config_.hidden;
+    const index_t n = rows_.rows(), m = is_last(l) ? rows_.queries() : n, width = config_.width,
+                  hidden = config_.hidden;
     const bool fresh = use_ == tape_use::forward_and_backward or tapes_.empty();
     layer_tape<T> t = fresh ? layer_tape<T>{} : tapes_.back();
     const auto take = [&](view& v, index_t rows, index_t cols) {
@@ -288,10 +295,10 @@ class pass {
     tapes_.push_back(t);
   }
 
-  Model const& model_;
-  model_config const& config_;
-  B const& backend_;
-  batch<B> const& rows_;
+  const Model& model_;
+  const model_config& config_;
+  const B& backend_;
+  const batch<B>& rows_;
   block_parts<Model> parts_;
   layer_interval layers_;
   Hooks hooks_;

@@ -18,7 +18,7 @@ struct layer_interval {
 enum class tape_use { forward_only, forward_and_backward };
 
 template <hook_site Site, typename Hooks>
-bool is_active(Hooks const& hooks, index_t layer) {
+bool is_active(const Hooks& hooks, index_t layer) {
   if constexpr (Hooks::template has<Site>)
     return hooks.template active<Site>(layer);
   else
@@ -34,7 +34,7 @@ struct moving_parts {
 };
 
 template <bool Parallel, typename Hooks>
-moving_parts moving_in(Hooks const& hooks, index_t layer) {
+moving_parts moving_in(const Hooks& hooks, index_t layer) {
   moving_parts m{};
   m.stream = layer > hooks.lowest_layer() or is_active<site::resid_pre>(hooks, layer);
   m.attn_z = m.stream or is_active<site::attn_z>(hooks, layer);

@@ -36,9 +36,11 @@ struct forward_scratch {
   matrix_view<T> arrived = {};  ///< `h` of the hook that is next, where no adjoint asks for it
 
   template <tensor_backend B>
-  forward_scratch(workspace<B>& memory, model_config const& c, batch<B> const& rows)
-      : norm(memory.take(rows.rows(), c.width)), attn_z(memory.take(rows.rows(), c.width)),
-        attn_out(memory.take(rows.rows(), c.width)), mlp_post(memory.take(rows.rows(), c.hidden)),
+  forward_scratch(workspace<B>& memory, const model_config& c, const batch<B>& rows)
+      : norm(memory.take(rows.rows(), c.width)),
+        attn_z(memory.take(rows.rows(), c.width)),
+        attn_out(memory.take(rows.rows(), c.width)),
+        mlp_post(memory.take(rows.rows(), c.hidden)),
         mlp_out(memory.take(rows.rows(), c.width)),
         qkv(rows.complete() ? matrix_view<T>{} : memory.take(rows.rows(), 3 * c.width)) {}
 };
@@ -49,13 +51,13 @@ template <typename T>
 struct backward_scratch {
   std::array<matrix_view<T>, 2> d_stream = {};
   matrix_view<T> d_steered_stream = {}, d_output = {}, d_mlp_out = {}, d_middle = {}, d_steered_middle = {},
-                 d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {},
-                 d_mlp_post = {}, d_steered_mlp_post = {};
+                 d_attn_out = {}, d_attn_z = {}, d_steered_attn_z = {}, d_norm = {}, d_qkv = {}, d_mlp_post = {},
+                 d_steered_mlp_post = {};
 
   backward_scratch() = default;
 
   template <tensor_backend B>
-  backward_scratch(workspace<B>& memory, model_config const& c, batch<B> const& rows) {
+  backward_scratch(workspace<B>& memory, const model_config& c, const batch<B>& rows) {
     const index_t n = rows.rows();
     for (matrix_view<T>* v : {&d_stream[0], &d_stream[1], &d_steered_stream, &d_output, &d_mlp_out, &d_middle,
                               &d_steered_middle, &d_attn_out, &d_attn_z, &d_steered_attn_z, &d_norm})

@@ -23,7 +23,7 @@ struct frozen_norm {
 
   typename B::memory gain, bias;
 
-  frozen_norm(B const& backend, layer_norm_weights<T> const& w)
+  frozen_norm(const B& backend, const layer_norm_weights<T>& w)
       : gain(backend.upload(w.gain.view())), bias(backend.upload(w.bias.view())) {}
 };
 
@@ -36,7 +36,7 @@ struct frozen_block {
   frozen_norm<B> norm_2;
   typename B::linear mlp_in, mlp_out;
 
-  frozen_block(B const& backend, block_weights<T> const& w)
+  frozen_block(const B& backend, const block_weights<T>& w)
       : norm_1(backend, w.norm_1),
         qkv(backend.prepare(w.qkv.weight.view(), w.qkv.bias.view())),
         attn_out(backend.prepare(w.attn_out.weight.view(), w.attn_out.bias.view())),
@@ -59,26 +59,26 @@ class transformer {
     for (index_t l = 0; l < config_.layers; ++l) blocks_.emplace_back(backend_, source.template block<scalar>(l));
   }
 
-  model_config const& config() const { return config_; }
-  B const& backend() const { return backend_; }
-  frozen_block<B> const& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
-  frozen_norm<B> const& norm_final() const { return norm_final_; }
-  typename B::linear const& unembedding() const { return unembedding_; }
-  matrix_view<scalar const> rotary_cosine() const {
+  const model_config& config() const { return config_; }
+  const B& backend() const { return backend_; }
+  const frozen_block<B>& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
+  const frozen_norm<B>& norm_final() const { return norm_final_; }
+  const typename B::linear& unembedding() const { return unembedding_; }
+  matrix_view<const scalar> rotary_cosine() const {
     return rotary_cosine_.view(config_.context, config_.rotary_channels / 2);
   }
-  matrix_view<scalar const> rotary_sine() const {
+  matrix_view<const scalar> rotary_sine() const {
     return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
   }
 
   /// x [rows, D] = token embedding, plus the position's where positions are learned.
-  void embed(batch<B> const& rows, matrix_view<scalar> x) const {
-    matrix_view<scalar const> table = token_embedding_.view(config_.vocabulary, config_.width);
+  void embed(const batch<B>& rows, matrix_view<scalar> x) const {
+    matrix_view<const scalar> table = token_embedding_.view(config_.vocabulary, config_.width);
     const auto tokens = selected_row(name::h, table, rows.tokens());
     if (config_.rotary_channels > 0) {
       backend_.forward(copy{}, x.rows, x.cols, tokens, each_row(name::out, x));
     } else {
-      matrix_view<scalar const> places = position_embedding_.view(config_.context, config_.width);
+      matrix_view<const scalar> places = position_embedding_.view(config_.context, config_.width);
       backend_.forward(residual{}, x.rows, x.cols, tokens, selected_row(residual::branch, places, rows.positions()),
                        each_row(name::out, x));
     }

@@ -42,7 +42,7 @@ struct outer_weights {
   host_matrix<T> token_embedding = {};     ///< [V, D]
   host_matrix<T> position_embedding = {};  ///< [context, D]; empty for rotary positions
   layer_norm_weights<T> norm_final = {};
-  host_matrix<T> unembedding = {};         ///< [V, D]; empty when tied to the token embedding
+  host_matrix<T> unembedding = {};  ///< [V, D]; empty when tied to the token embedding
 };
 
 /// Gives a model its weights block by block, so that a large model never lies in host memory twice.

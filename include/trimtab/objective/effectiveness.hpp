@@ -60,12 +60,12 @@ struct effectiveness {
   }
 
   template <row R>
-  static constexpr scalar_of<R> direction(R const& r) {
+  static constexpr scalar_of<R> direction(const R& r) {
     using T = scalar_of<R>;
     return r.beta() > 0 ? T(1) : r.beta() < 0 ? T(-1) : T(0);
   }
   template <row R>
-  constexpr scalar_of<R> shortfall(R const& r) const {
+  constexpr scalar_of<R> shortfall(const R& r) const {
     return static_cast<scalar_of<R>>(margin) - direction(r) * (r.h(r.correct()) - r.h(r.wrong()));
   }
 };

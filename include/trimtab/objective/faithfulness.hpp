@@ -60,7 +60,7 @@ struct faithfulness {
     int first = -1, second = -1;  // as wide as a float: an index of 64 bits would halve the lanes
 
     template <row R>
-    constexpr kept_words(R const& r, vocabulary over) {
+    constexpr kept_words(const R& r, vocabulary over) {
       if (over == vocabulary::full) return;
       first = static_cast<int>(r.correct());
       second = static_cast<int>(r.wrong());
@@ -78,7 +78,7 @@ struct faithfulness {
   };
 
   template <row R, typename Logit>
-  static constexpr scalar_of<R> log_sum_exp(R const& r, kept_words kept, Logit logit) {
+  static constexpr scalar_of<R> log_sum_exp(const R& r, kept_words kept, Logit logit) {
     using T = scalar_of<R>;
     using math::exp, math::log;
     const T top = r.max([&](auto j) {
@@ -86,19 +86,19 @@ struct faithfulness {
       return kept(j) ? x : T(lowest);
     });
     return top + log(r.sum([&](auto j) {
-      const T e = exp(logit(j) - top);
-      return kept(j) ? e : T(0);
-    }));
+             const T e = exp(logit(j) - top);
+             return kept(j) ? e : T(0);
+           }));
   }
 
   template <row R>
-  static constexpr log_sums<scalar_of<R>> normalisers(R const& r, kept_words kept) {
+  static constexpr log_sums<scalar_of<R>> normalisers(const R& r, kept_words kept) {
     return {log_sum_exp(r, kept, [&](auto j) { return r.reference(j); }),
             log_sum_exp(r, kept, [&](auto j) { return r.h(j); })};
   }
 
   template <row R>
-  constexpr scalar_of<R> divergence(R const& r, kept_words kept, log_sums<scalar_of<R>> n) const {
+  constexpr scalar_of<R> divergence(const R& r, kept_words kept, log_sums<scalar_of<R>> n) const {
     using T = scalar_of<R>;
     using math::exp;
     const bool forward = direction == kl_direction::forward;

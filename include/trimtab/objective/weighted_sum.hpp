@@ -37,26 +37,19 @@ struct weighted_sum {
   constexpr weighted_sum() = default;
   explicit weighted_sum(std::tuple<weighted<Terms>...> t) : terms(std::move(t)) {}
   /// One term is a sum.
-  weighted_sum(Terms... one)
-    requires(sizeof...(Terms) == 1)
-      : terms(weighted<Terms>{1, one}...) {}
-  weighted_sum(weighted<Terms>... one)
-    requires(sizeof...(Terms) == 1)
-      : terms(one...) {}
+  weighted_sum(Terms... one) requires(sizeof...(Terms) == 1) : terms(weighted<Terms>{1, one}...) {}
+  weighted_sum(weighted<Terms>... one) requires(sizeof...(Terms) == 1) : terms(one...) {}
 
   /// f(weighted term) for each, in the order in which they were written.
   template <typename F>
   void each(F&& f) const {
-    std::apply([&](auto const&... t) { (f(t), ...); }, terms);
+    std::apply([&](const auto&... t) { (f(t), ...); }, terms);
   }
 };
 
 namespace detail {
 template <typename T>
-  requires enable_objective_term<T>
-weighted_sum<T> as_sum(T term) {
-  return weighted_sum<T>(term);
-}
+  requires enable_objective_term<T> weighted_sum<T> as_sum(T term) { return weighted_sum<T>(term); }
 template <typename T>
 weighted_sum<T> as_sum(weighted<T> term) {
   return weighted_sum<T>(term);
@@ -66,7 +59,9 @@ weighted_sum<T...> as_sum(weighted_sum<T...> sum) {
   return sum;
 }
 template <typename X>
-concept summable = requires(X x) { as_sum(x); };
+concept summable = requires(X x) {
+  as_sum(x);
+};
 }  // namespace detail
 
 template <typename... A, typename... B>
@@ -76,10 +71,8 @@ weighted_sum<A..., B...> join(weighted_sum<A...> a, weighted_sum<B...> b) {
 
 /// weight * term.
 template <typename T>
-  requires enable_objective_term<T>
-weighted<T> operator*(double weight, T term) {
-  return {weight, term};
-}
+  requires enable_objective_term<T> weighted<T>
+operator*(double weight, T term) { return {weight, term}; }
 
 /// weight * (term + term).
 template <typename... T>

@@ -72,7 +72,7 @@ struct dyn_scalar {
 
  private:
   template <row R>
-  static constexpr scalar_of<R> normaliser(R const& r) {
+  static constexpr scalar_of<R> normaliser(const R& r) {
     using T = scalar_of<R>;
     using math::sqrt;
     if constexpr (Gate.rms_normalised) {
@@ -84,7 +84,7 @@ struct dyn_scalar {
   }
 
   template <row R>
-  static constexpr scalar_of<R> response(R const& r, scalar_of<R> scale) {
+  static constexpr scalar_of<R> response(const R& r, scalar_of<R> scale) {
     scalar_of<R> u = scale * r.sum([&](auto j) { return r(weight, j) * r.h(j); });
     if constexpr (Gate.bias) u += r(bias);
     return u;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/report/terminal.hpp>
-#include <trimtab/train/evaluate.hpp>
-#include <trimtab/train/fitted.hpp>
+#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/steer/fitted.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -38,7 +38,7 @@ class table {
   /// With colour the header is bold and the lines are faint.
   std::string text(bool colour = false) const {
     std::vector<std::size_t> widths(rows_.front().size(), 0);
-    for (auto const& row : rows_)
+    for (const auto& row : rows_)
       for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], columns(row[c]));
     std::size_t total = 0;
     for (std::size_t w : widths) total += w + 2;
@@ -58,7 +58,7 @@ class table {
 
  private:
   /// What UTF-8 text takes on a screen: one column for each character, which holds for what the library prints.
-  static std::size_t columns(std::string const& text) {
+  static std::size_t columns(const std::string& text) {
     return static_cast<std::size_t>(
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
   }
@@ -72,7 +72,7 @@ inline std::vector<std::string> metrics_header(std::string first) {
           "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero", "of"};
 }
 
-inline std::vector<std::string> metrics_row(std::string first, metrics const& m, parameter_counts const& c) {
+inline std::vector<std::string> metrics_row(std::string first, const metrics& m, const parameter_counts& c) {
   const auto up = m.at.find(+1), down = m.at.find(-1);  // an evaluation at other strengths lacks them
   const auto figure = [&](auto found, double strength_metrics::*which) {
     return found == m.at.end() ? std::string("-") : number(found->second.*which);
@@ -93,14 +93,14 @@ inline std::vector<std::string> metrics_row(std::string first, metrics const& m,
 }
 
 /// The untouched model in the same columns: what follows each strength before anything was done.
-inline std::vector<std::string> untouched_row(std::string first, metrics const& m) {
+inline std::vector<std::string> untouched_row(std::string first, const metrics& m) {
   double prefers_correct = 0, prefers_wrong = 0;
-  std::vector<double> const& diffs = m.logit_diffs.at(0);
+  const std::vector<double>& diffs = m.logit_diffs.at(0);
   for (double d : diffs) {
     prefers_correct += d > 0 ? 1 / static_cast<double>(diffs.size()) : 0;
     prefers_wrong += d < 0 ? 1 / static_cast<double>(diffs.size()) : 0;
   }
-  strength_metrics const& at = m.at.at(0);
+  const strength_metrics& at = m.at.at(0);
   return {std::move(first),
           number(prefers_correct),
           number(prefers_wrong),

@@ -109,16 +109,16 @@ inline std::size_t characters(std::string_view text) {
 }
 
 /// An element around markup.
-inline std::string element(std::string const& name, std::vector<attribute> const& attributes,
-                           std::string const& markup = {}) {
+inline std::string element(const std::string& name, const std::vector<attribute>& attributes,
+                           const std::string& markup = {}) {
   std::string out = "<" + name;
-  for (auto const& [key, value] : attributes) out += " " + key + "=\"" + escaped(value) + "\"";
+  for (const auto& [key, value] : attributes) out += " " + key + "=\"" + escaped(value) + "\"";
   return out + ">" + markup + "</" + name + ">";
 }
 
 /// An element around text.
-inline std::string element_of_text(std::string const& name, std::string const& text,
-                                   std::vector<attribute> const& attributes = {}) {
+inline std::string element_of_text(const std::string& name, const std::string& text,
+                                   const std::vector<attribute>& attributes = {}) {
   return element(name, attributes, escaped(text));
 }
 
@@ -141,7 +141,7 @@ inline std::string readable(double x, bool signed_ = false) {
 }
 
 /// Digits as a table shows them: with a minus that is as wide as a digit.
-inline std::string with_minus(std::string const& digits) {
+inline std::string with_minus(const std::string& digits) {
   return digits.starts_with('-') and digits.size() > 1 ? "\xE2\x88\x92" + digits.substr(1) : digits;
 }
 

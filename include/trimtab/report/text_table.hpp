@@ -17,10 +17,10 @@ struct text_table {
   std::vector<std::vector<std::string>> rows = {};
 };
 
-inline std::string html_of(text_table const& table) {
+inline std::string html_of(const text_table& table) {
   std::string header, rows;
-  for (std::string const& cell : table.header) header += element_of_text("th", cell, {{"scope", "col"}});
-  for (auto const& row : table.rows) {
+  for (const std::string& cell : table.header) header += element_of_text("th", cell, {{"scope", "col"}});
+  for (const auto& row : table.rows) {
     std::string cells;
     for (std::size_t c = 0; c < row.size(); ++c)
       cells += c == 0 ? element_of_text("th", row[c], {{"scope", "row"}}) : element_of_text("td", row[c]);

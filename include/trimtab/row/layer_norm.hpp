@@ -45,7 +45,7 @@ struct layer_norm {
   };
 
   template <row R>
-  constexpr moments<scalar_of<R>> statistics(R const& r, auto x) const {
+  constexpr moments<scalar_of<R>> statistics(const R& r, auto x) const {
     using T = scalar_of<R>;
     using math::sqrt;
     const T n = static_cast<T>(static_cast<double>(r.width()));

@@ -49,7 +49,7 @@ struct ccc_fact {
 };
 
 using ccc_facts = std::vector<ccc_fact>;
-using sentences = std::span<std::string_view const>;
+using sentences = std::span<const std::string_view>;
 
 struct ccc_templates {
   sentences plain;  ///< of the sets of equal length
@@ -69,38 +69,38 @@ inline ccc_templates templates_of(ccc_form ask, bool context) {
 template <text_encoder Encoder>
 class ccc_source {
  public:
-  ccc_source(Encoder const& encoder, random_generator& random) : encoder_(encoder), random_(random) {}
+  ccc_source(const Encoder& encoder, random_generator& random) : encoder_(encoder), random_(random) {}
 
   /// The facts whose answer is, after a space, one token.
   ccc_facts facts(ccc_form ask) const {
     ccc_facts usable;
-    for (auto const& [country, capital] : words::capitals) {
-      auto const fact = ask == ccc_form::capital ? ccc_fact{country, capital} : ccc_fact{capital, country};
+    for (const auto& [country, capital] : words::capitals) {
+      const auto fact = ask == ccc_form::capital ? ccc_fact{country, capital} : ccc_fact{capital, country};
       if (single_token(encoder_, " " + std::string(fact.answer))) usable.push_back(fact);
     }
     return usable;
   }
 
   /// `claims` must hold at least three facts.
-  prompt_pair operator()(ccc_facts const& about, ccc_facts const& claims, sentences templates) {
-    auto const& fact = one_of(about);
-    auto const* claim = &one_of(claims);
+  prompt_pair operator()(const ccc_facts& about, const ccc_facts& claims, sentences templates) {
+    const auto& fact = one_of(about);
+    const auto* claim = &one_of(claims);
     while (claim->subject == fact.subject) claim = &one_of(claims);
-    auto const* other = &one_of(claims);
+    const auto* other = &one_of(claims);
     while (other->subject == fact.subject or other->subject == claim->subject) other = &one_of(claims);
     return make(templates[random_.below(templates.size())], fact, *claim, *other);
   }
 
   /// All claims are one token, so the template and the fact alone decide the length.
-  int length(std::string_view pattern, ccc_fact const& fact) const {
+  int length(std::string_view pattern, const ccc_fact& fact) const {
     return static_cast<int>(make(pattern, fact, fact, fact).ids.size());
   }
 
  private:
-  ccc_fact const& one_of(ccc_facts const& facts) { return facts[random_.below(facts.size())]; }
+  const ccc_fact& one_of(const ccc_facts& facts) { return facts[random_.below(facts.size())]; }
 
-  prompt_pair make(std::string_view pattern, ccc_fact const& fact, ccc_fact const& claim, ccc_fact const& other) const {
-    auto const filled = fill(
+  prompt_pair make(std::string_view pattern, const ccc_fact& fact, const ccc_fact& claim, const ccc_fact& other) const {
+    const auto filled = fill(
         encoder_, pattern,
         {{"SUBJECT", fact.subject}, {"CLAIM", claim.answer}, {"OTHER", other.subject}, {"OTHER_ANSWER", other.answer}});
     prompt_pair pair{.prompt = filled.text,
@@ -109,16 +109,16 @@ class ccc_source {
                      .wrong = " " + std::string(claim.answer)};
     pair.correct_id = single_token(encoder_, pair.correct).value();
     pair.wrong_id = single_token(encoder_, pair.wrong).value();
-    auto const& subjects = filled.spans.at("SUBJECT");
+    const auto& subjects = filled.spans.at("SUBJECT");
     pair.roles = {{"subject", subjects.back()}, {"end", {filled.length() - 1, filled.length()}}};
-    if (auto const context = filled.spans.find("CLAIM"); context != filled.spans.end()) {
+    if (const auto context = filled.spans.find("CLAIM"); context != filled.spans.end()) {
       pair.roles["context_subject"] = subjects.front();
       pair.roles["context_answer"] = context->second.front();
     }
     return pair;
   }
 
-  Encoder const& encoder_;
+  const Encoder& encoder_;
   random_generator& random_;
 };
 
@@ -129,7 +129,7 @@ class ccc_source {
 /// prompts everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has
 /// not enough words.
 template <text_encoder Encoder>
-prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
+prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   require_count("ccc: train", options.train);
   require_count("ccc: test", options.test);
   require_count("ccc: test_other_lengths", options.test_other_lengths);
@@ -138,15 +138,15 @@ prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
   detail::ccc_source<Encoder> source(encoder, random);
   auto facts = source.facts(options.ask);
   random.shuffle(facts);
-  auto const templates = detail::templates_of(options.ask, options.context);
+  const auto templates = detail::templates_of(options.ask, options.context);
 
   std::vector<int> lengths;
-  for (auto const& fact : facts) lengths.push_back(source.length(templates.plain.front(), fact));
-  auto const length = facts.empty() ? 0 : most_common(lengths);
+  for (const auto& fact : facts) lengths.push_back(source.length(templates.plain.front(), fact));
+  const auto length = facts.empty() ? 0 : most_common(lengths);
   detail::ccc_facts same, other;
   for (std::size_t i = 0; i < facts.size(); ++i) (lengths[i] == length ? same : other).push_back(facts[i]);
 
-  auto const [train_facts, test_facts] = halves(same);
+  const auto [train_facts, test_facts] = halves(same);
   if (test_facts.size() < 3)
     throw error(error_kind::bad_data,
                 "the task ccc needs six countries and capitals whose answers are one token each "
@@ -160,12 +160,12 @@ prompt_sets ccc(Encoder const& encoder, ccc_options const& options = {}) {
   std::vector<std::string_view> any_template(templates.plain.begin(), templates.plain.end());
   any_template.insert(any_template.end(), templates.other.begin(), templates.other.end());
 
-  auto const draw = [&](int count, char const* set, auto const& about, auto const& claims, auto const& from,
+  const auto draw = [&](int count, const char* set, const auto& about, const auto& claims, const auto& from,
                         bool same_length) {
     return draw_distinct(count, set, "ask for fewer or take a model with a larger vocabulary",
                          [&]() -> std::optional<prompt_pair> {
                            auto pair = source(about, claims, from);
-                           auto const fits = (static_cast<int>(pair.ids.size()) == length) == same_length;
+                           const auto fits = (static_cast<int>(pair.ids.size()) == length) == same_length;
                            return fits ? std::optional(std::move(pair)) : std::nullopt;
                          });
   };

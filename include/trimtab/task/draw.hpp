@@ -23,7 +23,7 @@ namespace trimtab::task {
 inline constexpr int prompt_limit = 1'000'000;
 
 /// Throws `bad_argument` unless 0 <= count <= `prompt_limit`.
-inline void require_count(std::string const& name, int count) {
+inline void require_count(const std::string& name, int count) {
   if (count < 0 or count > prompt_limit)
     throw error(error_kind::bad_argument, name + " should be a number of prompts from 0 to " +
                                               std::to_string(prompt_limit) + ", found " + std::to_string(count));
@@ -36,7 +36,7 @@ template <typename Draw>
 std::vector<prompt_pair> draw_distinct(int count, std::string_view set, std::string_view remedy, Draw draw) {
   std::vector<prompt_pair> prompts;
   std::set<std::tuple<std::string, int, int>> seen;
-  auto const wanted = static_cast<std::size_t>(count);
+  const auto wanted = static_cast<std::size_t>(count);
   // If one of n prompts is missing, the chance that 20 n draws do not find it is e^-20.
   for (std::size_t in_vain = 0; prompts.size() < wanted and in_vain < 20 * (prompts.size() + 50);) {
     std::optional<prompt_pair> drawn = draw();
@@ -55,16 +55,16 @@ std::vector<prompt_pair> draw_distinct(int count, std::string_view set, std::str
 }
 
 /// The value that occurs most often, of equals the one that comes first. `values` must not be empty.
-inline int most_common(std::vector<int> const& values) {
+inline int most_common(const std::vector<int>& values) {
   std::map<int, std::ptrdiff_t> counts;
-  for (auto const value : values) ++counts[value];
+  for (const auto value : values) ++counts[value];
   return *std::ranges::max_element(values, {}, [&](int value) { return counts[value]; });
 }
 
 /// Cuts a list into two halves, the first one larger if they cannot be equal.
 template <typename T>
-std::pair<std::vector<T>, std::vector<T>> halves(std::vector<T> const& list) {
-  auto const middle = list.begin() + (std::ssize(list) + 1) / 2;
+std::pair<std::vector<T>, std::vector<T>> halves(const std::vector<T>& list) {
+  const auto middle = list.begin() + (std::ssize(list) + 1) / 2;
   return {{list.begin(), middle}, {middle, list.end()}};
 }
 

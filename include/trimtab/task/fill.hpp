@@ -40,17 +40,17 @@ struct placed_value {
 };
 
 /// Appends the template to `text` with its slots filled; says where each value, with the space before it, came to lie.
-inline std::vector<placed_value> put_values(std::string_view pattern, slot_values const& values, std::string& text) {
+inline std::vector<placed_value> put_values(std::string_view pattern, const slot_values& values, std::string& text) {
   std::vector<placed_value> placed;
   while (true) {
-    auto const open = pattern.find('[');
+    const auto open = pattern.find('[');
     text += pattern.substr(0, open);
     if (open == pattern.npos) return placed;
-    auto const close = pattern.find(']', open);
-    auto const slot = pattern.substr(open + 1, close - open - 1);
-    auto const value = values.find(slot);
+    const auto close = pattern.find(']', open);
+    const auto slot = pattern.substr(open + 1, close - open - 1);
+    const auto value = values.find(slot);
     assert(close != pattern.npos and value != values.end());
-    auto const begin = text.size() - (text.ends_with(' ') ? 1 : 0);
+    const auto begin = text.size() - (text.ends_with(' ') ? 1 : 0);
     text += value->second;
     placed.push_back({value->first, begin, text.size()});
     pattern.remove_prefix(close + 1);
@@ -60,20 +60,20 @@ inline std::vector<placed_value> put_values(std::string_view pattern, slot_value
 }  // namespace detail
 
 /// Throws `bad_data` if the encoder joins a value and its surroundings into one token.
-filled_template fill(text_encoder auto const& encoder, std::string_view pattern, slot_values const& values) {
+filled_template fill(const text_encoder auto& encoder, std::string_view pattern, const slot_values& values) {
   filled_template filled;
-  auto const placed = detail::put_values(pattern, values, filled.text);
+  const auto placed = detail::put_values(pattern, values, filled.text);
   filled.ids = encoder.encode(filled.text);
 
-  auto const token_at = [&](std::size_t byte) {
-    std::vector<int> const before = encoder.encode(std::string_view(filled.text).substr(0, byte));
+  const auto token_at = [&](std::size_t byte) {
+    const std::vector<int> before = encoder.encode(std::string_view(filled.text).substr(0, byte));
     if (before.size() > filled.ids.size() or not std::ranges::equal(before, std::span(filled.ids).first(before.size())))
       throw error(error_kind::bad_data, "in \"" + filled.text + "\" the " + std::to_string(byte) +
                                             " bytes before a word are not tokens of their own; the tasks need a "
                                             "tokenizer that begins a token at every space");
     return static_cast<int>(before.size());
   };
-  for (auto const& [slot, begin, end] : placed) filled.spans[slot].push_back({token_at(begin), token_at(end)});
+  for (const auto& [slot, begin, end] : placed) filled.spans[slot].push_back({token_at(begin), token_at(end)});
   return filled;
 }
 

@@ -33,11 +33,11 @@ struct ioi_options {
 namespace detail {
 
 /// The words that, after a space, are one token. A choice needs `least` of them.
-std::vector<std::string_view> single_token_words(text_encoder auto const& encoder,
-                                                 std::span<std::string_view const> words, std::size_t least,
-                                                 std::string const& kind) {
+std::vector<std::string_view> single_token_words(const text_encoder auto& encoder,
+                                                 std::span<const std::string_view> words, std::size_t least,
+                                                 const std::string& kind) {
   std::vector<std::string_view> single;
-  for (auto const word : words)
+  for (const auto word : words)
     if (single_token(encoder, " " + std::string(word))) single.push_back(word);
   if (single.size() < least)
     throw error(error_kind::bad_data, "the task ioi needs " + std::to_string(least) + " " + kind +
@@ -51,32 +51,32 @@ std::vector<std::string_view> single_token_words(text_encoder auto const& encode
 template <text_encoder Encoder>
 class ioi_source {
  public:
-  ioi_source(Encoder const& encoder, random_generator& random)
+  ioi_source(const Encoder& encoder, random_generator& random)
       : encoder_(encoder),
         random_(random),
         places_(single_token_words(encoder, words::places, 1, "places")),
         objects_(single_token_words(encoder, words::objects, 1, "objects")) {}
 
-  std::string_view one_of(std::vector<std::string_view> const& words) { return words[random_.below(words.size())]; }
+  std::string_view one_of(const std::vector<std::string_view>& words) { return words[random_.below(words.size())]; }
 
-  prompt_pair operator()(std::vector<std::string_view> const& names, std::vector<std::string_view> const& templates) {
-    auto const io = one_of(names);
+  prompt_pair operator()(const std::vector<std::string_view>& names, const std::vector<std::string_view>& templates) {
+    const auto io = one_of(names);
     auto subject = one_of(names);
     while (subject == io) subject = one_of(names);
     // In statements of their own: in which order a call's arguments are drawn is the compiler's choice.
-    bool const io_comes_first = random_.below(2) == 0;
-    auto const pattern = one_of(templates);
+    const bool io_comes_first = random_.below(2) == 0;
+    const auto pattern = one_of(templates);
     return make(pattern, io, subject, io_comes_first);
   }
 
   /// The length of all prompts of a template: every word in it is one token.
-  int length(std::string_view pattern, std::vector<std::string_view> const& names) {
+  int length(std::string_view pattern, const std::vector<std::string_view>& names) {
     return static_cast<int>(make(pattern, names[0], names[1], true).ids.size());
   }
 
  private:
   prompt_pair make(std::string_view pattern, std::string_view io, std::string_view subject, bool io_comes_first) {
-    auto const filled = fill(encoder_, pattern,
+    const auto filled = fill(encoder_, pattern,
                              {{"FIRST", io_comes_first ? io : subject},
                               {"SECOND", io_comes_first ? subject : io},
                               {"SUBJECT", subject},
@@ -95,7 +95,7 @@ class ioi_source {
     return pair;
   }
 
-  Encoder const& encoder_;
+  const Encoder& encoder_;
   random_generator& random_;
   std::vector<std::string_view> places_;
   std::vector<std::string_view> objects_;
@@ -107,7 +107,7 @@ class ioi_source {
 /// test prompts share no name with the train prompts. The same options and tokenizer give the same prompts everywhere.
 /// Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has not enough words.
 template <text_encoder Encoder>
-prompt_sets ioi(Encoder const& encoder, ioi_options const& options = {}) {
+prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
   require_count("ioi: train", options.train);
   require_count("ioi: test", options.test);
   require_count("ioi: test_other_lengths", options.test_other_lengths);
@@ -116,16 +116,16 @@ prompt_sets ioi(Encoder const& encoder, ioi_options const& options = {}) {
   detail::ioi_source<Encoder> source(encoder, random);
   auto names = detail::single_token_words(encoder, words::names, 4, "names");
   random.shuffle(names);
-  auto const [train_names, test_names] = halves(names);
+  const auto [train_names, test_names] = halves(names);
 
   std::vector<int> lengths;
-  for (auto const pattern : words::ioi_templates) lengths.push_back(source.length(pattern, names));
-  auto const length = most_common(lengths);
+  for (const auto pattern : words::ioi_templates) lengths.push_back(source.length(pattern, names));
+  const auto length = most_common(lengths);
   std::vector<std::string_view> same, other;
   for (std::size_t i = 0; i < lengths.size(); ++i)
     (lengths[i] == length ? same : other).push_back(words::ioi_templates[i]);
 
-  auto const draw = [&](int count, char const* set, auto const& from_names, auto const& templates) {
+  const auto draw = [&](int count, const char* set, const auto& from_names, const auto& templates) {
     return draw_distinct(count, set, "ask for fewer", [&]() -> std::optional<prompt_pair> {
       return templates.empty() ? std::nullopt : std::optional(source(from_names, templates));
     });

@@ -24,13 +24,13 @@ struct prompt_sets {
 /// Satisfied by: `text::tokenizer`.
 /// Where a text is cut before a space, the ids of its two parts are together the ids of the whole.
 template <typename T>
-concept text_encoder = requires(T const& encoder, std::string_view text) {
+concept text_encoder = requires(const T& encoder, std::string_view text) {
   { encoder.encode(text) } -> std::convertible_to<std::vector<int>>;
 };
 
 /// The id of a text that is one token, nothing for a text of several.
-std::optional<int> single_token(text_encoder auto const& encoder, std::string_view text) {
-  std::vector<int> const ids = encoder.encode(text);
+std::optional<int> single_token(const text_encoder auto& encoder, std::string_view text) {
+  const std::vector<int> ids = encoder.encode(text);
   return ids.size() == 1 ? std::optional(ids.front()) : std::nullopt;
 }
 

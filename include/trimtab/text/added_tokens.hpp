@@ -38,7 +38,7 @@ enum class special_tokens {
 class added_token_splitter {
  public:
   explicit added_token_splitter(std::vector<added_token> tokens) : tokens_(std::move(tokens)) {
-    std::erase_if(tokens_, [](auto const& token) { return token.content.empty(); });
+    std::erase_if(tokens_, [](const auto& token) { return token.content.empty(); });
     std::ranges::stable_sort(tokens_, {}, &added_token::content);
     for (std::size_t i = 0; i < tokens_.size(); ++i) ++first_of_[byte_at(tokens_[i], 0) + 1];
     std::partial_sum(first_of_.begin(), first_of_.end(), first_of_.begin());
@@ -50,7 +50,7 @@ class added_token_splitter {
   void operator()(std::string_view text, special_tokens special, Visit visit) const {
     std::size_t done = 0;  // everything before it has been visited
     for (std::size_t at = 0; at < text.size();) {
-      auto const* const token = longest_at(text, at, special);
+      const auto* const token = longest_at(text, at, special);
       if (token == nullptr) {
         ++at;
         continue;
@@ -70,40 +70,40 @@ class added_token_splitter {
 
  private:
   // Compiled once for all splitters.
-  static pattern const& white_space() {
-    static pattern const compiled(R"(\p{White_Space})");
+  static const pattern& white_space() {
+    static const pattern compiled(R"(\p{White_Space})");
     return compiled;
   }
-  static pattern const& word() {
+  static const pattern& word() {
     // What Unicode recommends for `\w` (UTS 18, annex C); PCRE2's own is narrower.
-    static pattern const compiled(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
+    static const pattern compiled(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
     return compiled;
   }
 
   /// The length of the character at `at` if it is one of `characters`, else 0.
-  static std::size_t length_of(pattern const& characters, std::string_view text, std::size_t at) {
+  static std::size_t length_of(const pattern& characters, std::string_view text, std::size_t at) {
     return at < text.size() ? pattern::matcher(characters)(text, at).value_or(0) : 0;
   }
 
-  static std::size_t byte_at(added_token const& token, std::size_t i) {
+  static std::size_t byte_at(const added_token& token, std::size_t i) {
     return static_cast<unsigned char>(token.content[i]);
   }
 
   /// Byte by byte, the tokens are narrowed down to those that begin as the text does: the time does not depend on how
   /// many there are, but for a logarithm.
-  added_token const* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
-    added_token const* longest = nullptr;
-    auto const lead = std::size_t{static_cast<unsigned char>(text[at])};
+  const added_token* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
+    const added_token* longest = nullptr;
+    const auto lead = std::size_t{static_cast<unsigned char>(text[at])};
     auto like = std::span(tokens_).subspan(first_of_[lead], first_of_[lead + 1] - first_of_[lead]);
     for (std::size_t length = 1; not like.empty(); ++length) {
       for (bool found = false; not like.empty() and like.front().content.size() == length; like = like.subspan(1))
-        if (auto const& token = like.front(); not found and (not token.special or special == special_tokens::allow)) {
+        if (const auto& token = like.front(); not found and (not token.special or special == special_tokens::allow)) {
           longest = &token;
           found = true;
         }
       if (at + length == text.size()) break;
-      auto const next = std::size_t{static_cast<unsigned char>(text[at + length])};
-      auto const byte = [=](auto const& token) { return byte_at(token, length); };
+      const auto next = std::size_t{static_cast<unsigned char>(text[at + length])};
+      const auto byte = [=](const auto& token) { return byte_at(token, length); };
       like = std::span(std::ranges::lower_bound(like, next, {}, byte), std::ranges::upper_bound(like, next, {}, byte));
     }
     return longest;
@@ -116,13 +116,13 @@ class added_token_splitter {
   }
 
   bool touches_word(std::string_view text, std::size_t begin, std::size_t end) const {
-    auto const before = begin > 0 and length_of(word_, text, previous_character(text, begin)) > 0;
+    const auto before = begin > 0 and length_of(word_, text, previous_character(text, begin)) > 0;
     return before or length_of(word_, text, end) > 0;
   }
 
   std::size_t white_space_before(std::string_view text, std::size_t done, std::size_t begin) const {
     while (begin > done) {
-      auto const previous = previous_character(text, begin);
+      const auto previous = previous_character(text, begin);
       if (length_of(white_space_, text, previous) == 0) break;
       begin = previous;
     }
@@ -130,7 +130,7 @@ class added_token_splitter {
   }
 
   std::size_t white_space_after(std::string_view text, std::size_t end) const {
-    while (auto const length = length_of(white_space_, text, end)) end += length;
+    while (const auto length = length_of(white_space_, text, end)) end += length;
     return end;
   }
 

@@ -36,7 +36,7 @@ class bpe {
   struct candidate {
     std::size_t rank;
     std::ptrdiff_t left;
-    friend auto operator<=>(candidate const&, candidate const&) = default;
+    friend auto operator<=>(const candidate&, const candidate&) = default;
   };
 
  public:
@@ -48,7 +48,7 @@ class bpe {
   };
 
   /// The id of each byte (-1: none) and the rules by rank. Of two rules for one pair the later counts.
-  bpe(std::array<int, 256> const& byte_ids, std::span<merge_rule const> rules) : byte_ids_(byte_ids) {
+  bpe(const std::array<int, 256>& byte_ids, std::span<const merge_rule> rules) : byte_ids_(byte_ids) {
     ranked_.reserve(rules.size());
     for (std::size_t rank = 0; rank < rules.size(); ++rank)
       ranked_.insert_or_assign(key(rules[rank].left, rules[rank].right), ranked_rule{rank, rules[rank].result});
@@ -58,20 +58,20 @@ class bpe {
   void encode(std::string_view word, workspace& space, std::vector<int>& ids) const {
     auto& symbols = space.symbols_;
     symbols.clear();
-    for (auto const c : word) {
-      auto const id = byte_ids_[static_cast<unsigned char>(c)];
+    for (const auto c : word) {
+      const auto id = byte_ids_[static_cast<unsigned char>(c)];
       assert(id >= 0);
-      auto const at = std::ssize(symbols);
+      const auto at = std::ssize(symbols);
       symbols.push_back({id, at - 1, at + 1});
     }
     for (std::ptrdiff_t i = 0; i < std::ssize(symbols); ++i) propose(i, space);
 
     auto& candidates = space.candidates_;
     while (not candidates.empty()) {
-      auto const [rank, left] = candidates.top();
+      const auto [rank, left] = candidates.top();
       candidates.pop();
       // A merge beside a candidate makes it stale: then its place holds another pair, or none.
-      auto const* const rule = rule_at(left, symbols);
+      const auto* const rule = rule_at(left, symbols);
       if (rule == nullptr or rule->rank != rank) continue;
       merge(left, rule->result, symbols);
       propose(left, space);
@@ -96,16 +96,16 @@ class bpe {
   }
 
   /// The rule for the symbol at `left` and the one after it, or null.
-  ranked_rule const* rule_at(std::ptrdiff_t left, std::vector<symbol> const& symbols) const {
+  const ranked_rule* rule_at(std::ptrdiff_t left, const std::vector<symbol>& symbols) const {
     if (left < 0) return nullptr;
-    auto const& first = symbols[to_size(left)];
+    const auto& first = symbols[to_size(left)];
     if (first.id == merged_away or first.next == std::ssize(symbols)) return nullptr;
-    auto const found = ranked_.find(key(first.id, symbols[to_size(first.next)].id));
+    const auto found = ranked_.find(key(first.id, symbols[to_size(first.next)].id));
     return found == ranked_.end() ? nullptr : &found->second;
   }
 
   void propose(std::ptrdiff_t left, workspace& space) const {
-    if (auto const* const rule = rule_at(left, space.symbols_)) space.candidates_.push({rule->rank, left});
+    if (const auto* const rule = rule_at(left, space.symbols_)) space.candidates_.push({rule->rank, left});
   }
 
   static void merge(std::ptrdiff_t left, int result, std::vector<symbol>& symbols) {

@@ -43,7 +43,7 @@ constexpr std::array<int, byte_level_end> byte_level_bytes = [] {
 
 /// The character, in UTF-8, that stands for `byte` in a vocabulary.
 inline std::string byte_level_symbol(unsigned char byte) {
-  auto const code_point = detail::byte_level_code_points[byte];
+  const auto code_point = detail::byte_level_code_points[byte];
   if (code_point < 0x80) return {static_cast<char>(code_point)};
   return {static_cast<char>(0xC0 | (code_point >> 6)), static_cast<char>(0x80 | (code_point & 0x3F))};
 }
@@ -52,10 +52,10 @@ inline std::string byte_level_symbol(unsigned char byte) {
 inline std::optional<std::string> from_byte_level(std::string_view token) {
   std::string bytes;
   while (not token.empty()) {
-    auto const step = first_utf8_step(token);
+    const auto step = first_utf8_step(token);
     if (not step.valid or step.length > 2) return std::nullopt;
-    auto const unit = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(token[i])); };
-    auto const code_point = step.length == 1 ? unit(0) : (unit(0) & 0x1F) << 6 | (unit(1) & 0x3F);
+    const auto unit = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(token[i])); };
+    const auto code_point = step.length == 1 ? unit(0) : (unit(0) & 0x1F) << 6 | (unit(1) & 0x3F);
     if (code_point >= detail::byte_level_end or detail::byte_level_bytes[code_point] < 0) return std::nullopt;
     bytes += static_cast<char>(detail::byte_level_bytes[code_point]);
     token.remove_prefix(step.length);

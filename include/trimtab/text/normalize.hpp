@@ -24,13 +24,13 @@ namespace detail {
 inline std::vector<utf8proc_int32_t> canonical_decomposition(std::string_view text) {
   std::vector<utf8proc_int32_t> code_points;
   code_points.reserve(text.size());
-  auto const* at = reinterpret_cast<utf8proc_uint8_t const*>(text.data());
+  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   for (auto left = static_cast<utf8proc_ssize_t>(text.size()); left > 0;) {
     utf8proc_int32_t code_point = 0;
-    auto const length = utf8proc_iterate(at, left, &code_point);
+    const auto length = utf8proc_iterate(at, left, &code_point);
     if (length <= 0) throw error(error_kind::bad_text, "text to normalize is not valid UTF-8");
     std::array<utf8proc_int32_t, 8> parts{};  // the longest canonical decomposition has 4
-    auto const count = utf8proc_decompose_char(code_point, parts.data(), static_cast<utf8proc_ssize_t>(parts.size()),
+    const auto count = utf8proc_decompose_char(code_point, parts.data(), static_cast<utf8proc_ssize_t>(parts.size()),
                                                UTF8PROC_DECOMPOSE, nullptr);
     code_points.insert(code_points.end(), parts.begin(), parts.begin() + count);
     at += length;
@@ -41,10 +41,10 @@ inline std::vector<utf8proc_int32_t> canonical_decomposition(std::string_view te
 
 /// Sorts every run of combining marks by class and keeps the order within a class.
 inline void order_canonically(std::vector<utf8proc_int32_t>& code_points) {
-  auto const combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
-  auto const is_mark = [&](utf8proc_int32_t c) { return combining_class(c) != 0; };
+  const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  const auto is_mark = [&](utf8proc_int32_t c) { return combining_class(c) != 0; };
   for (auto begin = std::ranges::find_if(code_points, is_mark); begin != code_points.end();) {
-    auto const end = std::find_if_not(begin, code_points.end(), is_mark);
+    const auto end = std::find_if_not(begin, code_points.end(), is_mark);
     std::ranges::stable_sort(begin, end, {}, combining_class);
     begin = std::find_if(end, code_points.end(), is_mark);
   }
@@ -56,8 +56,8 @@ inline void order_canonically(std::vector<utf8proc_int32_t>& code_points) {
 inline void compose(std::vector<utf8proc_int32_t>& code_points) {
   auto done = code_points.begin();
   for (auto begin = done; begin != code_points.end();) {
-    auto const end = std::find(begin, code_points.end(), 0x11A7);
-    auto const count = utf8proc_normalize_utf32(&*begin, end - begin,
+    const auto end = std::find(begin, code_points.end(), 0x11A7);
+    const auto count = utf8proc_normalize_utf32(&*begin, end - begin,
                                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
     done = std::copy_n(begin, count, done);
     if (end == code_points.end()) break;
@@ -79,9 +79,9 @@ inline std::string nfc(std::string_view text) {
   detail::compose(code_points);
   std::string composed;
   composed.reserve(text.size());
-  for (auto const code_point : code_points) {
+  for (const auto code_point : code_points) {
     std::array<utf8proc_uint8_t, 4> bytes{};
-    auto const length = utf8proc_encode_char(code_point, bytes.data());
+    const auto length = utf8proc_encode_char(code_point, bytes.data());
     composed.append(bytes.begin(), bytes.begin() + length);
   }
   return composed;

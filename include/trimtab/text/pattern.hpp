@@ -30,14 +30,14 @@ class pattern {
   /// One thread's means of matching the pattern, which must outlive it.
   class matcher {
    public:
-    explicit matcher(pattern const& p)
+    explicit matcher(const pattern& p)
         : code_(p.code_.get()), match_(pcre2_match_data_create_8(1, nullptr), pcre2_match_data_free_8) {
       if (not match_) throw std::bad_alloc();
     }
 
     /// The length of the match that begins at byte `begin`, if there is one; `text` must be valid UTF-8.
     std::optional<std::size_t> operator()(std::string_view text, std::size_t begin) {
-      auto const result = pcre2_match_8(code_, reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), begin,
+      const auto result = pcre2_match_8(code_, reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), begin,
                                         PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
       if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
       // Zero says that there are groups for which the match data has no room.
@@ -47,15 +47,15 @@ class pattern {
     }
 
    private:
-    pcre2_code_8 const* code_;
+    const pcre2_code_8* code_;
     std::unique_ptr<pcre2_match_data_8, decltype(&pcre2_match_data_free_8)> match_;
   };
 
  private:
-  static std::shared_ptr<pcre2_code_8 const> compile(std::string_view expression) {
+  static std::shared_ptr<const pcre2_code_8> compile(std::string_view expression) {
     int failure = 0;
     PCRE2_SIZE at = 0;
-    auto const options = PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED;
+    const auto options = PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED;
     auto* const code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(expression.data()), expression.size(), options,
                                        &failure, &at, nullptr);
     if (code == nullptr)
@@ -63,16 +63,16 @@ class pattern {
                                                 "\": " + message(failure) + " (version 10.40 or later is needed)");
     // Where the system forbids making code at run time, matching still works, slower.
     pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE);
-    return {code, [](pcre2_code_8 const* c) { pcre2_code_free_8(const_cast<pcre2_code_8*>(c)); }};
+    return {code, [](const pcre2_code_8* c) { pcre2_code_free_8(const_cast<pcre2_code_8*>(c)); }};
   }
 
   static std::string message(int failure) {
     std::array<PCRE2_UCHAR8, 256> buffer{};
     pcre2_get_error_message_8(failure, buffer.data(), buffer.size());
-    return reinterpret_cast<char const*>(buffer.data());
+    return reinterpret_cast<const char*>(buffer.data());
   }
 
-  std::shared_ptr<pcre2_code_8 const> code_;
+  std::shared_ptr<const pcre2_code_8> code_;
 };
 
 }  // namespace trimtab::text

@@ -25,7 +25,7 @@ class word_splitter {
   void operator()(std::string_view text, Visit visit) const {
     pattern::matcher match(word_);
     for (std::size_t begin = 0; begin < text.size();) {
-      auto const length = match(text, begin);
+      const auto length = match(text, begin);
       assert(length and *length > 0);
       visit(text.substr(begin, *length));
       begin += *length;
@@ -34,9 +34,9 @@ class word_splitter {
 
  private:
   /// Compiled once for all splitters: that takes far longer than to split a prompt.
-  static pattern const& word() {
+  static const pattern& word() {
     // The possessive `++` changes no match (each class is followed by the end) and keeps PCRE2 from noting ways back.
-    static pattern const compiled(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^\p{White_Space}\p{L}\p{N}]++)"
+    static const pattern compiled(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^\p{White_Space}\p{L}\p{N}]++)"
                                   R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}++)");
     return compiled;
   }

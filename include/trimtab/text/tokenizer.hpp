@@ -39,7 +39,7 @@ struct tokenizer_data {
 class tokenizer {
  public:
   /// Throws `bad_file` for data that contradicts itself.
-  explicit tokenizer(tokenizer_data const& data)
+  explicit tokenizer(const tokenizer_data& data)
       : vocabulary_(vocabulary_of(data)),
         bpe_{byte_ids(vocabulary_), merge_rules(data, vocabulary_)},  // braces: a missing byte is complained of first
         given_text_tokens_(added_tokens_of(data, false)),
@@ -54,10 +54,10 @@ class tokenizer {
     bpe::workspace space;
     given_text_tokens_(text, special, [&](std::string_view given, std::optional<int> given_id) {
       if (given_id) return ids.push_back(*given_id);
-      auto const normal = nfc_ ? nfc(given) : std::string(given);
+      const auto normal = nfc_ ? nfc(given) : std::string(given);
       normal_text_tokens_(normal, special, [&](std::string_view piece, std::optional<int> id) {
         if (id) return ids.push_back(*id);
-        auto const prefixed = add_prefix_space_ and piece[0] != ' ' ? " " + std::string(piece) : std::string();
+        const auto prefixed = add_prefix_space_ and piece[0] != ' ' ? " " + std::string(piece) : std::string();
         split_words_(prefixed.empty() ? piece : prefixed,
                      [&](std::string_view word) { bpe_.encode(word, space, ids); });
       });
@@ -67,17 +67,17 @@ class tokenizer {
 
   /// The text that `ids` stand for. Where their bytes are no UTF-8, as with part of a character, it holds U+FFFD.
   /// Throws `bad_argument` for an id without a token.
-  std::string decode(std::span<int const> ids) const {
+  std::string decode(std::span<const int> ids) const {
     std::string joined;
-    for (auto const id : ids) joined += bytes(id);
+    for (const auto id : ids) joined += bytes(id);
     return replace_invalid_utf8(joined);
   }
 
   /// A token as the vocabulary spells it, "Ġthe".
-  std::string const& token(int id) const { return vocabulary_.token(id); }
+  const std::string& token(int id) const { return vocabulary_.token(id); }
 
   /// The bytes a token stands for, " the"; they may be part of a character.
-  std::string const& bytes(int id) const { return vocabulary_.bytes(id); }
+  const std::string& bytes(int id) const { return vocabulary_.bytes(id); }
 
   /// The id of a token in the vocabulary's spelling.
   std::optional<int> find(std::string_view token) const { return vocabulary_.find(token); }
@@ -89,27 +89,27 @@ class tokenizer {
   bool contains(int id) const { return vocabulary_.contains(id); }
 
  private:
-  static vocabulary vocabulary_of(tokenizer_data const& data) {
+  static vocabulary vocabulary_of(const tokenizer_data& data) {
     vocabulary tokens;
-    for (auto const& [token, id] : data.vocabulary) tokens.add(token, id, from_byte_level(token).value_or(token));
-    for (auto const& token : data.added_tokens) tokens.add_literal(token.content, token.id);
+    for (const auto& [token, id] : data.vocabulary) tokens.add(token, id, from_byte_level(token).value_or(token));
+    for (const auto& token : data.added_tokens) tokens.add_literal(token.content, token.id);
     return tokens;
   }
 
-  static std::vector<added_token> added_tokens_of(tokenizer_data const& data, bool normalized) {
+  static std::vector<added_token> added_tokens_of(const tokenizer_data& data, bool normalized) {
     std::vector<added_token> chosen;
     std::ranges::copy_if(data.added_tokens, std::back_inserter(chosen),
-                         [&](added_token const& token) { return token.normalized == normalized; });
+                         [&](const added_token& token) { return token.normalized == normalized; });
     if (normalized and data.nfc)
       for (auto& token : chosen) token.content = nfc(token.content);
     return chosen;
   }
 
-  static std::array<int, 256> byte_ids(vocabulary const& tokens) {
+  static std::array<int, 256> byte_ids(const vocabulary& tokens) {
     std::array<int, 256> ids{};
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      auto const byte = static_cast<unsigned char>(i);
-      auto const id = tokens.find(byte_level_symbol(byte));
+      const auto byte = static_cast<unsigned char>(i);
+      const auto id = tokens.find(byte_level_symbol(byte));
       // Pythia's vocabulary, for one, leaves out the bytes that no text contains.
       if (not id and occurs_in_utf8(byte))
         throw error(error_kind::bad_file, "the vocabulary lacks the symbol " + in_quotes(byte_level_symbol(byte)) +
@@ -119,13 +119,13 @@ class tokenizer {
     return ids;
   }
 
-  static std::vector<merge_rule> merge_rules(tokenizer_data const& data, vocabulary const& tokens) {
+  static std::vector<merge_rule> merge_rules(const tokenizer_data& data, const vocabulary& tokens) {
     std::vector<merge_rule> rules;
     rules.reserve(data.merges.size());
-    for (auto const& merge : data.merges) {
-      auto const& [left, right] = merge;
-      auto const id_of = [&](std::string const& token) {
-        auto const id = tokens.find(token);
+    for (const auto& merge : data.merges) {
+      const auto& [left, right] = merge;
+      const auto id_of = [&](const std::string& token) {
+        const auto id = tokens.find(token);
         if (not id)
           throw error(error_kind::bad_file, "merge " + std::to_string(rules.size() + 1) + " (" +
                                                 in_quotes(merge.first) + " and " + in_quotes(merge.second) +

@@ -20,16 +20,16 @@ struct utf8_step {
 
 /// The character, or the ill-formed piece, at the beginning of `bytes`, which must not be empty.
 constexpr utf8_step first_utf8_step(std::string_view bytes) {
-  auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  auto const lead = byte(0);
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const auto lead = byte(0);
   if (lead < 0x80) return {1, true};
   if (lead < 0xC2 or lead > 0xF4) return {1, false};
-  std::size_t const length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
   // Only the second byte's range depends on the lead: it keeps out overlong forms, surrogates and too large values.
-  auto const low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  auto const high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  const auto low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const auto high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   for (std::size_t i = 1; i < length; ++i) {
-    auto const in_range = i < bytes.size() and (i == 1 ? byte(i) >= low and byte(i) <= high : (byte(i) & 0xC0) == 0x80);
+    const auto in_range = i < bytes.size() and (i == 1 ? byte(i) >= low and byte(i) <= high : (byte(i) & 0xC0) == 0x80);
     if (not in_range) return {i, false};
   }
   return {length, true};
@@ -41,7 +41,7 @@ constexpr bool occurs_in_utf8(unsigned char byte) { return byte != 0xC0 and byte
 /// Throws `bad_text`, with the offset of the first bad byte, unless `text` is UTF-8.
 inline void require_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    auto const step = first_utf8_step(text.substr(at));
+    const auto step = first_utf8_step(text.substr(at));
     if (not step.valid)
       throw error(error_kind::bad_text, "the text is not valid UTF-8 at byte " + std::to_string(at) +
                                             "; convert it to UTF-8 before it is encoded");
@@ -54,7 +54,7 @@ inline std::string replace_invalid_utf8(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());
   while (not bytes.empty()) {
-    auto const step = first_utf8_step(bytes);
+    const auto step = first_utf8_step(bytes);
     text += step.valid ? bytes.substr(0, step.length) : std::string_view("\xEF\xBF\xBD");
     bytes.remove_prefix(step.length);
   }
@@ -64,14 +64,14 @@ inline std::string replace_invalid_utf8(std::string_view bytes) {
 /// Whether a character is one of the controls C0 (below U+0020), DEL or C1 (U+0080 to U+009F), which end a line or steer a
 /// terminal instead of being shown.
 constexpr bool is_control(std::string_view character) {
-  auto const lead = static_cast<unsigned char>(character[0]);
-  auto const is_c1 = lead == 0xC2 and character.size() == 2 and static_cast<unsigned char>(character[1]) < 0xA0;
+  const auto lead = static_cast<unsigned char>(character[0]);
+  const auto is_c1 = lead == 0xC2 and character.size() == 2 and static_cast<unsigned char>(character[1]) < 0xA0;
   return lead < 0x20 or lead == 0x7F or is_c1;
 }
 
 constexpr bool has_control(std::string_view text) {
   while (not text.empty()) {
-    auto const character = text.substr(0, first_utf8_step(text).length);
+    const auto character = text.substr(0, first_utf8_step(text).length);
     if (is_control(character)) return true;
     text.remove_prefix(character.size());
   }
@@ -83,8 +83,8 @@ namespace detail {
 /// Moves from `bytes` to `shown` until that has this size; controls and what is ill-formed become U+FFFD.
 inline void show(std::string_view& bytes, std::string& shown, std::size_t size) {
   while (not bytes.empty() and shown.size() < size) {
-    auto const step = first_utf8_step(bytes);
-    auto const character = bytes.substr(0, step.length);
+    const auto step = first_utf8_step(bytes);
+    const auto character = bytes.substr(0, step.length);
     shown += is_control(character) or not step.valid ? std::string_view("\xEF\xBF\xBD") : character;
     bytes.remove_prefix(step.length);
   }

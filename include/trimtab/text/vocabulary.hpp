@@ -26,8 +26,8 @@ inline constexpr std::size_t added_token_limit = 1'000;
 class vocabulary {
  public:
   /// Throws `bad_file` for an id or a spelling that is taken, and for one that cannot be.
-  void add(std::string const& token, int id, std::string const& bytes) {
-    auto const name = "the token " + in_quotes(token);
+  void add(const std::string& token, int id, const std::string& bytes) {
+    const auto name = "the token " + in_quotes(token);
     if (token.empty()) refuse("the token with the id " + std::to_string(id) + " is empty");
     if (id < 0 or id >= token_id_limit)
       refuse(name + " has the id " + std::to_string(id) + ", expected one from 0 to " +
@@ -40,11 +40,11 @@ class vocabulary {
   }
 
   /// Adds a token that stands for its spelling as it is, even where the byte-level spelling would say otherwise.
-  void add_literal(std::string const& token, int id) {
+  void add_literal(const std::string& token, int id) {
     if (token.size() > added_token_limit)
       refuse("the added token " + in_quotes(token) + " has " + std::to_string(token.size()) + " bytes; at most " +
              std::to_string(added_token_limit) + " are supported");
-    auto const known = find(token);
+    const auto known = find(token);
     if (not known) return add(token, id, token);
     if (*known != id)
       refuse("the added token " + in_quotes(token) + " has the id " + std::to_string(id) +
@@ -58,13 +58,13 @@ class vocabulary {
   bool contains(int id) const { return entries_.contains(id); }
 
   std::optional<int> find(std::string_view token) const {
-    auto const found = ids_.find(token);
+    const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
   }
 
   /// These throw `bad_argument` for an id without a token.
-  std::string const& token(int id) const { return at(id).token; }
-  std::string const& bytes(int id) const { return at(id).bytes; }
+  const std::string& token(int id) const { return at(id).token; }
+  const std::string& bytes(int id) const { return at(id).bytes; }
 
  private:
   struct entry {
@@ -78,10 +78,10 @@ class vocabulary {
     std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
   };
 
-  [[noreturn]] static void refuse(std::string const& sentence) { throw error(error_kind::bad_file, sentence); }
+  [[noreturn]] static void refuse(const std::string& sentence) { throw error(error_kind::bad_file, sentence); }
 
-  entry const& at(int id) const {
-    auto const found = entries_.find(id);
+  const entry& at(int id) const {
+    const auto found = entries_.find(id);
     if (found == entries_.end())
       throw error(error_kind::bad_argument, "the vocabulary has no token with the id " + std::to_string(id) +
                                                 ", its ids go from 0 to " + std::to_string(size() - 1));

@@ -61,7 +61,7 @@ struct adam {
 
   /// Throws `bad_argument` for a value with which no step can be made.
   void check() const {
-    const auto refuse = [](std::string const& what, double value, std::string const& expected) {
+    const auto refuse = [](const std::string& what, double value, const std::string& expected) {
       throw error(error_kind::bad_argument, what + " is " + std::to_string(value) + "; it must be " + expected);
     };
     if (not(std::isfinite(learning_rate) and learning_rate > 0))

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
-#include <trimtab/core/hash.hpp>
+#include <trimtab/core/settings.hpp>
+#include <trimtab/model/hash.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/steering.hpp>
 #include <trimtab/text/utf8.hpp>
-#include <trimtab/train/loss.hpp>
-#include <trimtab/train/steering.hpp>
 
 #include <bit>
-#include <charconv>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -38,43 +38,30 @@ struct fit_state {
 
 namespace detail {
 
-/// A setting in full: enumerators as their numbers.
-template <typename T>
-std::string setting_text(T value) {
-  if constexpr (std::is_enum_v<T>) {
-    return setting_text(static_cast<std::underlying_type_t<T>>(value));
-  } else if constexpr (std::is_same_v<T, bool>) {
-    return value ? "on" : "off";
-  } else {
-    char digits[32];
-    return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
-  }
-}
-
 /// The settings that a term or an optimizer tells of itself, by `each_setting(f)` with f("margin", margin); one that
 /// tells nothing is compared by its losses alone.
 template <typename T>
-void add_settings(T const& of, std::string const& suffix, fit_facts& facts) {
-  if constexpr (requires { of.each_setting([](char const*, auto) {}); })
-    of.each_setting([&](char const* name, auto value) { facts[name + suffix] = setting_text(value); });
+void add_settings(const T& of, const std::string& suffix, fit_facts& facts) {
+  if constexpr (has_settings<T>)
+    of.each_setting([&](const char* name, auto value) { facts[name + suffix] = setting_text(value); });
 }
 
-inline std::string text_of(parameter_block const& block) {
+inline std::string text_of(const parameter_block& block) {
   std::string layers;
   for (index_t l : block.layers) layers += (layers.empty() ? "" : ",") + std::to_string(l);
   std::string roles;
-  for (std::string const& role : block.positions.roles()) roles += " " + role;
+  for (const std::string& role : block.positions.roles()) roles += " " + role;
   return block.policy + " in the layers " + layers + " with " + std::to_string(block.positions.count()) + " " +
          block.positions.text() + " positions" + roles;
 }
 
-inline std::string text_of(std::span<prompt_pair const> prompts) {
+inline std::string text_of(std::span<const prompt_pair> prompts) {
   byte_hash hash;
-  const auto add = [&](std::span<int const> numbers) { hash.add(std::as_bytes(numbers)); };
-  for (prompt_pair const& p : prompts) {
+  const auto add = [&](std::span<const int> numbers) { hash.add(std::as_bytes(numbers)); };
+  for (const prompt_pair& p : prompts) {
     add(p.ids);
     for (int id : {p.correct_id, p.wrong_id}) add({&id, 1});
-    for (auto const& [role, span] : p.roles) {
+    for (const auto& [role, span] : p.roles) {
       hash.add(role);
       for (int at : {span.first, span.last}) add({&at, 1});
     }
@@ -86,11 +73,11 @@ inline std::string text_of(std::span<prompt_pair const> prompts) {
 
 /// What makes a fit this one and no other, but for the number of steps.
 template <typename Model, typename... Interventions, typename... Terms, typename Optimizer>
-fit_facts facts_of_fit(steering<Model, Interventions...> const& composition, parameter_layout const& layout,
-                       objective::weighted_sum<Terms...> const& objective, Optimizer const& optimizer,
-                       std::span<prompt_pair const> prompts, std::span<double const> strengths, index_t lanes) {
-  Model const& model = composition.model();
-  model_config const& config = model.config();
+fit_facts facts_of_fit(const steering<Model, Interventions...>& composition, const parameter_layout& layout,
+                       const objective::weighted_sum<Terms...>& objective, const Optimizer& optimizer,
+                       std::span<const prompt_pair> prompts, std::span<const double> strengths, index_t lanes) {
+  const Model& model = composition.model();
+  const model_config& config = model.config();
   fit_facts facts;
   facts["model"] = config.architecture + " of " + std::to_string(config.layers) + " layers, width " +
                    std::to_string(config.width) + " and vocabulary " + std::to_string(config.vocabulary);
@@ -100,13 +87,13 @@ fit_facts facts_of_fit(steering<Model, Interventions...> const& composition, par
   facts["fits at once"] = std::to_string(lanes);
   for (double beta : strengths) {
     std::string& list = facts["strengths"];
-    list += (list.empty() ? "" : ",") + detail::setting_text(beta);
+    list += (list.empty() ? "" : ",") + setting_text(beta);
   }
-  for (parameter_block const& block : layout.blocks)
+  for (const parameter_block& block : layout.blocks)
     if (not block.layers.empty()) facts["intervention at " + block.site] = detail::text_of(block);
-  objective.each([&]<typename Term>(objective::weighted<Term> const& t) {
+  objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
     const std::string of_term = " of " + std::string(detail::term_name(t.term));
-    facts["weight" + of_term] = detail::setting_text(t.weight);
+    facts["weight" + of_term] = setting_text(t.weight);
     detail::add_settings(t.term, of_term, facts);
   });
   detail::add_settings(optimizer, "", facts);
@@ -114,23 +101,23 @@ fit_facts facts_of_fit(steering<Model, Interventions...> const& composition, par
 }
 
 /// Throws `mismatch` with what differs where a state belongs to another fit, or is not whole.
-inline void require_same_fit(fit_state const& state, fit_facts const& asked, std::size_t numbers, index_t lanes) {
+inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers, index_t lanes) {
   fit_facts all = asked;
   all.insert(state.facts.begin(), state.facts.end());
-  const auto value_in = [](fit_facts const& facts, std::string const& name) {
+  const auto value_in = [](const fit_facts& facts, const std::string& name) {
     const auto found = facts.find(name);
     return found == facts.end() ? std::string("nothing") : found->second;
   };
   std::string differences;
-  for (auto const& [name, value] : all)
+  for (const auto& [name, value] : all)
     if (const std::string was = value_in(state.facts, name), is = value_in(asked, name); was != is)
       differences += (differences.empty() ? "" : "; ") + name + " was " + was + " and is now " + is;
   if (not differences.empty())
     throw error(error_kind::mismatch, state.name + " belongs to another fit: " + text::one_line(differences));
   bool whole = static_cast<index_t>(state.history.size()) == lanes;
-  for (auto const* part : {&state.theta, &state.first_moment, &state.second_moment})
+  for (const auto* part : {&state.theta, &state.first_moment, &state.second_moment})
     whole = whole and part->size() == numbers;
-  for (auto const& lane : state.history) whole = whole and not lane.empty() and lane.size() == state.history[0].size();
+  for (const auto& lane : state.history) whole = whole and not lane.empty() and lane.size() == state.history[0].size();
   if (not whole)
     throw error(error_kind::mismatch, state.name + " is not whole: it should have " + std::to_string(numbers) +
                                           " parameters, as many of each moment, and a history for each of " +
@@ -138,20 +125,19 @@ inline void require_same_fit(fit_state const& state, fit_facts const& asked, std
 }
 
 /// Throws `mismatch` where the state's parameters give another loss here than where it was made.
-inline void require_same_loss(fit_state const& state, std::size_t lane, loss_values const& here) {
-  loss_values const& there = state.history[lane].back();
+inline void require_same_loss(const fit_state& state, std::size_t lane, const loss_values& here) {
+  const loss_values& there = state.history[lane].back();
   const auto has_same_bits = [](double a, double b) {
     return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
   };
   bool same = there.terms.size() == here.terms.size();
   for (std::size_t k = 0; same and k < here.terms.size(); ++k)
-    same = there.terms[k].name == here.terms[k].name and
-           has_same_bits(there.terms[k].weight, here.terms[k].weight) and
+    same = there.terms[k].name == here.terms[k].name and has_same_bits(there.terms[k].weight, here.terms[k].weight) and
            has_same_bits(there.terms[k].value, here.terms[k].value);
   if (not same)
     throw error(error_kind::mismatch,
-                state.name + " has the loss " + detail::setting_text(there.total()) + " after step " +
-                    std::to_string(state.steps()) + ", but its parameters give " + detail::setting_text(here.total()) +
+                state.name + " has the loss " + setting_text(there.total()) + " after step " +
+                    std::to_string(state.steps()) + ", but its parameters give " + setting_text(here.total()) +
                     " here; go on with the program and the kind of machine that made it, or start anew");
 }
 

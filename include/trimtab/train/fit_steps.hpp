@@ -3,8 +3,8 @@
 
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/row/residual.hpp>
-#include <trimtab/train/loss.hpp>
-#include <trimtab/train/steered.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/steered.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -21,7 +21,9 @@ namespace trimtab {
 
 /// Work that was recorded runs again with `replay`, on the same memory.
 template <typename B>
-concept recording_backend = tensor_backend<B> and requires(B const& b, void (*work)()) { b.record(work).replay(); };
+concept recording_backend = tensor_backend<B> and requires(const B& b, void (*work)()) {
+  b.record(work).replay();
+};
 
 namespace detail {
 
@@ -50,7 +52,7 @@ struct keep {
 /// The step's own update.
 template <typename Update>
 struct scheduled {
-  Update const* updates;
+  const Update* updates;
 
   constexpr void forward(row auto& r) const { updates[r(place_name)].forward(r); }
 };
@@ -62,7 +64,7 @@ class fit_steps {
  public:
   using B = typename Steered::B;
   using T = typename B::scalar;
-  using update_type = decltype(std::declval<Optimizer const&>().update(index_t{}, penalty{}));
+  using update_type = decltype(std::declval<const Optimizer&>().update(index_t{}, penalty{}));
 
   /// What is known before a step.
   struct state {
@@ -72,27 +74,35 @@ class fit_steps {
 
   /// Steps `first` to `last`, and the look at the loss after them. `pause_every`: before each step after a multiple of
   /// it the moments may be asked for.
-  fit_steps(B const& backend, Steered& run, Loss const& objective, Optimizer const& with, parameter_layout const& layout,
-            index_t lanes, index_t first, index_t last, index_t pause_every)
-      : backend_(backend), run_(run), objective_(objective), optimizer_(with), layout_(layout),
-        penalty_(objective.penalise(layout.lane_size())), lanes_(lanes), first_(first), last_(last),
-        pause_every_(pause_every), memory_(backend) {
+  fit_steps(const B& backend, Steered& run, const Loss& objective, const Optimizer& with,
+            const parameter_layout& layout, index_t lanes, index_t first, index_t last, index_t pause_every)
+      : backend_(backend),
+        run_(run),
+        objective_(objective),
+        optimizer_(with),
+        layout_(layout),
+        penalty_(objective.penalise(layout.lane_size())),
+        lanes_(lanes),
+        first_(first),
+        last_(last),
+        pause_every_(pause_every),
+        memory_(backend) {
     for (matrix_view<T>* m : {&first_moment_, &second_moment_}) *m = memory_.take(1, run.theta().cols);
     if constexpr (recording_backend<B>) plan_recording();
   }
 
-  fit_steps(fit_steps const&) = delete;
-  fit_steps& operator=(fit_steps const&) = delete;
+  fit_steps(const fit_steps&) = delete;
+  fit_steps& operator=(const fit_steps&) = delete;
 
-  void resume(std::span<double const> theta, std::span<double const> first_moment,
-              std::span<double const> second_moment) {
+  void resume(std::span<const double> theta, std::span<const double> first_moment,
+              std::span<const double> second_moment) {
     load(backend_, theta, run_.theta());
     load(backend_, first_moment, first_moment_);
     load(backend_, second_moment, second_moment_);
   }
 
   /// To be asked for one step after another.
-  state const& before(index_t step) {
+  const state& before(index_t step) {
     asked_ = step;
     if constexpr (recording_backend<B>) {
       if (step == begin_ + static_cast<index_t>(kept_.size())) run_from(step);
@@ -129,7 +139,7 @@ class fit_steps {
   static constexpr index_t most_at_once = 16;
   static constexpr index_t most_numbers_kept = index_t{1} << 24;
 
-  matrix_view<T const> reference() const { return run_.reference().logits(); }
+  matrix_view<const T> reference() const { return run_.reference().logits(); }
 
   void forward() {
     logits_ = run_.forward();
@@ -142,9 +152,9 @@ class fit_steps {
 
   /// One update of every record of every lane; `more` is what it reads besides.
   template <typename Update, typename... More>
-  void update(Update const& with, More... more) const {
+  void update(const Update& with, More... more) const {
     for (index_t lane = 0; lane < lanes_; ++lane)
-      for (parameter_block const& block : layout_.blocks) {
+      for (const parameter_block& block : layout_.blocks) {
         const auto records = [&](matrix_view<T> v) {
           return matrix_view<T>{v.data + lane * layout_.lane_size() + block.offset, block.records(), block.record_size};
         };
@@ -155,12 +165,12 @@ class fit_steps {
       }
   }
 
-  std::vector<double> download(matrix_view<T const> parameters) {
+  std::vector<double> download(matrix_view<const T> parameters) {
     std::vector<double> numbers;
     download(parameters, numbers);
     return numbers;
   }
-  void download(matrix_view<T const> parameters, std::vector<double>& to) {
+  void download(matrix_view<const T> parameters, std::vector<double>& to) {
     downloaded_.resize(static_cast<std::size_t>(parameters.cols));
     backend_.download(parameters, {downloaded_.data(), 1, parameters.cols});
     to.assign(downloaded_.begin(), downloaded_.begin() + lanes_ * layout_.lane_size());
@@ -183,7 +193,7 @@ class fit_steps {
   }
 
   /// All rows read the same number, so a function that leaves it as it is gets it to read.
-  template <typename Int = int const>
+  template <typename Int = const int>
   auto place() {
     return operand<per_row<"place">, Int>{place_.data(), 0, nullptr};
   }
@@ -194,18 +204,18 @@ class fit_steps {
     keep_row(run_.theta(), kept_theta_);
     keep_row(objective_.row_values(), kept_values_);
     backward();
-    update(detail::scheduled<update_type>{reinterpret_cast<update_type const*>(updates_.data)}, place());
+    update(detail::scheduled<update_type>{reinterpret_cast<const update_type*>(updates_.data)}, place());
     backend_.forward(detail::next_place{}, 1, 1, place<int>());
   }
 
   /// In rows of at most 1024 numbers, so that many threads take part.
-  void keep_row(matrix_view<T const> from, matrix_view<T> to) {
+  void keep_row(matrix_view<const T> from, matrix_view<T> to) {
     constexpr index_t width = 1024;
     const index_t rows = from.cols / width, rest = from.cols % width;
     const auto some = [&](index_t begin, index_t count, index_t of) {
       if (count > 0)
         backend_.forward(detail::keep{from.cols}, count, of,
-                         each_row(name::h, matrix_view<T const>{from.data + begin, count, of}),
+                         each_row(name::h, matrix_view<const T>{from.data + begin, count, of}),
                          each_row(name::out, matrix_view<T>{to.data + begin, count, of}), place());
     };
     some(0, rows, width);
@@ -230,8 +240,8 @@ class fit_steps {
     const auto values = backend_.download({kept_values_.data, count, kept_values_.cols});
     kept_.clear();
     for (index_t k = 0; k < count; ++k) {
-      auto const* const t = theta.view().row(k);
-      auto const* const v = values.view().row(k);
+      const auto* const t = theta.view().row(k);
+      const auto* const v = values.view().row(k);
       kept_.push_back({{t, t + lanes_ * layout_.lane_size()}, {v, v + values.cols}});
     }
   }
@@ -260,22 +270,22 @@ class fit_steps {
 
   static auto no_recording() {
     if constexpr (recording_backend<B>)
-      return std::optional<decltype(std::declval<B const&>().record(std::declval<void (*)()>()))>{};
+      return std::optional<decltype(std::declval<const B&>().record(std::declval<void (*)()>()))>{};
     else
       return 0;
   }
 
-  B const& backend_;
+  const B& backend_;
   Steered& run_;
-  Loss const& objective_;
+  const Loss& objective_;
   Optimizer optimizer_;
-  parameter_layout const& layout_;
+  const parameter_layout& layout_;
   penalty penalty_;
   index_t lanes_, first_, last_, pause_every_;
   index_t asked_ = 0;
   workspace<B> memory_;
   matrix_view<T> first_moment_ = {}, second_moment_ = {};
-  matrix_view<T const> logits_ = {};
+  matrix_view<const T> logits_ = {};
   state now_ = {};                  ///< on a backend that does not record
   std::vector<T> downloaded_ = {};  ///< kept from step to step, as `now_` is
 

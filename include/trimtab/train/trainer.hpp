@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/steer/check_prompts.hpp>
+#include <trimtab/steer/fitted.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/steered.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/checkpoint.hpp>
 #include <trimtab/train/fit_steps.hpp>
-#include <trimtab/train/fitted.hpp>
-#include <trimtab/train/loss.hpp>
-#include <trimtab/train/steered.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -26,41 +27,14 @@ struct fit_options {
   index_t steps = 200;
   std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, each counts alike
   /// Called before each step with its number and the loss there; false ends the fit and keeps what was learned.
-  std::function<bool(index_t, loss_values const&)> before_step = {};
+  std::function<bool(index_t, const loss_values&)> before_step = {};
   /// Called after every `checkpoint_every` steps, where that is not 0, and when the fit ends, with what it takes to go
   /// on from there. What it throws ends the fit.
-  std::function<void(fit_state const&)> checkpoint = {};
+  std::function<void(const fit_state&)> checkpoint = {};
   index_t checkpoint_every = 0;
   /// Goes on from here instead of from the identity: results and history are those of a fit without a break.
   std::optional<fit_state> resume_from = {};
 };
-
-/// Throws `bad_data` or `bad_argument` where prompts or strengths cannot be learned from.
-inline void check_prompts(std::span<prompt_pair const> prompts, index_t vocabulary) {
-  if (prompts.empty()) throw error(error_kind::bad_data, "there are no prompts; at least one prompt pair is needed");
-  std::size_t number = 0;
-  for (prompt_pair const& p : prompts) {
-    const std::string which = "prompt pair " + std::to_string(++number);
-    for (int id : {p.correct_id, p.wrong_id})
-      if (id < 0 or id >= vocabulary)
-        throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
-                                              ", outside the model's vocabulary of " + std::to_string(vocabulary));
-    if (p.correct_id == p.wrong_id)
-      throw error(error_kind::bad_data, which + " has the same token as correct and as wrong answer; they must differ");
-  }
-}
-inline void check_strengths(std::span<double const> strengths) {
-  if (strengths.empty())
-    throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
-  for (double beta : strengths) {
-    if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
-      throw error(error_kind::bad_argument,
-                  "a strength is " + detail::setting_text(beta) + "; it must lie between -1e6 and 1e6");
-    if (std::ranges::count(strengths, beta) > 1)
-      throw error(error_kind::bad_argument,
-                  "the strength " + detail::setting_text(beta) + " is given twice; each counts alike, once");
-  }
-}
 
 template <typename Steering, typename Objective, optimizer Optimizer>
 class trainer;
@@ -76,23 +50,23 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
 
   /// One set of parameters for all prompts, as it is after the last step. Throws `bad_data`, `bad_text`, `bad_argument`
   /// or `mismatch` before any work is done, and `bad_argument` where the loss stops being a number.
-  fitted<steering_type> fit(std::span<prompt_pair const> prompts, fit_options const& options = {}) const {
+  fitted<steering_type> fit(std::span<const prompt_pair> prompts, const fit_options& options = {}) const {
     return std::move(fit_lanes(prompts, options, lane_use::shared).front());
   }
 
   /// A fit for each prompt alone, all in one pass: the same parameters that as many calls of `fit` would give, where
   /// positions have the same count for each (prompts of one length, `shared`, `role`, or `from_end` with a number).
   /// `before_step` sees the first prompt's loss, and ends all fits.
-  std::vector<fitted<steering_type>> fit_each(std::span<prompt_pair const> prompts,
-                                              fit_options const& options = {}) const {
+  std::vector<fitted<steering_type>> fit_each(std::span<const prompt_pair> prompts,
+                                              const fit_options& options = {}) const {
     return fit_lanes(prompts, options, lane_use::one_per_prompt);
   }
 
  private:
-  std::vector<fitted<steering_type>> fit_lanes(std::span<prompt_pair const> prompts, fit_options const& options,
+  std::vector<fitted<steering_type>> fit_lanes(std::span<const prompt_pair> prompts, const fit_options& options,
                                                lane_use use) const {
-    Model const& model = steering_.model();
-    auto const& backend = model.backend();
+    const Model& model = steering_.model();
+    const auto& backend = model.backend();
     check_prompts(prompts, model.config().vocabulary);
     check_strengths(options.strengths);
     if constexpr (requires { optimizer_.check(); }) optimizer_.check();
@@ -101,7 +75,7 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
     if (options.checkpoint_every < 0)
       throw error(error_kind::bad_argument,
                   "the number of steps between checkpoints is negative; it must be 0 or more");
-    std::optional<fit_state> const& from = options.resume_from;
+    const std::optional<fit_state>& from = options.resume_from;
     if (from and from->steps() > options.steps)
       throw error(error_kind::bad_argument, from->name + " has made " + std::to_string(from->steps()) +
                                                 " steps, more than the " + std::to_string(options.steps) +
@@ -149,7 +123,7 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
       if (options.checkpoint and (due or not go_on)) {
         auto [first_moment, second_moment] = steps.moments();
         fit_state state{facts, theta, std::move(first_moment), std::move(second_moment)};
-        for (auto const& result : results) state.history.push_back(result.history);
+        for (const auto& result : results) state.history.push_back(result.history);
         options.checkpoint(state);
       }
       if (not go_on) return results;
@@ -159,7 +133,7 @@ class trainer<steering<Model, Interventions...>, objective::weighted_sum<Terms..
   /// How many steps' losses have their memory before the fit starts.
   static constexpr index_t history_ahead = 4096;
 
-  static void check_finite(loss_values const& values, index_t step) {
+  static void check_finite(const loss_values& values, index_t step) {
     if (not std::isfinite(values.total()))
       throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " +
                                                 std::to_string(step) +
@@ -177,9 +151,8 @@ trainer(steering<Model, Interventions...>, objective::weighted_sum<Terms...>, Op
 
 /// A single term, weighted or not, is an objective too.
 template <typename Model, typename... Interventions, typename Term, optimizer Optimizer>
-  requires enable_objective_term<Term>
-trainer(steering<Model, Interventions...>, Term, Optimizer)
-    -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Term>, Optimizer>;
+  requires enable_objective_term<Term> trainer(steering<Model, Interventions...>, Term, Optimizer)
+->trainer<steering<Model, Interventions...>, objective::weighted_sum<Term>, Optimizer>;
 template <typename Model, typename... Interventions, typename Term, optimizer Optimizer>
 trainer(steering<Model, Interventions...>, objective::weighted<Term>, Optimizer)
     -> trainer<steering<Model, Interventions...>, objective::weighted_sum<Term>, Optimizer>;

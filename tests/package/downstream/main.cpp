@@ -9,7 +9,7 @@
 
 using namespace trimtab;
 
-metrics steer_folder(char const* folder) {
+metrics steer_folder(const char* folder) {
   const auto model = from_pretrained<gpt2<eigen_backend<float>>>(folder);
   const auto prompts = task::ioi(model.tokenizer(), {.train = 8, .test = 8});
   const auto steering = steer(model, at(site::attn_out{}, policy::activ_scalar{}));
@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   try {
     std::printf("flipped %.2f\n", steer_folder(argc > 1 ? argv[1] : "no-such-folder").flip_rate_both);
     return argc > 1 ? 0 : 1;
-  } catch (error const& e) {
+  } catch (const error& e) {
     std::printf("%s\n", e.what());
     return argc > 1 or e.kind() != error_kind::io ? 1 : 0;
   }

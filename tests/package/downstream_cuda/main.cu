@@ -15,7 +15,7 @@ int main() {
     auto out = backend.allocate(24);
     backend.forward(gelu_tanh{}, 3, 8, each_row(name::h, h.view(3, 8)), each_row(name::out, out.view(3, 8)));
     return backend.download(out.view(3, 8)).values[23] == 0 ? 0 : 1;
-  } catch (error const& e) {
+  } catch (const error& e) {
     std::printf("%s\n", e.what());
     return e.kind() == error_kind::device and cuda::device_count() == 0 ? 0 : 1;
   }

@@ -42,7 +42,7 @@ void check_repeats(F&& f, [[maybe_unused]] int times = 100) {
   }
   cuda::emulated::now.threads = order::rising;
 #else
-  if (char const* const fewer = std::getenv("TRIMTAB_REPEATS")) times = std::min(times, std::atoi(fewer));
+  if (const char* const fewer = std::getenv("TRIMTAB_REPEATS")) times = std::min(times, std::atoi(fewer));
   for (int k = 0; k < times; ++k)
     if (not same_bits(f(), first)) ++different;
 #endif
@@ -51,7 +51,7 @@ void check_repeats(F&& f, [[maybe_unused]] int times = 100) {
 
 /// The largest difference over the largest number of `right`, or over 1 if that is larger.
 template <typename T>
-double relative_difference(std::vector<T> const& found, std::vector<double> const& right) {
+double relative_difference(const std::vector<T>& found, const std::vector<double>& right) {
   return largest_difference(std::vector<double>(found.begin(), found.end()), right) / std::max(1.0, largest(right));
 }
 
@@ -61,8 +61,10 @@ class on_device {
  public:
   using T = typename B::scalar;
 
-  on_device(B const& backend, host_matrix<double> const& numbers)
-      : backend_(&backend), rows_(numbers.rows), cols_(numbers.cols),
+  on_device(const B& backend, const host_matrix<double>& numbers)
+      : backend_(&backend),
+        rows_(numbers.rows),
+        cols_(numbers.cols),
         memory_(backend.upload(std::as_const(cast(numbers)).view())) {}
 
   matrix_view<T> view() { return memory_.view(rows_, cols_); }
@@ -73,13 +75,13 @@ class on_device {
   }
 
  private:
-  static host_matrix<T> const& cast(host_matrix<double> const& numbers) {
+  static const host_matrix<T>& cast(const host_matrix<double>& numbers) {
     thread_local host_matrix<T> kept;
     kept = converted<T>(numbers);
     return kept;
   }
 
-  B const* backend_;
+  const B* backend_;
   index_t rows_, cols_;
   typename B::memory memory_;
 };

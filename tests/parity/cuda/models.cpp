@@ -23,28 +23,28 @@ struct even : Kind {
 };
 
 template <typename Kind, typename B>
-auto model_on(B const& backend) {
+auto model_on(const B& backend) {
   return typename Kind::template model<B>(random_weights(Kind::config(), 3), backend);
 }
 
 /// Logits of every position, then the loss and its gradient with respect to all parameters.
 template <typename Model, typename Compose>
-std::vector<double> run(Model const& model, Compose compose, std::span<prompt_pair const> prompts) {
+std::vector<double> run(const Model& model, Compose compose, std::span<const prompt_pair> prompts) {
   using T = typename Model::scalar;
   std::vector<double> all;
-  const auto keep = [&](auto const& numbers) { all.insert(all.end(), numbers.begin(), numbers.end()); };
+  const auto keep = [&](const auto& numbers) { all.insert(all.end(), numbers.begin(), numbers.end()); };
   keep(logits(model, ids_of(prompts), scored::all).values);
 
   const auto composition = compose(model);
   const parameters values = random_parameters(composition.layout(prompts));
   const std::vector<double> strengths{1, -0.7};
-  steered pass(composition, values.layout, prompts,
-               every_strength(static_cast<index_t>(prompts.size()), strengths), 1, tape_use::forward_and_backward);
+  steered pass(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
+               tape_use::forward_and_backward);
   load(model.backend(), values.theta, pass.theta());
   const auto objective = objective::effectiveness{.margin = 9} + 0.5 * objective::faithfulness{} +
                          0.1 * conserved_sum{} + 0.01 * objective::minimality{};
   const loss terms(model.backend(), objective, prompts, pass.sequences());
-  const matrix_view<T const> z = pass.forward();
+  const matrix_view<const T> z = pass.forward();
   keep(model.backend().download(z).values);
   keep(std::vector{terms.values(z, pass.reference().logits(), values.layout, values.theta).front().total()});
   terms.gradient(z, pass.reference().logits(), pass.d_logits());
@@ -56,7 +56,7 @@ std::vector<double> run(Model const& model, Compose compose, std::span<prompt_pa
 template <typename Kind, int Shift>
 void check_model() {
   CAPTURE(Shift, Kind::config().width);
-  const auto compose = [](auto const& model) {
+  const auto compose = [](const auto& model) {
     return hook_all_sites<Kind, Shift>(
         model, hooked_places::everywhere<Kind>(
                    {positions::from_end(2), positions::shared(), positions::role({"subject", "end"})}));
@@ -69,16 +69,15 @@ void check_model() {
 }
 
 template <typename Kind, typename Policy, typename B>
-auto fitted_on(B const& backend, Policy policy) {
+auto fitted_on(const B& backend, Policy policy) {
   const auto model = model_on<Kind>(backend);
   const auto prompts = random_prompts(Kind::config(), {4, 6, 5, 5});
   const auto composition = steer(model, at(site::attn_out{}, policy, layers::all(), positions::from_end(2)),
                                  at(site::resid_post{}, channel_gain{}, layers::list({1}), positions::shared()));
-  const auto objective =
-      objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.02 * objective::minimality{};
+  const auto objective = objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.02 * objective::minimality{};
   const auto result = trainer(composition, objective, adam{.learning_rate = 0.02}).fit(prompts, {.steps = 6});
   std::vector<double> all;
-  for (loss_values const& step : result.history) all.push_back(step.total());
+  for (const loss_values& step : result.history) all.push_back(step.total());
   all.insert(all.end(), result.values.theta.begin(), result.values.theta.end());
   return all;
 }
@@ -112,9 +111,9 @@ TEST_CASE("A recorded fit ends where it is told to, and goes on from a checkpoin
   const auto prompts = random_prompts(small_gpt2::config(), {4, 3});
   const trainer learner(steer(model, at(site::mlp_out{}, policy::affine{}, layers::list({2}), positions::from_end(2))),
                         objective::effectiveness{} + 0.02 * objective::minimality{}, adam{.learning_rate = 0.05});
-  const auto bits = [](auto const& fitted) {
+  const auto bits = [](const auto& fitted) {
     std::vector<double> all = fitted.values.theta;
-    for (loss_values const& step : fitted.history) all.push_back(step.total());
+    for (const loss_values& step : fitted.history) all.push_back(step.total());
     return all;
   };
   const auto whole = bits(learner.fit(prompts, {.steps = 20}));
@@ -125,11 +124,11 @@ TEST_CASE("A recorded fit ends where it is told to, and goes on from a checkpoin
     fit_state left;
     const auto stopped = learner.fit(prompts, {.steps = 20,
                                                .before_step =
-                                                   [&](index_t step, loss_values const&) {
+                                                   [&](index_t step, const loss_values&) {
                                                      seen.push_back(step);
                                                      return step <= last;
                                                    },
-                                               .checkpoint = [&](fit_state const& s) { left = s; }});
+                                               .checkpoint = [&](const fit_state& s) { left = s; }});
     CHECK(static_cast<index_t>(seen.size()) == last + 1);
     CHECK(stopped.interrupted);
     CHECK(same_bits(bits(stopped), bits(learner.fit(prompts, {.steps = last}))));
@@ -138,11 +137,10 @@ TEST_CASE("A recorded fit ends where it is told to, and goes on from a checkpoin
 
   std::vector<fit_state> states;
   const auto with_checkpoints = learner.fit(
-      prompts,
-      {.steps = 20, .checkpoint = [&](fit_state const& s) { states.push_back(s); }, .checkpoint_every = 7});
+      prompts, {.steps = 20, .checkpoint = [&](const fit_state& s) { states.push_back(s); }, .checkpoint_every = 7});
   CHECK(same_bits(bits(with_checkpoints), whole));
   REQUIRE(states.size() == 3);
-  for (fit_state const& s : states)
+  for (const fit_state& s : states)
     CHECK(same_bits(bits(learner.fit(prompts, {.steps = 20, .resume_from = s})), whole));
 }
 

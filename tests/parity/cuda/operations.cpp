@@ -18,7 +18,7 @@ void with_names(Use use, Inputs& inputs, std::index_sequence<K...>, Name... name
 
 /// out, then d_h, of a row function with further inputs `names`.
 template <typename B, typename F, typename... Name>
-std::vector<double> run(B const& backend, F const& f, index_t width, bool in_place, Name... names) {
+std::vector<double> run(const B& backend, const F& f, index_t width, bool in_place, Name... names) {
   const index_t rows = 5;
   on_device<B> h(backend, random_matrix<double>(rows, width, 1)), out(backend, not_numbers(rows, width));
   on_device<B> d_out(backend, random_matrix<double>(rows, width, 2)), d_h(backend, not_numbers(rows, width));
@@ -62,7 +62,7 @@ std::vector<double> run(B const& backend, F const& f, index_t width, bool in_pla
 }
 
 template <typename F, typename... Name>
-void check(F const& f, bool also_in_place, Name... names) {
+void check(const F& f, bool also_in_place, Name... names) {
   const auto device = watched_backend();
   for (index_t width : widths)
     for (bool in_place : {false, true}) {
@@ -77,7 +77,7 @@ void check(F const& f, bool also_in_place, Name... names) {
 
 /// The sum, its norm, and the gradient from both.
 template <typename B>
-std::vector<double> run_residual_norm(B const& backend, index_t width) {
+std::vector<double> run_residual_norm(const B& backend, index_t width) {
   const index_t rows = 5;
   std::uint64_t seed = 0;
   const auto numbers = [&] { return on_device<B>(backend, random_matrix<double>(rows, width, ++seed, 0.5, 1)); };
@@ -135,7 +135,7 @@ struct rows_with_policy {
 
 /// out, d_h, and the gradient of the parameters.
 template <typename B, typename P>
-std::vector<double> run_policy(B const& backend, P policy, rows_with_policy const& s) {
+std::vector<double> run_policy(const B& backend, P policy, const rows_with_policy& s) {
   using T = typename B::scalar;
   const auto rows = static_cast<index_t>(s.record.size());
   const index_t size = P::parameters.size(s.width), records = std::ranges::max(s.record) + 1;
@@ -155,7 +155,7 @@ std::vector<double> run_policy(B const& backend, P policy, rows_with_policy cons
                          memory.take(plan.piece_begin),
                          memory.take(plan.record_begin),
                          memory.take(plan.record_slot)};
-  T const* const strengths = memory.take(beta).data;
+  const T* const strengths = memory.take(beta).data;
   const double scale = 1 / std::sqrt(static_cast<double>(s.width));
   on_device<B> h(backend, random_matrix<double>(rows, s.width, 1)), out(backend, not_numbers(rows, s.width));
   on_device<B> d_out(backend, random_matrix<double>(rows, s.width, 2)), d_h(backend, not_numbers(rows, s.width));
@@ -179,8 +179,8 @@ void check_policy_on_device(P policy) {
   std::vector<int> many;
   for (int i = 0; i < 150; ++i) many.push_back(i % 10 == 3 ? 1 : i % 50 == 7 ? -1 : 0);
   const std::vector<int> mixed{1, -1, 0, 2, 1, 0};
-  for (rows_with_policy const& s : {rows_with_policy{1, mixed}, {3, many}, {4, mixed}, {64, many}, {131, mixed},
-                                    {260, mixed}}) {
+  for (const rows_with_policy& s :
+       {rows_with_policy{1, mixed}, {3, many}, {4, mixed}, {64, many}, {131, mixed}, {260, mixed}}) {
     CAPTURE(s.width, s.record.size());
     const auto right = run_policy(eigen_backend<double>(1), policy, s);
     CHECK(relative_difference(run_policy(device, policy, s), right) < 2e-5);
@@ -190,24 +190,25 @@ void check_policy_on_device(P policy) {
 
 /// value, then the gradient added to what was there.
 template <typename B, typename Term>
-std::vector<double> run_term(B const& backend, Term const& term, index_t width) {
+std::vector<double> run_term(const B& backend, const Term& term, index_t width) {
   const index_t rows = 4;
   workspace<B> memory(backend);
   on_device<B> logits(backend, random_matrix<double>(rows, width, 1, 2));
   on_device<B> reference(backend, random_matrix<double>(rows, width, 2, 2));
   on_device<B> weight(backend, random_matrix<double>(1, rows, 3)), values(backend, not_numbers(1, rows));
-  on_device<B> d_logits(backend, random_matrix<double>(rows, width, 4)), beta(backend, random_matrix<double>(1, rows, 5));
+  on_device<B> d_logits(backend, random_matrix<double>(rows, width, 4)),
+      beta(backend, random_matrix<double>(1, rows, 5));
   using T = typename B::scalar;
   const auto run = [&](auto use) {
     use(each_row(name::h, logits.view().as_const()), each_row(name::reference, reference.view().as_const()),
-        operand<per_row<"beta">, T const>{beta.data(), 1},
-        operand<per_row<"correct">, int const>{memory.take({0, 1, 0, static_cast<int>(width) - 1}), 1},
-        operand<per_row<"wrong">, int const>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1});
+        operand<per_row<"beta">, const T>{beta.data(), 1},
+        operand<per_row<"correct">, const int>{memory.take({0, 1, 0, static_cast<int>(width) - 1}), 1},
+        operand<per_row<"wrong">, const int>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1});
   };
   run([&](auto... operands) { backend.values(term, rows, width, values.data(), operands...); });
   run([&](auto... operands) {
     backend.gradients(term, rows, width, operands..., each_row(d(name::h), d_logits.view()),
-                      operand<gradient_of<per_row<"value">>, T const>{weight.data(), 1});
+                      operand<gradient_of<per_row<"value">>, const T>{weight.data(), 1});
   });
   auto all = values.numbers();
   const auto gradient = d_logits.numbers();
@@ -217,7 +218,7 @@ std::vector<double> run_term(B const& backend, Term const& term, index_t width) 
 
 /// y, then d_x.
 template <typename B>
-std::vector<double> run_products(B const& backend, index_t in, index_t out, index_t rows, bool bias, bool transposed) {
+std::vector<double> run_products(const B& backend, index_t in, index_t out, index_t rows, bool bias, bool transposed) {
   using T = typename B::scalar;
   const auto w = converted<T>(transposed ? random_matrix<double>(out, in, 1) : random_matrix<double>(in, out, 1));
   const auto b = bias ? converted<T>(random_matrix<double>(1, out, 2)) : host_matrix<T>{};
@@ -239,7 +240,7 @@ struct ragged {
 
 /// z, then d_qkv.
 template <typename B>
-std::vector<double> run_attention(B const& backend, ragged const& r, index_t heads, index_t head_width) {
+std::vector<double> run_attention(const B& backend, const ragged& r, index_t heads, index_t head_width) {
   std::vector<int> offsets{0}, query_offsets{0}, positions;
   for (int length : r.lengths) {
     offsets.push_back(offsets.back() + length);
@@ -249,8 +250,12 @@ std::vector<double> run_attention(B const& backend, ragged const& r, index_t hea
   workspace<B> memory(backend);
   const auto queries = static_cast<index_t>(positions.size());
   const index_t rows = offsets.back(), width = heads * head_width;
-  ragged_shape shape{static_cast<index_t>(r.lengths.size()), rows, queries, memory.take(offsets),
-                     memory.take(query_offsets), memory.take(positions)};
+  ragged_shape shape{static_cast<index_t>(r.lengths.size()),
+                     rows,
+                     queries,
+                     memory.take(offsets),
+                     memory.take(query_offsets),
+                     memory.take(positions)};
   if (r.last_only) shape.longest = std::ranges::max(r.lengths);
   on_device<B> qkv(backend, random_matrix<double>(rows, 3 * width, 1)), z(backend, not_numbers(queries, width));
   on_device<B> d_z(backend, random_matrix<double>(queries, width, 2)), d_qkv(backend, not_numbers(rows, 3 * width));
@@ -299,7 +304,7 @@ TEST_CASE("Rotary positions agree with the CPU, in place too") {
 TEST_CASE("Terms of the objective agree with the CPU") {
   if (lacks_device()) return;
   const auto device = watched_backend();
-  const auto check_term_on_device = [&](auto const& term) {
+  const auto check_term_on_device = [&](const auto& term) {
     for (index_t width : {5, 64, 103, 1284, 9001}) {
       CAPTURE(width);
       const auto right = run_term(eigen_backend<double>(1), term, width);
@@ -343,7 +348,7 @@ TEST_CASE("Products agree with the CPU") {
 TEST_CASE("Attention agrees with the CPU, ragged, for all positions or the last") {
   if (lacks_device()) return;
   const auto device = watched_backend();
-  for (ragged const& r : {ragged{{1}, false}, {{3, 1, 9}, false}, {{3, 40, 9}, true}, {{70, 33, 32}, false}})
+  for (const ragged& r : {ragged{{1}, false}, {{3, 1, 9}, false}, {{3, 40, 9}, true}, {{70, 33, 32}, false}})
     for (auto [heads, width] : {std::pair<index_t, index_t>{1, 5}, {3, 32}, {2, 64}, {1, 100}, {1, 160}}) {
       CAPTURE(r.lengths, r.last_only, heads, width);
       const auto right = run_attention(eigen_backend<double>(1), r, heads, width);
@@ -381,7 +386,7 @@ TEST_CASE("Device memory is zero when new, given out again, and never twice") {
     for (float x : backend.download(c.view(1, 40'000)).values) REQUIRE(x == 0);
     backend.fill(b.view(1, 70), 2.5f);
     for (float x : backend.download(b.view(7, 10)).values) CHECK(x == 2.5f);
-    float const* const where = b.data();
+    const float* const where = b.data();
     b = {};
     CHECK(backend.allocate(64).data() == where);
     auto moved = std::move(a);
@@ -423,7 +428,7 @@ TEST_CASE("Several devices work in turn in one thread") {
     const auto w = random_matrix<float>(40, 8, 2);
     const auto backends = std::pair(cuda_backend<float>({.device = 0, .slab_bytes = 0}),
                                     cuda_backend<float>({.device = 1, .slab_bytes = 0}));
-    const auto product = [&](cuda_backend<float> const& backend) {
+    const auto product = [&](const cuda_backend<float>& backend) {
       const auto linear = backend.prepare(w.view(), {});
       auto x = backend.upload(h.view()), y = backend.allocate(3 * 8);
       backend.forward(gelu_tanh{}, 3, 40, each_row(name::h, x.view(3, 40)), each_row(name::out, x.view(3, 40)));
@@ -447,7 +452,7 @@ TEST_CASE("What a device cannot do is a sentence", "[refusal]") {
   const auto kind_of = [](auto f) {
     try {
       f();
-    } catch (error const& e) {
+    } catch (const error& e) {
       CAPTURE(e.what());
       return e.kind();
     }
@@ -458,9 +463,10 @@ TEST_CASE("What a device cannot do is a sentence", "[refusal]") {
   CHECK(kind_of([] { cuda_backend<float>(cuda::options{.device = 99}); }) == error_kind::device);
   CHECK(kind_of([] { cuda_backend<double>(cuda::options{.precision = cuda::precision::bf16}); }) ==
         error_kind::bad_argument);
-  CHECK_THROWS_WITH(cuda::check(cudaErrorInvalidValue, "cudaThing"),
-                    Catch::Matchers::ContainsSubstring("cudaThing failed with cudaErrorInvalidValue: invalid argument") and
-                        Catch::Matchers::ContainsSubstring("operations.cpp"));
+  CHECK_THROWS_WITH(
+      cuda::check(cudaErrorInvalidValue, "cudaThing"),
+      Catch::Matchers::ContainsSubstring("cudaThing failed with cudaErrorInvalidValue: invalid argument") and
+          Catch::Matchers::ContainsSubstring("operations.cpp"));
   CHECK_THROWS_WITH(cuda::check(cudaErrorNoKernelImageForDevice, "forward"),
                     Catch::Matchers::ContainsSubstring("CMAKE_CUDA_ARCHITECTURES"));
 #if defined(TRIMTAB_CUDA_EMULATED)

@@ -14,7 +14,7 @@ namespace {
 struct ragged {
   std::vector<int> offsets{0}, query_offsets{0}, query_positions;
 
-  explicit ragged(std::vector<int> const& lengths, std::vector<std::vector<int>> const& queries = {}) {
+  explicit ragged(const std::vector<int>& lengths, const std::vector<std::vector<int>>& queries = {}) {
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       offsets.push_back(offsets.back() + lengths[s]);
       for (int i = 0; i < lengths[s]; ++i)
@@ -31,13 +31,13 @@ struct ragged {
 };
 
 /// The formula, number by number.
-host_matrix<double> naive(ragged const& r, index_t heads, host_matrix<double> const& qkv) {
-  index_t const width = qkv.cols / 3, head_width = width / heads;
+host_matrix<double> naive(const ragged& r, index_t heads, const host_matrix<double>& qkv) {
+  const index_t width = qkv.cols / 3, head_width = width / heads;
   host_matrix<double> z(r.queries(), width);
   for (std::size_t s = 0; s + 1 < r.offsets.size(); ++s)
     for (int k = r.query_offsets[s]; k < r.query_offsets[s + 1]; ++k)
       for (index_t head = 0; head < heads; ++head) {
-        index_t const first = r.offsets[s], i = r.query_positions[static_cast<std::size_t>(k)], c0 = head * head_width;
+        const index_t first = r.offsets[s], i = r.query_positions[static_cast<std::size_t>(k)], c0 = head * head_width;
         std::vector<double> p;
         double sum = 0;
         for (index_t j = 0; j <= i; ++j) {
@@ -53,7 +53,7 @@ host_matrix<double> naive(ragged const& r, index_t heads, host_matrix<double> co
 }
 
 template <typename T>
-host_matrix<T> attend(ragged const& r, index_t heads, host_matrix<T> const& qkv, int threads = 1) {
+host_matrix<T> attend(const ragged& r, index_t heads, const host_matrix<T>& qkv, int threads = 1) {
   host_matrix<T> z(r.queries(), qkv.cols / 3);
   std::ranges::fill(z.values, T(std::numeric_limits<double>::quiet_NaN()));
   eigen_backend<T>(threads).attention(r.shape(), heads, qkv.view(), z.view());
@@ -61,7 +61,7 @@ host_matrix<T> attend(ragged const& r, index_t heads, host_matrix<T> const& qkv,
 }
 
 template <typename T>
-host_matrix<T> attend_adjoint(ragged const& r, index_t heads, host_matrix<T> const& qkv, host_matrix<T> const& d_z,
+host_matrix<T> attend_adjoint(const ragged& r, index_t heads, const host_matrix<T>& qkv, const host_matrix<T>& d_z,
                               int threads = 1) {
   host_matrix<T> d_qkv(qkv.rows, qkv.cols);
   std::ranges::fill(d_qkv.values, T(std::numeric_limits<double>::quiet_NaN()));
@@ -81,10 +81,10 @@ std::vector<ragged> every_shape() {
 }  // namespace
 
 TEST_CASE("Attention agrees with its formula, ragged, for all positions or some") {
-  for (ragged const& r : every_shape())
+  for (const ragged& r : every_shape())
     for (index_t heads : {1, 2, 3}) {
-      auto const qkv = random_matrix<double>(r.rows(), 3 * heads * 5, 1);
-      auto const expected = naive(r, heads, qkv);
+      const auto qkv = random_matrix<double>(r.rows(), 3 * heads * 5, 1);
+      const auto expected = naive(r, heads, qkv);
       CAPTURE(r.offsets, r.query_positions, heads);
       CHECK(largest_difference(attend(r, heads, qkv).values, expected.values) < 1e-14);
       CHECK(largest_difference(converted<double>(attend(r, heads, converted<float>(qkv))).values, expected.values) <
@@ -93,15 +93,15 @@ TEST_CASE("Attention agrees with its formula, ragged, for all positions or some"
 }
 
 TEST_CASE("The adjoint of attention is one") {
-  for (ragged const& r : every_shape()) {
+  for (const ragged& r : every_shape()) {
     if (r.rows() > 12) continue;
-    index_t const heads = 2, width = 6;
-    auto const qkv = random_matrix<double>(r.rows(), 3 * width, 1), d_z = random_matrix<double>(r.queries(), width, 2);
+    const index_t heads = 2, width = 6;
+    const auto qkv = random_matrix<double>(r.rows(), 3 * width, 1), d_z = random_matrix<double>(r.queries(), width, 2);
     CAPTURE(r.offsets, r.query_positions);
-    auto const weighted_output = [&]<typename T>(std::vector<T> const& x) {
+    const auto weighted_output = [&]<typename T>(const std::vector<T>& x) {
       host_matrix<T> m(qkv.rows, qkv.cols);
       m.values = x;
-      auto const z = attend(r, heads, m);
+      const auto z = attend(r, heads, m);
       T sum = 0;
       for (std::size_t i = 0; i < z.values.size(); ++i) sum += z.values[i] * d_z.values[i];
       return sum;
@@ -112,28 +112,28 @@ TEST_CASE("The adjoint of attention is one") {
 
 TEMPLATE_TEST_CASE("A sequence alone, in company, and with fewer queries has the same bits", "", float, double) {
   using T = TestType;
-  ragged const together({7, 20, 3}), last_only({7, 20, 3}, {{6}, {19}, {2}}), alone({20});
-  auto const qkv = random_matrix<T>(30, 3 * 32, 1);
+  const ragged together({7, 20, 3}), last_only({7, 20, 3}, {{6}, {19}, {2}}), alone({20});
+  const auto qkv = random_matrix<T>(30, 3 * 32, 1);
   host_matrix<T> own(20, 3 * 32);
   std::copy_n(qkv.view().row(7), own.values.size(), own.values.data());
-  auto const z = attend(together, 4, qkv), z_last = attend(last_only, 4, qkv), z_alone = attend(alone, 4, own);
+  const auto z = attend(together, 4, qkv), z_last = attend(last_only, 4, qkv), z_alone = attend(alone, 4, own);
   CHECK(std::equal(z_alone.values.begin(), z_alone.values.end(), z.view().row(7)));
   for (index_t s : {0, 1, 2}) {
-    auto const* const last = z.view().row(together.offsets[static_cast<std::size_t>(s) + 1] - 1);
+    const auto* const last = z.view().row(together.offsets[static_cast<std::size_t>(s) + 1] - 1);
     CHECK(std::equal(last, last + 32, z_last.view().row(s)));
   }
 
   host_matrix<T> d_own(20, 32);
-  auto const d_z = random_matrix<T>(30, 32, 2);
+  const auto d_z = random_matrix<T>(30, 32, 2);
   std::copy_n(d_z.view().row(7), d_own.values.size(), d_own.values.data());
-  auto const d = attend_adjoint(together, 4, qkv, d_z), d_alone = attend_adjoint(alone, 4, own, d_own);
+  const auto d = attend_adjoint(together, 4, qkv, d_z), d_alone = attend_adjoint(alone, 4, own, d_own);
   CHECK(std::equal(d_alone.values.begin(), d_alone.values.end(), d.view().row(7)));
 }
 
 TEMPLATE_TEST_CASE("Attention has the same bits on any number of threads", "", float, double) {
   using T = TestType;
-  ragged const r({30, 7, 41, 12});
-  auto const qkv = random_matrix<T>(r.rows(), 3 * 48, 1), d_z = random_matrix<T>(r.rows(), 48, 2);
+  const ragged r({30, 7, 41, 12});
+  const auto qkv = random_matrix<T>(r.rows(), 3 * 48, 1), d_z = random_matrix<T>(r.rows(), 48, 2);
   for (int threads : {2, 3, 8}) {
     CHECK(same_bits(attend(r, 4, qkv, threads), attend(r, 4, qkv)));
     CHECK(same_bits(attend_adjoint(r, 4, qkv, d_z, threads), attend_adjoint(r, 4, qkv, d_z)));
@@ -142,14 +142,14 @@ TEMPLATE_TEST_CASE("Attention has the same bits on any number of threads", "", f
 
 TEMPLATE_TEST_CASE("A sequence of NaN leaves the next one alone", "", float, double) {
   using T = TestType;
-  ragged const together({20, 5}), alone({5});
+  const ragged together({20, 5}), alone({5});
   auto qkv = random_matrix<T>(25, 3 * 24, 1), d_z = random_matrix<T>(25, 24, 2);
   std::fill_n(qkv.values.data(), 20 * qkv.cols, std::numeric_limits<T>::quiet_NaN());
   host_matrix<T> own(5, qkv.cols), d_own(5, 24);
   std::copy_n(qkv.view().row(20), own.values.size(), own.values.data());
   std::copy_n(d_z.view().row(20), d_own.values.size(), d_own.values.data());
-  auto const z = attend(together, 2, qkv), z_alone = attend(alone, 2, own);
+  const auto z = attend(together, 2, qkv), z_alone = attend(alone, 2, own);
   CHECK(std::equal(z_alone.values.begin(), z_alone.values.end(), z.view().row(20)));
-  auto const d = attend_adjoint(together, 2, qkv, d_z), d_alone = attend_adjoint(alone, 2, own, d_own);
+  const auto d = attend_adjoint(together, 2, qkv, d_z), d_alone = attend_adjoint(alone, 2, own, d_own);
   CHECK(std::equal(d_alone.values.begin(), d_alone.values.end(), d.view().row(20)));
 }

@@ -12,7 +12,7 @@ namespace {
 
 /// y = x W + b, number by number, with W [in, out].
 template <typename T>
-host_matrix<double> naive(host_matrix<T> const& x, host_matrix<T> const& w, host_matrix<T> const& b) {
+host_matrix<double> naive(const host_matrix<T>& x, const host_matrix<T>& w, const host_matrix<T>& b) {
   host_matrix<double> y(x.rows, w.cols);
   for (index_t i = 0; i < x.rows; ++i)
     for (index_t j = 0; j < w.cols; ++j) {
@@ -23,7 +23,7 @@ host_matrix<double> naive(host_matrix<T> const& x, host_matrix<T> const& w, host
 }
 
 template <typename T>
-host_matrix<T> transposed(host_matrix<T> const& m) {
+host_matrix<T> transposed(const host_matrix<T>& m) {
   host_matrix<T> t(m.cols, m.rows);
   for (index_t i = 0; i < m.rows; ++i)
     for (index_t j = 0; j < m.cols; ++j) t(j, i) = m(i, j);
@@ -53,7 +53,7 @@ struct guarded {
 };
 
 template <typename T>
-host_matrix<T> product(eigen_backend<T> const& backend, eigen::linear<T> const& w, host_matrix<T> const& x,
+host_matrix<T> product(const eigen_backend<T>& backend, const eigen::linear<T>& w, const host_matrix<T>& x,
                        bool adjoint = false) {
   guarded<T> y(x.rows, adjoint ? w.inputs() : w.outputs());
   if (adjoint)
@@ -65,7 +65,7 @@ host_matrix<T> product(eigen_backend<T> const& backend, eigen::linear<T> const& 
 }
 
 template <typename T>
-double distance(host_matrix<T> const& a, host_matrix<double> const& b) {
+double distance(const host_matrix<T>& a, const host_matrix<double>& b) {
   return largest_difference(converted<double>(a).values, b.values) / std::max(1.0, largest(b.values));
 }
 
@@ -76,30 +76,31 @@ constexpr double tolerance = std::is_same_v<T, float> ? 2e-6 : 2e-15;
 
 TEMPLATE_TEST_CASE("Products agree with a naive product for every number of rows and odd columns", "", float, double) {
   using T = TestType;
-  eigen_backend<T> const backend(1);
+  const eigen_backend<T> backend(1);
   for (auto [in, out] : {std::pair<index_t, index_t>{1, 1}, {3, 5}, {7, 16}, {16, 7}, {33, 31}, {64, 65}, {5, 130}}) {
-    auto const w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2);
-    auto const linear = backend.prepare(w.view(), b.view());
+    const auto w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2);
+    const auto linear = backend.prepare(w.view(), b.view());
     for (index_t rows = 1; rows <= 40; ++rows) {
       CAPTURE(in, out, rows);
-      auto const x = random_matrix<T>(rows, in, 3), d_y = random_matrix<T>(rows, out, 4);
+      const auto x = random_matrix<T>(rows, in, 3), d_y = random_matrix<T>(rows, out, 4);
       CHECK(distance(product(backend, linear, x), naive(x, w, b)) < tolerance<T>);
       CHECK(distance(product(backend, linear, d_y, true), naive(d_y, transposed(w), {})) < tolerance<T>);
     }
   }
 }
 
-TEMPLATE_TEST_CASE("Products of several parts of rows and slices of the depth agree with a naive product, whoever takes them",
-                   "", float, double) {
+TEMPLATE_TEST_CASE(
+    "Products of several parts of rows and slices of the depth agree with a naive product, whoever takes them", "",
+    float, double) {
   using T = TestType;
   const index_t deep = 2 * eigen::tile<T>::depth + 5, odd = 3 * eigen::tile<T>::columns + 1;
   const index_t many = 2 * eigen::turned_over<T>::part_rows + 3;
   for (auto [in, out] : {std::pair{deep, odd}, {odd, deep}}) {
-    auto const w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2), turned = transposed(w);
-    auto const linear = eigen_backend<T>(1).prepare(w.view(), b.view());
+    const auto w = random_matrix<T>(in, out, 1), b = random_matrix<T>(1, out, 2), turned = transposed(w);
+    const auto linear = eigen_backend<T>(1).prepare(w.view(), b.view());
     for (index_t rows : {index_t{1}, many / 2, many}) {
-      auto const x = random_matrix<T>(rows, in, 3), d_y = random_matrix<T>(rows, out, 4);
-      auto const y = naive(x, w, b), d_x = naive(d_y, turned, {});
+      const auto x = random_matrix<T>(rows, in, 3), d_y = random_matrix<T>(rows, out, 4);
+      const auto y = naive(x, w, b), d_x = naive(d_y, turned, {});
       for (int threads : {1, 2, 3, 8}) {
         CAPTURE(in, out, rows, threads);
         CHECK(distance(product(eigen_backend<T>(threads), linear, x), y) < tolerance<T>);
@@ -110,11 +111,11 @@ TEMPLATE_TEST_CASE("Products of several parts of rows and slices of the depth ag
 }
 
 TEST_CASE("A transposed weight gives the same bits, and a missing bias is none") {
-  eigen_backend<float> const backend(1);
-  auto const w = random_matrix<float>(13, 37, 1), b = random_matrix<float>(1, 37, 2),
+  const eigen_backend<float> backend(1);
+  const auto w = random_matrix<float>(13, 37, 1), b = random_matrix<float>(1, 37, 2),
              x = random_matrix<float>(9, 13, 3);
-  auto const plain = backend.prepare(w.view(), b.view());
-  auto const turned = backend.prepare(transposed(w).view(), b.view(), true);
+  const auto plain = backend.prepare(w.view(), b.view());
+  const auto turned = backend.prepare(transposed(w).view(), b.view(), true);
   CHECK(turned.inputs() == 13);
   CHECK(turned.outputs() == 37);
   CHECK(same_bits(product(backend, plain, x), product(backend, turned, x)));
@@ -123,10 +124,10 @@ TEST_CASE("A transposed weight gives the same bits, and a missing bias is none")
 
 TEMPLATE_TEST_CASE("A row alone and the same row in a batch give the same bits", "", float, double) {
   using T = TestType;
-  eigen_backend<T> const backend(1);
-  auto const w = random_matrix<T>(50, 43, 1), b = random_matrix<T>(1, 43, 2), x = random_matrix<T>(40, 50, 3);
-  auto const linear = backend.prepare(w.view(), b.view());
-  auto const together = product(backend, linear, x);
+  const eigen_backend<T> backend(1);
+  const auto w = random_matrix<T>(50, 43, 1), b = random_matrix<T>(1, 43, 2), x = random_matrix<T>(40, 50, 3);
+  const auto linear = backend.prepare(w.view(), b.view());
+  const auto together = product(backend, linear, x);
   for (index_t i = 0; i < x.rows; ++i)
     for (index_t count : {1, 2, 5, 7}) {
       if (i + count > x.rows) continue;
@@ -139,9 +140,9 @@ TEMPLATE_TEST_CASE("A row alone and the same row in a batch give the same bits",
 
 TEMPLATE_TEST_CASE("Products have the same bits on any number of threads", "", float, double) {
   using T = TestType;
-  auto const w = random_matrix<T>(50, 300, 1), b = random_matrix<T>(1, 300, 2), x = random_matrix<T>(97, 50, 3);
-  auto const linear = eigen_backend<T>(1).prepare(w.view(), b.view());
-  auto const d_y = product(eigen_backend<T>(1), linear, x), d_x = product(eigen_backend<T>(1), linear, d_y, true);
+  const auto w = random_matrix<T>(50, 300, 1), b = random_matrix<T>(1, 300, 2), x = random_matrix<T>(97, 50, 3);
+  const auto linear = eigen_backend<T>(1).prepare(w.view(), b.view());
+  const auto d_y = product(eigen_backend<T>(1), linear, x), d_x = product(eigen_backend<T>(1), linear, d_y, true);
   for (int threads : {2, 3, 8}) {
     CHECK(same_bits(product(eigen_backend<T>(threads), linear, x), d_y));
     CHECK(same_bits(product(eigen_backend<T>(threads), linear, d_y, true), d_x));
@@ -149,12 +150,12 @@ TEMPLATE_TEST_CASE("Products have the same bits on any number of threads", "", f
 }
 
 TEST_CASE("A product carries derivatives") {
-  eigen_backend<complex_step> const backend(1);
-  auto const w = random_matrix<double>(5, 3, 1), x = random_matrix<double>(2, 5, 2);
+  const eigen_backend<complex_step> backend(1);
+  const auto w = random_matrix<double>(5, 3, 1), x = random_matrix<double>(2, 5, 2);
   auto z = converted<complex_step>(x);
   z(1, 4).imag = 1e-40;
-  auto const complex_w = converted<complex_step>(w);
-  auto const y = product(backend, backend.prepare(complex_w.view(), {}), z);
+  const auto complex_w = converted<complex_step>(w);
+  const auto y = product(backend, backend.prepare(complex_w.view(), {}), z);
   for (index_t j = 0; j < 3; ++j) {
     CHECK(y(0, j).imag == 0);
     CHECK(std::abs(y(1, j).imag / 1e-40 - w(4, j)) < 1e-15);

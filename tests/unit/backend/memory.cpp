@@ -9,14 +9,14 @@ using namespace trimtab;
 using namespace trimtab::test;
 
 TEST_CASE("New memory is zero, and numbers travel unchanged") {
-  eigen_backend<float> const backend(1);
-  auto const empty = backend.allocate(0);
+  const eigen_backend<float> backend(1);
+  const auto empty = backend.allocate(0);
   CHECK(empty.size() == 0);
   auto memory = backend.allocate(15);
   for (float x : backend.download(memory.view(3, 5)).values) CHECK(x == 0);
 
-  auto const numbers = random_matrix<float>(3, 5, 1);
-  auto const there = backend.upload(numbers.view());
+  const auto numbers = random_matrix<float>(3, 5, 1);
+  const auto there = backend.upload(numbers.view());
   CHECK(same_bits(backend.download(there.view(3, 5)), numbers));
   backend.copy(there.view(3, 5), memory.view(3, 5));
   CHECK(same_bits(backend.download(memory.view(3, 5)), numbers));
@@ -27,7 +27,7 @@ TEST_CASE("New memory is zero, and numbers travel unchanged") {
 TEST_CASE("Memory that has moved still holds its numbers") {
   eigen::array<double> a(4);
   std::iota(a.data(), a.data() + 4, 1.0);
-  double const* const where = a.data();
+  const double* const where = a.data();
   eigen::array<double> b(std::move(a));
   CHECK(b.data() == where);
   CHECK(b.data()[3] == 4);

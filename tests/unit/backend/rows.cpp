@@ -18,8 +18,8 @@ namespace {
 /// Sums, maxima and verbs of a row, told to the outside.
 struct probe {
   constexpr void forward(row auto& r) const {
-    auto const sum = r.sum([&](auto j) { return r.h(j); });
-    auto const max = r.max([&](auto j) { return r.h(j); });
+    const auto sum = r.sum([&](auto j) { return r.h(j); });
+    const auto max = r.max([&](auto j) { return r.h(j); });
     r.each([&](auto j) { r.out(j) = 0; });
     r.each(r.width() / 2, [&](auto j) { r.out(j) = 1; });
     r.at(0, [&](auto j) { r.out(j) = sum; });
@@ -31,9 +31,9 @@ template <typename T>
 struct layer_norm_run {
   host_matrix<T> out, d_h;
 
-  layer_norm_run(int threads, host_matrix<T> const& h, host_matrix<T> const& gain, host_matrix<T> const& bias)
+  layer_norm_run(int threads, const host_matrix<T>& h, const host_matrix<T>& gain, const host_matrix<T>& bias)
       : out(h.rows, h.cols), d_h(h.rows, h.cols) {
-    eigen_backend<T> const backend(threads);
+    const eigen_backend<T> backend(threads);
     backend.forward(layer_norm{}, h.rows, h.cols, each_row(name::h, h.view()), each_row(name::out, out.view()),
                     all_rows(layer_norm::gain, gain.view()), all_rows(layer_norm::bias, bias.view()));
     backend.backward(layer_norm{}, h.rows, h.cols, each_row(name::h, h.view()), each_row(d(name::out), out.view()),
@@ -42,12 +42,12 @@ struct layer_norm_run {
 };
 
 template <typename T, typename P>
-void check_threads(P policy, steered_rows const& s) {
-  checks::policy_run<T, P> const run(policy, s);
-  auto const h = random_matrix<T>(s.count(), s.width, 1).values, d_out = random_matrix<T>(s.count(), s.width, 2).values;
-  auto const parameters = checks::random_parameters<P>(s);
-  std::vector<T> const theta(parameters.begin(), parameters.end());
-  auto const out = run.forward(h, theta), d = run.backward(h, theta, d_out);
+void check_threads(P policy, const steered_rows& s) {
+  const checks::policy_run<T, P> run(policy, s);
+  const auto h = random_matrix<T>(s.count(), s.width, 1).values, d_out = random_matrix<T>(s.count(), s.width, 2).values;
+  const auto parameters = checks::random_parameters<P>(s);
+  const std::vector<T> theta(parameters.begin(), parameters.end());
+  const auto out = run.forward(h, theta), d = run.backward(h, theta, d_out);
   for (int threads : {2, 3, 8}) {
     CHECK(same_bits(run.forward(h, theta, threads), out));
     CHECK(same_bits(run.backward(h, theta, d_out, threads), d));
@@ -75,13 +75,13 @@ TEST_CASE("The verbs of a row see every channel, whatever its width") {
 TEMPLATE_TEST_CASE("Row functions give a row the same bits wherever it lies", "", float, double) {
   using T = TestType;
   for (index_t width : {1, 5, 16, 67}) {
-    auto const h = random_matrix<T>(9, width, 1), gain = random_matrix<T>(1, width, 2),
+    const auto h = random_matrix<T>(9, width, 1), gain = random_matrix<T>(1, width, 2),
                bias = random_matrix<T>(1, width, 3);
-    layer_norm_run<T> const together(1, h, gain, bias);
+    const layer_norm_run<T> together(1, h, gain, bias);
     for (index_t i = 0; i < h.rows; ++i) {
       host_matrix<T> row(1, width);
       std::copy_n(h.view().row(i), width, row.values.data());
-      layer_norm_run<T> const alone(1, row, gain, bias);
+      const layer_norm_run<T> alone(1, row, gain, bias);
       CHECK(std::equal(alone.out.values.begin(), alone.out.values.end(), together.out.view().row(i)));
       CHECK(std::equal(alone.d_h.values.begin(), alone.d_h.values.end(), together.d_h.view().row(i)));
     }
@@ -90,10 +90,10 @@ TEMPLATE_TEST_CASE("Row functions give a row the same bits wherever it lies", ""
 
 TEMPLATE_TEST_CASE("Row functions have the same bits on any number of threads", "", float, double) {
   using T = TestType;
-  auto const h = random_matrix<T>(300, 67, 1), gain = random_matrix<T>(1, 67, 2), bias = random_matrix<T>(1, 67, 3);
-  layer_norm_run<T> const one(1, h, gain, bias);
+  const auto h = random_matrix<T>(300, 67, 1), gain = random_matrix<T>(1, 67, 2), bias = random_matrix<T>(1, 67, 3);
+  const layer_norm_run<T> one(1, h, gain, bias);
   for (int threads : {2, 3, 8}) {
-    layer_norm_run<T> const many(threads, h, gain, bias);
+    const layer_norm_run<T> many(threads, h, gain, bias);
     CHECK(same_bits(many.out, one.out));
     CHECK(same_bits(many.d_h, one.d_h));
   }
@@ -113,25 +113,25 @@ TEMPLATE_TEST_CASE("Policies have the same bits on any number of threads, gradie
 
 TEMPLATE_TEST_CASE("Terms have the same bits on any number of threads", "", float, double) {
   using T = TestType;
-  index_t const rows = 40, width = 501;
-  auto const h = random_matrix<T>(rows, width, 1), reference = random_matrix<T>(rows, width, 2);
-  std::vector<int> const correct(static_cast<std::size_t>(rows), 3), wrong(static_cast<std::size_t>(rows), 5);
-  T const one = 1;
-  auto const run = [&](int threads) {
-    eigen_backend<T> const backend(threads);
+  const index_t rows = 40, width = 501;
+  const auto h = random_matrix<T>(rows, width, 1), reference = random_matrix<T>(rows, width, 2);
+  const std::vector<int> correct(static_cast<std::size_t>(rows), 3), wrong(static_cast<std::size_t>(rows), 5);
+  const T one = 1;
+  const auto run = [&](int threads) {
+    const eigen_backend<T> backend(threads);
     host_matrix<T> values(1, rows), gradient(rows, width);
-    operand<per_row<"correct">, int const> const c{correct.data(), 1};
-    operand<per_row<"wrong">, int const> const w{wrong.data(), 1};
+    const operand<per_row<"correct">, const int> c{correct.data(), 1};
+    const operand<per_row<"wrong">, const int> w{wrong.data(), 1};
     backend.values(objective::faithfulness{}, rows, width, values.values.data(), each_row(name::h, h.view()),
                    each_row(name::reference, reference.view()), c, w);
     backend.gradients(objective::faithfulness{}, rows, width, each_row(name::h, h.view()),
                       each_row(name::reference, reference.view()), each_row(d(name::h), gradient.view()), c, w,
-                      operand<gradient_of<per_row<"value">>, T const>{&one});
+                      operand<gradient_of<per_row<"value">>, const T>{&one});
     return std::pair(values, gradient);
   };
-  auto const [values, gradient] = run(1);
+  const auto [values, gradient] = run(1);
   for (int threads : {2, 3, 8}) {
-    auto const [many_values, many_gradient] = run(threads);
+    const auto [many_values, many_gradient] = run(threads);
     CHECK(same_bits(many_values, values));
     CHECK(same_bits(many_gradient, gradient));
   }
@@ -139,9 +139,9 @@ TEMPLATE_TEST_CASE("Terms have the same bits on any number of threads", "", floa
 
 TEST_CASE("A record that no row uses keeps what its gradient held") {
   // The caller clears the gradient; the plan visits what it knows of.
-  steered_rows const s{2, {0, 2}, {1, 1}};
-  checks::policy_run<double, policy::affine> const run({}, s);
-  auto const h = random_matrix<double>(2, 2, 1).values;
-  auto const d = run.backward(h, std::vector<double>(9, 0.1), h);
+  const steered_rows s{2, {0, 2}, {1, 1}};
+  const checks::policy_run<double, policy::affine> run({}, s);
+  const auto h = random_matrix<double>(2, 2, 1).values;
+  const auto d = run.backward(h, std::vector<double>(9, 0.1), h);
   for (std::size_t j = 0; j < 9; ++j) CHECK(std::isnan(d[4 + j]) == (j / 3 == 1));
 }

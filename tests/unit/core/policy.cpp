@@ -47,7 +47,7 @@ TEST_CASE("Parameters lie one after another in a record") {
   constexpr parameter_list parameters{alpha, vector, other};
   STATIC_REQUIRE(parameters.size(5) == 7);
   STATIC_REQUIRE(parameters.count == 3);
-  auto const places = parameters.apply(5, [](auto... p) { return std::vector<index_t>{p.offset..., p.extent...}; });
+  const auto places = parameters.apply(5, [](auto... p) { return std::vector<index_t>{p.offset..., p.extent...}; });
   CHECK(places == std::vector<index_t>{0, 1, 6, 1, 5, 1});
 
   constexpr parameter_list<> none{};

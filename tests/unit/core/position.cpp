@@ -21,14 +21,14 @@ prompt_pair prompt(int length, std::map<std::string, token_span> roles = {}) {
 }  // namespace
 
 TEST_CASE("Absolute positions count from the first token") {
-  std::vector<prompt_pair> const prompts{prompt(3), prompt(3)};
-  auto const key = positions::absolute().resolved(prompts);
+  const std::vector<prompt_pair> prompts{prompt(3), prompt(3)};
+  const auto key = positions::absolute().resolved(prompts);
   CHECK(key.count() == 3);
   CHECK(key.records(prompts[0]) == list{0, 1, 2});
 }
 
 TEST_CASE("Absolute positions refuse prompts of another length") {
-  std::vector<prompt_pair> const mixed{prompt(3), prompt(5)};
+  const std::vector<prompt_pair> mixed{prompt(3), prompt(5)};
   CHECK_THAT(refusal(error_kind::mismatch, [&] { positions::absolute().resolved(mixed); }),
              ContainsSubstring("3 to 5 tokens") && ContainsSubstring("from_end"));
   CHECK_THAT(refusal(error_kind::mismatch, [] { positions::absolute(3).records(prompt(4)); }),
@@ -36,7 +36,7 @@ TEST_CASE("Absolute positions refuse prompts of another length") {
 }
 
 TEST_CASE("Positions from the end count from the last token and leave those beyond alone") {
-  std::vector<prompt_pair> const mixed{prompt(3), prompt(5)};
+  const std::vector<prompt_pair> mixed{prompt(3), prompt(5)};
   CHECK(positions::from_end().resolved(mixed).count() == 5);
   CHECK(positions::from_end(2).resolved(mixed).count() == 2);
   CHECK(positions::from_end(2).records(mixed[0]) == list{-1, 1, 0});
@@ -49,7 +49,7 @@ TEST_CASE("Shared positions are one record for all tokens") {
 }
 
 TEST_CASE("Roles steer the tokens that have them") {
-  auto const key = positions::role({"subject", "end"});
+  const auto key = positions::role({"subject", "end"});
   CHECK(key.count() == 2);
   CHECK(key.records(prompt(5, {{"subject", {1, 3}}, {"end", {4, 5}}, {"other", {0, 1}}})) == list{-1, 0, 0, -1, 1});
   CHECK(key.records(prompt(3, {{"end", {2, 3}}})) == list{-1, -1, 1});
@@ -58,7 +58,7 @@ TEST_CASE("Roles steer the tokens that have them") {
 }
 
 TEST_CASE("A prompt without tokens has no records") {
-  for (auto const& key : {positions::from_end(2), positions::shared(), positions::role({"end"})})
+  for (const auto& key : {positions::from_end(2), positions::shared(), positions::role({"end"})})
     CHECK(key.records(prompt(0)).empty());
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("A role that no prompt has, a role named twice and a negative count ar
   prompt_pair p;
   p.ids = {1, 2, 3};
   p.roles["subject"] = {0, 1};
-  std::vector<prompt_pair> const prompts{p};
+  const std::vector<prompt_pair> prompts{p};
   CHECK_NOTHROW(positions::role({"subject"}).resolved(prompts));
   CHECK_THROWS_WITH(positions::role({"subjct"}).resolved(prompts),
                     "no prompt has the role 'subjct'; the first prompt has subject");

@@ -16,8 +16,8 @@ static_assert(std::uniform_random_bit_generator<random_generator>);
 
 TEST_CASE("The generator is SplitMix64") {
   random_generator random(1234567);  // the published test vector of this seed
-  for (auto const expected : {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u,
-                              16408922859458223821u})
+  for (const auto expected :
+       {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u, 16408922859458223821u})
     CHECK(random() == expected);
 }
 
@@ -26,13 +26,13 @@ TEST_CASE("Whole numbers below a bound are equally likely") {
   constexpr int draws = 70'000;
   std::array<int, 7> counts{};
   for (int i = 0; i < draws; ++i) ++counts.at(random.below(counts.size()));
-  for (auto const count : counts) CHECK(std::abs(count - draws / 7) < 500);  // five standard deviations
+  for (const auto count : counts) CHECK(std::abs(count - draws / 7) < 500);  // five standard deviations
   CHECK(random.below(1) == 0);
 }
 
 TEST_CASE("A bound that does not divide the generator's range is not biased") {
   // Of two thirds of the range, a plain remainder would give the lower half twice as often as the upper one.
-  auto const bound = static_cast<std::size_t>(random_generator::max() / 3 * 2);
+  const auto bound = static_cast<std::size_t>(random_generator::max() / 3 * 2);
   random_generator random(1);
   int lower = 0;
   for (int i = 0; i < 10'000; ++i) lower += random.below(bound) < bound / 2 ? 1 : 0;
@@ -44,9 +44,9 @@ TEST_CASE("Real numbers are uniform or normal") {
   constexpr int draws = 100'000;
   double sum = 0, normal_sum = 0, normal_squares = 0;
   for (int i = 0; i < draws; ++i) {
-    auto const u = random.uniform();
+    const auto u = random.uniform();
     REQUIRE((u >= 0 and u < 1));
-    auto const z = random.normal();
+    const auto z = random.normal();
     REQUIRE(std::isfinite(z));
     sum += u;
     normal_sum += z;
@@ -66,7 +66,7 @@ TEST_CASE("A shuffle makes every order equally often") {
     ++orders[list];
   }
   CHECK(orders.size() == 6);
-  for (auto const& [order, count] : orders) CHECK(std::abs(count - 1'000) < 150);
+  for (const auto& [order, count] : orders) CHECK(std::abs(count - 1'000) < 150);
 
   std::vector<int> nothing;
   random.shuffle(nothing);

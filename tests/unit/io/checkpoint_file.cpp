@@ -28,7 +28,7 @@ fit_state example() {
           .history = {{loss(0.1, 1e-9), loss(1 / 3.0, 0)}, {loss(4, 5), loss(6, 7)}}};
 }
 
-std::vector<std::uint64_t> bits(std::vector<double> const& numbers) {
+std::vector<std::uint64_t> bits(const std::vector<double>& numbers) {
   std::vector<std::uint64_t> all;
   for (double x : numbers) all.push_back(std::bit_cast<std::uint64_t>(x));
   return all;
@@ -37,16 +37,15 @@ std::vector<std::uint64_t> bits(std::vector<double> const& numbers) {
 /// The sentence with which a checkpoint is refused after a change of its tensors and metadata.
 template <typename Change>
 std::string refused(Change change) {
-  auto const folder = temporary_folder();
-  auto const path = folder.path() / "c";
+  const auto folder = temporary_folder();
+  const auto path = folder.path() / "c";
   io::write_checkpoint(path, example());
   std::map<std::string, std::string> metadata;
   std::map<std::string, io::stored_tensor> tensors;
   {
-    auto const good = io::safetensors_file(path);
+    const auto good = io::safetensors_file(path);
     metadata.insert(good.metadata().begin(), good.metadata().end());
-    for (auto const& [name, entry] : good.tensors())
-      tensors[name] = {entry.type, entry.shape, good.bytes(name)};
+    for (const auto& [name, entry] : good.tensors()) tensors[name] = {entry.type, entry.shape, good.bytes(name)};
   }
   change(metadata, tensors);
   io::write_safetensors(path, tensors, metadata);
@@ -56,11 +55,11 @@ std::string refused(Change change) {
 }  // namespace
 
 TEST_CASE("A checkpoint reads back as it was written, bit for bit") {
-  auto const folder = temporary_folder();
-  auto const path = folder.path() / "c.checkpoint";
-  auto const state = example();
+  const auto folder = temporary_folder();
+  const auto path = folder.path() / "c.checkpoint";
+  const auto state = example();
   io::write_checkpoint(path, state);
-  auto const read = io::read_checkpoint(path);
+  const auto read = io::read_checkpoint(path);
   CHECK(read.facts == state.facts);
   CHECK(bits(read.theta) == bits(state.theta));
   CHECK(bits(read.first_moment) == bits(state.first_moment));
@@ -84,9 +83,7 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "x"; }), ContainsSubstring("not valid JSON"));
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", \"b\"]]"; }), ContainsSubstring("has the terms"));
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", 1]]"; }), ContainsSubstring("and 1 terms"));
-  CHECK_THAT(refused([](metadata m, tensors) {
-               m["terms"] = "[[\"" + std::string(1000, 'a') + "\", 1], [\"b\", 1]]";
-             }),
+  CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"" + std::string(1000, 'a') + "\", 1], [\"b\", 1]]"; }),
              ContainsSubstring("short names"));
   // Nothing in the file, and rows without end.
   CHECK_THAT(refused([](metadata m, tensors t) {
@@ -94,7 +91,9 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
                t["history"] = {io::dtype::f64, {2, index_t{1} << 50, 0}, {}};
              }),
              ContainsSubstring("has the terms"));
-  CHECK_THAT(refused([](metadata, tensors t) { t["history"] = {io::dtype::f64, {2, 0, 2}, {}}; }),
+  CHECK_THAT(refused([](metadata, tensors t) {
+               t["history"] = {io::dtype::f64, {2, 0, 2}, {}};
+             }),
              ContainsSubstring("has the history [2, 0, 2]"));
   CHECK_THAT(refused([](metadata, tensors t) { t["history"].shape = {8}; }), ContainsSubstring("3 dimensions"));
   CHECK_THAT(refused([](metadata, tensors t) {
@@ -104,13 +103,17 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", 1e308], [\"b\", 1e308]]"; }),
              ContainsSubstring("has a loss in its history that is not finite"));
   CHECK_THAT(refused([](metadata, tensors t) { t.erase("second_moment"); }), ContainsSubstring("'second_moment'"));
-  CHECK_THAT(refused([](metadata, tensors t) { t["history"] = {io::dtype::f64, {0, 2, 2}, {}}; }),
+  CHECK_THAT(refused([](metadata, tensors t) {
+               t["history"] = {io::dtype::f64, {0, 2, 2}, {}};
+             }),
              ContainsSubstring("has the history [0, 2, 2]"));
   CHECK_THAT(refused([](metadata, tensors t) {
-               for (auto const name : {"theta", "first_moment", "second_moment"}) t[name].shape = {3, 2};
+               for (const auto name : {"theta", "first_moment", "second_moment"}) t[name].shape = {3, 2};
              }),
              ContainsSubstring("'theta' of shape [3, 2], which does not go with its history of 2 fits"));
-  CHECK_THAT(refused([](metadata, tensors t) { t["first_moment"] = t["history"], t["first_moment"].shape = {2, 4}; }),
+  CHECK_THAT(refused([](metadata, tensors t) {
+               t["first_moment"] = t["history"], t["first_moment"].shape = {2, 4};
+             }),
              ContainsSubstring("its 3 parameters"));
   CHECK_THAT(refused([](metadata, tensors t) { t["theta"] = t["second_moment"]; }), ContainsSubstring("not finite"));
 }

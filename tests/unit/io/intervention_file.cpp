@@ -25,7 +25,7 @@ intervention_file example() {
           .made = {{"task", "ioi"}, {"version", std::string(version)}}};
 }
 
-std::map<std::string, std::string> const plain = {
+const std::map<std::string, std::string> plain = {
     {"format", "trimtab-intervention-1"}, {"policy", "activ-scalar"}, {"position_key", "absolute"}};
 
 io::stored_tensor numbers(std::vector<index_t> shape, float value = 1) {
@@ -37,11 +37,11 @@ io::stored_tensor numbers(std::vector<index_t> shape, float value = 1) {
 }
 
 /// The sentence with which a file of this metadata and these tensors is refused.
-std::string refused(std::map<std::string, std::string> const& changes,
-                    std::map<std::string, io::stored_tensor> const& tensors) {
-  auto const folder = temporary_folder();
+std::string refused(const std::map<std::string, std::string>& changes,
+                    const std::map<std::string, io::stored_tensor>& tensors) {
+  const auto folder = temporary_folder();
   auto metadata = plain;
-  for (auto const& [key, value] : changes) metadata[key] = value;
+  for (const auto& [key, value] : changes) metadata[key] = value;
   io::write_safetensors(folder.path() / "i", tensors, metadata);
   return refusal(error_kind::bad_file, [&] { io::read_intervention(folder.path() / "i"); });
 }
@@ -49,8 +49,8 @@ std::string refused(std::map<std::string, std::string> const& changes,
 }  // namespace
 
 TEST_CASE("An intervention file reads back as it was written, bit by bit") {
-  auto const folder = temporary_folder();
-  auto const path = folder.path() / "i.safetensors";
+  const auto folder = temporary_folder();
+  const auto path = folder.path() / "i.safetensors";
   auto file = example();
   io::write_intervention(path, file);
   CHECK(io::read_intervention(path) == file);
@@ -64,9 +64,9 @@ TEST_CASE("An intervention file reads back as it was written, bit by bit") {
 }
 
 TEST_CASE("A file from elsewhere needs format, policy and position key only") {
-  auto const folder = temporary_folder();
+  const auto folder = temporary_folder();
   io::write_safetensors(folder.path() / "i", {{"attn_out.alpha", numbers({2, 3})}}, plain);
-  auto const file = io::read_intervention(folder.path() / "i");
+  const auto file = io::read_intervention(folder.path() / "i");
   CHECK(file.positions == positions::absolute(3));
   CHECK(file.layers_of("attn_out") == std::vector<index_t>{0, 1});
   CHECK(file.layers_of("mlp_out").empty());
@@ -74,7 +74,7 @@ TEST_CASE("A file from elsewhere needs format, policy and position key only") {
 }
 
 TEST_CASE("What is not known of the model stays unknown when a file is written anew") {
-  auto const folder = temporary_folder();
+  const auto folder = temporary_folder();
   auto file = example();
   file.model = model_facts{.architecture = "gpt2", .layers = 2};
   io::write_intervention(folder.path() / "i", file);
@@ -82,7 +82,7 @@ TEST_CASE("What is not known of the model stays unknown when a file is written a
 }
 
 TEST_CASE("A malformed intervention file is refused with the reason") {
-  std::map<std::string, io::stored_tensor> const good = {{"attn_out.alpha", numbers({2, 3})}};
+  const std::map<std::string, io::stored_tensor> good = {{"attn_out.alpha", numbers({2, 3})}};
   CHECK_THAT(refused({{"format", "other"}}, good), ContainsSubstring("format trimtab-intervention-1"));
   CHECK_THAT(refused({{"policy", ""}}, good), ContainsSubstring("lacks \"policy\""));
   CHECK_THAT(refused({{"position_key", "relative"}}, good),
@@ -111,7 +111,7 @@ TEST_CASE("A malformed intervention file is refused with the reason") {
 }
 
 TEST_CASE("Numbers that are not finite are not saved") {
-  auto const folder = temporary_folder();
+  const auto folder = temporary_folder();
   auto file = example();
   file.tensors["mlp_out.alpha"].values[0] = std::numeric_limits<double>::infinity();
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { io::write_intervention(folder.path() / "i", file); }),

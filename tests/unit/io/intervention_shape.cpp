@@ -8,9 +8,9 @@ using namespace trimtab;
 using shape = std::vector<index_t>;
 
 TEST_CASE("Tensors of an intervention file have the documented axes") {
-  model_config const config = {
+  const model_config config = {
       .architecture = "gpt2", .layers = 5, .width = 12, .heads = 3, .hidden = 48, .context = 9, .vocabulary = 19};
-  auto const absolute = positions::absolute(7), shared = positions::shared();
+  const auto absolute = positions::absolute(7), shared = positions::shared();
   CHECK(io::shape_of("attn_out.alpha", absolute, config, 1) == shape{5, 7});
   CHECK(io::shape_of("attn_out.alpha", shared, config, 1) == shape{5, 1});
   CHECK(io::shape_of("mlp_out.vector", absolute, config, 12) == shape{5, 7, 12});

@@ -14,8 +14,8 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 std::string refused(std::string_view content, error_kind kind = error_kind::bad_data) {
-  auto const folder = temporary_folder();
-  auto const encoder = word_tokenizer(6);
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer(6);
   return refusal(
       kind, [&] { io::read_prompts(folder.file("data.jsonl", content), encoder, {.vocabulary = 50, .context = 5}); });
 }
@@ -23,15 +23,15 @@ std::string refused(std::string_view content, error_kind kind = error_kind::bad_
 }  // namespace
 
 TEST_CASE("Lines of text and of ids become prompt pairs") {
-  auto const folder = temporary_folder();
-  auto const encoder = word_tokenizer();
-  auto const path =
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const auto path =
       folder.file("data.jsonl",
                   "\xef\xbb\xbf\r\n{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\", "
                   "\"roles\": {\"city\": [0, 1]}}\r\n"
                   "\r\n  \n"
                   "{\"ids\": [2, 0, 1], \"correct_id\": 4, \"wrong_id\": 3, \"note\": \"any\"}");
-  auto const pairs = io::read_prompts(path, encoder);
+  const auto pairs = io::read_prompts(path, encoder);
   REQUIRE(pairs.size() == 2);
   CHECK(pairs[0].prompt == "Rome is in");
   CHECK(pairs[0].ids == encoder.encode("Rome is in"));
@@ -44,23 +44,23 @@ TEST_CASE("Lines of text and of ids become prompt pairs") {
 }
 
 TEST_CASE("What is written reads back as it was") {
-  auto const folder = temporary_folder();
-  auto const encoder = word_tokenizer();
-  auto const text = prompt_pair{.prompt = "Rome is in",
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const auto text = prompt_pair{.prompt = "Rome is in",
                                 .ids = encoder.encode("Rome is in"),
                                 .correct_id = encoder.encode(" Italy").front(),
                                 .wrong_id = encoder.encode(" Spain").front(),
                                 .correct = " Italy",
                                 .wrong = " Spain",
                                 .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
-  auto const ids = prompt_pair{.ids = {1, 0}, .correct_id = 2, .wrong_id = 1};
-  std::vector const pairs = {text, ids};
+  const auto ids = prompt_pair{.ids = {1, 0}, .correct_id = 2, .wrong_id = 1};
+  const std::vector pairs = {text, ids};
   io::write_prompts(folder.path() / "out.jsonl", pairs);
   CHECK(io::read_prompts(folder.path() / "out.jsonl", encoder) == pairs);
 }
 
 TEST_CASE("An answer of very many tokens still gets a short sentence") {
-  auto const sentence =
+  const auto sentence =
       refused("{\"prompt\": \"a\", \"wrong\": \" c\", \"correct\": \"" + std::string(5000, '.') + "\"}");
   CHECK_THAT(sentence, ContainsSubstring("which is 5000 tokens (\".\", \".\", \".\", \".\", \".\", ...)"));
   CHECK(sentence.size() < 400);
@@ -88,15 +88,15 @@ TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
 }
 
 TEST_CASE("An answer of several tokens is refused with its tokens") {
-  auto const sentence = refused("{\"prompt\": \"a\", \"correct\": \" Montevideo\", \"wrong\": \" b\"}");
+  const auto sentence = refused("{\"prompt\": \"a\", \"correct\": \" Montevideo\", \"wrong\": \" b\"}");
   CHECK_THAT(sentence, ContainsSubstring("line 1"));
   CHECK_THAT(sentence, ContainsSubstring("\" Montevideo\""));
   CHECK_THAT(sentence, ContainsSubstring("2 tokens (\" Monte\", \"video\")"));
 }
 
 TEST_CASE("Text without a tokenizer is refused, ids are read") {
-  auto const folder = temporary_folder();
+  const auto folder = temporary_folder();
   CHECK(io::read_prompts(folder.file("ids.jsonl", "{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2}")).size() == 1);
-  auto const text = folder.file("text.jsonl", "{\"prompt\": \"a\", \"correct\": \" b\", \"wrong\": \" c\"}");
+  const auto text = folder.file("text.jsonl", "{\"prompt\": \"a\", \"correct\": \" b\", \"wrong\": \" c\"}");
   CHECK_THAT(refusal(error_kind::bad_data, [&] { io::read_prompts(text); }), ContainsSubstring("needs a tokenizer"));
 }

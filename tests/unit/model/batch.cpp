@@ -14,14 +14,14 @@ namespace {
 using B = eigen_backend<float>;
 using list = std::vector<int>;
 
-list taken(int const* from, index_t count) { return {from, from + count}; }
+list taken(const int* from, index_t count) { return {from, from + count}; }
 
 }  // namespace
 
 TEST_CASE("Prompts lie one after another as rows") {
-  B const backend(1);
-  std::vector<list> const prompts{{5, 6, 7}, {8}, {9, 10}};
-  batch<B> const rows(backend, small_gpt2::config(), prompts);
+  const B backend(1);
+  const std::vector<list> prompts{{5, 6, 7}, {8}, {9, 10}};
+  const batch<B> rows(backend, small_gpt2::config(), prompts);
   CHECK(rows.sequences() == 3);
   CHECK(rows.rows() == 6);
   CHECK(rows.queries() == 3);
@@ -33,24 +33,24 @@ TEST_CASE("Prompts lie one after another as rows") {
   CHECK(taken(rows.scored_only().query_positions, 3) == list{2, 0, 1});
   CHECK(rows.head_row_count() == 0);  // no rotary positions
 
-  batch<B> const all(backend, small_gpt2::config(), prompts, scored::all);
+  const batch<B> all(backend, small_gpt2::config(), prompts, scored::all);
   CHECK(all.queries() == 6);
   CHECK(taken(all.query_rows(), 6) == list{0, 1, 2, 3, 4, 5});
   CHECK(taken(all.scored_only().query_positions, 6) == list{0, 1, 2, 0, 0, 1});
 }
 
 TEST_CASE("Rotary positions turn the heads of queries and keys, not of values") {
-  B const backend(1);
-  batch<B> const rows(backend, small_neox_parallel::config(), std::vector<list>{{1, 2}});
+  const B backend(1);
+  const batch<B> rows(backend, small_neox_parallel::config(), std::vector<list>{{1, 2}});
   CHECK(taken(rows.head_rows(), rows.head_row_count()) == list{0, 1, 2, 3, 6, 7, 8, 9});
   CHECK(taken(rows.head_positions(), rows.head_row_count()) == list{0, 0, 0, 0, 1, 1, 1, 1});
 }
 
 TEST_CASE("Tokens whose keys are given are no rows, but keys") {
-  B const backend(1);
-  std::vector<list> const prompts{{5, 6, 7}, {8}, {9, 10}};
-  list const given{2, 7, 0};  // the last token is a row in any case
-  batch<B> const rows(backend, small_neox_parallel::config(), prompts, scored::last, given);
+  const B backend(1);
+  const std::vector<list> prompts{{5, 6, 7}, {8}, {9, 10}};
+  const list given{2, 7, 0};  // the last token is a row in any case
+  const batch<B> rows(backend, small_neox_parallel::config(), prompts, scored::last, given);
   CHECK_FALSE(rows.complete());
   CHECK(rows.keys() == 6);
   CHECK(rows.rows() == 4);
@@ -67,8 +67,8 @@ TEST_CASE("Tokens whose keys are given are no rows, but keys") {
 }
 
 TEST_CASE("A prompt that the model cannot read is refused") {
-  B const backend(1);
-  auto const read = [&](list const& ids) {
+  const B backend(1);
+  const auto read = [&](const list& ids) {
     return refusal(error_kind::bad_text, [&] { batch<B>(backend, small_gpt2::config(), std::vector<list>{{1}, ids}); });
   };
   CHECK_THAT(read({}), ContainsSubstring("empty"));

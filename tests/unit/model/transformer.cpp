@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/backend/eigen.hpp>
-#include <trimtab/train/untouched.hpp>
+#include <trimtab/steer/baseline.hpp>
 
 #include "support/gradients.hpp"
 #include "support/refusal.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 using row_values = std::vector<double>;
 
-row_values product(row_values const& x, linear_weights<double> const& w) {
+row_values product(const row_values& x, const linear_weights<double>& w) {
   auto y = w.bias.values;
   for (index_t k = 0; k < w.weight.rows; ++k)
     for (index_t j = 0; j < w.weight.cols; ++j)
@@ -24,9 +24,9 @@ row_values product(row_values const& x, linear_weights<double> const& w) {
   return y;
 }
 
-row_values normalised(row_values const& x, layer_norm_weights<double> const& w, double epsilon) {
+row_values normalised(const row_values& x, const layer_norm_weights<double>& w, double epsilon) {
   double mean = 0, variance = 0;
-  auto const n = static_cast<double>(x.size());
+  const auto n = static_cast<double>(x.size());
   for (double v : x) mean += v / n;
   for (double v : x) variance += (v - mean) * (v - mean) / n;
   auto y = x;
@@ -35,19 +35,19 @@ row_values normalised(row_values const& x, layer_norm_weights<double> const& w, 
   return y;
 }
 
-void add(row_values& x, row_values const& y) {
+void add(row_values& x, const row_values& y) {
   for (std::size_t j = 0; j < x.size(); ++j) x[j] += y[j];
 }
 
 /// The model as one would write it on paper: one prompt, one number after another.
 class paper_model {
  public:
-  explicit paper_model(random_weights const& source) : c_(source.config()), outer_(source.outer<double>()) {
+  explicit paper_model(const random_weights& source) : c_(source.config()), outer_(source.outer<double>()) {
     for (index_t l = 0; l < c_.layers; ++l) blocks_.push_back(source.block<double>(l));
   }
 
   /// Logits at every position.
-  std::vector<row_values> logits(std::vector<int> const& ids) const {
+  std::vector<row_values> logits(const std::vector<int>& ids) const {
     std::vector<row_values> x;
     for (std::size_t i = 0; i < ids.size(); ++i) {
       row_values row;
@@ -56,18 +56,18 @@ class paper_model {
                       (c_.rotary_channels == 0 ? outer_.position_embedding(static_cast<index_t>(i), j) : 0.0));
       x.push_back(row);
     }
-    for (auto const& w : blocks_) {
-      auto const attention = attend(x, w);
+    for (const auto& w : blocks_) {
+      const auto attention = attend(x, w);
       for (std::size_t i = 0; i < x.size(); ++i) {
-        auto const before = x[i];
+        const auto before = x[i];
         add(x[i], attention[i]);
         add(x[i], mlp(c_.parallel_residual ? before : x[i], w));
       }
     }
-    auto const& unembedding = outer_.unembedding.empty() ? outer_.token_embedding : outer_.unembedding;
+    const auto& unembedding = outer_.unembedding.empty() ? outer_.token_embedding : outer_.unembedding;
     std::vector<row_values> z;
-    for (auto const& row : x) {
-      auto const norm = normalised(row, outer_.norm_final, c_.layer_norm_epsilon);
+    for (const auto& row : x) {
+      const auto norm = normalised(row, outer_.norm_final, c_.layer_norm_epsilon);
       z.emplace_back();
       for (index_t v = 0; v < c_.vocabulary; ++v) {
         z.back().push_back(0);
@@ -78,8 +78,8 @@ class paper_model {
   }
 
  private:
-  std::vector<row_values> attend(std::vector<row_values> const& x, block_weights<double> const& w) const {
-    auto const width = static_cast<std::size_t>(c_.width), head = static_cast<std::size_t>(c_.head_width());
+  std::vector<row_values> attend(const std::vector<row_values>& x, const block_weights<double>& w) const {
+    const auto width = static_cast<std::size_t>(c_.width), head = static_cast<std::size_t>(c_.head_width());
     std::vector<row_values> qkv, out;
     for (std::size_t i = 0; i < x.size(); ++i) {
       qkv.push_back(product(normalised(x[i], w.norm_1, c_.layer_norm_epsilon), w.qkv));
@@ -105,16 +105,16 @@ class paper_model {
 
   /// Rotary positions of one head: channel k pairs with k + r/2.
   void turn(double* head, double position) const {
-    auto const r = c_.rotary_channels;
+    const auto r = c_.rotary_channels;
     for (index_t k = 0; k < r / 2; ++k) {
-      double const angle = position * std::pow(c_.rotary_base, -2.0 * static_cast<double>(k) / static_cast<double>(r));
-      double const a = head[k], b = head[k + r / 2];
+      const double angle = position * std::pow(c_.rotary_base, -2.0 * static_cast<double>(k) / static_cast<double>(r));
+      const double a = head[k], b = head[k + r / 2];
       head[k] = a * std::cos(angle) - b * std::sin(angle);
       head[k + r / 2] = b * std::cos(angle) + a * std::sin(angle);
     }
   }
 
-  row_values mlp(row_values const& x, block_weights<double> const& w) const {
+  row_values mlp(const row_values& x, const block_weights<double>& w) const {
     auto hidden = product(normalised(x, w.norm_2, c_.layer_norm_epsilon), w.mlp_in);
     for (double& u : hidden)
       u *= c_.nonlinearity == activation::gelu_tanh
@@ -129,17 +129,17 @@ class paper_model {
 };
 
 template <typename Kind>
-void check_against_paper(model_config const& config, bool tied) {
-  random_weights const weights(config, 7, tied);
-  typename Kind::template model<eigen_backend<double>> const model(weights, eigen_backend<double>(1));
-  typename Kind::template model<eigen_backend<float>> const single(weights, eigen_backend<float>(1));
-  paper_model const paper(weights);
-  std::vector<std::vector<int>> const prompts{{3, 1, 4, 1, 5, 9, 2}, {6}, {5, 3}};
-  auto const all = logits(model, prompts, scored::all), last = logits(model, prompts);
-  auto const single_all = logits(single, prompts, scored::all);
+void check_against_paper(const model_config& config, bool tied) {
+  const random_weights weights(config, 7, tied);
+  typename Kind::template const model<eigen_backend<double>> model(weights, eigen_backend<double>(1));
+  typename Kind::template const model<eigen_backend<float>> single(weights, eigen_backend<float>(1));
+  const paper_model paper(weights);
+  const std::vector<std::vector<int>> prompts{{3, 1, 4, 1, 5, 9, 2}, {6}, {5, 3}};
+  const auto all = logits(model, prompts, scored::all), last = logits(model, prompts);
+  const auto single_all = logits(single, prompts, scored::all);
   index_t row = 0, prompt = 0;
-  for (auto const& ids : prompts) {
-    for (auto const& expected : paper.logits(ids)) {
+  for (const auto& ids : prompts) {
+    for (const auto& expected : paper.logits(ids)) {
       for (index_t v = 0; v < config.vocabulary; ++v) {
         CHECK(std::abs(all(row, v) - expected[static_cast<std::size_t>(v)]) < 1e-13 * 30);
         CHECK(std::abs(static_cast<double>(single_all(row, v)) - expected[static_cast<std::size_t>(v)]) < 1e-4);
@@ -155,7 +155,7 @@ void check_against_paper(model_config const& config, bool tied) {
 
 TEMPLATE_TEST_CASE("A model computes what its formulas say", "", small_gpt2, small_neox_parallel,
                    small_neox_sequential) {
-  auto const config = TestType::config();
+  const auto config = TestType::config();
   check_against_paper<TestType>(config, config.architecture == "gpt2");
   SECTION("with the embedding tied otherwise") { check_against_paper<TestType>(config, config.architecture != "gpt2"); }
   SECTION("with one layer") {
@@ -177,9 +177,9 @@ TEST_CASE("Rotary positions may turn the whole head, at another base") {
 }
 
 TEST_CASE("A model of one kind is not read as another") {
-  random_weights const weights(small_neox_sequential::config(), 1);
-  CHECK_THAT(refusal(error_kind::mismatch, [&] { gpt_neox<eigen_backend<float>> const m(weights); }),
+  const random_weights weights(small_neox_sequential::config(), 1);
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { const gpt_neox<eigen_backend<float>> m(weights); }),
              Catch::Matchers::ContainsSubstring("gpt_neox with sequential residual") &&
                  Catch::Matchers::ContainsSubstring("gpt_neox_sequential"));
-  refusal(error_kind::mismatch, [&] { gpt2<eigen_backend<float>> const m(weights); });
+  refusal(error_kind::mismatch, [&] { const gpt2<eigen_backend<float>> m(weights); });
 }

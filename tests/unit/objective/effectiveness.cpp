@@ -20,16 +20,16 @@ struct reading {
 reading read(effectiveness term, std::vector<double> logits, double beta) {
   std::vector<double> gradient(3);
   double value = 0, one = 1;
-  int const correct = 1, wrong = 2;
-  auto const run = [&](auto f) {
-    f(operand<per_channel<"h">, double const>{logits.data()}, operand<per_row<"beta">, double const>{&beta},
-      operand<per_row<"correct">, int const>{&correct}, operand<per_row<"wrong">, int const>{&wrong});
+  const int correct = 1, wrong = 2;
+  const auto run = [&](auto f) {
+    f(operand<per_channel<"h">, const double>{logits.data()}, operand<per_row<"beta">, const double>{&beta},
+      operand<per_row<"correct">, const int>{&correct}, operand<per_row<"wrong">, const int>{&wrong});
   };
-  eigen_backend<double> const backend(1);
+  const eigen_backend<double> backend(1);
   run([&](auto... operands) { backend.values(term, 1, 3, &value, operands...); });
   run([&](auto... operands) {
     backend.gradients(term, 1, 3, operands..., operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
-                      operand<gradient_of<per_row<"value">>, double const>{&one});
+                      operand<gradient_of<per_row<"value">>, const double>{&one});
   });
   return {value, gradient};
 }
@@ -43,7 +43,7 @@ TEST_CASE("Effectiveness is differentiated rightly in all its forms") {
 }
 
 TEST_CASE("Effectiveness is the shortfall of the logit difference from the margin, under psi") {
-  std::vector<double> const z{9, 0.5, 2};  // D = -1.5
+  const std::vector<double> z{9, 0.5, 2};  // D = -1.5
   CHECK(read({.margin = 1}, z, 1).value == 2.5);
   CHECK(read({.margin = 1}, z, 0.3).value == 2.5);  // only the sign of the strength counts
   CHECK(read({.margin = 1}, z, -1).value == 0);
@@ -73,37 +73,36 @@ TEST_CASE("Softplus bears large shortfalls") {
 }
 
 TEST_CASE("A model that broke down has no effectiveness, not a perfect one") {
-  double const nan = std::nan("");
-  std::vector<double> const logits{nan, nan, nan};
+  const double nan = std::nan("");
+  const std::vector<double> logits{nan, nan, nan};
   for (auto shape : {objective::psi::hinge, objective::psi::identity, objective::psi::softplus}) {
     double value = 0, beta = 1;
     int correct = 0, wrong = 1;
-    eigen_backend<double>(1).values(objective::effectiveness{.shape = shape}, 1, 3, &value,
-                                    operand<per_channel<"h">, double const>{logits.data(), 3},
-                                    operand<per_row<"beta">, double const>{&beta, 1},
-                                    operand<per_row<"correct">, int const>{&correct, 1},
-                                    operand<per_row<"wrong">, int const>{&wrong, 1});
+    eigen_backend<double>(1).values(
+        objective::effectiveness{.shape = shape}, 1, 3, &value,
+        operand<per_channel<"h">, const double>{logits.data(), 3}, operand<per_row<"beta">, const double>{&beta, 1},
+        operand<per_row<"correct">, const int>{&correct, 1}, operand<per_row<"wrong">, const int>{&wrong, 1});
     CHECK(std::isnan(value));
   }
 }
 
 TEST_CASE("Softplus keeps its small end in float") {
-  std::vector<float> const logits{19.0f, 0.0f, 0.0f};  // u = 1 - 19
+  const std::vector<float> logits{19.0f, 0.0f, 0.0f};  // u = 1 - 19
   float value = 0, beta = 1, share = 1;
   std::vector<float> gradient(3, 0.0f);
   int correct = 0, wrong = 1;
-  auto const run = [&](auto f) {
-    f(operand<per_channel<"h">, float const>{logits.data(), 3}, operand<per_row<"beta">, float const>{&beta, 1},
-      operand<per_row<"correct">, int const>{&correct, 1}, operand<per_row<"wrong">, int const>{&wrong, 1});
+  const auto run = [&](auto f) {
+    f(operand<per_channel<"h">, const float>{logits.data(), 3}, operand<per_row<"beta">, const float>{&beta, 1},
+      operand<per_row<"correct">, const int>{&correct, 1}, operand<per_row<"wrong">, const int>{&wrong, 1});
   };
-  objective::effectiveness const term{.shape = objective::psi::softplus};
+  const objective::effectiveness term{.shape = objective::psi::softplus};
   run([&](auto... operands) { eigen_backend<float>(1).values(term, 1, 3, &value, operands...); });
   run([&](auto... operands) {
     eigen_backend<float>(1).gradients(term, 1, 3, operands...,
                                       operand<gradient_of<per_channel<"h">>, float>{gradient.data(), 3},
-                                      operand<gradient_of<per_row<"value">>, float const>{&share, 1});
+                                      operand<gradient_of<per_row<"value">>, const float>{&share, 1});
   });
-  double const exact = std::exp(-18.0);
+  const double exact = std::exp(-18.0);
   CHECK(std::abs(static_cast<double>(value) / exact - 1) < 1e-6);
   CHECK(std::abs(static_cast<double>(gradient[1]) / exact - 1) < 1e-6);
 }

@@ -14,29 +14,29 @@ namespace {
 constexpr int correct = 1, wrong = 3;
 
 template <typename T>
-T value_of(faithfulness term, std::vector<T> const& logits, std::vector<T> const& reference) {
+T value_of(faithfulness term, const std::vector<T>& logits, const std::vector<T>& reference) {
   T value = 0;
   eigen_backend<T>(1).values(
-      term, 1, static_cast<index_t>(logits.size()), &value, operand<per_channel<"h">, T const>{logits.data()},
-      operand<per_channel<"reference">, T const>{reference.data()}, operand<per_row<"correct">, int const>{&correct},
-      operand<per_row<"wrong">, int const>{&wrong});
+      term, 1, static_cast<index_t>(logits.size()), &value, operand<per_channel<"h">, const T>{logits.data()},
+      operand<per_channel<"reference">, const T>{reference.data()}, operand<per_row<"correct">, const int>{&correct},
+      operand<per_row<"wrong">, const int>{&wrong});
   return value;
 }
 
 template <typename T>
-std::vector<T> gradient_of_row(faithfulness term, std::vector<T> const& logits, std::vector<T> const& reference) {
+std::vector<T> gradient_of_row(faithfulness term, const std::vector<T>& logits, const std::vector<T>& reference) {
   std::vector<T> gradient(logits.size());
-  T const one = 1;
+  const T one = 1;
   eigen_backend<T>(1).gradients(
-      term, 1, static_cast<index_t>(logits.size()), operand<per_channel<"h">, T const>{logits.data()},
-      operand<per_channel<"reference">, T const>{reference.data()},
-      operand<gradient_of<per_channel<"h">>, T>{gradient.data()}, operand<per_row<"correct">, int const>{&correct},
-      operand<per_row<"wrong">, int const>{&wrong}, operand<gradient_of<per_row<"value">>, T const>{&one});
+      term, 1, static_cast<index_t>(logits.size()), operand<per_channel<"h">, const T>{logits.data()},
+      operand<per_channel<"reference">, const T>{reference.data()},
+      operand<gradient_of<per_channel<"h">>, T>{gradient.data()}, operand<per_row<"correct">, const int>{&correct},
+      operand<per_row<"wrong">, const int>{&wrong}, operand<gradient_of<per_row<"value">>, const T>{&one});
   return gradient;
 }
 
 /// KL of two rows of logits, over all tokens or over those that are no answer.
-double kl(std::vector<double> const& p_logits, std::vector<double> const& q_logits, bool masked) {
+double kl(const std::vector<double>& p_logits, const std::vector<double>& q_logits, bool masked) {
   std::vector<double> p, q;
   double p_sum = 0, q_sum = 0;
   for (std::size_t j = 0; j < p_logits.size(); ++j) {
@@ -64,27 +64,27 @@ TEST_CASE("Faithfulness is differentiated rightly in all its forms") {
 }
 
 TEST_CASE("Faithfulness is a Kullback-Leibler divergence") {
-  auto const z = random_matrix<double>(1, 9, 1, 2).values, z0 = random_matrix<double>(1, 9, 2, 2).values;
+  const auto z = random_matrix<double>(1, 9, 1, 2).values, z0 = random_matrix<double>(1, 9, 2, 2).values;
   for (faithfulness term : every_variant()) {
-    bool const masked = term.over == vocabulary::masked;
-    double const expected = term.direction == kl_direction::forward ? kl(z0, z, masked) : kl(z, z0, masked);
+    const bool masked = term.over == vocabulary::masked;
+    const double expected = term.direction == kl_direction::forward ? kl(z0, z, masked) : kl(z, z0, masked);
     CHECK(std::abs(value_of(term, z, z0) - expected) < 1e-14);
   }
 }
 
 TEST_CASE("The masked divergence does not see the answers") {
   auto z = random_matrix<double>(1, 9, 1, 2).values;
-  auto const z0 = random_matrix<double>(1, 9, 2, 2).values;
-  auto const before = value_of({}, z, z0);
+  const auto z0 = random_matrix<double>(1, 9, 2, 2).values;
+  const auto before = value_of({}, z, z0);
   z[correct] = 50, z[wrong] = -50;
   CHECK(value_of({}, z, z0) == before);
-  auto const gradient = gradient_of_row<double>({}, z, z0);
+  const auto gradient = gradient_of_row<double>({}, z, z0);
   CHECK(gradient[correct] == 0);
   CHECK(gradient[wrong] == 0);
 }
 
 TEST_CASE("The divergence from itself is zero, and so is its gradient") {
-  auto const z = random_matrix<float>(1, 501, 1, 3).values;
+  const auto z = random_matrix<float>(1, 501, 1, 3).values;
   for (faithfulness term : every_variant()) {
     CHECK(value_of(term, z, z) == 0);
     for (float g : gradient_of_row(term, z, z)) CHECK(std::abs(g) < 1e-12f);
@@ -92,23 +92,23 @@ TEST_CASE("The divergence from itself is zero, and so is its gradient") {
 }
 
 TEST_CASE("A vocabulary with nothing to keep has divergence 0") {
-  std::vector<double> const z4{1, 2, 3, 4}, y4{4, 3, 2, 1};
+  const std::vector<double> z4{1, 2, 3, 4}, y4{4, 3, 2, 1};
   for (kl_direction direction : {kl_direction::forward, kl_direction::reverse}) {
-    faithfulness const term{vocabulary::masked, direction};
-    int const first = 0, second = 1, third = 2;
+    const faithfulness term{vocabulary::masked, direction};
+    const int first = 0, second = 1, third = 2;
     for (index_t width : {2, 3}) {
       double value = -1, one = 1;
       std::vector<double> gradient(4);
-      int const other = width == 3 ? third : second;
-      operand<per_row<"correct">, int const> const c{&first};
-      operand<per_row<"wrong">, int const> const w{&other};
-      operand<per_channel<"h">, double const> const h{z4.data()};
-      operand<per_channel<"reference">, double const> const reference{y4.data()};
-      eigen_backend<double> const backend(1);
+      const int other = width == 3 ? third : second;
+      const operand<per_row<"correct">, const int> c{&first};
+      const operand<per_row<"wrong">, const int> w{&other};
+      const operand<per_channel<"h">, const double> h{z4.data()};
+      const operand<per_channel<"reference">, const double> reference{y4.data()};
+      const eigen_backend<double> backend(1);
       backend.values(term, 1, width, &value, h, reference, c, w);
       backend.gradients(term, 1, width, h, reference, c, w,
                         operand<gradient_of<per_channel<"h">>, double>{gradient.data()},
-                        operand<gradient_of<per_row<"value">>, double const>{&one});
+                        operand<gradient_of<per_row<"value">>, const double>{&one});
       CHECK(value == 0);
       CHECK(gradient == std::vector<double>(4));
     }

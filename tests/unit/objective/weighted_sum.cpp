@@ -28,17 +28,17 @@ inline constexpr bool trimtab::enable_objective_term<user::term> = true;
 namespace {
 
 template <typename Sum>
-std::vector<double> weights(Sum const& sum) {
+std::vector<double> weights(const Sum& sum) {
   std::vector<double> all;
-  sum.each([&](auto const& t) { all.push_back(t.weight); });
+  sum.each([&](const auto& t) { all.push_back(t.weight); });
   return all;
 }
 
 }  // namespace
 
 TEST_CASE("Terms add up in the order in which they are written") {
-  auto const sum = effectiveness{.margin = 0.5} + 2.0 * faithfulness{} + 0.03 * minimality{};
-  STATIC_REQUIRE(std::is_same_v<decltype(sum), weighted_sum<effectiveness, faithfulness, minimality> const>);
+  const auto sum = effectiveness{.margin = 0.5} + 2.0 * faithfulness{} + 0.03 * minimality{};
+  STATIC_REQUIRE(std::is_same_v<decltype(sum), const weighted_sum<effectiveness, faithfulness, minimality>>);
   CHECK(weights(sum) == std::vector<double>{1, 2, 0.03});
   CHECK(std::get<0>(sum.terms).term.margin == 0.5);
 
@@ -48,7 +48,7 @@ TEST_CASE("Terms add up in the order in which they are written") {
 }
 
 TEST_CASE("A user's term adds up like those of the library") {
-  auto const sum = effectiveness{} + 4.0 * user::term{.scale = 7};
+  const auto sum = effectiveness{} + 4.0 * user::term{.scale = 7};
   CHECK(weights(sum) == std::vector<double>{1, 4});
   CHECK(std::get<1>(sum.terms).term.scale == 7);
   STATIC_REQUIRE(logit_term<user::term> and not parameter_term<user::term>);

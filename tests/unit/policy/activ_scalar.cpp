@@ -9,7 +9,7 @@ using namespace trimtab::test;
 TEST_CASE("activ_scalar is differentiated rightly and starts at the identity") { check_policy(policy::activ_scalar{}); }
 
 TEST_CASE("activ_scalar is (1 + beta alpha) h") {
-  std::vector<double> const h{1, -2, 3}, theta{0.5};
-  checks::policy_run<double, policy::activ_scalar> const run({}, {3, {0}, {2}});
+  const std::vector<double> h{1, -2, 3}, theta{0.5};
+  const checks::policy_run<double, policy::activ_scalar> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -4, 6});
 }

@@ -9,7 +9,7 @@ using namespace trimtab::test;
 TEST_CASE("affine is differentiated rightly and starts at the identity") { check_policy(policy::affine{}); }
 
 TEST_CASE("affine is (1 + beta alpha) h + beta v, with alpha before v in its record") {
-  std::vector<double> const h{1, -2, 3}, theta{0.5, 0.25, 0, -1};
-  checks::policy_run<double, policy::affine> const run({}, {3, {0}, {2}});
+  const std::vector<double> h{1, -2, 3}, theta{0.5, 0.25, 0, -1};
+  const checks::policy_run<double, policy::affine> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2.5, -4, 4});
 }

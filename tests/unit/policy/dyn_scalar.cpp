@@ -29,8 +29,8 @@ template <gate Gate>
 double gain() {
   std::vector<double> theta{0.5, -1};
   if (Gate.bias) theta.push_back(0.25);
-  checks::policy_run<double, dyn_scalar<Gate>> const run({}, {2, {0}, {2}});
-  auto const out = run.forward({3, 1}, theta);
+  const checks::policy_run<double, dyn_scalar<Gate>> run({}, {2, {0}, {2}});
+  const auto out = run.forward({3, 1}, theta);
   CHECK(std::abs(out[0] - 3 * out[1]) < 1e-12);
   return out[1];
 }
@@ -38,7 +38,7 @@ double gain() {
 }  // namespace
 
 TEST_CASE("The gain of dyn_scalar is 1 + beta g(h)") {
-  double const rms = std::sqrt(5 + 1e-6);
+  const double rms = std::sqrt(5 + 1e-6);
   CHECK(gain<gate{}>() == 1 + 2 * 0.75);
   CHECK(gain<gate{.bias = false}>() == 1 + 2 * 0.5);
   CHECK(std::abs(gain<gate{.squash_by = squash::tanh}>() - (1 + 2 * std::tanh(0.75))) < 1e-14);

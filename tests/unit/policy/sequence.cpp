@@ -28,20 +28,20 @@ TEST_CASE("A sequence is differentiated rightly and starts at the identity") {
 }
 
 TEST_CASE("A sequence is its policies one after another, with their records side by side") {
-  std::vector<double> const h{1, -2, 3};
+  const std::vector<double> h{1, -2, 3};
   SECTION("scale, then add") {
-    checks::policy_run<double, sequence<activ_scalar, steer_vec>> const run({}, {3, {0}, {2}});
+    const checks::policy_run<double, sequence<activ_scalar, steer_vec>> run({}, {3, {0}, {2}});
     CHECK(run.forward(h, {0.5, 1, 2, 3}) == std::vector<double>{4, 0, 12});
   }
   SECTION("add, then scale") {
-    checks::policy_run<double, sequence<steer_vec, activ_scalar>> const run({}, {3, {0}, {2}});
+    const checks::policy_run<double, sequence<steer_vec, activ_scalar>> run({}, {3, {0}, {2}});
     CHECK(run.forward(h, {1, 2, 3, 0.5}) == std::vector<double>{6, 4, 18});
   }
 }
 
 TEST_CASE("Parameters of a sequence carry the number of their policy") {
   using nested = sequence<activ_scalar, sequence<steer_vec, dyn_scalar<>>>;
-  auto const labels = nested::parameters.apply(3, [](auto... p) { return std::vector<std::string>{label(p.name)...}; });
+  const auto labels = nested::parameters.apply(3, [](auto... p) { return std::vector<std::string>{label(p.name)...}; });
   CHECK(labels == std::vector<std::string>{"0.alpha", "1.0.vector", "1.1.weight", "1.1.bias"});
   STATIC_REQUIRE(nested::parameters.size(3) == 1 + 3 + 4);
   STATIC_REQUIRE(shares_positions<nested>);

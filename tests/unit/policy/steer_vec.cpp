@@ -9,7 +9,7 @@ using namespace trimtab::test;
 TEST_CASE("steer_vec is differentiated rightly and starts at the identity") { check_policy(policy::steer_vec{}); }
 
 TEST_CASE("steer_vec is h + beta v") {
-  std::vector<double> const h{1, -2, 3}, theta{0.5, 0, -1};
-  checks::policy_run<double, policy::steer_vec> const run({}, {3, {0}, {2}});
+  const std::vector<double> h{1, -2, 3}, theta{0.5, 0, -1};
+  const checks::policy_run<double, policy::steer_vec> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -2, 1});
 }

@@ -14,9 +14,9 @@ TEST_CASE("LayerNorm is differentiated rightly") {
 }
 
 TEST_CASE("LayerNorm divides by the deviation of the population") {
-  auto const h = random_matrix<double>(2, 5, 1, 3, 10), gain = random_matrix<double>(2, 5, 2),
+  const auto h = random_matrix<double>(2, 5, 1, 3, 10), gain = random_matrix<double>(2, 5, 2),
              bias = random_matrix<double>(2, 5, 3);
-  auto const out = checks::run_forward(layer_norm{0.1}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  const auto out = checks::run_forward(layer_norm{0.1}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
   for (index_t i = 0; i < 2; ++i) {
     double mean = 0, variance = 0;
     for (index_t j = 0; j < 5; ++j) mean += h(i, j) / 5;
@@ -28,12 +28,12 @@ TEST_CASE("LayerNorm divides by the deviation of the population") {
 
 TEST_CASE("A row whose variance overflows becomes NaN, not zeros") {
   auto h = random_matrix<float>(1, 64, 1);
-  auto const gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
-  for (float const scale : {1e18f, 1e19f, 1e20f, 1e38f}) {
+  const auto gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
+  for (const float scale : {1e18f, 1e19f, 1e20f, 1e38f}) {
     auto scaled = h;
     for (float& x : scaled.values) x *= scale;
-    auto const out = checks::run_forward(layer_norm{}, scaled, {gain, bias}, layer_norm::gain, layer_norm::bias);
-    auto const usual = checks::run_forward(layer_norm{0}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+    const auto out = checks::run_forward(layer_norm{}, scaled, {gain, bias}, layer_norm::gain, layer_norm::bias);
+    const auto usual = checks::run_forward(layer_norm{0}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
     for (index_t j = 0; j < 64; ++j)
       CHECK((scale < 1e19f ? std::abs(out(0, j) - usual(0, j)) < 1e-4f : std::isnan(out(0, j))));
   }
@@ -42,9 +42,9 @@ TEST_CASE("A row whose variance overflows becomes NaN, not zeros") {
 TEST_CASE("LayerNorm bears a large common offset") {
   auto h = random_matrix<float>(1, 64, 1), shifted = h;
   for (float& x : shifted.values) x += 1024;
-  auto const gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
-  auto const out = checks::run_forward(layer_norm{}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
-  auto const out_shifted = checks::run_forward(layer_norm{}, shifted, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  const auto gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);
+  const auto out = checks::run_forward(layer_norm{}, h, {gain, bias}, layer_norm::gain, layer_norm::bias);
+  const auto out_shifted = checks::run_forward(layer_norm{}, shifted, {gain, bias}, layer_norm::gain, layer_norm::bias);
   for (index_t j = 0; j < 64; ++j)
     CHECK(std::abs(out(0, j) - out_shifted(0, j)) < 3e-4f);  // 1024 has a spacing of 1.2e-4
 }

@@ -18,10 +18,10 @@ namespace {
 template <typename T>
 double ulps(T found, long double truth) {
   using limits = std::numeric_limits<T>;
-  T const rounded = static_cast<T>(truth);
+  const T rounded = static_cast<T>(truth);
   if (std::isinf(rounded) or std::isinf(found)) return found == rounded ? 0 : HUGE_VAL;
-  T const below = std::min(std::abs(rounded), std::nextafter(limits::max(), T(0)));
-  long double const spacing = static_cast<long double>(std::nextafter(below, limits::infinity())) - below;
+  const T below = std::min(std::abs(rounded), std::nextafter(limits::max(), T(0)));
+  const long double spacing = static_cast<long double>(std::nextafter(below, limits::infinity())) - below;
   return static_cast<double>(std::abs(found - truth) / spacing);
 }
 
@@ -29,12 +29,12 @@ double ulps(T found, long double truth) {
 template <typename T, typename F, typename Truth>
 double worst(F f, Truth truth) {
   using bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  bits const points = 3'000'017, stride = std::numeric_limits<bits>::max() / points;
+  const bits points = 3'000'017, stride = std::numeric_limits<bits>::max() / points;
   double largest = 0;
   for (bits i = 0; i < points; ++i) {
-    T const x = std::bit_cast<T>(i * stride + i % 1013);  // the low bits vary too
+    const T x = std::bit_cast<T>(i * stride + i % 1013);  // the low bits vary too
     if (std::isnan(x)) continue;
-    double const e = ulps<T>(f(x), truth(static_cast<long double>(x)));
+    const double e = ulps<T>(f(x), truth(static_cast<long double>(x)));
     largest = e <= largest ? largest : e;  // NaN counts
   }
   return largest;
@@ -53,27 +53,27 @@ TEMPLATE_TEST_CASE("The functions are right to 2 units in the last place over th
 // Takes minutes, so it runs only when it is asked for: unit_row "[every_float]". A function of double is right to far less
 // than a float's last place.
 TEST_CASE("The functions are right to 2 units in the last place for every float", "[.][every_float]") {
-  auto const worst_of_all = [](auto f, auto truth) {
+  const auto worst_of_all = [](auto f, auto truth) {
     double largest = 0;
     for (std::uint64_t i = 0; i < std::uint64_t{1} << 32; ++i) {
-      float const x = std::bit_cast<float>(static_cast<std::uint32_t>(i));
+      const float x = std::bit_cast<float>(static_cast<std::uint32_t>(i));
       if (std::isnan(x)) continue;
-      double const e = ulps<float>(f(x), truth(static_cast<double>(x)));
+      const double e = ulps<float>(f(x), truth(static_cast<double>(x)));
       largest = e <= largest ? largest : e;  // NaN counts
     }
     return largest;
   };
-  double const of_exp = worst_of_all([](float x) { return math::exp(x); }, [](double x) { return std::exp(x); });
-  double const of_expm1 = worst_of_all([](float x) { return math::expm1(x); }, [](double x) { return std::expm1(x); });
-  double const of_tanh = worst_of_all([](float x) { return math::tanh(x); }, [](double x) { return std::tanh(x); });
-  double const of_erf = worst_of_all([](float x) { return math::erf(x); }, [](double x) { return std::erf(x); });
+  const double of_exp = worst_of_all([](float x) { return math::exp(x); }, [](double x) { return std::exp(x); });
+  const double of_expm1 = worst_of_all([](float x) { return math::expm1(x); }, [](double x) { return std::expm1(x); });
+  const double of_tanh = worst_of_all([](float x) { return math::tanh(x); }, [](double x) { return std::tanh(x); });
+  const double of_erf = worst_of_all([](float x) { return math::erf(x); }, [](double x) { return std::erf(x); });
   WARN("worst errors of exp, expm1, tanh, erf: " << of_exp << ", " << of_expm1 << ", " << of_tanh << ", " << of_erf);
   CHECK(std::max({of_exp, of_expm1, of_tanh, of_erf}) <= 2);
 }
 
 TEMPLATE_TEST_CASE("Where the range of the type ends the functions do as those of C", "", float, double) {
   using T = TestType;
-  T const infinity = std::numeric_limits<T>::infinity();
+  const T infinity = std::numeric_limits<T>::infinity();
   for (T x : {T(1000), T(1e30), infinity}) {
     CHECK(math::exp(x) == infinity);
     CHECK(math::exp(-x) == 0);

@@ -19,7 +19,7 @@ TEST_CASE("Copies and sums work in place") {
 }
 
 TEST_CASE("A sum sends its gradient to both summands") {
-  auto const d_out = random_matrix<double>(2, 5, 1);
+  const auto d_out = random_matrix<double>(2, 5, 1);
   host_matrix<double> d_h(2, 5), d_branch(2, 5);
   eigen_backend<double>(1).backward(residual{}, 2, 5, each_row(d(name::out), d_out.view()),
                                     each_row(d(name::h), d_h.view()), each_row(d(residual::branch), d_branch.view()));
@@ -28,10 +28,10 @@ TEST_CASE("A sum sends its gradient to both summands") {
 }
 
 TEST_CASE("With a selection a copy gathers or scatters rows") {
-  auto const h = random_matrix<double>(4, 3, 1);
+  const auto h = random_matrix<double>(4, 3, 1);
   host_matrix<double> gathered(3, 3), scattered(4, 3);
-  std::vector<int> const select{2, 0, 3};
-  eigen_backend<double> const backend(1);
+  const std::vector<int> select{2, 0, 3};
+  const eigen_backend<double> backend(1);
   backend.forward(copy{}, 3, 3, selected_row(name::h, h.view(), select.data()), each_row(name::out, gathered.view()));
   backend.forward(copy{}, 3, 3, each_row(name::h, gathered.view()),
                   selected_row(name::out, scattered.view(), select.data()));

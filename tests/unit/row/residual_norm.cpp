@@ -16,7 +16,7 @@ struct sum_and_norm {
                       d_out = random_matrix<double>(3, width, 6);
 
   template <typename T>
-  std::pair<host_matrix<T>, host_matrix<T>> results(host_matrix<T> const& h) const {
+  std::pair<host_matrix<T>, host_matrix<T>> results(const host_matrix<T>& h) const {
     const auto b = converted<T>(branch), g = converted<T>(gain), o = converted<T>(bias);
     host_matrix<T> sum(3, width), out(3, width);
     eigen_backend<T>(1).forward(residual_norm{}, 3, width, each_row(name::h, h.view()),
@@ -26,7 +26,7 @@ struct sum_and_norm {
     return {sum, out};
   }
   template <typename T>
-  T operator()(std::vector<T> const& x) const {
+  T operator()(const std::vector<T>& x) const {
     host_matrix<T> h(3, width);
     h.values = x;
     const auto [sum, out] = results(h);
@@ -58,7 +58,7 @@ TEST_CASE("A sum and its norm in one go are the two one after the other, bit for
   const sum_and_norm f{37};
   const auto h = random_matrix<double>(3, 37, 1);
   host_matrix<double> sum(3, 37), out(3, 37);
-  eigen_backend<double> const backend(1);
+  const eigen_backend<double> backend(1);
   backend.forward(residual{}, 3, 37, each_row(name::h, h.view()), each_row(residual::branch, f.branch.view()),
                   each_row(name::out, sum.view()));
   backend.forward(layer_norm{}, 3, 37, each_row(name::h, sum.view()), each_row(name::out, out.view()),

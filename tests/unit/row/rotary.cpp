@@ -24,11 +24,11 @@ TEST_CASE("Rotary positions work in place") {
 TEST_CASE("Channel i turns together with channel i + r/2, and those from r on stay") {
   host_matrix<double> h(1, 5), cosine(1, 2), sine(1, 2);
   h.values = {1, 2, 3, 4, 5};
-  double const a = 0.3, b = 1.1;
+  const double a = 0.3, b = 1.1;
   cosine.values = {std::cos(a), std::cos(b)};
   sine.values = {std::sin(a), std::sin(b)};
-  auto const out = checks::run_forward(rotary{4}, h, {cosine, sine}, rotary::cosine, rotary::sine);
-  std::vector<double> const expected{std::cos(a) - 3 * std::sin(a), 2 * std::cos(b) - 4 * std::sin(b),
+  const auto out = checks::run_forward(rotary{4}, h, {cosine, sine}, rotary::cosine, rotary::sine);
+  const std::vector<double> expected{std::cos(a) - 3 * std::sin(a), 2 * std::cos(b) - 4 * std::sin(b),
                                      3 * std::cos(a) + std::sin(a), 4 * std::cos(b) + 2 * std::sin(b), 5};
   CHECK(largest_difference(out.values, expected) < 1e-15);
 }

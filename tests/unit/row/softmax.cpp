@@ -18,8 +18,8 @@ TEST_CASE("Softmax works in place") {
 }
 
 TEST_CASE("Softmax is exp(h) over its sum") {
-  auto const h = random_matrix<double>(1, 17, 1, 3);
-  auto const out = checks::run_forward(softmax{}, h, {});
+  const auto h = random_matrix<double>(1, 17, 1, 3);
+  const auto out = checks::run_forward(softmax{}, h, {});
   double sum = 0;
   for (double x : h.values) sum += std::exp(x);
   for (index_t j = 0; j < 17; ++j) CHECK(std::abs(out(0, j) - std::exp(h(0, j)) / sum) < 1e-15);
@@ -28,7 +28,7 @@ TEST_CASE("Softmax is exp(h) over its sum") {
 TEST_CASE("Softmax bears logits beyond the range of exp") {
   host_matrix<float> h(1, 3);
   h.values = {1e6f, 1e6f, -1e6f};
-  auto const out = checks::run_forward(softmax{}, h, {});
+  const auto out = checks::run_forward(softmax{}, h, {});
   CHECK(out(0, 0) == 0.5f);
   CHECK(out(0, 1) == 0.5f);
   CHECK(out(0, 2) < 1e-37f);

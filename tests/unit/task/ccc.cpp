@@ -17,32 +17,32 @@ using task::ccc_form;
 
 namespace {
 
-test::word_tokenizer const tokenizer;
+const test::word_tokenizer tokenizer;
 
 /// What is asked about -> the true answer, both with a leading space.
 std::map<std::string, std::string> truth(ccc_form ask) {
   std::map<std::string, std::string> answers;
-  for (auto const& [country, capital] : task::words::capitals) {
-    auto const a = " " + std::string(country), b = " " + std::string(capital);
+  for (const auto& [country, capital] : task::words::capitals) {
+    const auto a = " " + std::string(country), b = " " + std::string(capital);
     answers[ask == ccc_form::capital ? a : b] = ask == ccc_form::capital ? b : a;
   }
   return answers;
 }
 
 /// The subject, with a leading space even where it begins the text.
-std::string subject_of(prompt_pair const& pair) {
-  auto const text = test::text_of(tokenizer, pair, "subject");
+std::string subject_of(const prompt_pair& pair) {
+  const auto text = test::text_of(tokenizer, pair, "subject");
   return text.starts_with(' ') ? text : " " + text;
 }
 
 /// All countries and capitals that a prompt names or asks for.
-std::set<std::string> entities(std::vector<prompt_pair> const& prompts) {
+std::set<std::string> entities(const std::vector<prompt_pair>& prompts) {
   std::set<std::string> all;
-  for (auto const& pair : prompts) {
-    for (auto const& [country, capital] : task::words::capitals)
-      for (auto const word : {country, capital}) {
-        auto const text = " " + pair.prompt + pair.correct + pair.wrong + " ";
-        for (auto const* const after : {" ", ".", "?"})
+  for (const auto& pair : prompts) {
+    for (const auto& [country, capital] : task::words::capitals)
+      for (const auto word : {country, capital}) {
+        const auto text = " " + pair.prompt + pair.correct + pair.wrong + " ";
+        for (const auto* const after : {" ", ".", "?"})
           if (text.find(" " + std::string(word) + after) != text.npos) all.insert(std::string(word));
       }
   }
@@ -52,18 +52,18 @@ std::set<std::string> entities(std::vector<prompt_pair> const& prompts) {
 }  // namespace
 
 TEST_CASE("Country and capital prompts are what they say") {
-  auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
-  auto const context = GENERATE(true, false);
-  auto const sets = task::ccc(
+  const auto ask = GENERATE(ccc_form::capital, ccc_form::country);
+  const auto context = GENERATE(true, false);
+  const auto sets = task::ccc(
       tokenizer, {.train = 64, .test = 50, .test_other_lengths = 60, .seed = 1, .ask = ask, .context = context});
   CHECK(sets.train.size() == 64);
   CHECK(sets.test.size() == 50);
   CHECK(sets.test_other_lengths.size() == 60);
   test::check_lengths(sets);
-  auto const answers = truth(ask);
-  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+  const auto answers = truth(ask);
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths}) {
     test::check_prompts(tokenizer, set);
-    for (auto const& pair : set) {
+    for (const auto& pair : set) {
       CAPTURE(pair.prompt);
       CHECK(answers.at(subject_of(pair)) == pair.correct);
       CHECK(pair.roles.contains("context_answer") == context);
@@ -77,32 +77,32 @@ TEST_CASE("Country and capital prompts are what they say") {
 }
 
 TEST_CASE("A distracting sentence never answers the question") {
-  auto const sets = task::ccc(tokenizer, {.train = 0, .test = 0, .test_other_lengths = 1'000});
-  for (auto const& pair : sets.test_other_lengths) CHECK(pair.prompt.find(pair.correct + ".") == std::string::npos);
+  const auto sets = task::ccc(tokenizer, {.train = 0, .test = 0, .test_other_lengths = 1'000});
+  for (const auto& pair : sets.test_other_lengths) CHECK(pair.prompt.find(pair.correct + ".") == std::string::npos);
 }
 
 TEST_CASE("Train and test prompts share no country and no capital") {
-  auto const ask = GENERATE(ccc_form::capital, ccc_form::country);
-  auto const seed = GENERATE(1u, 2u);
-  auto const sets =
+  const auto ask = GENERATE(ccc_form::capital, ccc_form::country);
+  const auto seed = GENERATE(1u, 2u);
+  const auto sets =
       task::ccc(tokenizer, {.train = 200, .test = 200, .test_other_lengths = 200, .seed = seed, .ask = ask});
-  auto const train = entities(sets.train);
+  const auto train = entities(sets.train);
   CHECK(train.size() > 100);
   CHECK(test::disjoint(train, entities(sets.test)));
   CHECK(test::disjoint(train, entities(sets.test_other_lengths)));
 }
 
 TEST_CASE("The forms of the paper") {
-  auto const conflict = task::ccc(tokenizer).train[0];
-  auto const country = subject_of(conflict);
+  const auto conflict = task::ccc(tokenizer).train[0];
+  const auto country = subject_of(conflict);
   CHECK(conflict.prompt ==
         "The capital of" + country + " is" + conflict.wrong + ". Q: What is the capital of" + country + "? A:");
-  auto const memory = task::ccc(tokenizer, {.ask = ccc_form::country, .context = false}).train[0];
+  const auto memory = task::ccc(tokenizer, {.ask = ccc_form::country, .context = false}).train[0];
   CHECK(" " + memory.prompt == subject_of(memory) + " is in");
 }
 
 TEST_CASE("A seed gives the same conflicts again, another seed gives others") {
-  auto const same = task::ccc(tokenizer, {.seed = 7});
+  const auto same = task::ccc(tokenizer, {.seed = 7});
   CHECK(same.train == task::ccc(tokenizer, {.seed = 7}).train);
   CHECK(same.test == task::ccc(tokenizer, {.seed = 7}).test);
   CHECK(same.test_other_lengths == task::ccc(tokenizer, {.seed = 7}).test_other_lengths);
@@ -115,14 +115,14 @@ TEST_CASE("These are the conflicts of seed 1, with any standard library") {
 }
 
 TEST_CASE("Answers of several tokens are left out; what is asked about may be several") {
-  test::word_tokenizer const short_words(7);  // a space and six letters
-  auto const sets = task::ccc(short_words, {.train = 64, .test = 64, .test_other_lengths = 300});
+  const test::word_tokenizer short_words(7);  // a space and six letters
+  const auto sets = task::ccc(short_words, {.train = 64, .test = 64, .test_other_lengths = 300});
   test::check_lengths(sets);
   bool several = false;
-  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths}) {
     test::check_prompts(short_words, set);
-    for (auto const& pair : set) {
-      auto const [first, last] = pair.roles.at("subject");
+    for (const auto& pair : set) {
+      const auto [first, last] = pair.roles.at("subject");
       several = several or last - first > 1;
     }
   }
@@ -130,8 +130,8 @@ TEST_CASE("Answers of several tokens are left out; what is asked about may be se
 }
 
 TEST_CASE("More prompts than there are: the refusal says how many could be made") {
-  test::word_tokenizer const short_words(6);
-  auto const sentence =
+  const test::word_tokenizer short_words(6);
+  const auto sentence =
       test::refusal(error_kind::bad_data, [&] { task::ccc(short_words, {.train = 5'000, .test = 10}); });
   CHECK_THAT(sentence, ContainsSubstring("ccc: train") and ContainsSubstring("5000") and ContainsSubstring("only"));
   CHECK_THAT(test::refusal(error_kind::bad_data, [] { task::ccc(test::word_tokenizer(2)); }),

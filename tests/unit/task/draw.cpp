@@ -15,13 +15,13 @@ using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Prompts are drawn until enough different ones are there, up to the last one") {
   random_generator random(1);
-  auto const prompts = task::draw_distinct(200, "a set", "", [&]() -> std::optional<prompt_pair> {
-    auto const number = random.below(201);
+  const auto prompts = task::draw_distinct(200, "a set", "", [&]() -> std::optional<prompt_pair> {
+    const auto number = random.below(201);
     if (number == 200) return std::nullopt;
     return prompt_pair{.prompt = std::to_string(number)};
   });
   std::set<std::string> different;
-  for (auto const& pair : prompts) different.insert(pair.prompt);
+  for (const auto& pair : prompts) different.insert(pair.prompt);
   CHECK(different.size() == 200);
 }
 
@@ -34,10 +34,9 @@ TEST_CASE("The same text with another answer is another prompt") {
 
 TEST_CASE("Where there are not enough prompts, the refusal says how many there are and what to do") {
   int calls = 0;
-  auto const sentence = test::refusal(error_kind::bad_data, [&] {
-    task::draw_distinct(10, "ioi: train", "ask for fewer", [&] {
-      return std::optional(prompt_pair{.prompt = std::to_string(++calls % 4)});
-    });
+  const auto sentence = test::refusal(error_kind::bad_data, [&] {
+    task::draw_distinct(10, "ioi: train", "ask for fewer",
+                        [&] { return std::optional(prompt_pair{.prompt = std::to_string(++calls % 4)}); });
   });
   CHECK_THAT(sentence, ContainsSubstring("ioi: train"));
   CHECK_THAT(sentence, ContainsSubstring("10 different prompts"));
@@ -59,7 +58,7 @@ TEST_CASE("The most common value, of equals the first") {
 }
 
 TEST_CASE("Halves of a list") {
-  auto const [first, second] = task::halves(std::vector{1, 2, 3});
+  const auto [first, second] = task::halves(std::vector{1, 2, 3});
   CHECK(first == std::vector{1, 2});
   CHECK(second == std::vector{3});
   CHECK(task::halves(std::vector<int>{}).first.empty());

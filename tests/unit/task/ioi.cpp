@@ -15,9 +15,9 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-test::word_tokenizer const tokenizer;
+const test::word_tokenizer tokenizer;
 
-std::size_t occurrences(std::string const& text, std::string const& word) {
+std::size_t occurrences(const std::string& text, const std::string& word) {
   std::size_t count = 0;
   for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1)) ++count;
   return count;
@@ -26,14 +26,14 @@ std::size_t occurrences(std::string const& text, std::string const& word) {
 }  // namespace
 
 TEST_CASE("Indirect object prompts are what they say") {
-  auto const sets = task::ioi(tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40, .seed = 1});
+  const auto sets = task::ioi(tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40, .seed = 1});
   CHECK(sets.train.size() == 64);
   CHECK(sets.test.size() == 50);
   CHECK(sets.test_other_lengths.size() == 40);
   test::check_lengths(sets);
-  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths}) {
     test::check_prompts(tokenizer, set);
-    for (auto const& pair : set) {
+    for (const auto& pair : set) {
       CAPTURE(pair.prompt);
       CHECK(test::text_of(tokenizer, pair, "io") == pair.correct);
       CHECK(test::text_of(tokenizer, pair, "s1") == pair.wrong);
@@ -47,30 +47,30 @@ TEST_CASE("Indirect object prompts are what they say") {
 }
 
 TEST_CASE("Train and test prompts share no name") {
-  auto const seed = GENERATE(1u, 2u, 3u);
-  auto const sets = task::ioi(tokenizer, {.train = 300, .test = 300, .test_other_lengths = 300, .seed = seed});
-  auto const train = test::answers(sets.train);
+  const auto seed = GENERATE(1u, 2u, 3u);
+  const auto sets = task::ioi(tokenizer, {.train = 300, .test = 300, .test_other_lengths = 300, .seed = seed});
+  const auto train = test::answers(sets.train);
   CHECK(test::disjoint(train, test::answers(sets.test)));
   CHECK(test::disjoint(train, test::answers(sets.test_other_lengths)));
 }
 
 TEST_CASE("Both orders of the names and all templates come up") {
-  auto const sets = task::ioi(tokenizer, {.train = 400, .test_other_lengths = 400});
+  const auto sets = task::ioi(tokenizer, {.train = 400, .test_other_lengths = 400});
   int io_first = 0;
   std::set<std::string> first_words, other_first_words;
-  for (auto const& pair : sets.train) {
+  for (const auto& pair : sets.train) {
     io_first += pair.roles.at("io").first < pair.roles.at("s1").first ? 1 : 0;
     first_words.insert(pair.prompt.substr(0, pair.prompt.find(' ')));
   }
   std::set<std::size_t> lengths;
-  for (auto const& pair : sets.test_other_lengths) lengths.insert(pair.ids.size());
+  for (const auto& pair : sets.test_other_lengths) lengths.insert(pair.ids.size());
   CHECK((io_first > 150 and io_first < 250));
   CHECK(first_words.size() == 10);
   CHECK(lengths.size() >= 5);
 }
 
 TEST_CASE("A seed gives the same prompts again, another seed gives others") {
-  auto const same = task::ioi(tokenizer, {.seed = 7});
+  const auto same = task::ioi(tokenizer, {.seed = 7});
   CHECK(same.train == task::ioi(tokenizer, {.seed = 7}).train);
   CHECK(same.test == task::ioi(tokenizer, {.seed = 7}).test);
   CHECK(same.test_other_lengths == task::ioi(tokenizer, {.seed = 7}).test_other_lengths);
@@ -78,28 +78,28 @@ TEST_CASE("A seed gives the same prompts again, another seed gives others") {
 }
 
 TEST_CASE("These are the prompts of seed 1, with any standard library") {
-  auto const sets = task::ioi(tokenizer, {.train = 2, .test = 1});
+  const auto sets = task::ioi(tokenizer, {.train = 2, .test = 1});
   CHECK(sets.train[0].prompt == "Yesterday Angela and Mark sat in the farm. Mark sold a bone to");
   CHECK(sets.train[1].prompt == "As Andrew and Samuel walked to the museum, Samuel offered a snack to");
 }
 
 TEST_CASE("Words of several tokens are left out") {
-  test::word_tokenizer const short_words(6);  // a space and five letters
-  auto const sets = task::ioi(short_words, {.train = 64, .test = 64});
-  for (auto const& set : {sets.train, sets.test, sets.test_other_lengths}) {
+  const test::word_tokenizer short_words(6);  // a space and five letters
+  const auto sets = task::ioi(short_words, {.train = 64, .test = 64});
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths}) {
     test::check_prompts(short_words, set);
-    for (auto const& pair : set) CHECK((pair.correct.size() <= 6 and pair.wrong.size() <= 6));
+    for (const auto& pair : set) CHECK((pair.correct.size() <= 6 and pair.wrong.size() <= 6));
   }
   test::check_lengths(sets);
 }
 
 TEST_CASE("A tokenizer without enough whole words is refused with their number") {
-  auto const sentence = test::refusal(error_kind::bad_data, [] { task::ioi(test::word_tokenizer(1)); });
+  const auto sentence = test::refusal(error_kind::bad_data, [] { task::ioi(test::word_tokenizer(1)); });
   CHECK_THAT(sentence, ContainsSubstring("only 0 of the"));
 }
 
 TEST_CASE("More prompts than there are, or fewer than none, are refused") {
-  auto const sentence = test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.train = -1}); });
+  const auto sentence = test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.train = -1}); });
   CHECK_THAT(sentence, ContainsSubstring("ioi: train"));
   test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.test = -1}); });
   test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.test_other_lengths = 2'000'000}); });

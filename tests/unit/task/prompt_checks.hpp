@@ -19,8 +19,8 @@ namespace trimtab::test {
 
 /// The text of the tokens that play a role.
 template <typename Tokenizer>
-std::string text_of(Tokenizer const& tokenizer, prompt_pair const& pair, std::string const& role) {
-  auto const [first, last] = pair.roles.at(role);
+std::string text_of(const Tokenizer& tokenizer, const prompt_pair& pair, const std::string& role) {
+  const auto [first, last] = pair.roles.at(role);
   REQUIRE((0 <= first and first < last and last <= static_cast<int>(pair.ids.size())));
   return tokenizer.decode(
       std::span(pair.ids).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
@@ -28,15 +28,15 @@ std::string text_of(Tokenizer const& tokenizer, prompt_pair const& pair, std::st
 
 /// Each prompt's ids, answers and last token are what its texts say, and no prompt comes twice.
 template <typename Tokenizer>
-void check_prompts(Tokenizer const& tokenizer, std::vector<prompt_pair> const& prompts) {
+void check_prompts(const Tokenizer& tokenizer, const std::vector<prompt_pair>& prompts) {
   std::set<std::tuple<std::string, std::string, std::string>> different;
-  for (auto const& pair : prompts) {
+  for (const auto& pair : prompts) {
     CAPTURE(pair.prompt, pair.correct, pair.wrong);
     CHECK(pair.ids == tokenizer.encode(pair.prompt));
     CHECK(std::vector{pair.correct_id} == tokenizer.encode(pair.correct));
     CHECK(std::vector{pair.wrong_id} == tokenizer.encode(pair.wrong));
     CHECK(pair.correct_id != pair.wrong_id);
-    auto const length = static_cast<int>(pair.ids.size());
+    const auto length = static_cast<int>(pair.ids.size());
     CHECK(pair.roles.at("end") == token_span{length - 1, length});
     different.emplace(pair.prompt, pair.correct, pair.wrong);
   }
@@ -44,21 +44,21 @@ void check_prompts(Tokenizer const& tokenizer, std::vector<prompt_pair> const& p
 }
 
 /// All prompts of train and test have one length, those of the other set have others.
-inline void check_lengths(task::prompt_sets const& sets) {
-  auto const length = sets.train.at(0).ids.size();
-  for (auto const& pair : sets.train) CHECK(pair.ids.size() == length);
-  for (auto const& pair : sets.test) CHECK(pair.ids.size() == length);
-  for (auto const& pair : sets.test_other_lengths) CHECK(pair.ids.size() != length);
+inline void check_lengths(const task::prompt_sets& sets) {
+  const auto length = sets.train.at(0).ids.size();
+  for (const auto& pair : sets.train) CHECK(pair.ids.size() == length);
+  for (const auto& pair : sets.test) CHECK(pair.ids.size() == length);
+  for (const auto& pair : sets.test_other_lengths) CHECK(pair.ids.size() != length);
 }
 
-inline std::set<std::string> answers(std::vector<prompt_pair> const& prompts) {
+inline std::set<std::string> answers(const std::vector<prompt_pair>& prompts) {
   std::set<std::string> all;
-  for (auto const& pair : prompts) all.insert({pair.correct, pair.wrong});
+  for (const auto& pair : prompts) all.insert({pair.correct, pair.wrong});
   return all;
 }
 
-inline bool disjoint(std::set<std::string> const& a, std::set<std::string> const& b) {
-  for (auto const& word : a)
+inline bool disjoint(const std::set<std::string>& a, const std::set<std::string>& b) {
+  for (const auto& word : a)
     if (b.contains(word)) return false;
   return true;
 }

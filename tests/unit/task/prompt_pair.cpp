@@ -12,7 +12,7 @@ static_assert(task::text_encoder<test::word_tokenizer>);
 static_assert(not task::text_encoder<int>);
 
 TEST_CASE("An answer's id, if it is one token") {
-  test::word_tokenizer const tokenizer(5);
+  const test::word_tokenizer tokenizer(5);
   CHECK(task::single_token(tokenizer, " Mary") == tokenizer.encode(" Mary").front());
   CHECK_FALSE(task::single_token(tokenizer, " Elizabeth"));
   CHECK_FALSE(task::single_token(tokenizer, " Mary and"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <trimtab/io/tokenizer_files.hpp>
+#include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
 
@@ -16,31 +16,30 @@ using namespace trimtab;
 
 namespace {
 
-void check_tasks(text::tokenizer const& tokenizer) {
-  auto const ioi = task::ioi(tokenizer, {.train = 64, .test = 64, .seed = 1});
+void check_tasks(const text::tokenizer& tokenizer) {
+  const auto ioi = task::ioi(tokenizer, {.train = 64, .test = 64, .seed = 1});
   test::check_lengths(ioi);
   CHECK(ioi.train[0].ids.size() == 14);
-  for (auto const& set : {ioi.train, ioi.test, ioi.test_other_lengths}) test::check_prompts(tokenizer, set);
+  for (const auto& set : {ioi.train, ioi.test, ioi.test_other_lengths}) test::check_prompts(tokenizer, set);
   CHECK(test::text_of(tokenizer, ioi.train[0], "io") == ioi.train[0].correct);
 
-  auto const ccc = task::ccc(tokenizer, {.train = 64, .test = 64, .seed = 1});
+  const auto ccc = task::ccc(tokenizer, {.train = 64, .test = 64, .seed = 1});
   test::check_lengths(ccc);
   CHECK(ccc.train[0].ids.size() == 18);
-  for (auto const& set : {ccc.train, ccc.test, ccc.test_other_lengths}) test::check_prompts(tokenizer, set);
+  for (const auto& set : {ccc.train, ccc.test, ccc.test_other_lengths}) test::check_prompts(tokenizer, set);
   CHECK(test::text_of(tokenizer, ccc.train[0], "context_answer") == ccc.train[0].wrong);
 }
 
 }  // namespace
 
 TEST_CASE("The embedded models know every name and all countries and capitals of one word") {
-  auto const* const model = GENERATE("tiny-gpt2", "tiny-pythia");
-  auto const tokenizer =
-      io::read_tokenizer(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "examples" / "models" / model);
-  for (auto const& list : {std::vector(task::words::names.begin(), task::words::names.end()),
+  const auto* const model = GENERATE("tiny-gpt2", "tiny-pythia");
+  const auto tokenizer = io::read_tokenizer(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "examples" / "models" / model);
+  for (const auto& list : {std::vector(task::words::names.begin(), task::words::names.end()),
                            std::vector(task::words::places.begin(), task::words::places.end()),
                            std::vector(task::words::objects.begin(), task::words::objects.end())})
-    for (auto const word : list) CHECK(task::single_token(tokenizer, " " + std::string(word)));
-  for (auto const& [country, capital] : task::words::capitals) {
+    for (const auto word : list) CHECK(task::single_token(tokenizer, " " + std::string(word)));
+  for (const auto& [country, capital] : task::words::capitals) {
     CHECK(task::single_token(tokenizer, " " + std::string(capital)));
     CHECK(task::single_token(tokenizer, capital));
     if (country.find(' ') == country.npos) CHECK(task::single_token(tokenizer, " " + std::string(country)));
@@ -49,16 +48,15 @@ TEST_CASE("The embedded models know every name and all countries and capitals of
 }
 
 TEST_CASE("An embedded model's tokenizer takes any text") {
-  auto const* const model = GENERATE("tiny-gpt2", "tiny-pythia");
-  auto const tokenizer =
-      io::read_tokenizer(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "examples" / "models" / model);
-  std::string const text = "Zürich, 東京\n\tand 100 %   of the 🙂 rest";
+  const auto* const model = GENERATE("tiny-gpt2", "tiny-pythia");
+  const auto tokenizer = io::read_tokenizer(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "examples" / "models" / model);
+  const std::string text = "Zürich, 東京\n\tand 100 %   of the 🙂 rest";
   CHECK(tokenizer.decode(tokenizer.encode(text)) == text);
 }
 
 TEST_CASE("The tasks with the tokenizers of GPT-2 and Pythia") {
-  auto const* const name = GENERATE("tokenizers/gpt2", "tokenizers/gpt-neox/20B_tokenizer.json");
-  auto const path = test::asset(name);
+  const auto* const name = GENERATE("tokenizers/gpt2", "tokenizers/gpt-neox/20B_tokenizer.json");
+  const auto path = test::asset(name);
   if (not path) {
     WARN(test::missing_asset(name));
     return;

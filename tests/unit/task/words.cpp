@@ -13,7 +13,7 @@ using namespace trimtab::task;
 namespace {
 
 template <typename List>
-bool all_different(List const& list) {
+bool all_different(const List& list) {
   return std::set<std::string_view>(list.begin(), list.end()).size() == list.size();
 }
 
@@ -26,12 +26,12 @@ std::set<std::string> slots(std::string_view pattern) {
 
 /// Every template has the slots `needed`, and no others than these and `allowed`.
 template <typename List>
-void check_slots(List const& templates, std::set<std::string> const& needed, std::set<std::string> const& allowed) {
-  for (auto const pattern : templates) {
+void check_slots(const List& templates, const std::set<std::string>& needed, const std::set<std::string>& allowed) {
+  for (const auto pattern : templates) {
     CAPTURE(std::string(pattern));
-    auto const found = slots(pattern);
+    const auto found = slots(pattern);
     CHECK(std::ranges::includes(found, needed));
-    for (auto const& slot : found) CHECK((needed.contains(slot) or allowed.contains(slot)));
+    for (const auto& slot : found) CHECK((needed.contains(slot) or allowed.contains(slot)));
   }
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("No word is in its list twice") {
   CHECK(all_different(words::ioi_templates));
 
   std::set<std::string_view> countries, capitals;
-  for (auto const& [country, capital] : words::capitals) {
+  for (const auto& [country, capital] : words::capitals) {
     countries.insert(country);
     capitals.insert(capital);
   }
@@ -61,7 +61,7 @@ TEST_CASE("The lists are long enough for train and test prompts that share no en
 }
 
 TEST_CASE("\"a\" goes before every object") {
-  for (auto const object : words::objects)
+  for (const auto object : words::objects)
     CHECK(std::string_view("aeiou").find(object.front()) == std::string_view::npos);
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("Templates have the slots that the tasks fill") {
 }
 
 TEST_CASE("No template of indirect objects begins with a name, and none ends with a space") {
-  for (auto const pattern : words::ioi_templates) {
+  for (const auto pattern : words::ioi_templates) {
     CHECK_FALSE(pattern.starts_with('['));
     CHECK_FALSE(pattern.ends_with(' '));
   }

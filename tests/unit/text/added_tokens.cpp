@@ -18,10 +18,10 @@ namespace {
 using pieces = std::vector<std::pair<std::string, int>>;
 constexpr int between = -1;
 
-pieces split(std::vector<added_token> const& tokens, std::string_view text,
+pieces split(const std::vector<added_token>& tokens, std::string_view text,
              special_tokens special = special_tokens::ordinary) {
   pieces found;
-  text::added_token_splitter const splitter(tokens);
+  const text::added_token_splitter splitter(tokens);
   splitter(text, special,
            [&](std::string_view piece, std::optional<int> id) { found.emplace_back(piece, id.value_or(between)); });
   return found;
@@ -30,7 +30,7 @@ pieces split(std::vector<added_token> const& tokens, std::string_view text,
 }  // namespace
 
 TEST_CASE("the leftmost token counts, of those the longest") {
-  std::vector<added_token> const tokens = {
+  const std::vector<added_token> tokens = {
       {.id = 1, .content = "ab"}, {.id = 2, .content = "abc"}, {.id = 3, .content = "bcde"}};
   CHECK(split(tokens, "xabcde") == pieces{{"x", between}, {"abc", 2}, {"de", between}});
   CHECK(split(tokens, "ababx") == pieces{{"ab", 1}, {"ab", 1}, {"x", between}});
@@ -49,7 +49,7 @@ TEST_CASE("many tokens that begin alike take no longer than few") {
 }
 
 TEST_CASE("of tokens with the same text the first that is allowed counts") {
-  std::vector<added_token> const tokens = {
+  const std::vector<added_token> tokens = {
       {.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<e>"}, {.id = 3, .content = "<e>"}};
   CHECK(split(tokens, "<e>") == pieces{{"<e>", 2}});
   CHECK(split(tokens, "<e>", special_tokens::allow) == pieces{{"<e>", 1}});
@@ -58,39 +58,39 @@ TEST_CASE("of tokens with the same text the first that is allowed counts") {
 }
 
 TEST_CASE("special tokens are ordinary text unless they are allowed") {
-  std::vector<added_token> const tokens = {{.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<"}};
+  const std::vector<added_token> tokens = {{.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<"}};
   CHECK(split(tokens, "a<e>") == pieces{{"a", between}, {"<", 2}, {"e>", between}});
   CHECK(split(tokens, "a<e>", special_tokens::allow) == pieces{{"a", between}, {"<e>", 1}});
 }
 
 TEST_CASE("a single word does not touch other words") {
-  std::vector<added_token> const tokens = {{.id = 1, .content = "ab", .single_word = true}};
+  const std::vector<added_token> tokens = {{.id = 1, .content = "ab", .single_word = true}};
   CHECK(split(tokens, "ab,ab") == pieces{{"ab", 1}, {",", between}, {"ab", 1}});
   // Letters, digits, marks and connectors are parts of words; so are circled letters, which are symbols.
-  for (std::string const part : {"x", "é", "1", "_", "\u0301", "\u203F", "\u200D", "\u24B6"}) {
+  for (const std::string part : {"x", "é", "1", "_", "\u0301", "\u203F", "\u200D", "\u24B6"}) {
     CHECK(split(tokens, "ab" + part) == pieces{{"ab" + part, between}});
     CHECK(split(tokens, part + "ab") == pieces{{part + "ab", between}});
   }
-  for (std::string const other : {" ", "-", "\u00B2", "€"})
+  for (const std::string other : {" ", "-", "\u00B2", "€"})
     CHECK(split(tokens, "ab" + other) == pieces{{"ab", 1}, {other, between}});
 }
 
 TEST_CASE("stripping takes the white space beside a token") {
-  std::vector<added_token> const left = {{.id = 1, .content = "#", .lstrip = true}};
+  const std::vector<added_token> left = {{.id = 1, .content = "#", .lstrip = true}};
   CHECK(split(left, "a \u3000\n# b") == pieces{{"a", between}, {" \u3000\n#", 1}, {" b", between}});
   CHECK(split(left, "# #") == pieces{{"#", 1}, {" #", 1}});
   CHECK(split(left, "  #") == pieces{{"  #", 1}});
-  std::vector<added_token> const right = {{.id = 1, .content = "#", .rstrip = true}};
+  const std::vector<added_token> right = {{.id = 1, .content = "#", .rstrip = true}};
   CHECK(split(right, "a # \u3000\nb") == pieces{{"a ", between}, {"# \u3000\n", 1}, {"b", between}});
   CHECK(split(right, "#  ") == pieces{{"#  ", 1}});
-  std::vector<added_token> const both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
+  const std::vector<added_token> both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
   CHECK(split(both, " # # ") == pieces{{" # ", 1}, {"# ", 1}});
   // White space that a token took is no other token's.
   CHECK(split({right[0], {.id = 2, .content = "  "}}, "#  x  ") == pieces{{"#  ", 1}, {"x", between}, {"  ", 2}});
 }
 
 TEST_CASE("a megabyte of white space is stripped in no time") {
-  std::string const spaces(std::size_t{1} << 20, ' ');
-  std::vector<added_token> const both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
+  const std::string spaces(std::size_t{1} << 20, ' ');
+  const std::vector<added_token> both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
   CHECK(split(both, spaces + "#" + spaces).size() == 1);
 }

@@ -21,7 +21,7 @@ std::array<int, 256> identity() {
   return ids;
 }
 
-std::vector<int> encode(std::vector<merge_rule> const& rules, std::string_view word) {
+std::vector<int> encode(const std::vector<merge_rule>& rules, std::string_view word) {
   text::bpe::workspace space;
   std::vector<int> ids;
   text::bpe(identity(), rules).encode(word, space, ids);
@@ -29,9 +29,9 @@ std::vector<int> encode(std::vector<merge_rule> const& rules, std::string_view w
 }
 
 /// The definition, word for word: look for the pair of lowest rank, merge its leftmost occurrence, begin again.
-std::vector<int> encode_by_definition(std::vector<merge_rule> const& rules, std::string_view word) {
+std::vector<int> encode_by_definition(const std::vector<merge_rule>& rules, std::string_view word) {
   std::vector<int> ids;
-  for (auto const c : word) ids.push_back(static_cast<unsigned char>(c));
+  for (const auto c : word) ids.push_back(static_cast<unsigned char>(c));
   for (bool merged = true; merged;) {
     merged = false;
     for (auto rule = rules.begin(); rule != rules.end() and not merged; ++rule) {
@@ -51,12 +51,12 @@ std::vector<merge_rule> random_rules(std::mt19937& generator, int count) {
   std::vector<merge_rule> rules;
   std::vector<int> symbols = {'a', 'b', 'c'};
   while (std::ssize(rules) < count) {
-    auto const draw = [&] {
+    const auto draw = [&] {
       return symbols[std::uniform_int_distribution<std::size_t>(0, symbols.size() - 1)(generator)];
     };
-    merge_rule const rule{draw(), draw(), 256 + static_cast<int>(rules.size())};
+    const merge_rule rule{draw(), draw(), 256 + static_cast<int>(rules.size())};
     bool known = false;
-    for (auto const& other : rules) known = known or (other.left == rule.left and other.right == rule.right);
+    for (const auto& other : rules) known = known or (other.left == rule.left and other.right == rule.right);
     if (known) continue;
     rules.push_back(rule);
     symbols.push_back(rule.result);
@@ -67,7 +67,7 @@ std::vector<merge_rule> random_rules(std::mt19937& generator, int count) {
 }  // namespace
 
 TEST_CASE("the lowest rank goes first, then the leftmost") {
-  std::vector<merge_rule> const rules = {{'b', 'c', 256}, {'a', 'b', 257}, {'a', 'a', 258}};
+  const std::vector<merge_rule> rules = {{'b', 'c', 256}, {'a', 'b', 257}, {'a', 'a', 258}};
   CHECK(encode(rules, "abc") == std::vector<int>{'a', 256});
   CHECK(encode(rules, "ab") == std::vector<int>{257});
   CHECK(encode(rules, "aaa") == std::vector<int>{258, 'a'});
@@ -82,8 +82,8 @@ TEST_CASE("of two rules for one pair the later counts") {
 TEST_CASE("heap and list find what the definition says") {
   std::mt19937 generator(5);
   for (int round = 0; round < 100; ++round) {
-    auto const rules = random_rules(generator, 40);
-    text::bpe const fast(identity(), rules);
+    const auto rules = random_rules(generator, 40);
+    const text::bpe fast(identity(), rules);
     text::bpe::workspace space;
     for (int i = 0; i < 20; ++i) {
       std::string word(std::uniform_int_distribution<std::size_t>(0, 30)(generator), ' ');

@@ -11,8 +11,8 @@ using namespace trimtab;
 TEST_CASE("each byte has a symbol of its own and comes back from it") {
   std::set<std::string> symbols;
   for (unsigned i = 0; i < 256; ++i) {
-    auto const byte = static_cast<unsigned char>(i);
-    auto const symbol = text::byte_level_symbol(byte);
+    const auto byte = static_cast<unsigned char>(i);
+    const auto symbol = text::byte_level_symbol(byte);
     symbols.insert(symbol);
     CHECK(text::from_byte_level(symbol) == std::string(1, static_cast<char>(byte)));
   }

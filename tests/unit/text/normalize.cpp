@@ -36,12 +36,12 @@ TEST_CASE("U+11A7 is no trailing consonant of Hangul and is not lost") {
 TEST_CASE("the sorted order is utf8proc's own") {
   std::mt19937 generator(3);
   for (int i = 0; i < 2000; ++i) {
-    auto const text = test::random_text(generator);
+    const auto text = test::random_text(generator);
     utf8proc_uint8_t* composed = nullptr;
-    auto const length =
-        utf8proc_map(reinterpret_cast<utf8proc_uint8_t const*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+    const auto length =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
                      &composed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> const owner(composed, &std::free);
+    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(composed, &std::free);
     REQUIRE(length >= 0);
     CHECK(text::nfc(text) == std::string(composed, composed + length));
   }
@@ -54,7 +54,7 @@ TEST_CASE("what is not UTF-8 has no normal form") {
 TEST_CASE("normal form C is its own normal form") {
   std::mt19937 generator(4);
   for (int i = 0; i < 500; ++i) {
-    auto const once = text::nfc(test::random_text(generator));
+    const auto once = text::nfc(test::random_text(generator));
     CHECK(text::nfc(once) == once);
   }
 }
@@ -64,7 +64,7 @@ TEST_CASE("a megabyte of unordered marks takes no time, and marks of one class k
   std::string below;
   std::string above;
   for (int i = 0; i < (1 << 18); ++i) {
-    auto const* const mark = i % 3 == 0 ? "\u030D" : "\u030E";
+    const auto* const mark = i % 3 == 0 ? "\u030D" : "\u030E";
     marks += std::string(mark) + "\u0323";
     below += "\u0323";
     above += mark;

@@ -8,7 +8,7 @@
 using namespace trimtab;
 
 TEST_CASE("a match begins where it is asked for") {
-  text::pattern const digits(R"(\p{Nd}+)");
+  const text::pattern digits(R"(\p{Nd}+)");
   text::pattern::matcher match(digits);
   CHECK(match("12a345", 0) == 2u);
   CHECK(match("12a345", 2) == std::nullopt);
@@ -18,7 +18,7 @@ TEST_CASE("a match begins where it is asked for") {
 
 TEST_CASE("a copy outlives its original") {
   std::optional<text::pattern> original(std::in_place, "(a)(b)?");
-  auto const copy = *original;
+  const auto copy = *original;
   original.reset();
   CHECK(text::pattern::matcher(copy)("ab", 0) == 2u);
 }

@@ -41,20 +41,20 @@ TEST_CASE("white space leaves its last character to the word that follows") {
 }
 
 TEST_CASE("white space is Unicode's White_Space") {
-  for (auto const* const space :
+  for (const auto* const space :
        {"\t", "\v", "\f", "\u0085", "\u00A0", "\u1680", "\u2000", "\u2028", "\u2029", "\u3000"})
     CHECK(words(std::string("!") + space + "!") == list{"!", space, "!"});
   // Not PCRE2's (U+180E, once a space) nor Python's (U+001C to U+001F) additions, nor what only looks empty.
-  for (auto const* const sign : {"\u180E", "\x1C", "\x1F", "\u200B", "\uFEFF"})
+  for (const auto* const sign : {"\u180E", "\x1C", "\x1F", "\u200B", "\uFEFF"})
     CHECK(words(std::string("!") + sign + "!") == list{std::string("!") + sign + "!"});
 }
 
 TEST_CASE("the words are the text") {
   std::mt19937 generator(2);
   for (int i = 0; i < 500; ++i) {
-    auto const text = test::random_text(generator);
+    const auto text = test::random_text(generator);
     std::string joined;
-    for (auto const& word : words(text)) {
+    for (const auto& word : words(text)) {
       CHECK(not word.empty());
       joined += word;
     }
@@ -63,7 +63,7 @@ TEST_CASE("the words are the text") {
 }
 
 TEST_CASE("no length is too much for one match") {
-  std::size_t const megabyte = 1 << 20;
-  for (char const c : {'a', '1', '!', '\n'}) CHECK(words(std::string(megabyte, c)) == list{std::string(megabyte, c)});
+  const std::size_t megabyte = 1 << 20;
+  for (const char c : {'a', '1', '!', '\n'}) CHECK(words(std::string(megabyte, c)) == list{std::string(megabyte, c)});
   CHECK(words(std::string(megabyte, ' ') + "x") == list{std::string(megabyte - 1, ' '), " x"});
 }

@@ -23,22 +23,22 @@ namespace {
 using ids = std::vector<int>;
 
 /// "ab" is 256, " ab" is 257, "é" is 258.
-tokenizer_data const small = test::small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}, {"Ã", "©"}});
+const tokenizer_data small = test::small_tokenizer_data({{"a", "b"}, {"Ġ", "ab"}, {"Ã", "©"}});
 
-tokenizer_data with(text::added_token const& token) {
+tokenizer_data with(const text::added_token& token) {
   auto data = small;
   data.added_tokens.push_back(token);
   return data;
 }
 
-void check_refused(tokenizer_data const& data, std::string const& part) {
-  CHECK_THAT(test::refusal(error_kind::bad_file, [&] { tokenizer const made(data); }), ContainsSubstring(part));
+void check_refused(const tokenizer_data& data, const std::string& part) {
+  CHECK_THAT(test::refusal(error_kind::bad_file, [&] { const tokenizer made(data); }), ContainsSubstring(part));
 }
 
 }  // namespace
 
 TEST_CASE("words are merged, not the text across them") {
-  tokenizer const t(small);
+  const tokenizer t(small);
   CHECK(t.encode("ab ab") == ids{256, 257});
   CHECK(t.encode("a b") == ids{'a', ' ', 'b'});
   CHECK(t.encode("é") == ids{258});
@@ -47,29 +47,29 @@ TEST_CASE("words are merged, not the text across them") {
 }
 
 TEST_CASE("decoding restores any text") {
-  tokenizer const t(small);
+  const tokenizer t(small);
   std::mt19937 generator(6);
   for (int i = 0; i < 500; ++i) {
-    auto const text = test::random_text(generator);
+    const auto text = test::random_text(generator);
     CHECK(t.decode(t.encode(text)) == text);
   }
 }
 
 TEST_CASE("decoding part of a character gives U+FFFD") {
-  tokenizer const t(small);
+  const tokenizer t(small);
   CHECK(t.decode(ids{'x', 0xC3}) == "x\uFFFD");
   CHECK(t.decode(ids{0xC3, 0xA9}) == "é");
   CHECK(t.bytes(0xC3) == "\xC3");
 }
 
 TEST_CASE("tokens by id and by spelling") {
-  tokenizer const t(small);
+  const tokenizer t(small);
   CHECK(t.vocabulary_size() == 259);
   CHECK(t.token(257) == "Ġab");
   CHECK(t.bytes(257) == " ab");
   CHECK(t.find("Ġab") == 257);
   CHECK(not t.find(" ab"));
-  for (int const id : {-1, 259, 2'000'000'000}) {
+  for (const int id : {-1, 259, 2'000'000'000}) {
     CHECK(not t.contains(id));
     CHECK_THAT(test::refusal(error_kind::bad_argument, [&] { t.decode(ids{id}); }),
                ContainsSubstring("the id " + std::to_string(id)));
@@ -79,7 +79,7 @@ TEST_CASE("tokens by id and by spelling") {
 TEST_CASE("vocabularies may have holes") {
   auto data = small;
   data.vocabulary.emplace_back("xy", 300);
-  tokenizer const t(data);
+  const tokenizer t(data);
   CHECK(t.vocabulary_size() == 301);
   CHECK(t.contains(300));
   CHECK(not t.contains(299));
@@ -89,7 +89,7 @@ TEST_CASE("vocabularies may have holes") {
 TEST_CASE("the prefix space goes before text that has none") {
   auto data = with({.id = 259, .content = "##"});
   data.add_prefix_space = true;
-  tokenizer const t(data);
+  const tokenizer t(data);
   CHECK(t.encode("ab") == ids{257});
   CHECK(t.encode(" ab") == ids{257});
   CHECK(t.encode("\nab") == ids{' ', '\n', 256});
@@ -114,27 +114,27 @@ TEST_CASE("added tokens match before or after normalization") {
 }
 
 TEST_CASE("control tokens in text are text unless allowed") {
-  tokenizer const t(with({.id = 259, .content = "<|endoftext|>", .special = true, .normalized = false}));
+  const tokenizer t(with({.id = 259, .content = "<|endoftext|>", .special = true, .normalized = false}));
   CHECK(t.encode("ab<|endoftext|>").size() == 14);
   CHECK(t.encode("ab<|endoftext|>", special_tokens::allow) == ids{256, 259});
   CHECK(t.decode(ids{256, 259}) == "ab<|endoftext|>");
 }
 
 TEST_CASE("an added token stands for itself whatever it means at byte level") {
-  tokenizer const t(with({.id = 259, .content = "Ġ日"}));
+  const tokenizer t(with({.id = 259, .content = "Ġ日"}));
   CHECK(t.decode(t.encode("Ġ日ab")) == "Ġ日ab");
-  tokenizer const symbol(with({.id = ' ', .content = "Ġ"}));
+  const tokenizer symbol(with({.id = ' ', .content = "Ġ"}));
   CHECK(symbol.decode(symbol.encode("Ġ")) == "Ġ");
 }
 
 TEST_CASE("text that is not UTF-8 is refused with the place") {
-  tokenizer const t(small);
+  const tokenizer t(small);
   CHECK_THAT(test::refusal(error_kind::bad_text, [&] { t.encode("abc\xFF"); }), ContainsSubstring("byte 3"));
 }
 
 TEST_CASE("one tokenizer serves several threads, and copies are independent") {
   auto original = std::make_unique<tokenizer>(small);
-  auto const copy = *original;
+  const auto copy = *original;
   original.reset();
   std::vector<ids> results(4);
   {
@@ -145,7 +145,7 @@ TEST_CASE("one tokenizer serves several threads, and copies are independent") {
       });
     for (auto& thread : threads) thread.join();
   }
-  for (auto const& result : results) CHECK(result == copy.encode("ab ab é and more"));
+  for (const auto& result : results) CHECK(result == copy.encode("ab ab é and more"));
 }
 
 TEST_CASE("data that contradicts itself is refused") {
@@ -180,7 +180,7 @@ TEST_CASE("data that contradicts itself is refused") {
     check_refused(data, "needs the token \"yz\"");
   }
   SECTION("a byte without a symbol") {
-    std::erase_if(data.vocabulary, [](auto const& entry) { return entry.first == "Ġ"; });
+    std::erase_if(data.vocabulary, [](const auto& entry) { return entry.first == "Ġ"; });
     check_refused(data, "lacks the symbol \"Ġ\" of the byte 32");
   }
   SECTION("an added token with the id of another") {
@@ -196,7 +196,7 @@ TEST_CASE("data that contradicts itself is refused") {
 
 TEST_CASE("bytes that UTF-8 never uses need no symbol") {
   auto data = small;
-  std::erase_if(data.vocabulary, [](auto const& entry) {
+  std::erase_if(data.vocabulary, [](const auto& entry) {
     return entry.second < 256 and not text::occurs_in_utf8(static_cast<unsigned char>(entry.second));
   });
   CHECK(data.vocabulary.size() == 259 - 13);

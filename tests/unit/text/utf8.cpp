@@ -13,22 +13,22 @@ using namespace std::string_literals;
 TEST_CASE("every character is one valid step") {
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c == 0xD800) c = 0xE000;
-    auto const bytes = test::utf8(c);
-    auto const step = text::first_utf8_step(bytes);
+    const auto bytes = test::utf8(c);
+    const auto step = text::first_utf8_step(bytes);
     if (not step.valid or step.length != bytes.size()) FAIL("U+" << std::hex << static_cast<unsigned>(c));
   }
 }
 
 TEST_CASE("ill-formed bytes fall into maximal subparts") {
   // The examples of tables 3-8 to 3-11 of the Unicode standard: one U+FFFD for each subpart.
-  auto const [bytes, pieces] = GENERATE(table<std::string, int>({
+  const auto [bytes, pieces] = GENERATE(table<std::string, int>({
       {"\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"s, 8},  // overlong forms
       {"\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41"s, 8},  // surrogates
       {"\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42"s, 7},  // above U+10FFFF, and stray bytes
       {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"s, 4},  // truncated sequences
       {"\xF0\x90\x80"s, 1},                          // cut off by the end
   }));
-  auto const repaired = text::replace_invalid_utf8(bytes);
+  const auto repaired = text::replace_invalid_utf8(bytes);
   int found = 0;
   for (std::size_t at = 0; (at = repaired.find("\xEF\xBF\xBD", at)) != repaired.npos; ++at) ++found;
   CHECK(found == pieces);
@@ -38,7 +38,7 @@ TEST_CASE("ill-formed bytes fall into maximal subparts") {
 TEST_CASE("valid text is left as it is") {
   std::mt19937 generator(1);
   for (int i = 0; i < 500; ++i) {
-    auto const text = test::random_text(generator);
+    const auto text = test::random_text(generator);
     CHECK_NOTHROW(text::require_utf8(text));
     CHECK(text::replace_invalid_utf8(text) == text);
   }
@@ -51,11 +51,11 @@ TEST_CASE("the first bad byte is named") {
 
 TEST_CASE("quoted text is one short line of UTF-8") {
   CHECK(text::in_quotes("Ġthe") == "\"Ġthe\"");
-  auto const shown = text::in_quotes("a\nb\xFF" + std::string(1000, 'x'));
+  const auto shown = text::in_quotes("a\nb\xFF" + std::string(1000, 'x'));
   CHECK(shown.size() < 80);
   CHECK(shown.find('\n') == shown.npos);
   CHECK_NOTHROW(text::require_utf8(shown));
-  for (auto const* const control : {"\x01", "\x1B", "\x7F", "\u0080", "\u0085", "\u009F"})
+  for (const auto* const control : {"\x01", "\x1B", "\x7F", "\u0080", "\u0085", "\u009F"})
     CHECK(text::in_quotes(std::string("a") + control + "b") == "\"a\uFFFDb\"");
   CHECK(text::in_quotes("a\xC2") == "\"a\uFFFD\"");
   CHECK(text::in_quotes("\u00A0\u00BF") == "\"\u00A0\u00BF\"");

@@ -22,12 +22,12 @@ std::vector<double> gradients_of(index_t t) {
 }
 
 template <typename T>
-std::vector<double> trajectory(adam const& by, penalty p, index_t steps, double start = 0) {
+std::vector<double> trajectory(const adam& by, penalty p, index_t steps, double start = 0) {
   std::vector<T> theta(records * size, static_cast<T>(start)), first(theta.size()), second(theta.size());
   for (index_t t = 1; t <= steps; ++t) {
-    auto const host = gradients_of(t);
+    const auto host = gradients_of(t);
     std::vector<T> gradient(host.begin(), host.end());
-    auto const record = [&](std::vector<T>& v) { return matrix_view<T>{v.data(), records, size}; };
+    const auto record = [&](std::vector<T>& v) { return matrix_view<T>{v.data(), records, size}; };
     eigen_backend<T>(1).forward(by.update(t, p), records, size, each_row(name::theta, record(theta)),
                                 each_row(d(name::theta), record(gradient)), each_row(name::first_moment, record(first)),
                                 each_row(name::second_moment, record(second)));
@@ -36,11 +36,11 @@ std::vector<double> trajectory(adam const& by, penalty p, index_t steps, double 
 }
 
 /// The root s of Σ (u_j / (s + t_j))² = 1, by halving.
-double group_root(std::vector<double> const& u, std::vector<double> const& t) {
+double group_root(const std::vector<double>& u, const std::vector<double>& t) {
   double low = 0, high = 0;
   for (double x : u) high += std::abs(x);
   for (int k = 0; k < 200; ++k) {
-    double const middle = (low + high) / 2;
+    const double middle = (low + high) / 2;
     double sum = 0;
     for (std::size_t j = 0; j < u.size(); ++j) sum += std::pow(u[j] / (middle + t[j]), 2);
     (sum > 1 ? low : high) = middle;
@@ -49,7 +49,7 @@ double group_root(std::vector<double> const& u, std::vector<double> const& t) {
 }
 
 /// Kingma and Ba's algorithm with the penalty's proximal step, written out.
-std::vector<double> written_out(adam const& by, penalty p, index_t steps, double start = 0) {
+std::vector<double> written_out(const adam& by, penalty p, index_t steps, double start = 0) {
   std::vector<double> theta(records * size, start), m(theta.size()), v(theta.size());
   for (index_t t = 1; t <= steps; ++t) {
     auto g = gradients_of(t);
@@ -67,8 +67,8 @@ std::vector<double> written_out(adam const& by, penalty p, index_t steps, double
     for (std::size_t j = 0; j < g.size(); ++j) {
       m[j] = by.beta_1 * m[j] + (1 - by.beta_1) * g[j];
       v[j] = by.beta_2 * v[j] + (1 - by.beta_2) * g[j] * g[j];
-      double const m_hat = m[j] / (1 - std::pow(by.beta_1, t)), v_hat = v[j] / (1 - std::pow(by.beta_2, t));
-      double const eta = by.learning_rate / (std::sqrt(v_hat) + by.epsilon);
+      const double m_hat = m[j] / (1 - std::pow(by.beta_1, t)), v_hat = v[j] / (1 - std::pow(by.beta_2, t));
+      const double eta = by.learning_rate / (std::sqrt(v_hat) + by.epsilon);
       theta[j] -= eta * m_hat;
       threshold.push_back(eta * p.weight);
     }
@@ -79,10 +79,10 @@ std::vector<double> written_out(adam const& by, penalty p, index_t steps, double
       continue;
     }
     for (std::size_t r = 0; r < theta.size(); r += size) {
-      auto const begin = theta.begin() + static_cast<std::ptrdiff_t>(r);
-      std::vector<double> const u(begin, begin + size), t_j(threshold.begin() + static_cast<std::ptrdiff_t>(r),
+      const auto begin = theta.begin() + static_cast<std::ptrdiff_t>(r);
+      const std::vector<double> u(begin, begin + size), t_j(threshold.begin() + static_cast<std::ptrdiff_t>(r),
                                                             threshold.begin() + static_cast<std::ptrdiff_t>(r) + size);
-      double const s = group_root(u, t_j);
+      const double s = group_root(u, t_j);
       for (std::size_t j = 0; j < size; ++j) theta[r + j] = s <= 1e-300 ? 0 : u[j] * s / (s + t_j[j]);
     }
   }
@@ -95,9 +95,9 @@ TEST_CASE("Adam follows its definition, with every form of the penalty") {
   for (penalty p : {penalty{}, penalty{0.2, parameter_norm::sum}, penalty{0.2, parameter_norm::mean},
                     penalty{0.3, parameter_norm::group}})
     for (bool subgradient : {false, true}) {
-      adam const by{.learning_rate = 0.05, .subgradient = subgradient};
+      const adam by{.learning_rate = 0.05, .subgradient = subgradient};
       CAPTURE(p.weight, static_cast<int>(p.norm), subgradient);
-      auto const expected = written_out(by, p, 25);
+      const auto expected = written_out(by, p, 25);
       CHECK(largest(expected) > 0.01);
       CHECK(largest_difference(trajectory<double>(by, p, 25), expected) < 1e-13);
       CHECK(largest_difference(trajectory<float>(by, p, 25), expected) < (subgradient ? 0.1 : 1e-5));
@@ -106,20 +106,20 @@ TEST_CASE("Adam follows its definition, with every form of the penalty") {
 }
 
 TEST_CASE("Adam's decays and epsilon are its own") {
-  adam const by{.learning_rate = 0.01, .beta_1 = 0.5, .beta_2 = 0.9, .epsilon = 0.1};
+  const adam by{.learning_rate = 0.01, .beta_1 = 0.5, .beta_2 = 0.9, .epsilon = 0.1};
   CHECK(largest_difference(trajectory<double>(by, {}, 10), written_out(by, {}, 10)) < 1e-14);
 }
 
 TEST_CASE("The first step has the length of the learning rate") {
-  auto const theta = trajectory<double>(adam{.learning_rate = 0.03}, {}, 1);
-  auto const g = gradients_of(1);
+  const auto theta = trajectory<double>(adam{.learning_rate = 0.03}, {}, 1);
+  const auto g = gradients_of(1);
   for (std::size_t j = 0; j < theta.size(); ++j)
     CHECK(std::abs(theta[j] + (g[j] > 0 ? 0.03 : g[j] < 0 ? -0.03 : 0)) < 1e-7);
 }
 
 TEST_CASE("A parameter whose gradient was always 0 stays where it is") {
   for (penalty p : {penalty{}, penalty{0.2, parameter_norm::sum}, penalty{0.2, parameter_norm::group}}) {
-    auto const theta = trajectory<double>(adam{}, p, 10);
+    const auto theta = trajectory<double>(adam{}, p, 10);
     for (std::size_t j = size; j < 2 * size; ++j) CHECK(theta[j] == 0);
   }
 }
@@ -127,13 +127,13 @@ TEST_CASE("A parameter whose gradient was always 0 stays where it is") {
 TEST_CASE("A penalty stronger than the gradient keeps exact zeros; the subgradient does not") {
   for (parameter_norm norm : {parameter_norm::sum, parameter_norm::group}) {
     CHECK(trajectory<float>(adam{}, {100, norm}, 20) == std::vector<double>(records * size));
-    auto const dithering = trajectory<float>(adam{.subgradient = true}, {100, norm}, 20);
+    const auto dithering = trajectory<float>(adam{.subgradient = true}, {100, norm}, 20);
     CHECK(largest(dithering) > 0);
   }
 }
 
 TEST_CASE("Settings with which no step can be made are refused") {
-  auto const sentence = [](adam const& by) { return refusal(error_kind::bad_argument, [&] { by.check(); }); };
+  const auto sentence = [](const adam& by) { return refusal(error_kind::bad_argument, [&] { by.check(); }); };
   for (double bad : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
     CHECK_THAT(sentence({.learning_rate = bad}), ContainsSubstring("learning rate") && ContainsSubstring("positive"));
     CHECK_THAT(sentence({.epsilon = bad}), ContainsSubstring("epsilon"));

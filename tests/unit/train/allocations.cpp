@@ -27,7 +27,7 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return counted(bytes, static_cast<std::size_t>(alignment));
 }
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::nothrow_t const&) noexcept {  // as stable_sort asks
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {  // as stable_sort asks
   ++allocations;
   return std::malloc(bytes);
 }
@@ -40,37 +40,37 @@ namespace {
 
 template <typename Kind>
 long allocations_of_a_step() {
-  auto const model =
+  const auto model =
       typename Kind::template model<eigen_backend<float>>(random_weights(Kind::config(), 1), eigen_backend<float>(2));
-  auto const prompts = random_prompts(model.config(), {5, 1, 9});
-  auto const composition =
+  const auto prompts = random_prompts(model.config(), {5, 1, 9});
+  const auto composition =
       hook_all_sites<Kind, 1>(model, hooked_places::everywhere<Kind>({positions::from_end(9), positions::shared()}));
-  auto const layout = composition.layout(prompts);
-  std::vector<double> const strengths{1, -1};
-  auto const sequences = every_strength(3, strengths);
+  const auto layout = composition.layout(prompts);
+  const std::vector<double> strengths{1, -1};
+  const auto sequences = every_strength(3, strengths);
   steered run(composition, layout, prompts, sequences, 1, tape_use::forward_and_backward);
-  loss const objective(model.backend(), 1.0 * objective::effectiveness{} + 1.0 * objective::faithfulness{}, prompts,
+  const loss objective(model.backend(), 1.0 * objective::effectiveness{} + 1.0 * objective::faithfulness{}, prompts,
                        sequences);
-  auto const step = [&] {
-    auto const logits = run.forward();
+  const auto step = [&] {
+    const auto logits = run.forward();
     objective.gradient(logits, run.reference().logits(), run.d_logits());
     run.backward();
   };
   step();
-  long const before = allocations;
+  const long before = allocations;
   step();
   return allocations - before;
 }
 
 long allocations_of_a_fit(index_t steps) {
   using kind = small_gpt2;
-  auto const model = kind::model<eigen_backend<float>>(random_weights(kind::config(), 1), eigen_backend<float>(2));
-  auto const prompts = random_prompts(model.config(), {5, 1, 9});
-  trainer const learner(steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()),
+  const auto model = kind::model<eigen_backend<float>>(random_weights(kind::config(), 1), eigen_backend<float>(2));
+  const auto prompts = random_prompts(model.config(), {5, 1, 9});
+  const trainer learner(steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()),
                               at(site::resid_post{}, policy::affine{}, layers::all(), positions::shared())),
                         objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
                         adam{});
-  long const before = allocations;
+  const long before = allocations;
   learner.fit(prompts, {.steps = steps});
   return allocations - before;
 }
@@ -83,7 +83,7 @@ TEST_CASE("A step of a fit allocates the memory of its place in the history and 
 }
 
 TEST_CASE("After the first, a step forwards and backwards allocates no memory") {
-  long const before = allocations;
+  const long before = allocations;
   CHECK_FALSE(std::vector<int>(10).empty());
   CHECK(allocations > before);  // they are counted
   CHECK(allocations_of_a_step<small_gpt2>() == 0);

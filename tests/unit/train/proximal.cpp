@@ -28,21 +28,21 @@ struct with_subgradient {
 };
 
 template <typename T>
-std::vector<T> shrunk(parameter_norm norm, std::vector<T> u, std::vector<T> const& thresholds) {
+std::vector<T> shrunk(parameter_norm norm, std::vector<T> u, const std::vector<T>& thresholds) {
   eigen_backend<T>(1).forward(shrinking{norm}, 1, static_cast<index_t>(u.size()),
                               operand<per_channel<"theta">, T>{u.data()},
-                              operand<per_channel<"step">, T const>{thresholds.data()});
+                              operand<per_channel<"step">, const T>{thresholds.data()});
   return u;
 }
 
-double norm(std::vector<double> const& x) {
+double norm(const std::vector<double>& x) {
   double square = 0;
   for (double v : x) square += v * v;
   return std::sqrt(square);
 }
 
 /// What the proximal point minimises, with thresholds t_j: Σ (θ_j − u_j)² / (2 t_j) + ‖θ‖.
-double energy(std::vector<double> const& theta, std::vector<double> const& u, std::vector<double> const& t) {
+double energy(const std::vector<double>& theta, const std::vector<double>& u, const std::vector<double>& t) {
   double sum = norm(theta);
   for (std::size_t j = 0; j < u.size(); ++j) sum += (theta[j] - u[j]) * (theta[j] - u[j]) / (2 * t[j]);
   return sum;
@@ -57,8 +57,8 @@ std::vector<double> positive(index_t n, std::uint64_t seed, double scale) {
 }  // namespace
 
 TEST_CASE("The sum of absolute values shrinks each number by its own threshold, to an exact 0") {
-  std::vector<double> const u{3, -3, 0.5, -0.5, 0, 1}, t{1, 2, 0.6, 0.6, 0.1, 1};
-  std::vector<double> const expected{2, -1, 0, 0, 0, 0};
+  const std::vector<double> u{3, -3, 0.5, -0.5, 0, 1}, t{1, 2, 0.6, 0.6, 0.1, 1};
+  const std::vector<double> expected{2, -1, 0, 0, 0, 0};
   CHECK(shrunk(parameter_norm::sum, u, t) == expected);
   CHECK(shrunk(parameter_norm::mean, u, t) == expected);  // the weight already carries the count
   for (double x : shrunk(parameter_norm::sum, u, t)) CHECK_FALSE((x == 0 and std::signbit(x)));
@@ -67,10 +67,10 @@ TEST_CASE("The sum of absolute values shrinks each number by its own threshold, 
 TEST_CASE("The proximal point of the Euclidean norm meets its optimality condition") {
   int zeros = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
-    auto const n = static_cast<index_t>(1 + seed % 19);
-    auto const u = random_matrix<double>(1, n, seed).values,
+    const auto n = static_cast<index_t>(1 + seed % 19);
+    const auto u = random_matrix<double>(1, n, seed).values,
                t = positive(n, seed + 100, std::pow(10.0, static_cast<double>(seed % 7) - 4));
-    auto const theta = shrunk(parameter_norm::group, u, t);
+    const auto theta = shrunk(parameter_norm::group, u, t);
     CAPTURE(seed, n);
     if (norm(theta) == 0) {
       // 0 is optimal where the slope of the smooth part at 0 lies in the unit ball.
@@ -92,9 +92,9 @@ TEST_CASE("The proximal point of the Euclidean norm meets its optimality conditi
 TEST_CASE("No point near the proximal point is better") {
   random_generator random(3);
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-    auto const u = random_matrix<double>(1, 3, seed).values, t = positive(3, seed + 100, 0.3);
-    auto const theta = shrunk(parameter_norm::group, u, t);
-    double const least = energy(theta, u, t);
+    const auto u = random_matrix<double>(1, 3, seed).values, t = positive(3, seed + 100, 0.3);
+    const auto theta = shrunk(parameter_norm::group, u, t);
+    const double least = energy(theta, u, t);
     CHECK(least <= energy({0, 0, 0}, u, t));
     for (int k = 0; k < 300; ++k) {
       auto near = theta;
@@ -105,7 +105,7 @@ TEST_CASE("No point near the proximal point is better") {
 }
 
 TEST_CASE("With one threshold for all the group shrinks like a block") {
-  std::vector<double> const u{3, 4};
+  const std::vector<double> u{3, 4};
   CHECK(largest_difference(shrunk(parameter_norm::group, u, {1, 1}), {2.4, 3.2}) < 1e-15);
   CHECK(shrunk(parameter_norm::group, u, {5, 5}) == std::vector<double>{0, 0});
   CHECK(shrunk(parameter_norm::group, u, {5.1, 6}) == std::vector<double>{0, 0});
@@ -115,19 +115,19 @@ TEST_CASE("With one threshold for all the group shrinks like a block") {
 TEST_CASE("Thresholds far below the parameters leave them") {
   for (float t : {1e-6f, 1e-12f, 1e-20f, 1e-30f}) {
     CAPTURE(t);
-    std::vector<float> const u{0.3f, -1.2f, 0, 1e-3f};
-    auto const theta = shrunk(parameter_norm::group, u, {t, t, t / 10, t * 10});
+    const std::vector<float> u{0.3f, -1.2f, 0, 1e-3f};
+    const auto theta = shrunk(parameter_norm::group, u, {t, t, t / 10, t * 10});
     for (std::size_t j = 0; j < u.size(); ++j) CHECK(std::abs(theta[j] - u[j]) <= 2e-6f);
   }
-  std::vector<float> const u{1e-10f, 1};  // a threshold that dwarfs one number and is nothing to the other
-  auto const theta = shrunk(parameter_norm::group, u, {1e6f, 1e-20f});
+  const std::vector<float> u{1e-10f, 1};  // a threshold that dwarfs one number and is nothing to the other
+  const auto theta = shrunk(parameter_norm::group, u, {1e6f, 1e-20f});
   CHECK(std::abs(theta[1] - 1) < 1e-6f);
   CHECK(std::abs(theta[0]) < 1e-15f);
 }
 
 TEST_CASE("The subgradient of a norm is added to the gradient, and is 0 at 0") {
   std::vector<double> theta{3, -4, 0}, gradient{1, 1, 1};
-  auto const run = [&](parameter_norm by) {
+  const auto run = [&](parameter_norm by) {
     auto g = gradient;
     eigen_backend<double>(1).forward(with_subgradient{by}, 1, 3, operand<per_channel<"theta">, double>{theta.data()},
                                      operand<gradient_of<per_channel<"theta">>, double>{g.data()});

@@ -16,7 +16,7 @@ using objective::effectiveness, objective::faithfulness, objective::minimality;
 namespace {
 
 template <typename Model>
-auto composed(Model const& model) {
+auto composed(const Model& model) {
   return steer(model, at(site::attn_out{}, policy::activ_scalar{}),
                at(site::mlp_out{}, policy::steer_vec{}, layers::range(1, 2)),
                at(site::resid_post{}, policy::dyn_scalar<>{}));
@@ -26,8 +26,8 @@ auto weighed(double lambda_m = 0.02) {
   return effectiveness{.margin = 1} + 0.5 * faithfulness{} + lambda_m * minimality{};
 }
 
-auto const& model() {
-  static auto const m = small_model<small_gpt2, double>();
+const auto& model() {
+  static const auto m = small_model<small_gpt2, double>();
   return m;
 }
 
@@ -38,26 +38,26 @@ template <typename T>
 auto fit_with_threads(int threads) {
   auto config = small_gpt2::config();
   config.width = 64, config.hidden = 256, config.vocabulary = 600, config.context = 30;
-  gpt2<eigen_backend<T>> const wide(random_weights(config, 3), eigen_backend<T>(threads));
-  auto const prompts = random_prompts(config, std::vector<int>(8, 28));
+  const gpt2<eigen_backend<T>> wide(random_weights(config, 3), eigen_backend<T>(threads));
+  const auto prompts = random_prompts(config, std::vector<int>(8, 28));
   return trainer(composed(wide), weighed(0.002), adam{.learning_rate = 0.01}).fit(prompts, {.steps = 2}).values.theta;
 }
 
 }  // namespace
 
 TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros left") {
-  auto const prompts = prompts_of_four();
-  auto const result = trainer(composed(model()), weighed(), adam{.learning_rate = 0.02}).fit(prompts, {.steps = 60});
+  const auto prompts = prompts_of_four();
+  const auto result = trainer(composed(model()), weighed(), adam{.learning_rate = 0.02}).fit(prompts, {.steps = 60});
   REQUIRE(result.history.size() == 61);
   CHECK_FALSE(result.interrupted);
 
   // All parameters start at the identity: no divergence, no size, the effectiveness of the untouched logits.
-  auto const& start = result.history.front();
-  auto const z = logits(model(), ids_of(prompts));
+  const auto& start = result.history.front();
+  const auto z = logits(model(), ids_of(prompts));
   double hinge = 0;
   for (index_t n = 0; n < 5; ++n)
     for (double sign : {1.0, -1.0}) {
-      auto const& p = prompts[static_cast<std::size_t>(n)];
+      const auto& p = prompts[static_cast<std::size_t>(n)];
       hinge += std::max(0.0, 1 - sign * (z(n, p.correct_id) - z(n, p.wrong_id))) / 10;
     }
   CHECK(std::abs(start.terms[0].value - hinge) < 1e-14);
@@ -65,7 +65,7 @@ TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros le
   CHECK(start.terms[2].value == 0);
 
   CHECK(result.history.back().total() < 0.7 * start.total());
-  auto const size = count(result.values);
+  const auto size = count(result.values);
   CHECK(size.nonzero_parameters > 0);
   CHECK(size.nonzero_parameters < size.parameters);
   CHECK(std::abs(result.history.back().terms[2].value - size.l1) < 1e-12);
@@ -73,21 +73,21 @@ TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros le
 
 TEST_CASE("The smooth part alone follows Adam on the gradient of the loss") {
   // The first step has the length of the learning rate against the gradient's sign, everywhere that there is one.
-  auto const prompts = prompts_of_four();
-  auto const composition = composed(model());
-  auto const result = trainer(composition, effectiveness{.margin = 50} + faithfulness{}, adam{.learning_rate = 1e-6})
+  const auto prompts = prompts_of_four();
+  const auto composition = composed(model());
+  const auto result = trainer(composition, effectiveness{.margin = 50} + faithfulness{}, adam{.learning_rate = 1e-6})
                           .fit(prompts, {.steps = 1});
-  auto const layout = composition.layout(prompts);
+  const auto layout = composition.layout(prompts);
   // At the identity L_F has no gradient, and the hinge is open everywhere: d L_E = mean of -sign(beta) dD.
   repeated_pass pass(composition, prompts, {1, -1});
   std::vector<double> d_logits(static_cast<std::size_t>(10 * model().config().vocabulary));
   for (std::size_t k = 0; k < 10; ++k) {
-    auto const& p = prompts[k % 5];
-    auto const first = k * static_cast<std::size_t>(model().config().vocabulary);
+    const auto& p = prompts[k % 5];
+    const auto first = k * static_cast<std::size_t>(model().config().vocabulary);
     d_logits[first + static_cast<std::size_t>(p.correct_id)] = k < 5 ? -0.1 : 0.1;
     d_logits[first + static_cast<std::size_t>(p.wrong_id)] = k < 5 ? 0.1 : -0.1;
   }
-  auto const gradient = pass.gradient(std::vector<double>(static_cast<std::size_t>(layout.lane_size())), d_logits);
+  const auto gradient = pass.gradient(std::vector<double>(static_cast<std::size_t>(layout.lane_size())), d_logits);
   for (std::size_t j = 0; j < gradient.size(); ++j) {
     CAPTURE(j, gradient[j]);
     if (std::abs(gradient[j]) > 1e-4)
@@ -98,34 +98,34 @@ TEST_CASE("The smooth part alone follows Adam on the gradient of the loss") {
 }
 
 TEMPLATE_TEST_CASE("A fit has the same bits on one thread and on two", "", float, double) {
-  auto const one = fit_with_threads<TestType>(1);
+  const auto one = fit_with_threads<TestType>(1);
   CHECK(largest(one) > 0.001);
   CHECK(same_bits(fit_with_threads<TestType>(2), one));
 }
 
 TEST_CASE("A fit repeated has the same bits") {
-  auto const prompts = prompts_of_four();
-  trainer const t(composed(model()), weighed(), adam{});
-  auto const first = t.fit(prompts, {.steps = 5});
+  const auto prompts = prompts_of_four();
+  const trainer t(composed(model()), weighed(), adam{});
+  const auto first = t.fit(prompts, {.steps = 5});
   CHECK(same_bits(t.fit(prompts, {.steps = 5}).values.theta, first.values.theta));
   CHECK(t.fit(prompts, {.steps = 8}).history[5].terms[0].value == first.history[5].terms[0].value);
 }
 
 TEST_CASE("The order of prompts changes a fit by rounding only") {
   auto prompts = prompts_of_four();
-  trainer const t(composed(model()), weighed(), adam{.learning_rate = 0.01});
-  auto const first = t.fit(prompts, {.steps = 5}).values.theta;
+  const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.01});
+  const auto first = t.fit(prompts, {.steps = 5}).values.theta;
   std::ranges::reverse(prompts);
   CHECK(largest_difference(t.fit(prompts, {.steps = 5}).values.theta, first) < 1e-9);
 }
 
 TEST_CASE("A fit for each prompt in one pass gives what single fits give, bit for bit") {
-  auto const prompts = prompts_of_four();
-  trainer const t(composed(model()), weighed(), adam{.learning_rate = 0.02});
-  auto const all = t.fit_each(prompts, {.steps = 6});
+  const auto prompts = prompts_of_four();
+  const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.02});
+  const auto all = t.fit_each(prompts, {.steps = 6});
   REQUIRE(all.size() == prompts.size());
   for (std::size_t n = 0; n < prompts.size(); ++n) {
-    auto const alone = t.fit(std::span(prompts).subspan(n, 1), {.steps = 6});
+    const auto alone = t.fit(std::span(prompts).subspan(n, 1), {.steps = 6});
     CHECK(same_bits(all[n].values.theta, alone.values.theta));
     CHECK(all[n].history.back().total() == alone.history.back().total());
     CHECK(all[n].history.size() == 7);
@@ -133,14 +133,14 @@ TEST_CASE("A fit for each prompt in one pass gives what single fits give, bit fo
 }
 
 TEST_CASE("No step leaves the identity, and a caller may end a fit") {
-  auto const prompts = prompts_of_four();
-  trainer const t(composed(model()), weighed(), adam{});
-  auto const none = t.fit(prompts, {.steps = 0});
+  const auto prompts = prompts_of_four();
+  const trainer t(composed(model()), weighed(), adam{});
+  const auto none = t.fit(prompts, {.steps = 0});
   CHECK(none.history.size() == 1);
   CHECK(largest(none.values.theta) == 0);
 
   std::vector<index_t> steps;
-  auto const ended = t.fit(prompts, {.steps = 50, .before_step = [&](index_t step, loss_values const& values) {
+  const auto ended = t.fit(prompts, {.steps = 50, .before_step = [&](index_t step, const loss_values& values) {
                                        steps.push_back(step);
                                        CHECK(values.terms.size() == 3);
                                        return step < 4;
@@ -151,17 +151,17 @@ TEST_CASE("No step leaves the identity, and a caller may end a fit") {
 }
 
 TEST_CASE("A fit may have no end but the caller's") {
-  auto const prompts = prompts_of_four();
-  fit_options const endless{.steps = std::numeric_limits<index_t>::max(),
-                            .before_step = [](index_t step, loss_values const&) { return step < 3; }};
-  auto const ended = trainer(composed(model()), weighed(), adam{}).fit(prompts, endless);
+  const auto prompts = prompts_of_four();
+  const fit_options endless{.steps = std::numeric_limits<index_t>::max(),
+                            .before_step = [](index_t step, const loss_values&) { return step < 3; }};
+  const auto ended = trainer(composed(model()), weighed(), adam{}).fit(prompts, endless);
   CHECK(ended.interrupted);
   CHECK(ended.history.size() == 3);
 }
 
 TEST_CASE("A composition without places fits nothing and says so in its counts") {
-  auto const prompts = prompts_of_four();
-  auto const result =
+  const auto prompts = prompts_of_four();
+  const auto result =
       trainer(steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::none())), weighed(), adam{})
           .fit(prompts, {.steps = 2});
   CHECK(result.values.theta.empty());
@@ -169,12 +169,12 @@ TEST_CASE("A composition without places fits nothing and says so in its counts")
 }
 
 TEST_CASE("A fit refuses what it cannot learn from") {
-  auto const good = prompts_of_four();
-  auto const sentence = [&](error_kind kind, std::vector<prompt_pair> const& prompts, fit_options options = {},
+  const auto good = prompts_of_four();
+  const auto sentence = [&](error_kind kind, const std::vector<prompt_pair>& prompts, fit_options options = {},
                             adam by = {}) {
     return refusal(kind, [&] { trainer(composed(model()), weighed(), by).fit(prompts, options); });
   };
-  auto const with = [&](auto change) {
+  const auto with = [&](auto change) {
     auto prompts = good;
     change(prompts[1]);
     return prompts;
@@ -205,7 +205,7 @@ TEST_CASE("A fit refuses what it cannot learn from") {
 }
 
 TEST_CASE("A loss that is no number ends a fit with a sentence") {
-  auto const prompts = prompts_of_four();
+  const auto prompts = prompts_of_four();
   CHECK_THAT(refusal(error_kind::bad_argument,
                      [&] {
                        trainer(composed(model()), std::nan("") * effectiveness{} + faithfulness{}, adam{})

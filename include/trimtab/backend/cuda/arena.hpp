@@ -24,16 +24,16 @@ class arena {
   /// that tools which watch memory see where each ends.
   arena(int device, std::size_t slab_bytes) : device_(device), slab_bytes_(slab_bytes) {}
 
-  arena(arena const&) = delete;
-  arena& operator=(arena const&) = delete;
+  arena(const arena&) = delete;
+  arena& operator=(const arena&) = delete;
   ~arena() {
-    for (auto const& [begin, size] : slabs_) let_go(cudaFree(begin));
+    for (const auto& [begin, size] : slabs_) let_go(cudaFree(begin));
   }
 
   /// Throws `device` where the device has no more. The memory holds anything.
   void* take(std::size_t bytes) {
     const std::size_t size = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-    auto piece = std::ranges::find_if(free_, [&](auto const& p) { return p.second >= size; });
+    auto piece = std::ranges::find_if(free_, [&](const auto& p) { return p.second >= size; });
     if (piece == free_.end()) piece = free_.insert(ask_for(size)).first;
     const auto [begin, available] = *piece;
     free_.erase(piece);
@@ -53,7 +53,7 @@ class arena {
   /// Bytes that are handed out.
   std::size_t in_use() const {
     std::size_t sum = 0;
-    for (auto const& [begin, size] : taken_) sum += size;
+    for (const auto& [begin, size] : taken_) sum += size;
     return sum;
   }
 

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1) attention_kerne
 /// For each query and head: log Σ exp of its scores, and Σ_j p_ij dz_i·v_j. Sets dq of the queries.
 template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size, 1)
-    attention_query_adjoint_kernel(attention_view<T> a, T const* d_z, T* d_qkv, T* statistics) {
+    attention_query_adjoint_kernel(attention_view<T> a, const T* d_z, T* d_qkv, T* statistics) {
   using math::exp, math::log;
   const query_block<T> block(a, 2);
   if (block.empty) return;
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1)
 /// dk and dv: a warp has a key and walks over the queries that see it.
 template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size, 1)
-    attention_key_adjoint_kernel(attention_view<T> a, T const* d_z, T const* statistics, T* d_qkv) {
+    attention_key_adjoint_kernel(attention_view<T> a, const T* d_z, const T* statistics, T* d_qkv) {
   using math::exp;
   const auto [s, head, first] = a.mine();
   const index_t row = a.shape.offsets[s], length = a.shape.offsets[s + 1] - row;
@@ -96,8 +96,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1)
     __syncthreads();
     load_tile(tile, a.width, count,
               [&](int n) { return a.query(row + a.shape.query_positions[query + n0 + n], head); });
-    load_tile(d_outs, a.width, count,
-              [&](int n) { return d_z + (query + n0 + n) * a.model_width + head * a.width; });
+    load_tile(d_outs, a.width, count, [&](int n) { return d_z + (query + n0 + n) * a.model_width + head * a.width; });
     __syncthreads();
     if (not busy) continue;
     const index_t n = query + n0 + (lane < count ? lane : 0);
@@ -130,7 +129,7 @@ void with_head_width(index_t width, F&& f) {
 }
 
 template <typename T>
-attention_view<T> view_of(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv) {
+attention_view<T> view_of(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv) {
   const index_t model_width = qkv.cols / 3, width = model_width / heads;
   const index_t longest = shape.longest > 0 ? shape.longest : shape.rows;
   return {shape,
@@ -143,16 +142,16 @@ attention_view<T> view_of(ragged_shape const& shape, index_t heads, matrix_view<
 }
 
 template <typename T>
-grid_shape grid_of(attention_view<T> const& a, int vectors_per_warp) {
-  const std::size_t numbers = static_cast<std::size_t>(2 * tile_positions * (a.width + 1) +
-                                                       attention_warps * vectors_per_warp * a.width);
+grid_shape grid_of(const attention_view<T>& a, int vectors_per_warp) {
+  const std::size_t numbers =
+      static_cast<std::size_t>(2 * tile_positions * (a.width + 1) + attention_warps * vectors_per_warp * a.width);
   return {dim3(static_cast<unsigned>(a.tiles * a.heads * a.shape.sequences)), dim3(attention_warps * warp_size),
           numbers * sizeof(T)};
 }
 
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
-void attention(context const& on, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv,
+void attention(const context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
                matrix_view<T> z) {
   if (shape.queries == 0) return;
   const attention_view<T> a = view_of(shape, heads, qkv);
@@ -163,15 +162,14 @@ void attention(context const& on, ragged_shape const& shape, index_t heads, matr
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_adjoint(context& on, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv,
-                       matrix_view<T const> d_z, matrix_view<T> d_qkv) {
+void attention_adjoint(context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+                       matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   if (shape.queries < shape.rows)  // positions that are no queries have no gradient in their q
     check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
           "cudaMemsetAsync");
   if (shape.queries == 0) return;
   const attention_view<T> a = view_of(shape, heads, qkv);
-  T* const statistics =
-      on.scratch<T>(scratch_use::attention, static_cast<std::size_t>(2 * shape.queries * heads));
+  T* const statistics = on.scratch<T>(scratch_use::attention, static_cast<std::size_t>(2 * shape.queries * heads));
   with_head_width(a.width, [&](auto per_lane) {
     launch("attention_query_adjoint", attention_query_adjoint_kernel<T, per_lane()>, grid_of(a, 2), on.stream(), a,
            d_z.data, d_qkv.data, statistics);

@@ -20,10 +20,10 @@ struct attention_view {
   ragged_shape shape;
   index_t heads;
   index_t model_width;
-  int width;           ///< of a head
-  index_t tiles;       ///< blocks of attention_warps positions of the longest sequence
+  int width;      ///< of a head
+  index_t tiles;  ///< blocks of attention_warps positions of the longest sequence
   T scale;
-  T const* qkv;
+  const T* qkv;
 
   /// Sequence, head and first position of this block.
   struct task {
@@ -34,9 +34,9 @@ struct attention_view {
     return {b / tiles / heads, b / tiles % heads, b % tiles * attention_warps};
   }
 
-  __device__ T const* query(index_t row, index_t head) const { return qkv + row * 3 * model_width + head * width; }
-  __device__ T const* key(index_t row, index_t head) const { return query(row, head) + model_width; }
-  __device__ T const* value(index_t row, index_t head) const { return query(row, head) + 2 * model_width; }
+  const __device__ T* query(index_t row, index_t head) const { return qkv + row * 3 * model_width + head * width; }
+  const __device__ T* key(index_t row, index_t head) const { return query(row, head) + model_width; }
+  const __device__ T* value(index_t row, index_t head) const { return query(row, head) + 2 * model_width; }
 };
 
 /// `count` vectors into shared memory, one number between two of them so that the lanes of a warp read from different
@@ -50,7 +50,7 @@ __device__ void load_tile(T* tile, int width, index_t count, Vector vector) {
 }
 
 template <typename T>
-__device__ T dot(T const* a, T const* b, int width) {
+__device__ T dot(const T* a, const T* b, int width) {
   T sum = 0;
   for (int c = 0; c < width; ++c) sum += a[c] * b[c];
   return sum;
@@ -65,7 +65,7 @@ struct lane_channels {
 #pragma unroll
     for (int k = 0; k < PerLane; ++k) sum[k] *= by;
   }
-  __device__ void add(T weight, T const* vector, int width) {
+  __device__ void add(T weight, const T* vector, int width) {
 #pragma unroll
     for (int k = 0; k < PerLane; ++k) {
       const int c = warp_team::rank() + k * warp_size;
@@ -95,14 +95,14 @@ inline constexpr T no_score = T(-1e30);
 /// A block's queries, a warp each, before the keys that they see. A warp without a query only helps to load.
 template <typename T>
 struct query_block {
-  attention_view<T> const& a;
-  index_t row, head;    ///< of the sequence's first position
-  index_t query;        ///< of this warp
-  index_t i, last;      ///< positions of this warp's query and of the block's last
-  bool empty, busy;     ///< has no query: the block, not the warp
-  T *keys, *values, *q; ///< in shared memory; q is the first of the warp's own vectors
+  const attention_view<T>& a;
+  index_t row, head;     ///< of the sequence's first position
+  index_t query;         ///< of this warp
+  index_t i, last;       ///< positions of this warp's query and of the block's last
+  bool empty, busy;      ///< has no query: the block, not the warp
+  T *keys, *values, *q;  ///< in shared memory; q is the first of the warp's own vectors
 
-  __device__ query_block(attention_view<T> const& view, int vectors_per_warp) : a(view) {
+  __device__ query_block(const attention_view<T>& view, int vectors_per_warp) : a(view) {
     const auto [s, of_head, first] = a.mine();
     const int warp = warp_team::row_in_block();
     row = a.shape.offsets[s];
@@ -121,8 +121,8 @@ struct query_block {
   }
 
   __device__ int stride() const { return a.width + 1; }
-  __device__ T const* my_key() const { return keys + warp_team::rank() * stride(); }
-  __device__ T const* my_value() const { return values + warp_team::rank() * stride(); }
+  const __device__ T* my_key() const { return keys + warp_team::rank() * stride(); }
+  const __device__ T* my_value() const { return values + warp_team::rank() * stride(); }
   /// Where the query's row is in what has a row a query.
   __device__ index_t in_rows_of_queries() const { return query * a.model_width + head * a.width; }
 
@@ -143,7 +143,7 @@ struct query_block {
 
   /// sum += Σ_j weight_j vector_j over the seen keys of a tile; lane j has the weight of key j0 + j.
   template <int PerLane>
-  __device__ void add(lane_channels<T, PerLane>& sum, index_t j0, T weight, T const* vectors) const {
+  __device__ void add(lane_channels<T, PerLane>& sum, index_t j0, T weight, const T* vectors) const {
     for (int j = 0; j < warp_size and j0 + j <= i; ++j)
       sum.add(__shfl_sync(all_lanes, weight, j), vectors + j * stride(), a.width);
   }

@@ -17,8 +17,8 @@ namespace trimtab::cuda {
 
 namespace detail {
 
-[[noreturn]] inline void fail(char const* call, std::string const& code, std::string const& text,
-                              std::source_location const& place) {
+[[noreturn]] inline void fail(const char* call, const std::string& code, const std::string& text,
+                              const std::source_location& place) {
   std::string file = place.file_name();
   if (const auto library = file.rfind("trimtab/"); library != file.npos) file.erase(0, library);
   throw error(error_kind::device, std::string(call) + " failed with " + code + ": " + text + " (" + file + ":" +
@@ -27,8 +27,8 @@ namespace detail {
 
 }  // namespace detail
 
-inline void check(cudaError_t status, char const* call,
-                  std::source_location const& place = std::source_location::current()) {
+inline void check(cudaError_t status, const char* call,
+                  const std::source_location& place = std::source_location::current()) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // or the next call would report this one
   std::string text = cudaGetErrorString(status);
@@ -37,8 +37,8 @@ inline void check(cudaError_t status, char const* call,
   detail::fail(call, cudaGetErrorName(status), text, place);
 }
 
-inline void check(cublasStatus_t status, char const* call,
-                  std::source_location const& place = std::source_location::current()) {
+inline void check(cublasStatus_t status, const char* call,
+                  const std::source_location& place = std::source_location::current()) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   detail::fail(call, cublasLtGetStatusName(status), cublasLtGetStatusString(status), place);
 }
@@ -69,10 +69,10 @@ class handle {
 
 /// Starts a kernel. What shared memory it may take only grows: a recorded start may have been one of more.
 template <typename... P, typename... A>
-void launch(char const* name, void (*kernel)(P...), grid_shape const& grid, cudaStream_t stream, A&&... arguments) {
+void launch(const char* name, void (*kernel)(P...), const grid_shape& grid, cudaStream_t stream, A&&... arguments) {
   constexpr std::size_t without_asking = 48 * 1024;
   if (grid.shared_bytes > without_asking) {
-    const auto function = reinterpret_cast<void const*>(kernel);
+    const auto function = reinterpret_cast<const void*>(kernel);
     const int asked = static_cast<int>(grid.shared_bytes);
     cudaFuncAttributes granted{};
     check(cudaFuncGetAttributes(&granted, function), name);

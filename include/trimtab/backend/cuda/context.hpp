@@ -41,15 +41,15 @@ enum class scratch_use { rows, gradients, attention, factors, count };
 class context {
  public:
   /// Throws `device` where there is none.
-  explicit context(options const& with) : options_(with), arena_(with.device, with.slab_bytes) {
+  explicit context(const options& with) : options_(with), arena_(with.device, with.slab_bytes) {
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess or count == 0) {
       static_cast<void>(cudaGetLastError());
-      throw error(error_kind::device, "there is no CUDA device here (" +
-                                          std::string(status == cudaSuccess ? "none is visible"
-                                                                            : cudaGetErrorString(status)) +
-                                          "); use the eigen backend, or a machine with a device and its driver");
+      throw error(error_kind::device,
+                  "there is no CUDA device here (" +
+                      std::string(status == cudaSuccess ? "none is visible" : cudaGetErrorString(status)) +
+                      "); use the eigen backend, or a machine with a device and its driver");
     }
     if (with.device < 0 or with.device >= count)
       throw error(error_kind::device, "CUDA device " + std::to_string(with.device) +
@@ -60,8 +60,8 @@ class context {
     blas_workspace_ = arena_.take(blas_workspace_bytes);
   }
 
-  context(context const&) = delete;
-  context& operator=(context const&) = delete;
+  context(const context&) = delete;
+  context& operator=(const context&) = delete;
   ~context() {
     let_go(cudaSetDevice(options_.device));
     let_go(cudaStreamSynchronize(stream_.get()));
@@ -69,7 +69,7 @@ class context {
 
   static constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS advises for Hopper
 
-  options const& with() const { return options_; }
+  const options& with() const { return options_; }
   cudaStream_t stream() const {
     check(cudaSetDevice(options_.device), "cudaSetDevice");
     return stream_.get();

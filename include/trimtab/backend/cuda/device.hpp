@@ -36,7 +36,7 @@ __device__ T* shared_memory() {
 }
 
 template <typename... P, typename... A>
-void start(void (*kernel)(P...), grid_shape const& grid, cudaStream_t stream, A&&... arguments) {
+void start(void (*kernel)(P...), const grid_shape& grid, cudaStream_t stream, A&&... arguments) {
   kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(std::forward<A>(arguments)...);
 }
 

@@ -12,7 +12,7 @@ namespace trimtab::cuda {
 template <typename Policy>
 struct intervene_task {
   Policy policy;
-  int const* slot;
+  const int* slot;
 
   __device__ void operator()(auto& r, index_t i) const {
     if (slot[i] < 0)
@@ -25,7 +25,7 @@ struct intervene_task {
 template <typename Policy, typename... Name>
 struct intervene_adjoint_task {
   Policy policy;
-  int const* slot;
+  const int* slot;
 
   __device__ void operator()(auto& r, index_t i) const {
     if (slot[i] < 0) {
@@ -51,31 +51,32 @@ void with_scratch(context& on, index_t rows, index_t width, F&& f) {
   if constexpr (count > 0) memory = on.scratch<T>(scratch_use::rows, static_cast<std::size_t>(rows * count * width));
   [&]<int... K>(std::integer_sequence<int, K...>) {
     f(operand<scratch_row<K>, T>{memory + K * width, count * width, nullptr}...);
-  }(std::make_integer_sequence<int, count>{});
+  }
+  (std::make_integer_sequence<int, count>{});
 }
 
 /// out = policy(h) where the row has a record in θ, out = h elsewhere.
 template <typename T, typename Policy>
-void intervene(context& on, Policy const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta,
-               T const* theta, record_view records) {
+void intervene(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta,
+               const T* theta, record_view records) {
   with_scratch<Policy, T>(on, h.rows, h.cols, [&](auto... scratch) {
     Policy::parameters.apply(h.cols, [&](auto... p) {
       run_rows<T, crosses_channels_of<Policy>()>(
           on, "intervene", intervene_task<Policy>{policy, records.slot}, h.rows, h.cols, each_row(name::h, h),
-          each_row(name::out, out), operand<per_row<"beta">, T const>{beta, 1, nullptr},
-          record_operand<decltype(p.name), T const>{theta + p.offset, 1, records.slot}..., scratch...);
+          each_row(name::out, out), operand<per_row<"beta">, const T>{beta, 1, nullptr},
+          record_operand<decltype(p.name), const T>{theta + p.offset, 1, records.slot}..., scratch...);
     });
   });
 }
 
 /// Where the sums of a piece go: one after another, or to their places.
-__device__ inline index_t place_of_piece(index_t piece, index_t size, int const* begin) {
+__device__ inline index_t place_of_piece(index_t piece, index_t size, const int* begin) {
   return begin ? static_cast<index_t>(begin[piece]) : piece * size;
 }
 
 /// sums[piece][j] = Σ of[row][j] over the piece's rows, a thread each.
 template <typename T>
-__global__ void add_rows_kernel(T const* of, index_t size, record_view records, T* sums, int const* begin) {
+__global__ void add_rows_kernel(const T* of, index_t size, record_view records, T* sums, const int* begin) {
   const index_t k = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const index_t piece = k / size, j = k % size;
   if (piece >= records.pieces) return;
@@ -87,7 +88,7 @@ __global__ void add_rows_kernel(T const* of, index_t size, record_view records, 
 
 /// The same for records of few numbers, a warp a piece: its lanes take the rows in turns.
 template <typename T>
-__global__ void add_short_rows_kernel(T const* of, index_t size, record_view records, T* sums, int const* begin) {
+__global__ void add_short_rows_kernel(const T* of, index_t size, record_view records, T* sums, const int* begin) {
   const index_t piece = static_cast<index_t>(blockIdx.x) * warp_team::rows_per_block + warp_team::row_in_block();
   if (piece >= records.pieces) return;
   for (index_t j = 0; j < size; ++j) {
@@ -101,7 +102,7 @@ __global__ void add_short_rows_kernel(T const* of, index_t size, record_view rec
 
 /// The gradient of each record is the sum of its pieces.
 template <typename T>
-__global__ void add_pieces_kernel(T const* sums, index_t size, record_view records, T* gradient) {
+__global__ void add_pieces_kernel(const T* sums, index_t size, record_view records, T* gradient) {
   const index_t k = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const index_t record = k / size, j = k % size;
   if (record >= records.records) return;
@@ -113,8 +114,8 @@ __global__ void add_pieces_kernel(T const* sums, index_t size, record_view recor
 
 /// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
 template <typename T, typename Policy>
-void intervene_adjoint(context& on, Policy const& policy, matrix_view<T const> h, matrix_view<T const> d_out,
-                       matrix_view<T> d_h, T const* beta, T const* theta, T* d_theta, T* partial, record_view records) {
+void intervene_adjoint(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
+                       matrix_view<T> d_h, const T* beta, const T* theta, T* d_theta, T* partial, record_view records) {
   const index_t size = Policy::parameters.size(h.cols);
   T* const of_row = on.scratch<T>(scratch_use::gradients, static_cast<std::size_t>(h.rows * size));
   with_scratch<Policy, T>(on, h.rows, h.cols, [&](auto... scratch) {
@@ -122,8 +123,8 @@ void intervene_adjoint(context& on, Policy const& policy, matrix_view<T const> h
       run_rows<T, crosses_channels_of<Policy>()>(
           on, "intervene_adjoint", intervene_adjoint_task<Policy, decltype(p.name)...>{policy, records.slot}, h.rows,
           h.cols, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
-          operand<per_row<"beta">, T const>{beta, 1, nullptr},
-          record_operand<decltype(p.name), T const>{theta + p.offset, 1, records.slot}...,
+          operand<per_row<"beta">, const T>{beta, 1, nullptr},
+          record_operand<decltype(p.name), const T>{theta + p.offset, 1, records.slot}...,
           gradient_operand<gradient_of<decltype(p.name)>, T>{of_row + p.offset, size}..., scratch...);
     });
   });
@@ -134,11 +135,11 @@ void intervene_adjoint(context& on, Policy const& policy, matrix_view<T const> h
   // A record of one piece is that piece's sum, at once in its place.
   const bool whole = records.pieces == records.records;
   T* const sums = whole ? d_theta : partial;
-  int const* const begin = whole ? records.record_slot : nullptr;
+  const int* const begin = whole ? records.record_slot : nullptr;
   if (size < warp_size)
     launch("add_short_rows", add_short_rows_kernel<T>,
-           {blocks_for(records.pieces, warp_team::rows_per_block), dim3(warp_team::most_threads)}, on.stream(),
-           of_row, size, records, sums, begin);
+           {blocks_for(records.pieces, warp_team::rows_per_block), dim3(warp_team::most_threads)}, on.stream(), of_row,
+           size, records, sums, begin);
   else
     launch("add_rows", add_rows_kernel<T>, {blocks_for(records.pieces * size, threads), dim3(threads)}, on.stream(),
            of_row, size, records, sums, begin);

@@ -40,7 +40,7 @@ struct product_key {
   index_t rows;
   std::uint32_t alignment;
 
-  friend auto operator<=>(product_key const&, product_key const&) = default;
+  friend auto operator<=>(const product_key&, const product_key&) = default;
 };
 
 /// One product of given shapes, ready to run: y [n, out] = x [n, in] W (+ b).
@@ -48,8 +48,8 @@ template <typename T>
 class product {
  public:
   /// `stored_rows` and `stored_cols` are W's as cuBLAS sees it, column-major.
-  product(context const& on, cudaDataType_t factors, index_t stored_rows, index_t stored_cols, bool turned,
-          T const* bias, product_key const& key) {
+  product(const context& on, cudaDataType_t factors, index_t stored_rows, index_t stored_cols, bool turned,
+          const T* bias, const product_key& key) {
     const index_t n = key.rows;
     const index_t out = turned ? stored_cols : stored_rows, in = turned ? stored_rows : stored_cols;
     const cublasComputeType_t compute = factors == CUDA_R_32F and on.with().precision == precision::tf32
@@ -86,7 +86,7 @@ class product {
     algorithm_ = result.algo;
   }
 
-  void run(context const& on, void const* weight, void const* x, T* y) const {
+  void run(const context& on, const void* weight, const void* x, T* y) const {
     const T one = 1, none = 0;
     check(cublasLtMatmul(on.blas(), operation_.get(), &one, weight, weight_.get(), x, x_.get(), &none, y, y_.get(), y,
                          y_.get(), &algorithm_, on.blas_workspace(), context::blas_workspace_bytes, on.stream()),
@@ -100,7 +100,7 @@ class product {
           "cublasLtMatmulDescSetAttribute");
   }
   template <typename Preference, typename V>
-  static void prefer(Preference const& preference, cublasLtMatmulPreferenceAttributes_t what, V value) {
+  static void prefer(const Preference& preference, cublasLtMatmulPreferenceAttributes_t what, V value) {
     check(cublasLtMatmulPreferenceSetAttribute(preference.get(), what, &value, sizeof value),
           "cublasLtMatmulPreferenceSetAttribute");
   }
@@ -119,17 +119,17 @@ class product {
 
 /// Rounds to bfloat16, for products in that precision.
 template <typename T>
-__global__ void round_kernel(T const* from, index_t count, __nv_bfloat16* to) {
+__global__ void round_kernel(const T* from, index_t count, __nv_bfloat16* to) {
   const index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i < count) to[i] = __float2bfloat16(static_cast<float>(from[i]));
 }
 
 template <typename T>
-void round_to_bf16(context const& on, T const* from, index_t count, __nv_bfloat16* to) {
+void round_to_bf16(const context& on, const T* from, index_t count, __nv_bfloat16* to) {
   constexpr index_t threads = 256;
   if (count > 0)
-    launch("round_to_bf16", round_kernel<T>, {dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads)},
-           on.stream(), from, count, to);
+    launch("round_to_bf16", round_kernel<T>,
+           {dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads)}, on.stream(), from, count, to);
 }
 
 /// y = x W + b, frozen.
@@ -138,9 +138,8 @@ class linear {
  public:
   linear() = default;
 
-  linear(std::shared_ptr<context> const& on, matrix_view<T const> weight, matrix_view<T const> bias, bool transposed)
-      : stored_rows_(weight.cols), stored_cols_(weight.rows), turned_(transposed),
-        bias_(on, bias.data, bias.size()) {
+  linear(const std::shared_ptr<context>& on, matrix_view<const T> weight, matrix_view<const T> bias, bool transposed)
+      : stored_rows_(weight.cols), stored_cols_(weight.rows), turned_(transposed), bias_(on, bias.data, bias.size()) {
     if (on->with().precision == precision::bf16) {
       const array<T> exact(on, weight.data, weight.size());
       rounded_ = array<__nv_bfloat16>(on, weight.size());
@@ -153,10 +152,10 @@ class linear {
   index_t inputs() const { return turned_ ? stored_rows_ : stored_cols_; }
   index_t outputs() const { return turned_ ? stored_cols_ : stored_rows_; }
 
-  void multiply(context& on, matrix_view<T const> x, matrix_view<T> y) const {
+  void multiply(context& on, matrix_view<const T> x, matrix_view<T> y) const {
     run(on, forward_, turned_, bias_.size() > 0 ? bias_.data() : nullptr, x, y);
   }
-  void multiply_adjoint(context& on, matrix_view<T const> d_y, matrix_view<T> d_x) const {
+  void multiply_adjoint(context& on, matrix_view<const T> d_y, matrix_view<T> d_x) const {
     run(on, adjoint_, not turned_, nullptr, d_y, d_x);
   }
 
@@ -167,15 +166,16 @@ class linear {
     return static_cast<std::uint32_t>(std::min(address & -address, static_cast<std::uintptr_t>(arena::alignment)));
   }
 
-  void run(context& on, products& known, bool turned, T const* bias, matrix_view<T const> x, matrix_view<T> y) const {
+  void run(context& on, products& known, bool turned, const T* bias, matrix_view<const T> x, matrix_view<T> y) const {
     if (x.rows == 0) return;
     const bool exact = weight_.size() > 0;
     const auto read = exact ? reinterpret_cast<std::uintptr_t>(x.data) : 0;  // rounded factors start where cuBLAS likes
     const product_key key{x.rows, alignment_of(read | reinterpret_cast<std::uintptr_t>(y.data))};
     auto ready = known.find(key);
     if (ready == known.end())
-      ready = known.try_emplace(key, on, exact ? blas_type<T>::data : CUDA_R_16BF, stored_rows_, stored_cols_, turned,
-                                bias, key)
+      ready = known
+                  .try_emplace(key, on, exact ? blas_type<T>::data : CUDA_R_16BF, stored_rows_, stored_cols_, turned,
+                               bias, key)
                   .first;
     if (exact) {
       ready->second.run(on, weight_.data(), x.data, y.data);

@@ -20,14 +20,15 @@ class array {
     data_ = static_cast<T*>(owner_->memory().take(bytes()));
     check(cudaMemsetAsync(data_, 0, bytes(), owner_->stream()), "cudaMemsetAsync");
   }
-  array(std::shared_ptr<context> owner, T const* host, index_t count) : owner_(std::move(owner)), size_(count) {
+  array(std::shared_ptr<context> owner, const T* host, index_t count) : owner_(std::move(owner)), size_(count) {
     if (count == 0) return;
     data_ = static_cast<T*>(owner_->memory().take(bytes()));
     check(cudaMemcpyAsync(data_, host, bytes(), cudaMemcpyHostToDevice, owner_->stream()), "cudaMemcpyAsync");
     owner_->synchronize();  // the caller's numbers may go
   }
   array(array&& other) noexcept
-      : owner_(std::move(other.owner_)), data_(std::exchange(other.data_, nullptr)),
+      : owner_(std::move(other.owner_)),
+        data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
   array& operator=(array&& other) noexcept {
     array old(std::move(*this));
@@ -41,10 +42,10 @@ class array {
   }
 
   T* data() { return data_; }
-  T const* data() const { return data_; }
+  const T* data() const { return data_; }
   index_t size() const { return size_; }
   matrix_view<T> view(index_t rows, index_t cols) { return {data_, rows, cols}; }
-  matrix_view<T const> view(index_t rows, index_t cols) const { return {data_, rows, cols}; }
+  matrix_view<const T> view(index_t rows, index_t cols) const { return {data_, rows, cols}; }
 
  private:
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }

@@ -70,7 +70,7 @@ struct staged_channels {
   mutable bool given = false;
 
   constexpr void load(index_t j) const {
-    held = *reinterpret_cast<piece const*>(data + j);
+    held = *reinterpret_cast<const piece*>(data + j);
     given = false;
   }
   constexpr void store(index_t j) const {
@@ -150,7 +150,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
       return operand.data[j.value];
   }
   template <typename Name>
-  constexpr auto const& operator()(Name, read_channel j) const {
+  constexpr const auto& operator()(Name, read_channel j) const {
     auto& operand = find<Name>();
     if constexpr (std::remove_cvref_t<decltype(operand)>::is_staged)
       return operand.held.lane[j.lane];
@@ -197,9 +197,8 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   /// f(k) with k = 0 .. Lanes - 1 as constants, so that what they index stays in registers.
   template <typename F>
   static constexpr void each_lane(F&& f) {
-    [&]<int... K>(std::integer_sequence<int, K...>) {
-      (f(std::integral_constant<int, K>{}), ...);
-    }(std::make_integer_sequence<int, Lanes>{});
+    [&]<int... K>(std::integer_sequence<int, K...>) { (f(std::integral_constant<int, K>{}), ...); }
+    (std::make_integer_sequence<int, Lanes>{});
   }
 
   template <typename F, typename Combine>
@@ -225,41 +224,41 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
 
   template <typename B>
   constexpr void load(index_t j) const {
-    if constexpr (B::is_staged) static_cast<B const&>(*this).load(j);
+    if constexpr (B::is_staged) static_cast<const B&>(*this).load(j);
   }
   template <typename B>
   constexpr void store(index_t j) const {
-    if constexpr (B::is_staged) static_cast<B const&>(*this).store(j);
+    if constexpr (B::is_staged) static_cast<const B&>(*this).store(j);
   }
   template <typename B>
   constexpr void write() const {
-    if constexpr (requires(B const& b) { *b.data = b.value; })
-      *static_cast<B const&>(*this).data = static_cast<B const&>(*this).value;
+    if constexpr (requires(const B& b) { *b.data = b.value; })
+      *static_cast<const B&>(*this).data = static_cast<const B&>(*this).value;
   }
 
   /// What is held in a register is as constant as what it was loaded from.
   template <typename Operand, typename V>
-  static constexpr auto& as_given(Operand const& operand, V& held) {
+  static constexpr auto& as_given(const Operand& operand, V& held) {
     using given = std::remove_pointer_t<decltype(operand.data)>;
     return static_cast<given&>(held);
   }
 
   template <typename Name, typename U, int L>
-  static constexpr channels<Name, U, L> const& operand_of(channels<Name, U, L> const& operand) {
+  static constexpr const channels<Name, U, L>& operand_of(const channels<Name, U, L>& operand) {
     return operand;
   }
   template <typename Name, typename U, int L>
-  static constexpr staged_channels<Name, U, L> const& operand_of(staged_channels<Name, U, L> const& operand) {
+  static constexpr const staged_channels<Name, U, L>& operand_of(const staged_channels<Name, U, L>& operand) {
     return operand;
   }
   template <typename Name, typename U>
-  static constexpr row_number<Name, U> const& operand_of(row_number<Name, U> const& operand) {
+  static constexpr const row_number<Name, U>& operand_of(const row_number<Name, U>& operand) {
     return operand;
   }
 
   template <typename Name>
-  constexpr auto const& find() const {
-    constexpr bool given = requires(row const& self) { operand_of<Name>(self); };
+  constexpr const auto& find() const {
+    constexpr bool given = requires(const row& self) { operand_of<Name>(self); };
     static_assert(given,
                   "this row function reads a name that it is not given here: see `Name` in the line above; the names "
                   "are those of the policy's parameters, of its scratch rows, and of trimtab::name");

@@ -21,7 +21,7 @@ template <typename Name, typename U>
 struct record_operand {
   U* data;
   index_t stride;
-  int const* select;
+  const int* select;
 };
 
 /// The row's own piece of gradient, which starts at zero.
@@ -42,22 +42,22 @@ struct inputs_of_backward {
                               std::is_same_v<Name, gradient_of<per_channel<"out">>>;
 };
 template <typename Inputs, typename Name, typename U>
-auto read_only(operand<Name, U> const& o) {
+auto read_only(const operand<Name, U>& o) {
   if constexpr (Inputs::template has<Name>)
-    return operand<Name, U const>{o.data, o.stride, o.select};
+    return operand<Name, const U>{o.data, o.stride, o.select};
   else
     return o;
 }
 
 /// Where row i sees the operand. A row without a record, which does not look, sees the first.
 template <typename U>
-__device__ U* place(U* data, index_t stride, int const* select, index_t i) {
+__device__ U* place(U* data, index_t stride, const int* select, index_t i) {
   const index_t k = select ? static_cast<index_t>(select[i]) : i;
   return data + stride * (k < 0 ? 0 : k);
 }
 
 template <int Lanes, typename Name, typename U>
-__device__ auto bind(operand<Name, U> const& o, index_t i) {
+__device__ auto bind(const operand<Name, U>& o, index_t i) {
   U* const data = place(o.data, o.stride, o.select, i);
   if constexpr (not is_per_channel<Name>)
     return row_number<Name, U>{data, *data};
@@ -67,7 +67,7 @@ __device__ auto bind(operand<Name, U> const& o, index_t i) {
     return channels<Name, U, Lanes>{data};
 }
 template <int Lanes, typename Name, typename U>
-__device__ auto bind(record_operand<Name, U> const& o, index_t i) {
+__device__ auto bind(const record_operand<Name, U>& o, index_t i) {
   U* const data = place(o.data, o.stride, o.select, i);
   if constexpr (not is_per_channel<Name>)
     return row_number<Name, U>{data, *data};
@@ -75,7 +75,7 @@ __device__ auto bind(record_operand<Name, U> const& o, index_t i) {
     return channels<Name, U, Lanes>{data};
 }
 template <int Lanes, typename Name, typename U>
-__device__ auto bind(gradient_operand<Name, U> const& o, index_t i) {
+__device__ auto bind(const gradient_operand<Name, U>& o, index_t i) {
   U* const data = o.data + o.stride * i;
   if constexpr (not is_per_channel<Name>)
     return row_number<Name, U>{data, U(0)};
@@ -84,16 +84,16 @@ __device__ auto bind(gradient_operand<Name, U> const& o, index_t i) {
 }
 
 template <typename Name, typename U>
-bool is_aligned(operand<Name, U> const& o) {
+bool is_aligned(const operand<Name, U>& o) {
   return not is_per_channel<Name> or (reinterpret_cast<std::uintptr_t>(o.data) % 16 == 0 and
                                       static_cast<std::size_t>(o.stride) * sizeof(U) % 16 == 0);
 }
 template <typename Name, typename U>
-bool is_aligned(record_operand<Name, U> const&) {
+bool is_aligned(const record_operand<Name, U>&) {
   return true;
 }
 template <typename Name, typename U>
-bool is_aligned(gradient_operand<Name, U> const&) {
+bool is_aligned(const gradient_operand<Name, U>&) {
   return true;
 }
 
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(Team::most_threads, 1)
 }
 
 template <typename T, int Lanes, typename Task, typename... Operand>
-void start_rows(context const& on, char const* name, Task const& task, index_t rows, index_t width,
+void start_rows(const context& on, const char* name, const Task& task, index_t rows, index_t width,
                 Operand... operands) {
   static_assert(std::is_trivially_copyable_v<Task>, "a row function travels to the device as its bytes");
   const index_t pieces = (width + Lanes - 1) / Lanes;
@@ -130,8 +130,7 @@ void start_rows(context const& on, char const* name, Task const& task, index_t r
 
 /// task(row, i) for rows 0 .. rows - 1.
 template <typename T, bool OneByOne, typename Task, typename... Operand>
-void run_rows(context const& on, char const* name, Task const& task, index_t rows, index_t width,
-              Operand... operands) {
+void run_rows(const context& on, const char* name, const Task& task, index_t rows, index_t width, Operand... operands) {
   if (rows == 0) return;
   if constexpr (not OneByOne) {
     constexpr int lanes = 16 / static_cast<int>(sizeof(T));
@@ -150,7 +149,7 @@ __global__ void fill_kernel(T* numbers, index_t count, T value) {
 }
 
 template <typename T>
-void fill(context const& on, T* numbers, index_t count, T value) {
+void fill(const context& on, T* numbers, index_t count, T value) {
   constexpr index_t threads = 256;
   launch("fill", fill_kernel<T>, {dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads)},
          on.stream(), numbers, count, value);

@@ -26,7 +26,7 @@ class attention_head {
   static constexpr index_t block = tile<T>::rows;
 
   /// qkv [rows, 3D] = [q | k | v], heads in order inside each.
-  attention_head(ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, index_t sequence, index_t head)
+  attention_head(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, index_t sequence, index_t head)
       : first_row(shape.offsets[sequence]),
         length(shape.offsets[sequence + 1] - first_row),
         first_query(shape.query_offsets[sequence]),
@@ -51,9 +51,9 @@ class attention_head {
 
   T* take(index_t count) { return std::exchange(room_, room_ + count); }
 
-  T const* query(index_t j) const { return qkv_.row(first_row + j) + column; }
-  T const* key(index_t j) const { return query(j) + model_width; }
-  T const* value(index_t j) const { return query(j) + 2 * model_width; }
+  const T* query(index_t j) const { return qkv_.row(first_row + j) + column; }
+  const T* key(index_t j) const { return query(j) + model_width; }
+  const T* value(index_t j) const { return query(j) + 2 * model_width; }
   index_t position(index_t k) const { return positions_[k]; }
 
   /// f(k, count, seen) for each block of queries k, ..., k + count - 1, the last of which sees `seen` keys. By then `q`
@@ -76,7 +76,7 @@ class attention_head {
     }
   }
 
-  static strided<T const> nothing_yet() {
+  static strided<const T> nothing_yet() {
     static constexpr T zeros[tile<T>::columns] = {};
     return {zeros, 0};
   }
@@ -92,14 +92,14 @@ class attention_head {
     return 1 / sqrt(static_cast<T>(static_cast<double>(width)));
   }
 
-  matrix_view<T const> qkv_;
-  int const* positions_;
+  matrix_view<const T> qkv_;
+  const int* positions_;
   T* room_ = nullptr;
 };
 
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
-void attention(int threads, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv, matrix_view<T> z) {
+void attention(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 8, [&](index_t task) {
     attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
     const index_t width = head.width;
@@ -116,8 +116,8 @@ void attention(int threads, ragged_shape const& shape, index_t heads, matrix_vie
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, matrix_view<T const> qkv,
-                       matrix_view<T const> d_z, matrix_view<T> d_qkv) {
+void attention_adjoint(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+                       matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
     attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
     const index_t length = head.length, width = head.width, p_stride = head.padded_length, stride = head.padded_width;
@@ -134,10 +134,10 @@ void attention_adjoint(int threads, ragged_shape const& shape, index_t heads, ma
     const auto d_query = [&](index_t j) { return d_qkv.row(head.first_row + j) + head.column; };
     for (index_t j = 0; j < length; ++j) std::fill_n(d_query(j), width, T(0));
     head.for_each_block([&](index_t k, index_t count, index_t seen) {
-      const strided<T const> d_out{d_z.row(head.first_query + k) + head.column, d_z.cols};
+      const strided<const T> d_out{d_z.row(head.first_query + k) + head.column, d_z.cols};
       multiply_packed<T>(count, width, seen, values_across, d_out, head.nothing_yet(), {d_p, p_stride});
       // sums[j] += Σ_i weights_ij rows_i: what every query of the block adds to the keys, or to the values.
-      const auto add_weighted = [&](T const* weights, strided<T const> rows, T* sums) {
+      const auto add_weighted = [&](const T* weights, strided<const T> rows, T* sums) {
         const packed<T> by_query{head.out, count};
         by_query.pack_rows(count, width, [&](index_t i) { return rows.row(i); });
         for (index_t i = 0; i < count; ++i)

@@ -28,7 +28,7 @@ class linear {
  public:
   linear() = default;
 
-  linear(matrix_view<T const> weight, matrix_view<T const> bias, bool transposed)
+  linear(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed)
       : panels_(transposed ? weight.cols : weight.rows, transposed ? weight.rows : weight.cols,
                 [&](index_t k, index_t j) { return transposed ? weight.row(j)[k] : weight.row(k)[j]; }),
         bias_(panels<T>::whole_tiles(panels_.columns()) * tile<T>::columns) {
@@ -39,7 +39,7 @@ class linear {
   index_t outputs() const { return panels_.columns(); }
   as_packed<T> forward() const { return {panels_}; }
   turned_over<T> adjoint() const { return {panels_}; }
-  T const* bias() const { return bias_.data(); }
+  const T* bias() const { return bias_.data(); }
 
  private:
   panels<T> panels_;
@@ -69,7 +69,7 @@ void forget(T& x) {
 
 /// `Rows` rows: y = start + x · slice.
 template <int Rows, typename T>
-void multiply_block(index_t depth, T const* slice, strided<T const> x, strided<T const> start, strided<T> y,
+void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<const T> start, strided<T> y,
                     share_of_next next) {
   using namespace Eigen::internal;
   constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
@@ -82,14 +82,14 @@ void multiply_block(index_t depth, T const* slice, strided<T const> x, strided<T
   }
   // Every fourth row has a pointer, the others are reached from it: a pointer for each is more than there are registers.
   constexpr int group = 4;
-  T const* rows[(Rows + group - 1) / group];
+  const T* rows[(Rows + group - 1) / group];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; i += group) rows[i / group] = x.row(i);
   index_t stride = x.stride;
-  T const* const end = slice + depth * columns;
+  const T* const end = slice + depth * columns;
   for (index_t square = 0; slice < end; ++square) {
-    char const* coming = next.place.square(square) + next.from;
-    T const* const square_end = std::min(slice + columns * columns, end);
+    const char* coming = next.place.square(square) + next.from;
+    const T* const square_end = std::min(slice + columns * columns, end);
     for (; slice < square_end; slice += columns) {
       fetch(coming);
       coming += next.step;
@@ -116,11 +116,12 @@ void multiply_block(index_t depth, T const* slice, strided<T const> x, strided<T
 template <typename T>
 inline constexpr auto block_kernels = []<int... I>(std::integer_sequence<int, I...>) {
   return std::array{&multiply_block<I + 1, T>...};
-}(std::make_integer_sequence<int, tile<T>::rows>{});
+}
+(std::make_integer_sequence<int, tile<T>::rows>{});
 
 /// y [n, columns] = x [n, depth] W + bias, the bias padded to whole panels or null. W is `as_packed` or `turned_over`.
 template <typename T, typename Weights>
-void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, matrix_view<T> y) {
+void multiply(int threads, Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y) {
   using cut = tile<T>;
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
   const auto pieces = [](index_t extent, index_t most) { return (extent + most - 1) / most; };
@@ -130,8 +131,8 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
   parallel_for(threads, parts * groups, x.cols * y.cols, [&](index_t task) {
     static constexpr T zeros[cut::columns] = {};
     constexpr index_t x_stride = cut::depth + cut::columns;  // no multiple of 4 KB
-    T* const slice_room = scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns +
-                                                     Weights::part_rows * x_stride);
+    T* const slice_room =
+        scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns + Weights::part_rows * x_stride);
     T* const last_panel_room = slice_room + cut::depth * cut::columns;
     T* const x_room = last_panel_room + Weights::part_rows * cut::columns;
     const index_t part = task / groups, group = task % groups;
@@ -144,16 +145,14 @@ void multiply(int threads, Weights w, matrix_view<T const> x, T const* bias, mat
       const bool is_end = k + depth == w.depth();
       for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
       for (index_t p = first_panel; p < end_panel; ++p) {
-        const slice_place next =
-            p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
+        const slice_place next = p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
         // The last panel may be wider than what is left of y.
         const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
-        const strided<T> out = columns == cut::columns
-                                   ? strided<T>{y.row(first) + p * cut::columns, y.cols}
-                                   : strided<T>{last_panel_room, cut::columns};
-        const strided<T const> start = k > 0 ? strided<T const>{out.data, out.stride}
-                                             : strided<T const>{bias ? bias + p * cut::columns : zeros, 0};
-        T const* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
+        const strided<T> out = columns == cut::columns ? strided<T>{y.row(first) + p * cut::columns, y.cols}
+                                                       : strided<T>{last_panel_room, cut::columns};
+        const strided<const T> start = k > 0 ? strided<const T>{out.data, out.stride}
+                                             : strided<const T>{bias ? bias + p * cut::columns : zeros, 0};
+        const T* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
         constexpr index_t row_bytes = cut::columns * sizeof(T);
         for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
           const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;

@@ -30,10 +30,10 @@ class array {
   }
 
   T* data() { return values_.get(); }
-  T const* data() const { return values_.get(); }
+  const T* data() const { return values_.get(); }
   index_t size() const { return size_; }
   matrix_view<T> view(index_t rows, index_t cols) { return {data(), rows, cols}; }
-  matrix_view<T const> view(index_t rows, index_t cols) const { return {data(), rows, cols}; }
+  matrix_view<const T> view(index_t rows, index_t cols) const { return {data(), rows, cols}; }
 
  private:
   static_assert(std::is_trivially_destructible_v<T>);

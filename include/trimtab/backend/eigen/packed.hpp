@@ -53,9 +53,9 @@ struct packed {
 
 /// y = start + x w for no more rows than a block has; y, and `start` unless its stride is 0, are padded to whole tiles.
 template <typename T>
-void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, strided<T const> x,
-                     strided<T const> start, strided<T> y) {
-  const share_of_next nothing{{reinterpret_cast<char const*>(w.data), 0}, 0, 0};
+void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, strided<const T> x,
+                     strided<const T> start, strided<T> y) {
+  const share_of_next nothing{{reinterpret_cast<const char*>(w.data), 0}, 0, 0};
   for (index_t j = 0; j < columns; j += tile<T>::columns)
     block_kernels<T>[static_cast<std::size_t>(rows - 1)](
         depth, w.at(0, j), x, {start.data + (start.stride > 0 ? j : 0), start.stride}, {y.data + j, y.stride}, nothing);

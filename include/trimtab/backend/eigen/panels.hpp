@@ -38,7 +38,9 @@ class panels {
 
   template <typename Element>
   panels(index_t depth, index_t columns, Element element)
-      : depth_(depth), columns_(columns), padded_depth_(whole_tiles(depth) * tile<T>::columns),
+      : depth_(depth),
+        columns_(columns),
+        padded_depth_(whole_tiles(depth) * tile<T>::columns),
         numbers_(whole_tiles(columns) * padded_depth_ * tile<T>::columns) {
     for (index_t p = 0; p < whole_tiles(columns); ++p)
       for (index_t k = 0; k < depth; ++k)
@@ -49,7 +51,7 @@ class panels {
   index_t depth() const { return depth_; }
   index_t columns() const { return columns_; }
   /// From row k of panel p on.
-  T const* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * tile<T>::columns; }
+  const T* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * tile<T>::columns; }
 
   static index_t whole_tiles(index_t extent) { return (extent + tile<T>::columns - 1) / tile<T>::columns; }
 
@@ -60,14 +62,14 @@ class panels {
 
 /// Where a slice lies in memory: squares of tile columns rows, at a fixed distance in bytes.
 struct slice_place {
-  char const* first;
+  const char* first;
   index_t distance;
 
-  char const* square(index_t n) const { return first + n * distance; }
+  const char* square(index_t n) const { return first + n * distance; }
 };
 
 /// Has the line at `p` brought into the caches.
-inline void fetch(char const* p) { __builtin_prefetch(p, 0, 3); }
+inline void fetch(const char* p) { __builtin_prefetch(p, 0, 3); }
 
 /// Rows become columns: the first half of the vectors interleaved with the second, as often as a half can be halved.
 template <typename Packet, int... I>
@@ -82,15 +84,15 @@ void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
   }
 #else
   if constexpr (n > 1) {
-#pragma GCC unroll 4
+#  pragma GCC unroll 4
     for (int round = 1; round < n; round *= 2) {
       Packet mixed[n];
-#pragma GCC unroll 8
+#  pragma GCC unroll 8
       for (int i = 0; i < n / 2; ++i) {
         mixed[2 * i] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + I / 2)...);
         mixed[2 * i + 1] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + (I + n) / 2)...);
       }
-#pragma GCC unroll 16
+#  pragma GCC unroll 16
       for (int i = 0; i < n; ++i) v[i] = mixed[i];
     }
   }
@@ -101,30 +103,30 @@ void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
 template <typename T>
 struct as_packed {
   static constexpr index_t part_rows = 10 * tile<T>::rows;
-  panels<T> const& w;
+  const panels<T>& w;
 
   index_t depth() const { return w.depth(); }
   index_t columns() const { return w.columns(); }
   slice_place place(index_t p, index_t k) const {
-    return {reinterpret_cast<char const*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(T)};
+    return {reinterpret_cast<const char*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(T)};
   }
   static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
   /// The slice of panel p from depth k on, [depth][tile columns].
-  T const* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
+  const T* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
 };
 
 /// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, turned over.
 template <typename T>
 struct turned_over {
   static constexpr index_t part_rows = 20 * tile<T>::rows;  // that share the work of turning over
-  panels<T> const& w;
+  const panels<T>& w;
 
   index_t depth() const { return w.columns(); }
   index_t columns() const { return w.depth(); }
   slice_place place(index_t p, index_t k) const {
     constexpr int columns = tile<T>::columns;
-    char const* const first = reinterpret_cast<char const*>(w.at(k / columns, p * columns));
-    return {first, reinterpret_cast<char const*>(w.at(k / columns + 1, p * columns)) - first};
+    const char* const first = reinterpret_cast<const char*>(w.at(k / columns, p * columns));
+    return {first, reinterpret_cast<const char*>(w.at(k / columns + 1, p * columns)) - first};
   }
 
   /// Few rows wait for memory: short slices read it nearly from first to last, as the processor foresees.
@@ -133,9 +135,9 @@ struct turned_over {
   }
   /// The slice, made in `room`. Meanwhile the next one is fetched if so few rows use this one that they leave no time
   /// for it; else that would only crowd what is waited for.
-  T const* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
+  const T* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
     for (index_t from = 0; from < depth; from += tile<T>::columns) {
-      T const* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
+      const T* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
       T* const turned = room + from * tile<T>::columns;
       if (few)
         turn_over(square, turned, [coming = next.square(from / tile<T>::columns)]() mutable {
@@ -150,7 +152,7 @@ struct turned_over {
  private:
   /// `loading()` is called with each packet.
   template <typename F>
-  static void turn_over(T const* square, T* turned, F loading) {
+  static void turn_over(const T* square, T* turned, F loading) {
     using namespace Eigen::internal;
     constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
     for (int row = 0; row < columns; row += lanes)

@@ -85,13 +85,13 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
   }
 
   template <typename Name, typename U>
-  static U* pointer(bound<Name, U> const& operand) {
+  static U* pointer(const bound<Name, U>& operand) {
     return operand.data;
   }
 
   template <typename Name>
   auto* find() const {
-    constexpr bool given = requires(row const& self) { pointer<Name>(self); };
+    constexpr bool given = requires(const row& self) { pointer<Name>(self); };
     static_assert(given,
                   "this row function reads a name that it is not given here: see `Name` in the line above; the names "
                   "are those of the policy's parameters, of its scratch rows, and of trimtab::name");

@@ -33,29 +33,30 @@ void with_scratch(index_t width, Body&& body) {
     T* const memory = scratch<struct row_function_rows, T>(count * width);
     [&]<int... K>(std::integer_sequence<int, K...>) {
       body(operand<scratch_row<K>, T>{memory + K * width, 0, nullptr}...);
-    }(std::make_integer_sequence<int, count>{});
+    }
+    (std::make_integer_sequence<int, count>{});
   }
 }
 
 /// f(operands...) with the parameters of one record.
 template <typename Policy, typename T, typename F>
-void with_parameters(index_t width, T const* values, F&& f) {
-  Policy::parameters.apply(width, [&](auto... p) { f(operand<decltype(p.name), T const>{values + p.offset}...); });
+void with_parameters(index_t width, const T* values, F&& f) {
+  Policy::parameters.apply(width, [&](auto... p) { f(operand<decltype(p.name), const T>{values + p.offset}...); });
 }
 
 /// f(operands...) with the parameters of one record and their gradients.
 template <typename Policy, typename T, typename F>
-void with_parameters(index_t width, T const* values, T* gradients, F&& f) {
+void with_parameters(index_t width, const T* values, T* gradients, F&& f) {
   Policy::parameters.apply(width, [&](auto... p) {
-    f(operand<decltype(p.name), T const>{values + p.offset}...,
+    f(operand<decltype(p.name), const T>{values + p.offset}...,
       operand<gradient_of<decltype(p.name)>, T>{gradients + p.offset}...);
   });
 }
 
 /// out = policy(h) where the row has a record in θ, out = h elsewhere.
 template <typename Policy, typename T>
-void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T> out, T const* beta,
-               T const* theta, record_view records) {
+void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta,
+               const T* theta, record_view records) {
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
     const index_t slot = records.slot[i];
     if (slot < 0) {
@@ -65,7 +66,7 @@ void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix
     with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
       with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
         auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out),
-                           operand<per_row<"beta">, T const>{beta, 1}, parameters..., scratch...);
+                           operand<per_row<"beta">, const T>{beta, 1}, parameters..., scratch...);
         policy.forward(r);
       });
     });
@@ -74,8 +75,8 @@ void intervene(int threads, Policy const& policy, matrix_view<T const> h, matrix
 
 /// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
 template <typename Policy, typename T>
-void intervene_adjoint(int threads, Policy const& policy, matrix_view<T const> h, matrix_view<T const> d_out,
-                       matrix_view<T> d_h, T const* beta, T const* theta, T* d_theta, T* partial, record_view records) {
+void intervene_adjoint(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
+                       matrix_view<T> d_h, const T* beta, const T* theta, T* d_theta, T* partial, record_view records) {
   const index_t size = Policy::parameters.size(h.cols);
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
     if (records.slot[i] < 0) std::copy_n(d_out.row(i), h.cols, d_h.row(i));
@@ -88,7 +89,7 @@ void intervene_adjoint(int threads, Policy const& policy, matrix_view<T const> h
       with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
         with_parameters<Policy>(h.cols, theta + records.slot[i], sums, [&](auto... parameters) {
           auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
-                             operand<per_row<"beta">, T const>{beta, 1}, parameters..., scratch...);
+                             operand<per_row<"beta">, const T>{beta, 1}, parameters..., scratch...);
           policy.backward(r);
         });
       });

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/io/files/dtype.hpp>
+#include <trimtab/io/files/input_file.hpp>
+#include <trimtab/io/files/safetensors_header.hpp>
+#include <trimtab/io/json/json_text.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+/// Safetensors files, in and out: named arrays of numbers with a checked header (see safetensors_header.hpp). Reading
+/// takes the header into memory and keeps the file open, and each tensor is then converted piece by piece: whatever
+/// happens to the file meanwhile, what is read is what was checked, or an error. Writing replaces a file as a whole
+/// (atomic_file.hpp).
+
+namespace trimtab::io {
+
+/// What a reader does with infinities and NaN.
+enum class non_finite { refuse, allow };
+
+class safetensors_file {
+ public:
+  /// Opens and checks the file at `path`. Throws `error(io)` or `error(bad_file)`.
+  explicit safetensors_file(std::filesystem::path path) : file_(std::move(path)), header_(read_header(file_)) {}
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  const auto& metadata() const { return header_.metadata; }
+  /// Every tensor's dtype, shape and place by its name, in the order of names.
+  const auto& tensors() const { return header_.tensors; }
+  bool contains(std::string_view name) const { return header_.tensors.contains(name); }
+  const std::vector<index_t>& shape(std::string_view name) const { return entry(name).shape; }
+  dtype type(std::string_view name) const { return entry(name).type; }
+
+  /// The bytes of a tensor as they lie in the file.
+  std::vector<std::byte> bytes(std::string_view name) const {
+    const auto& place = entry(name);
+    std::vector<std::byte> content(place.end - place.begin);
+    file_.read(header_.data_begin + place.begin, content);
+    return content;
+  }
+
+  /// The numbers of a tensor: a scalar as [1, 1], rank 1 as [1, n], higher ranks as [product of the leading, last].
+  template <readable_scalar T>
+  host_matrix<T> read(std::string_view name, non_finite policy = non_finite::refuse) const {
+    const auto& place = entry(name);
+    index_t rows = 1;
+    for (std::size_t i = 0; i + 1 < place.shape.size(); ++i) rows *= place.shape[i];
+    auto result = host_matrix<T>(rows, place.shape.empty() ? 1 : place.shape.back());
+    bool all_finite = true;
+    const bool known = visit_dtype(place.type, [&]<typename Stored>(std::type_identity<Stored>) {
+      all_finite = convert<Stored>(header_.data_begin + place.begin, result.values);
+    });
+    if (not known)
+      throw error(error_kind::bad_file, described(name) + " is of dtype " + std::string(name_of(place.type)) +
+                                            ", which cannot be read as numbers");
+    if (not all_finite and policy == non_finite::refuse)
+      refuse_non_finite<std::conditional_t<std::same_as<T, float>, float, double>>(name);
+    return result;
+  }
+
+ private:
+  const tensor_entry& entry(std::string_view name) const {
+    const auto found = header_.tensors.find(name);
+    if (found == header_.tensors.end())
+      throw error(error_kind::bad_file, "'" + path().string() + "' holds no tensor " + text::in_quotes(name, '\''));
+    return found->second;
+  }
+  std::string described(std::string_view name) const {
+    return "tensor " + text::in_quotes(name, '\'') + " of '" + path().string() + "'";
+  }
+
+  /// Fills `values` with the numbers that lie from `offset` on; true where every one is finite, as stored and as
+  /// converted.
+  template <typename Stored, typename T>
+  bool convert(std::size_t offset, std::vector<T>& values) const {
+    constexpr std::size_t at_once = (std::size_t{1} << 18) / sizeof(Stored);  // a piece stays in the cache
+    std::vector<Stored> piece(std::min(at_once, values.size()));
+    bool all_finite = true;
+    for (std::size_t done = 0; done < values.size();) {
+      const auto stored = std::span(piece).first(std::min(at_once, values.size() - done));
+      file_.read(offset + done * sizeof(Stored), std::as_writable_bytes(stored));
+      all_finite &= convert<Stored>(stored, std::span(values).subspan(done));
+      done += stored.size();
+    }
+    return all_finite;
+  }
+  template <typename Stored, typename T>
+  static bool convert(std::span<const Stored> stored, std::span<T> values) {
+    bool all_finite = true;
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+      using widened = std::conditional_t<std::is_arithmetic_v<Stored>, Stored, float>;
+      const auto number = static_cast<double>(static_cast<widened>(stored[i]));
+      if constexpr (std::same_as<T, float>) {
+        values[i] = static_cast<float>(number);
+        all_finite &= is_finite(values[i]);
+      } else {
+        values[i] = T(number);
+        all_finite &= is_finite(number);
+      }
+    }
+    return all_finite;
+  }
+
+  /// `Real` is `float` where a number may be finite in the file and not after its conversion.
+  template <typename Real>
+  [[noreturn]] void refuse_non_finite(std::string_view name) const {
+    const auto numbers = read<Real>(name, non_finite::allow);
+    const auto first = std::ranges::find_if_not(numbers.values, [](Real value) { return is_finite(value); });
+    auto position = first - numbers.values.begin();
+    auto index = shape(name);
+    for (auto axis = index.rbegin(); axis != index.rend(); ++axis) position /= std::exchange(*axis, position % *axis);
+    throw error(error_kind::bad_file, described(name) + " holds a number that is not finite at " + shape_text(index));
+  }
+
+  static safetensors_header read_header(const input_file& file) {
+    const auto name = file.path().string();
+    std::array<std::byte, sizeof(std::uint64_t)> first = {};
+    if (file.size() >= first.size()) file.read(0, first);
+    std::string text(safetensors_header_length(first, file.size(), name), '\0');
+    file.read(first.size(), std::as_writable_bytes(std::span(text)));
+    return parse_safetensors_header(text, file.size(), name);
+  }
+
+  input_file file_;
+  safetensors_header header_;
+};
+
+/// A tensor on its way into a file.
+struct stored_tensor {
+  dtype type = dtype::f32;
+  std::vector<index_t> shape = {};
+  std::vector<std::byte> bytes = {};
+};
+
+/// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is
+/// given.
+template <std::floating_point T>
+stored_tensor store(const host_matrix<T>& matrix, std::vector<index_t> shape) {
+  static_assert(std::same_as<T, float> or std::same_as<T, double>);
+  assert(std::accumulate(shape.begin(), shape.end(), index_t{1}, std::multiplies{}) == matrix.view().size());
+  const auto raw = std::as_bytes(std::span(matrix.values));
+  return {std::same_as<T, float> ? dtype::f32 : dtype::f64, std::move(shape), {raw.begin(), raw.end()}};
+}
+template <std::floating_point T>
+stored_tensor store(const host_matrix<T>& matrix) {
+  return store(matrix, {matrix.rows, matrix.cols});
+}
+
+/// The whole content of a safetensors file. As in the format's own library wider types come first and the header ends
+/// on a multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
+inline std::vector<std::byte> safetensors_bytes(const std::map<std::string, stored_tensor>& tensors,
+                                                const std::map<std::string, std::string>& metadata = {}) {
+  assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself
+  using item = std::pair<const std::string, stored_tensor>;
+  std::vector<const item*> order;
+  for (const auto& tensor : tensors) order.push_back(&tensor);
+  std::ranges::stable_sort(order, std::ranges::greater{}, [](const item* one) { return bytes_of(one->second.type); });
+
+  json header = json::object();
+  if (not metadata.empty()) header["__metadata__"] = metadata;
+  std::size_t size = 0;
+  for (const auto* one : order) {
+    const auto& [name, tensor] = *one;
+    const auto end = size + tensor.bytes.size();
+    header[name] = {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {size, end}}};
+    size = end;
+  }
+  auto text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const auto length = std::uint64_t{text.size()};
+
+  auto bytes = std::vector<std::byte>(sizeof length + text.size() + size);
+  auto place = bytes.begin();
+  const auto append = [&](std::span<const std::byte> part) { place = std::ranges::copy(part, place).out; };
+  append(std::as_bytes(std::span(&length, 1)));
+  append(std::as_bytes(std::span(text)));
+  for (const auto* one : order) append(one->second.bytes);
+  return bytes;
+}
+
+/// Writes a safetensors file, replacing one that stands there only when all is written. Throws `error(io)`.
+inline void write_safetensors(const std::filesystem::path& path, const std::map<std::string, stored_tensor>& tensors,
+                              const std::map<std::string, std::string>& metadata = {}) {
+  write_file_atomically(path, safetensors_bytes(tensors, metadata));
+}
+
+}  // namespace trimtab::io

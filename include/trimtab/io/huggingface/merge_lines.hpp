@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Merges of byte pairs as text: "left right", one a line in `merges.txt` and `vocab.bpe`.
+
+namespace trimtab::io {
+
+/// The two tokens of `merge`; `file` and `where` are named if there are not two.
+inline std::pair<std::string, std::string> merge_of(std::string_view merge, const std::string& file,
+                                                    const std::string& where) {
+  const auto space = merge.find(' ');
+  if (space == 0 or space >= merge.size() - 1 or merge.find(' ', space + 1) != merge.npos)
+    throw error(error_kind::bad_file, "'" + file + "': " + where +
+                                          " should be two tokens with a space between them, found " +
+                                          text::in_quotes(merge));
+  return {std::string(merge.substr(0, space)), std::string(merge.substr(space + 1))};
+}
+
+/// The merges in `lines`, after a byte order mark if there is one. Only the first line can be a comment: GPT-2 has merges
+/// of "#" signs.
+inline std::vector<std::pair<std::string, std::string>> merges_of(std::string_view lines, const std::string& file) {
+  std::vector<std::pair<std::string, std::string>> merges;
+  if (const std::string_view mark = "\xEF\xBB\xBF"; lines.starts_with(mark)) lines.remove_prefix(mark.size());
+  for (std::size_t number = 1; not lines.empty(); ++number) {
+    const auto end = std::min(lines.find('\n'), lines.size());
+    auto line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.find('\r') != line.npos)
+      throw error(error_kind::bad_file, "'" + file + "': line " + std::to_string(number) +
+                                            " holds a carriage return; expected lines that end in \\n or \\r\\n");
+    const auto is_comment = number == 1 and line.starts_with("#version");
+    if (not is_comment and not line.empty()) merges.push_back(merge_of(line, file, "line " + std::to_string(number)));
+  }
+  return merges;
+}
+
+}  // namespace trimtab::io

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/huggingface/model_config_file.hpp>
+#include <trimtab/io/huggingface/model_layout.hpp>
+#include <trimtab/io/huggingface/weight_files.hpp>
+#include <trimtab/model/hash.hpp>
+#include <trimtab/model/weights.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// A Hugging Face model folder, `config.json` and safetensors weights, as a `weight_source`. Opening checks that the
+/// folder holds exactly the weights that its configuration describes; reading then converts one block at a time out of
+/// the open files, so that the whole model need not lie in host memory.
+
+namespace trimtab::io {
+
+struct model_folder_options {
+  bool allow_non_finite = false;  ///< take weights that are infinite or NaN, which otherwise end in an error
+  /// Called with the number of blocks that have been read, of so many.
+  std::function<void(index_t, index_t)> progress = {};
+};
+
+namespace detail {
+
+/// Stands in for the tensors of a folder and notes what a layout asks for and does not find as it should be.
+class weight_checker {
+ public:
+  using scalar = float;
+
+  explicit weight_checker(const weight_files& files) : files_(files) {}
+
+  host_matrix<float> matrix(const std::string& name, index_t rows, index_t cols) { return check(name, {rows, cols}); }
+  host_matrix<float> row(const std::string& name, index_t cols) { return check(name, {cols}); }
+  host_matrix<float> zeros(index_t) const { return {}; }
+
+  host_matrix<float> check(const std::string& name, const std::vector<index_t>& shape) {
+    used_.insert(name);
+    if (not files_.contains(name)) {
+      complain("'" + name + "' is missing");
+    } else if (files_.shape(name) != shape) {
+      complain("'" + name + "' has the shape " + shape_text(files_.shape(name)) + " instead of " + shape_text(shape));
+    } else if (not is_real(files_.type(name))) {
+      complain("'" + name + "' has the dtype " + std::string(name_of(files_.type(name))) +
+               " instead of F64, F32, F16 or BF16");
+    }
+    return {};
+  }
+  void check_nothing_else() {
+    for (const auto& [name, place] : files_.places())
+      if (not used_.contains(name)) complain(text::in_quotes(place.full_name, '\'') + " does not belong to it");
+  }
+
+  /// More complaints would help nobody, and a configuration with a billion layers would have billions.
+  bool enough() const { return complaints_.size() > 3; }
+  void finish(const std::filesystem::path& folder) const {
+    if (complaints_.empty()) return;
+    std::string list;
+    for (std::size_t i = 0; i < std::min(complaints_.size(), std::size_t{3}); ++i)
+      list += (list.empty() ? "" : ", ") + complaints_[i];
+    throw error(error_kind::bad_file, "the weights in '" + folder.string() +
+                                          "' are not those of the model that its config.json describes: " + list +
+                                          (enough() ? ", and more" : ""));
+  }
+
+ private:
+  void complain(std::string what) {
+    if (not enough()) complaints_.push_back(std::move(what));
+  }
+
+  const weight_files& files_;
+  std::set<std::string, std::less<>> used_ = {};
+  std::vector<std::string> complaints_ = {};
+};
+
+/// Gives a layout the numbers; shapes have been checked.
+template <typename T>
+struct weight_reader {
+  using scalar = T;
+
+  const weight_files& files;
+  non_finite policy = non_finite::refuse;
+
+  host_matrix<T> matrix(const std::string& name, index_t, index_t) const { return files.read<T>(name, policy); }
+  host_matrix<T> row(const std::string& name, index_t) const { return files.read<T>(name, policy); }
+  host_matrix<T> zeros(index_t cols) const { return {1, cols}; }
+};
+
+}  // namespace detail
+
+class model_folder {
+  template <typename Visitor>
+  auto with_layout(const Visitor& visitor) const {
+    return file_.config.architecture == "gpt2" ? visitor(gpt2_layout{}) : visitor(gpt_neox_layout{});
+  }
+
+ public:
+  /// Opens and checks the folder. Throws `error` of kind `io`, `bad_file` or `bad_config`.
+  explicit model_folder(std::filesystem::path folder, model_folder_options options = {})
+      : folder_(std::move(folder)),
+        policy_(options.allow_non_finite ? non_finite::allow : non_finite::refuse),
+        progress_(std::move(options.progress)),
+        file_(read_model_config_file(folder_)),
+        weights_(folder_, with_layout([](auto layout) { return layout.prefix; })) {
+    with_layout([&](auto layout) { check(layout); });
+  }
+
+  const model_config& config() const { return file_.config; }
+  const std::filesystem::path& path() const { return folder_; }
+
+  /// Throws `error(bad_file)` where a weight is not finite.
+  template <readable_scalar T>
+  block_weights<T> block(index_t layer) const {
+    assert(layer >= 0 and layer < config().layers);
+    const auto reader = detail::weight_reader<T>{weights_, policy_};
+    auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
+    if (progress_) progress_(layer + 1, config().layers);
+    return weights;
+  }
+  template <readable_scalar T>
+  outer_weights<T> outer() const {
+    const auto reader = detail::weight_reader<T>{weights_, policy_};
+    return with_layout([&](auto layout) { return layout.outer(reader, file_); });
+  }
+
+  /// Tells these weights from others: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
+  /// weight in the order of names. The same model has the same hash in one file or in shards, with a prefix or without,
+  /// with a stored copy of a tied unembedding or without; in another precision it has another. Reads all weights.
+  std::string weights_hash() const {
+    const auto copy = with_layout([](auto layout) { return layout.unembedding; });
+    byte_hash hash;
+    for (const auto& [name, place] : weights_.places()) {
+      if (file_.tied_embeddings and name == copy) continue;
+      hash.add(name);
+      hash.add(weights_.bytes(name));
+    }
+    return hash.text();
+  }
+
+ private:
+  template <typename Layout>
+  void check(Layout layout) const {
+    auto checker = detail::weight_checker(weights_);
+    layout.outer(checker, file_);
+    // A tied unembedding may be stored all the same, as a copy.
+    const bool has_copy = file_.tied_embeddings and weights_.contains(layout.unembedding);
+    if (has_copy) checker.matrix(layout.unembedding, config().vocabulary, config().width);
+    for (index_t layer = 0; layer < config().layers and not checker.enough(); ++layer)
+      layout.block(checker, file_, layer);
+    checker.check_nothing_else();
+    checker.finish(folder_);
+    if (has_copy and not std::ranges::equal(weights_.bytes(layout.unembedding), weights_.bytes(layout.embedding)))
+      throw error(error_kind::bad_file,
+                  "the weights in '" + folder_.string() + "' hold an '" + layout.unembedding + "' that differs from '" +
+                      layout.embedding + "', though config.json ties them; set tie_word_embeddings to false to use it");
+  }
+
+  std::filesystem::path folder_;
+  non_finite policy_;
+  std::function<void(index_t, index_t)> progress_;
+  model_config_file file_;
+  weight_files weights_;
+};
+
+static_assert(weight_source<model_folder, float> and weight_source<const model_folder, double>);
+
+}  // namespace trimtab::io

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/view.hpp>
+#include <trimtab/io/files/input_file.hpp>
+#include <trimtab/io/json/json_text.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+/// JSON files of others, read with suspicion: parsed as json_text.hpp says, with getters whose complaint names file,
+/// key, what was expected and what was found.
+
+namespace trimtab::io {
+
+/// The content of the file at `path`. Throws `error(io)` where it cannot be read, `error(bad_file)` where it is not
+/// JSON.
+inline json read_json_file(const std::filesystem::path& path) {
+  const auto file = input_file(path);
+  detail::check_json_size(file.size(), path.string());
+  return parse_json(file.text(), path.string());
+}
+
+/// An object of a JSON file that knows the file's name, with typed getters. One without a fallback requires its key;
+/// null is a wrong type like any other, so a reader that gives it a meaning asks `is_null` first.
+class json_object {
+ public:
+  /// `kind` is the kind of error that every complaint about this object gets.
+  json_object(json value, std::string file, error_kind kind = error_kind::bad_config)
+      : value_(std::move(value)), file_(std::move(file)), kind_(kind) {
+    if (not value_.is_object())
+      throw error(kind_, "'" + file_ + "' should hold a JSON object, found " + abbreviated(value_));
+  }
+
+  const std::string& file() const { return file_; }
+  const json& value() const { return value_; }
+  bool has(const std::string& key) const { return value_.contains(key); }
+  bool is_null(const std::string& key) const { return has(key) and value_.at(key).is_null(); }
+
+  /// A size: a whole number from 1 to 2^31 - 1, so that products of two sizes never overflow.
+  index_t count(const std::string& key) const {
+    const auto& entry = require(key, "a positive whole number");
+    if (not entry.is_number_unsigned() or entry.get<std::uint64_t>() == 0) refuse(key, "a positive whole number");
+    if (entry.get<std::uint64_t>() > 0x7fffffffu) refuse(key, "a whole number below 2^31");
+    return entry.get<index_t>();
+  }
+  double number(const std::string& key) const {
+    const auto& entry = require(key, "a number");
+    if (not entry.is_number()) refuse(key, "a number");
+    return entry.get<double>();
+  }
+  bool flag(const std::string& key) const {
+    const auto& entry = require(key, "true or false");
+    if (not entry.is_boolean()) refuse(key, "true or false");
+    return entry.get<bool>();
+  }
+  std::string text(const std::string& key) const {
+    const auto& entry = require(key, "a string");
+    if (not entry.is_string()) refuse(key, "a string");
+    return entry.get<std::string>();
+  }
+  json_object object(const std::string& key) const {
+    const auto& entry = require(key, "an object");
+    if (not entry.is_object()) refuse(key, "an object");
+    return {entry, file_, kind_};
+  }
+
+  index_t count(const std::string& key, index_t fallback) const { return has(key) ? count(key) : fallback; }
+  double number(const std::string& key, double fallback) const { return has(key) ? number(key) : fallback; }
+  bool flag(const std::string& key, bool fallback) const { return has(key) ? flag(key) : fallback; }
+  std::string text(const std::string& key, const std::string& fallback) const {
+    return has(key) ? text(key) : fallback;
+  }
+
+  /// Says that the value of `key` is not what it should be.
+  [[noreturn]] void refuse(const std::string& key, const std::string& expected) const {
+    throw error(kind_, "'" + file_ + "': " + abbreviated(key) + " should be " + expected + ", found " +
+                           (has(key) ? abbreviated(value_.at(key)) : "nothing"));
+  }
+
+ private:
+  const json& require(const std::string& key, const std::string& expected) const {
+    if (not has(key)) throw error(kind_, "'" + file_ + "' lacks \"" + key + "\", which should be " + expected);
+    return value_.at(key);
+  }
+
+  json value_;
+  std::string file_;
+  error_kind kind_;
+};
+
+}  // namespace trimtab::io

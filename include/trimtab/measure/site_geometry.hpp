@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/measure/evaluate.hpp>
+
+#include <optional>
+#include <span>
+#include <vector>
+
+/// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by
+/// how much their direction, cos(out, h), and how far out went along h, (out − h)·h / ‖h‖², at every place of every site,
+/// as means over prompts. A steering vector that multiplies the length of what it meets does something else than one
+/// that turns it; of a scalar, given or computed, the last figure is β times that scalar.
+
+namespace trimtab {
+
+/// One intervention's places: [chosen layer][position * parts + part]; a place that no row of the prompts came by has
+/// `rows` 0.
+struct site_geometry {
+  parameter_block block = {};
+  std::vector<std::vector<double>> norm_ratio = {}, cosine = {}, stretch = {};
+  std::vector<std::vector<index_t>> rows = {};
+};
+
+namespace detail {
+
+/// ‖out‖ / ‖h‖ of a row; 1 where h is zero and there is nothing to compare with.
+struct norm_ratio {
+  constexpr auto value(row auto& r) const {
+    using math::sqrt;
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
+    return h > 0 ? sqrt(out / h) : std::remove_const_t<decltype(out)>(1);
+  }
+};
+
+/// cos(out, h) of a row; 0 where either is zero and has no direction.
+struct cosine {
+  constexpr auto value(row auto& r) const {
+    using math::sqrt;
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    const auto out = r.sum([&](auto j) { return r.out(j) * r.out(j); });
+    return h > 0 and out > 0 ? r.sum([&](auto j) { return r.h(j) * r.out(j); }) / sqrt(h * out)
+                             : std::remove_const_t<decltype(out)>(0);
+  }
+};
+
+/// (out − h)·h / ‖h‖² of a row; 0 where h is zero, and exactly 0 where nothing is done.
+struct stretch {
+  constexpr auto value(row auto& r) const {
+    const auto h = r.sum([&](auto j) { return r.h(j) * r.h(j); });
+    return h > 0 ? r.sum([&](auto j) { return r.h(j) * (r.out(j) - r.h(j)); }) / h
+                 : std::remove_const_t<decltype(h)>(0);
+  }
+};
+
+/// Hooks that look at what goes in and out of the hooks they wrap.
+template <typename Bound>
+struct measuring_hooks : hooks_of<Bound> {
+  using T = typename Bound::T;
+
+  std::vector<site_geometry>* geometry;
+  matrix_view<T> values;                         ///< [1, rows * parts] memory
+  const std::vector<std::vector<int>>* records;  ///< by block, the record of each row, -1 for none
+  const std::vector<std::vector<int>>* scored_records;
+  index_t last_layer;
+  const typename Bound::backend_type* backend;
+
+  template <hook_site Site>
+  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    hooks_of<Bound>::template forward<Site>(layer, h, out);
+    const std::size_t k = Bound::template index<Site>;
+    const bool scored_only = layer == last_layer and not std::is_same_v<Site, site::resid_pre>;
+    const std::vector<int>& record = (scored_only ? *scored_records : *records)[k];
+    site_geometry& g = (*geometry)[k];
+    const auto place =
+        static_cast<std::size_t>(std::ranges::lower_bound(g.block.layers, layer) - g.block.layers.begin());
+    const auto measure = [&](auto term, std::vector<double>& sums, bool counts) {
+      backend->values(term, h.rows, h.cols, values.data, each_row(name::h, h), each_row(name::out, out));
+      const host_matrix<T> host = backend->download({values.data, 1, h.rows});
+      for (std::size_t i = 0; i < record.size(); ++i) {
+        if (record[i] < 0) continue;
+        sums[static_cast<std::size_t>(record[i])] += static_cast<double>(host.values[i]);
+        if (counts) ++g.rows[place][static_cast<std::size_t>(record[i])];
+      }
+    };
+    measure(norm_ratio{}, g.norm_ratio[place], true);
+    measure(cosine{}, g.cosine[place], false);
+    measure(stretch{}, g.stretch[place], false);
+  }
+};
+
+}  // namespace detail
+
+/// Measured at one strength, one entry for each intervention of the composition. The places are those of the
+/// parameters, or those of `by`: what a scalar that all positions share computes at each token of a prompt is measured
+/// by positions::absolute(). Throws as `evaluate` does.
+template <typename Model, typename... Interventions>
+std::vector<site_geometry> measure_geometry(const steering<Model, Interventions...>& composition,
+                                            const parameters& values, std::span<const prompt_pair> prompts,
+                                            double strength, const std::optional<position_key>& by = {}) {
+  using B = typename Model::backend_type;
+  using T = typename Model::scalar;
+  using bound_type = bound_steering<B, Interventions...>;
+  const Model& model = composition.model();
+  const std::vector<double> strengths{strength};
+  composition.check(values.layout, values.theta.size());
+  check_prompts(prompts, model.config().vocabulary);
+  check_strengths(strengths);
+  const auto sequences = every_strength(static_cast<index_t>(prompts.size()), strengths);
+  const batch<B> rows(model.backend(), model.config(), ids_of(prompts));
+  bound_type bound(model.backend(), model.config(), composition.interventions(), values.layout, prompts, sequences, 1,
+                   scored::last);
+  load(model.backend(), values.theta, bound.theta());
+
+  std::vector<site_geometry> geometry;
+  std::vector<std::vector<int>> records, scored_records;
+  for (parameter_block block : values.layout.blocks) {
+    if (by) block.positions = by->resolved(prompts);
+    const auto places = static_cast<std::size_t>(block.records_per_layer());
+    const std::size_t layers = block.layers.size();
+    const std::vector<std::vector<double>> zeros(layers, std::vector<double>(places));
+    geometry.push_back({block, zeros, zeros, zeros, {layers, std::vector<index_t>(places)}});
+    std::vector<int>& all = records.emplace_back();
+    std::vector<int>& last = scored_records.emplace_back();
+    for (const prompt_pair& p : prompts) {
+      const std::vector<int> of_prompt = block.positions.records(p);
+      for (std::size_t i = 0; i < of_prompt.size(); ++i)
+        for (index_t part = 0; part < block.parts; ++part) {
+          const int record =
+              of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
+          all.push_back(record);
+          if (i + 1 == of_prompt.size()) last.push_back(record);
+        }
+    }
+  }
+
+  workspace<B> memory(model.backend());
+  const matrix_view<T> stream = memory.take(rows.rows(), model.config().width);
+  model.embed(rows, stream);
+  detail::measuring_hooks<bound_type> hooks{
+      {&bound},        &geometry,       memory.take(1, rows.rows() * model.config().heads),
+      &records,        &scored_records, model.config().layers - 1,
+      &model.backend()};
+  pass<Model, detail::measuring_hooks<bound_type>>(model, rows, {0, model.config().layers}, hooks).forward(stream);
+  for (site_geometry& g : geometry)
+    for (std::size_t l = 0; l < g.rows.size(); ++l)
+      for (std::size_t i = 0; i < g.rows[l].size(); ++i) {
+        const double n = static_cast<double>(std::max<index_t>(1, g.rows[l][i]));
+        g.norm_ratio[l][i] /= n;
+        g.cosine[l][i] /= n;
+        g.stretch[l][i] /= n;
+      }
+  return geometry;
+}
+
+}  // namespace trimtab

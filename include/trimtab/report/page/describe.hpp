@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/version.hpp>
+#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/report/page/fit_maps.hpp>
+#include <trimtab/report/page/fit_report.hpp>
+#include <trimtab/report/text.hpp>
+#include <trimtab/report/token_names.hpp>
+#include <trimtab/task/prompt_pair.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// Gathers what a report shows of a fit: measures it on its prompts at β = ±1 and over a sweep of strengths, and makes
+/// heat maps of its parameters and of what they do to the activations.
+
+namespace trimtab::report {
+
+struct prompt_set {
+  std::string name = {};
+  std::span<const prompt_pair> pairs = {};
+};
+
+struct describe_options {
+  std::string name = {};         ///< of the fit; its policy's where it has none
+  std::vector<fact> asked = {};  ///< what the fit itself does not know: task, seed, learning rate
+  std::vector<double> sweep = {-2, -1.75, -1.5, -1.25, -1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2};
+  index_t gate_prompts = 2;  ///< on how many prompts the scalars of a gate are shown
+};
+
+/// Everything about a fit that a report shows. Throws as `evaluate` does.
+template <typename Model, typename... Interventions>
+fit_report describe(const steering<Model, Interventions...>& composition, const parameters& values,
+                    std::span<const prompt_set> sets, std::vector<loss_values> history = {},
+                    const describe_options& options = {}) {
+  const Model& model = composition.model();
+  fit_report r;
+  r.counts = count(values);
+  r.history = std::move(history);
+  std::string sites, policies, places;
+  const auto note = [](std::string& list, const std::string& word) {
+    if (("," + list + ",").find("," + word + ",") == std::string::npos) list += (list.empty() ? "" : ",") + word;
+  };
+  bool has_vectors = false, has_gates = false;
+  index_t length = 0;  // of prompts for absolute positions
+  for (const parameter_block& block : values.layout.blocks) {
+    if (block.layers.empty()) continue;
+    note(sites, block.site), note(policies, block.policy), note(places, block.positions.text());
+    if (block.positions.by() == position_key::kind::absolute) length = block.positions.count();
+    const bool gate = block.policy.starts_with("dyn-scalar");
+    has_gates = has_gates or gate;
+    for (const parameter_slice& slice : block.slices) has_vectors = has_vectors or (slice.extent > 1 and not gate);
+  }
+  r.name = options.name.empty() ? policies : options.name;
+  const model_config& c = model.config();
+  r.asked = options.asked;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (std::ranges::find(r.asked, name, &fact::name) == r.asked.end()) r.asked.push_back({name, value});
+  };
+  add("architecture", c.architecture + ", " + std::to_string(c.layers) + " layers of " + std::to_string(c.width) +
+                          " channels, vocabulary of " + std::to_string(c.vocabulary));
+  add("policy", policies);
+  add("sites", sites);
+  add("positions", places);
+  if (not r.history.empty()) {
+    std::string terms;
+    for (const term_value& t : r.history.front().terms)
+      terms += (terms.empty() ? "" : " + ") + (t.weight == 1 ? "" : exact(t.weight) + " ") + t.name;
+    add("objective", terms);
+    add("steps", std::to_string(r.history.size() - 1));
+  }
+  add("trimtab version", std::string(version));
+
+  std::span<const prompt_pair> train, test;
+  for (const prompt_set& set : sets) {
+    const bool fits = length == 0 or std::ranges::all_of(set.pairs, [&](const prompt_pair& p) {
+                        return static_cast<index_t>(p.ids.size()) == length;
+                      });
+    if (set.pairs.empty() or not fits) continue;
+    if (train.empty()) train = set.pairs;
+    if (test.empty() or set.name == "test") test = set.pairs, r.swept = set.name;
+    measured_set& m = r.sets.emplace_back(measured_set{set.name, {}, evaluate(composition, values, set.pairs)});
+    for (const prompt_pair& p : set.pairs)
+      m.prompts.push_back(
+          {tokens_of(model, p.ids), token_text(model, p.correct_id), token_text(model, p.wrong_id), p.prompt});
+  }
+  r.maps = parameter_maps(model, values, train);
+  if (test.empty()) return r;
+  r.sweep = evaluate(composition, values, test, {.strengths = options.sweep, .prompts_at_once = 8});
+  if (has_vectors)
+    for (map_group& group : geometry_maps(composition, values, test)) r.maps.push_back(std::move(group));
+  if (has_gates)
+    for (std::size_t k = 0; k < std::min(test.size(), static_cast<std::size_t>(options.gate_prompts)); ++k)
+      r.maps.push_back(gate_maps(composition, values, test[k], "prompt " + std::to_string(k + 1) + " of " + r.swept));
+  return r;
+}
+
+template <typename Steering>
+fit_report describe(const fitted<Steering>& result, const task::prompt_sets& prompts,
+                    const describe_options& options = {}) {
+  const std::vector<prompt_set> sets{
+      {"train", prompts.train}, {"test", prompts.test}, {"test, other lengths", prompts.test_other_lengths}};
+  return describe(result.steering, result.values, sets, result.history, options);
+}
+
+}  // namespace trimtab::report

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/report/picture/heat_map.hpp>
+#include <trimtab/steer/fitted.hpp>
+
+#include <string>
+#include <vector>
+
+/// What a report shows of a fit, as plain values: gathered by describe.hpp, drawn by html.hpp.
+
+namespace trimtab::report {
+
+/// Something that was asked for, "steps" and "200".
+struct fact {
+  std::string name = {};
+  std::string value = {};
+
+  friend bool operator==(const fact&, const fact&) = default;
+};
+
+/// A prompt pair as text.
+struct shown_prompt {
+  std::vector<std::string> tokens = {};
+  std::string correct = {}, wrong = {};
+  std::string text = {};  ///< empty for a prompt that was given as ids
+
+  friend bool operator==(const shown_prompt&, const shown_prompt&) = default;
+};
+
+/// A set of prompts and what became of them at β = +1 and −1.
+struct measured_set {
+  std::string name = {};
+  std::vector<shown_prompt> prompts = {};
+  metrics measured = {};
+};
+
+struct fit_report {
+  std::string name = {};  ///< "activ-scalar"
+  std::vector<fact> asked = {};
+  parameter_counts counts = {};
+  std::vector<measured_set> sets = {};  ///< train first
+  std::vector<map_group> maps = {};
+  std::vector<loss_values> history = {};  ///< empty for an intervention that was loaded
+  std::string swept = {};                 ///< the set that the strengths were swept on
+  metrics sweep = {};                     ///< at strengths from −2 to +2
+};
+
+/// Fits that are to be compared.
+struct chapter {
+  std::string title = {};
+  std::vector<fit_report> fits = {};
+};
+
+}  // namespace trimtab::report

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/report/page/fit_report.hpp>
+#include <trimtab/report/table.hpp>
+#include <trimtab/report/text.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+/// The tables of fits that are compared: what was asked of each, and how good each is.
+
+namespace trimtab::report {
+
+namespace detail {
+
+/// What was asked of each fit, a column for each.
+inline std::string asked_table(const std::vector<fit_report>& fits) {
+  std::vector<std::string> names;
+  for (const fit_report& fit : fits)
+    for (const fact& f : fit.asked)
+      if (std::ranges::find(names, f.name) == names.end()) names.push_back(f.name);
+  std::string header, rows;
+  for (const fit_report& fit : fits) header += element_of_text("th", fit.name, {{"scope", "col"}});
+  for (const std::string& name : names) {
+    std::string label = name;
+    std::ranges::replace(label, '_', ' ');
+    std::string cells = element_of_text("th", label, {{"scope", "row"}});
+    std::vector<std::string> values;
+    for (const fit_report& fit : fits) {
+      const auto f = std::ranges::find(fit.asked, name, &fact::name);
+      values.push_back(f == fit.asked.end() ? "–" : f->value);
+    }
+    if (std::ranges::count(values, values.front()) == std::ssize(values))
+      cells += element_of_text("td", values.front(), {{"colspan", std::to_string(values.size())}});
+    else
+      for (const std::string& value : values) cells += element_of_text("td", value);
+    rows += element("tr", {}, cells) + "\n";
+  }
+  return element("div", {{"class", "scroll"}, {"tabindex", "0"}, {"role", "region"}, {"aria-label", "what was asked"}},
+                 element("table", {{"class", "figures asked"}},
+                         (fits.size() > 1 ? element("thead", {}, element("tr", {}, "<td></td>" + header)) : "") +
+                             element("tbody", {}, "\n" + rows)));
+}
+
+/// A row of the table of metrics; columns where a group of them begins are marked.
+inline std::string metrics_cells(const std::vector<std::string>& cells, const std::string& tag) {
+  std::string out;
+  for (std::size_t c = 0; c < cells.size(); ++c) {
+    const bool first = c == 1 or c == 8 or c == 11;
+    std::vector<attribute> attributes{{"class", first ? "first" : ""}};
+    if (c == 0 or tag == "th") attributes.push_back({"scope", c == 0 and tag == "td" ? "row" : "col"});
+    std::string text = with_minus(cells[c]);
+    if (const auto at = text.find(" -1"); at != text.npos) text.replace(at, 2, " \xE2\x88\x92");
+    out += element_of_text(c == 0 ? "th" : tag, text, attributes);
+  }
+  return out;
+}
+
+/// The figures of all fits, set by set, below the untouched model's.
+inline std::string metrics_table(const std::vector<fit_report>& fits) {
+  std::vector<std::string> sets;
+  for (const fit_report& fit : fits)
+    for (const measured_set& set : fit.sets)
+      if (std::ranges::find(sets, set.name) == sets.end()) sets.push_back(set.name);
+  std::string body;
+  for (const std::string& name : sets) {
+    const metrics* before = nullptr;
+    for (const fit_report& fit : fits) {
+      const auto set = std::ranges::find(fit.sets, name, &measured_set::name);
+      if (set == fit.sets.end()) continue;
+      if (before == nullptr)
+        body += element("tr", {{"class", "set"}},
+                        element_of_text("th", name + ", " + std::to_string(set->measured.prompts) + " prompts",
+                                        {{"scope", "rowgroup"}, {"colspan", "13"}})) +
+                "\n";
+      // Fits with other prompts, of another seed perhaps, have an untouched row of their own.
+      if (before == nullptr or before->logit_diffs.at(0) != set->measured.logit_diffs.at(0))
+        body += element("tr", {{"class", "untouched"}},
+                        metrics_cells(untouched_row("untouched model", set->measured), "td")) +
+                "\n";
+      before = &set->measured;
+      body += element("tr", {}, metrics_cells(metrics_row(fit.name, set->measured, fit.counts), "td")) + "\n";
+    }
+  }
+  const auto over = [](const std::string& text, const std::string& span) {
+    return element_of_text("th", text, {{"colspan", span}, {"scope", "colgroup"}, {"class", "first"}});
+  };
+  return element("div", {{"class", "scroll"}, {"tabindex", "0"}, {"role", "region"}, {"aria-label", "metrics"}},
+                 element("table", {{"class", "figures"}},
+                         element("thead", {},
+                                 element("tr", {{"class", "over"}},
+                                         "<td></td>" + over("Effectiveness", "7") + over("Faithfulness", "3") +
+                                             over("Minimality", "2")) +
+                                     element("tr", {}, metrics_cells(metrics_header(""), "th"))) +
+                             element("tbody", {}, "\n" + body)));
+}
+
+}  // namespace detail
+
+}  // namespace trimtab::report

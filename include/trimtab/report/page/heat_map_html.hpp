@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/report/picture/heat_map.hpp>
+#include <trimtab/report/picture/palette.hpp>
+#include <trimtab/report/text.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+/// Heat maps as HTML tables, so that a screen reader, a search and a copy find the numbers. Each cell carries its exact
+/// value; the script of the page lets arrow keys walk from cell to cell. Colours are classes: n10 … n1, z, p1 … p10.
+
+namespace trimtab::report {
+
+namespace detail {
+
+/// A number in the room of a cell; `signed_` where numbers of both signs stand side by side.
+inline std::string short_number(double x, bool signed_) {
+  const double size = std::abs(x);
+  char digits[64];
+  if (size >= 9999.5)
+    std::snprintf(digits, sizeof digits, "%.0e", size);
+  else
+    std::snprintf(digits, sizeof digits, "%.*f", size < 9.995 ? 2 : size < 99.95 ? 1 : 0, size);
+  return (x < 0 ? "\xE2\x88\x92" : signed_ ? "+" : "") + std::string(digits);
+}
+
+inline std::string class_of(double x, double centre, double reach) {
+  if (std::isnan(x)) return "none";
+  const int step = step_of(x - centre, reach);
+  return step == 0 ? "z" : (step < 0 ? "n" : "p") + std::to_string(std::abs(step));
+}
+
+inline std::string value_text(double x) { return std::isnan(x) ? "nothing measured" : with_minus(exact(x)); }
+
+inline std::string cell(const heat_map& map, std::size_t r, std::size_t c, double reach, bool signed_) {
+  const double x = map.values[r][c];
+  const bool is_number = not std::isnan(x), at_centre = x == map.centre;
+  const std::string where = "layer " + map.rows[r] + ", " + map.columns[c];
+  std::vector<attribute> attributes{{"class", class_of(x, map.centre, reach)},
+                                    {"tabindex", r + 1 == map.rows.size() and c == 0 ? "0" : "-1"},
+                                    {"data-row", map.rows[r]},
+                                    {"data-place", std::to_string(map.place(c))}};
+  if (is_number) attributes.push_back({"data-value", exact(x)});
+  attributes.push_back({"title", where + ": " + (at_centre ? "exactly " : "") + value_text(x)});
+  return element("td", attributes,
+                 not is_number or at_centre
+                     ? element_of_text("span", is_number ? exact(x) : "none", {{"class", "unseen"}})
+                     : short_number(x, signed_));
+}
+
+inline std::string table_of(const heat_map& map, const std::string& quantity, double reach, bool signed_) {
+  std::string rows, tokens = element_of_text("td", "layer", {{"class", "corner"}});
+  for (std::size_t r = map.rows.size(); r-- > 0;) {
+    std::string cells = element_of_text("th", map.rows[r], {{"scope", "row"}});
+    for (std::size_t c = 0; c < map.columns.size(); ++c) cells += cell(map, r, c, reach, signed_);
+    rows += element("tr", {}, cells) + "\n";
+  }
+  for (const std::string& column : map.columns)
+    tokens += element("th", {{"scope", "col"}}, element_of_text("span", column));
+  return element("table",
+                 {{"class", "heat"},
+                  {"data-site", map.title},
+                  {"data-quantity", quantity},
+                  {"aria-label", quantity + " at " + map.title + ", layers upward, tokens along"}},
+                 element("tbody", {}, "\n" + rows) + element("tfoot", {}, element("tr", {}, tokens)));
+}
+
+inline std::string legend_of(const map_group& group) {
+  const double centre = group.centre(), reach = group.reach();
+  bool gaps = false, negative = false, positive = false;
+  for (const heat_map& map : group.maps)
+    for (const auto& row : map.values)
+      for (double x : row) {
+        gaps = gaps or std::isnan(x);
+        negative = negative or x < centre;
+        positive = positive or x > centre;
+      }
+  const auto swatches = [](const std::string& sign, int from, int to) {
+    std::string out;
+    for (int step = from; step != to; step += from < to ? 1 : -1)
+      out += element("i", {{"class", sign + std::to_string(step)}});
+    return out;
+  };
+  std::string out;
+  if (negative)
+    out += element_of_text("span", readable(centre - reach)) +
+           element("span", {{"class", "ramp"}}, swatches("n", shades, 0));
+  out += element("span", {{"class", "ramp"}}, element("i", {{"class", "z"}})) +
+         element_of_text("span", "exactly " + exact(centre));
+  if (positive)
+    out += element("span", {{"class", "ramp"}}, swatches("p", 1, shades + 1)) +
+           element_of_text("span", readable(centre + reach, group.has_negative()));
+  if (gaps)
+    out += element("span", {{"class", "ramp"}}, element("i", {{"class", "none"}})) +
+           element_of_text("span", "nothing ran there");
+  const auto marked = [&](const std::string& mark) {
+    return std::ranges::any_of(group.maps, [&](const heat_map& map) {
+      return std::ranges::any_of(map.columns, [&](const std::string& c) { return c.starts_with(mark); });
+    });
+  };
+  if (marked("[")) out += element_of_text("span", "[role] of a token that differs");
+  if (marked("‹")) out += element_of_text("span", "‹token› of the first prompt, others differ");
+  return element("p", {{"class", "legend"}}, out);
+}
+
+}  // namespace detail
+
+/// The maps of a group side by side, with one legend.
+inline std::string html_of(const map_group& group) {
+  std::string maps;
+  const double reach = group.reach();
+  for (const heat_map& map : group.maps)
+    maps += element(
+        "figure", {{"class", "map"}},
+        element_of_text("figcaption", map.title) +
+            element("div",
+                    {{"class", "scroll"}, {"role", "region"}, {"aria-label", group.quantity + " at " + map.title}},
+                    detail::table_of(map, group.quantity, reach, group.has_negative())) +
+            element("p", {{"class", "readout"}, {"aria-live", "polite"}}));
+  return element("section", {{"class", "maps"}},
+                 element_of_text("h4", group.title) + element_of_text("p", group.note, {{"class", "note"}}) +
+                     element("div", {{"class", "row"}}, maps) + detail::legend_of(group)) +
+         "\n";
+}
+
+}  // namespace trimtab::report

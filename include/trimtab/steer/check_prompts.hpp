@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/settings.hpp>
+#include <trimtab/core/view.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+
+/// What is asked of prompts and strengths before anything is computed with them.
+
+namespace trimtab {
+
+/// Throws `bad_data` where prompts cannot be scored: none at all, an answer outside the vocabulary, or two equal answers.
+inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabulary) {
+  if (prompts.empty()) throw error(error_kind::bad_data, "there are no prompts; at least one prompt pair is needed");
+  std::size_t number = 0;
+  for (const prompt_pair& p : prompts) {
+    const std::string which = "prompt pair " + std::to_string(++number);
+    for (int id : {p.correct_id, p.wrong_id})
+      if (id < 0 or id >= vocabulary)
+        throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
+                                              ", outside the model's vocabulary of " + std::to_string(vocabulary));
+    if (p.correct_id == p.wrong_id)
+      throw error(error_kind::bad_data, which + " has the same token as correct and as wrong answer; they must differ");
+  }
+}
+
+/// Throws `bad_argument` where there is no strength, one that no float can bear, or one twice.
+inline void check_strengths(std::span<const double> strengths) {
+  if (strengths.empty())
+    throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
+  for (double beta : strengths) {
+    if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
+      throw error(error_kind::bad_argument,
+                  "a strength is " + setting_text(beta) + "; it must lie between -1e6 and 1e6");
+    if (std::ranges::count(strengths, beta) > 1)
+      throw error(error_kind::bad_argument,
+                  "the strength " + setting_text(beta) + " is given twice; each counts alike, once");
+  }
+}
+
+}  // namespace trimtab

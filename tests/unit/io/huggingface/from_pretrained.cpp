@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/compose.hpp>
+#include <trimtab/io/huggingface/from_pretrained.hpp>
+
+#include "support/catch.hpp"
+#include "support/random_weights.hpp"
+#include "support/refusal.hpp"
+#include "support/small_tokenizer_json.hpp"
+#include "support/stored_model.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+using cpu = eigen_backend<float>;
+
+namespace {
+
+const model_config small = {
+    .architecture = "gpt2", .layers = 2, .width = 12, .heads = 3, .hidden = 20, .context = 9, .vocabulary = 400};
+
+}  // namespace
+
+TEST_CASE("A folder becomes the model that its weights make") {
+  const auto folder = temporary_folder();
+  const auto source = random_weights(small);
+  write_model_folder(folder.path(), source);
+  const auto model = from_pretrained<gpt2<cpu>>(folder.path(), cpu(1));
+  const auto expected = gpt2<cpu>(source, cpu(1));
+
+  const std::vector<std::vector<int>> prompts = {{1, 2, 3}, {7}};
+  CHECK(logits(model, prompts).values == logits(expected, prompts).values);
+  CHECK(model.weights_hash() == io::model_folder(folder.path()).weights_hash());
+  CHECK(model.backend().threads() == 1);
+}
+
+TEST_CASE("A folder without tokenizer loads; only who asks for the tokenizer learns that there is none") {
+  const auto folder = temporary_folder();
+  write_model_folder(folder.path(), random_weights(small));
+  const auto model = from_pretrained<gpt2<cpu>>(folder.path());
+  CHECK_FALSE(model.has_tokenizer());
+  CHECK_THAT(refusal(error_kind::io, [&] { model.tokenizer(); }), ContainsSubstring("holds no tokenizer"));
+
+  folder.file("tokenizer.json", "{}");
+  const auto broken = from_pretrained<gpt2<cpu>>(folder.path());
+  CHECK_FALSE(broken.has_tokenizer());
+  CHECK_THROWS_AS(broken.tokenizer(), error);
+}
+
+TEST_CASE("A folder with a tokenizer brings it along") {
+  const auto folder = temporary_folder();
+  write_model_folder(folder.path(), random_weights(small));
+  folder.file("tokenizer.json", small_tokenizer_json().dump());
+  const auto model = from_pretrained<gpt2<cpu>>(folder.path());
+  REQUIRE(model.has_tokenizer());
+  CHECK(model.tokenizer().decode(model.tokenizer().encode("hello")) == "hello");
+}
+
+TEST_CASE("A model of another family is refused with the type that fits") {
+  const auto folder = temporary_folder();
+  write_model_folder(folder.path(), random_weights(small));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { from_pretrained<gpt_neox<cpu>>(folder.path()); }),
+             ContainsSubstring("the model is a gpt2"));
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "support/catch.hpp"
+
+#include <trimtab/report/picture/heat_map_csv.hpp>
+
+#include <cmath>
+
+using namespace trimtab;
+
+TEST_CASE("Numbers of heat maps are written in full, names in quotes where they need them", "[report]") {
+  const report::fit_report fit{.name = "a, b",
+                               .maps = {{"title",
+                                         "note",
+                                         "alpha",
+                                         {{.title = "attn_out",
+                                           .rows = {"3"},
+                                           .columns = {",", "\""},
+                                           .values = {{0.1, std::nan("")}},
+                                           .places = {1, 0}}}}}};
+  CHECK(report::csv_of({fit}) ==
+        "fit,quantity,site,layer,place,token,value\n"
+        "\"a, b\",alpha,attn_out,3,1,\",\",0.1\n"
+        "\"a, b\",alpha,attn_out,3,0,\"\"\"\",\n");
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <trimtab/report/terminal/terminal_map.hpp>
+
+#include "support/catch.hpp"
+
+#include <limits>
+#include <string>
+
+using namespace trimtab;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+report::heat_map some_map() {
+  return {.title = "attn_out",
+          .rows = {"0", "11"},
+          .columns = {"The", " king", "."},
+          .values = {{0, -2, 0.5}, {3, 1e-9, -1e-9}}};
+}
+
+}  // namespace
+
+TEST_CASE("A map in a terminal has a sign and a size for each place, the highest layer on top", "[report]") {
+  CHECK(report::text_of(some_map()) ==
+        "attn_out\n"
+        "11  +9 +0 -0\n"
+        " 0   \xC2\xB7 -6 +2\n"
+        "    The  king .   9 is 3, \xC2\xB7 is exactly 0\n");
+}
+
+TEST_CASE("Colours are added to the characters and replace none", "[report]") {
+  const auto coloured = report::text_of(some_map(), true);
+  CHECK_THAT(coloured, ContainsSubstring("48;5;"));
+  CHECK(report::plain(coloured) == report::text_of(some_map()));
+  // The largest number is deep red, its opposite deep blue, one near zero white.
+  CHECK(report::detail::cell_style(3, 3) == "38;5;16;48;5;210");
+  CHECK(report::detail::cell_style(-3, 3) == "38;5;16;48;5;105");
+  CHECK(report::detail::cell_style(1e-9, 3) == "38;5;16;48;5;231");
+}
+
+TEST_CASE("Of many places the ends are named", "[report]") {
+  const report::heat_map map{.title = "mlp_out",
+                             .rows = {"0"},
+                             .columns = {"a", "b", "c", "d", "e", "f", "g"},
+                             .values = {{1, 1, 1, 1, 1, 1, 1}}};
+  CHECK_THAT(report::text_of(map), ContainsSubstring("\n   a \xE2\x80\xA6 g   9 is 1"));
+}
+
+TEST_CASE("A map that is too wide shows its last places and says so", "[report]") {
+  const auto text = report::text_of(some_map(), false, 9);
+  CHECK_THAT(text, ContainsSubstring("\n 0  -6 +2\n"));
+  CHECK_THAT(text, ContainsSubstring("(the last 2 of 3)"));
+}
+
+TEST_CASE("A map of zeros, and of numbers that are none, can be drawn", "[report]") {
+  auto map = some_map();
+  map.values = {{0, 0, 0}, {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 1}};
+  CHECK_THAT(report::text_of(map), ContainsSubstring("11   ?  ? +9\n"));
+}
+
+TEST_CASE("What steers a terminal is shown and not obeyed", "[report]") {
+  auto map = some_map();
+  map.columns[1] = "\x1b[31m\nking";
+  const auto text = report::text_of(map);
+  CHECK_THAT(text, ContainsSubstring("The \xEF\xBF\xBD[31m\xEF\xBF\xBDking ."));
+  CHECK(text.find('\x1b') == text.npos);
+}

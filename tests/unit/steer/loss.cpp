@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/compose.hpp>
+
+#include "support/compositions.hpp"
+#include "support/refusal.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using objective::effectiveness, objective::faithfulness, objective::minimality;
+
+namespace {
+
+/// A user's term: half the square of the logit difference.
+struct square {
+  constexpr auto value(row auto& r) const {
+    const auto x = r.h(r.correct()) - r.h(r.wrong());
+    return x * x / 2;
+  }
+  constexpr void gradient(row auto& r) const {
+    const auto x = r.d_value() * (r.h(r.correct()) - r.h(r.wrong()));
+    r.at(r.correct(), [&](auto j) { r.d_h(j) += x; });
+    r.at(r.wrong(), [&](auto j) { r.d_h(j) -= x; });
+  }
+};
+
+}  // namespace
+
+template <>
+inline constexpr bool trimtab::enable_objective_term<square> = true;
+
+namespace {
+
+/// Two prompts at two strengths with logits of ten tokens that no model made.
+struct scene {
+  eigen_backend<double> backend{1};
+  std::vector<prompt_pair> prompts = random_prompts({.vocabulary = 10}, {1, 1});
+  std::vector<steered_sequence> sequences = every_strength(2, std::vector<double>{1, -1});
+  host_matrix<double> logits = random_matrix<double>(4, 10, 1), reference = random_matrix<double>(2, 10, 2);
+  parameter_layout layout = {};
+  std::vector<double> theta = {};
+
+  template <typename Sum>
+  loss_values values(const Sum& sum) const {
+    return loss(backend, sum, prompts, sequences).values(logits.view(), reference.view(), layout, theta).front();
+  }
+  template <typename Sum>
+  std::vector<double> gradient(const Sum& sum) const {
+    auto d_logits = random_matrix<double>(4, 10, 3);  // what it held is overwritten
+    loss(backend, sum, prompts, sequences).gradient(logits.view(), reference.view(), d_logits.view());
+    return d_logits.values;
+  }
+  double difference(index_t row) const {
+    const auto& p = prompts[static_cast<std::size_t>(row % 2)];
+    return logits(row, p.correct_id) - logits(row, p.wrong_id);
+  }
+};
+
+parameter_layout layout_of(std::vector<index_t> records_by_size) {
+  parameter_layout layout;
+  for (index_t size : records_by_size) {
+    parameter_block block;
+    block.layers = {0, 1};
+    block.positions = positions::shared();
+    block.record_size = size;
+    block.offset = layout.lane_size();
+    layout.blocks.push_back(block);
+  }
+  return layout;
+}
+
+}  // namespace
+
+TEST_CASE("Each term is a mean over prompts and strengths, the total a weighted sum") {
+  const scene s;
+  const auto all = s.values(2.0 * effectiveness{.margin = 0.5} + 0.25 * faithfulness{} + square{});
+  REQUIRE(all.terms.size() == 3);
+  double hinge = 0, squares = 0;
+  for (index_t row = 0; row < 4; ++row) {
+    const double expected = std::max(0.0, 0.5 - (row < 2 ? 1 : -1) * s.difference(row));
+    CHECK(std::abs(all.terms[0].per_sequence[static_cast<std::size_t>(row)] - expected) < 1e-15);
+    hinge += expected / 4;
+    squares += s.difference(row) * s.difference(row) / 8;
+  }
+  CHECK(all.terms[0].name == "effectiveness");
+  CHECK(all.terms[1].name == "faithfulness");
+  CHECK(all.terms[2].name == "term");
+  CHECK(std::abs(all.terms[0].value - hinge) < 1e-15);
+  CHECK(std::abs(all.terms[2].value - squares) < 1e-15);
+  CHECK(all.terms[1].value > 0);
+  CHECK(std::abs(all.total() - (2 * hinge + 0.25 * all.terms[1].value + squares)) < 1e-14);
+}
+
+TEST_CASE("Each lane has a loss of its own, the mean over its sequences") {
+  scene s;
+  const auto sum = 2.0 * square{} + minimality{};
+  const auto all = s.values(sum);
+  const auto together = s.gradient(sum);
+  s.layout = layout_of({1});
+  s.sequences[0].lane = s.sequences[2].lane = s.sequences[3].lane = 1;
+  const std::vector<double> theta{1, 2, 3, -4};  // two numbers a lane
+  const loss by_lane(s.backend, sum, s.prompts, s.sequences, 2);
+  const auto lanes = by_lane.values(s.logits.view(), s.reference.view(), s.layout, theta);
+  REQUIRE(lanes.size() == 2);
+  const auto& shared = all.terms[0].per_sequence;
+  CHECK(lanes[0].terms[0].per_sequence == std::vector<double>{shared[1]});
+  CHECK(lanes[1].terms[0].per_sequence == std::vector<double>{shared[0], shared[2], shared[3]});
+  CHECK(std::abs(lanes[1].terms[0].value - (shared[0] + shared[2] + shared[3]) / 3) < 1e-15);
+  CHECK(lanes[0].terms[1].value == 3);
+  CHECK(lanes[1].terms[1].value == 7);
+
+  host_matrix<double> d_logits(4, 10);
+  by_lane.gradient(s.logits.view(), s.reference.view(), d_logits.view());
+  for (std::size_t k = 0; k < 40; ++k)
+    CHECK(std::abs(d_logits.values[k] - together[k] * (k / 10 == 1 ? 4 : 4.0 / 3)) < 1e-14);
+}
+
+TEST_CASE("Every strength of a prompt is compared with the same untouched logits") {
+  scene s;
+  for (index_t row = 0; row < 4; ++row) std::copy_n(s.reference.view().row(row % 2), 10, s.logits.view().row(row));
+  CHECK(s.values(1.0 * faithfulness{} + 0.0 * square{}).terms[0].value == 0);
+}
+
+TEST_CASE("The gradient is that of the total, weights and means included") {
+  scene s;
+  const auto sum = 2.0 * effectiveness{.margin = 0.5} + 0.25 * faithfulness{} + square{} + 7.0 * minimality{};
+  const auto total = [&](const std::vector<double>& x) {
+    s.logits.values = x;
+    return s.values(sum).total();
+  };
+  const auto at = s.logits.values;
+  const auto numeric = central_gradient(total, at);
+  s.logits.values = at;
+  CHECK(largest_difference(s.gradient(sum), numeric) < 1e-9);
+}
+
+TEST_CASE("Norms of parameters") {
+  const auto layout = layout_of({2, 1});
+  const std::vector<double> theta{3, -4, 0, 0, -1, 0.5};
+  REQUIRE(layout.lane_size() == 6);
+  CHECK(norm_of(layout, theta, parameter_norm::sum) == 8.5);
+  CHECK(norm_of(layout, theta, parameter_norm::mean) == 8.5 / 6);
+  CHECK(norm_of(layout, theta, parameter_norm::group) == 5 + 0 + 1 + 0.5);
+  CHECK(norm_of({}, {}, parameter_norm::mean) == 0);
+
+  scene s;
+  s.layout = layout, s.theta = theta;
+  const auto all = s.values(0.1 * minimality{.norm = parameter_norm::group} + effectiveness{});
+  CHECK(all.terms[0].name == "minimality");
+  CHECK(all.terms[0].value == 6.5);
+  CHECK(all.terms[0].per_sequence.empty());
+  CHECK(all.terms[0].weight == 0.1);
+}
+
+TEST_CASE("The penalty is handed to the optimizer, at most one") {
+  const scene s;
+  const auto penalty_of = [&](const auto& sum) { return loss(s.backend, sum, s.prompts, s.sequences).penalise(8); };
+  CHECK(penalty_of(effectiveness{} + faithfulness{}).weight == 0);
+  CHECK(penalty_of(effectiveness{} + 0.4 * minimality{}).weight == 0.4);
+  CHECK(penalty_of(effectiveness{} + 0.4 * minimality{.norm = parameter_norm::mean}).weight == 0.05);
+  CHECK(penalty_of(effectiveness{} + 0.4 * minimality{.norm = parameter_norm::group}).norm == parameter_norm::group);
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(minimality{} + minimality{}); }),
+             Catch::Matchers::ContainsSubstring("two penalties"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + -0.1 * minimality{}); }),
+             Catch::Matchers::ContainsSubstring("0 or more"));
+}
