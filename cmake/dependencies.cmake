@@ -49,7 +49,6 @@ endif()
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED GLOBAL)
-find_package(OpenMP REQUIRED COMPONENTS CXX GLOBAL)
 
 # The one list of what trimtab::trimtab links, here and in the installed package.
 set(TRIMTAB_DEPENDENCIES
@@ -57,5 +56,4 @@ set(TRIMTAB_DEPENDENCIES
   nlohmann_json::nlohmann_json
   PCRE2::8BIT
   utf8proc::utf8proc
-  OpenMP::OpenMP_CXX
   Threads::Threads)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/eigen/panels.hpp>
+#include <trimtab/backend/eigen/team.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -27,8 +28,7 @@ inline double fma_rate(int threads) {
   using packet = eigen::packet<float>;
   constexpr int chains = 12, rounds = 2'000'000;
   const auto start = std::chrono::steady_clock::now();
-#pragma omp parallel num_threads(threads)
-  {
+  eigen::parallel_claims(threads, threads, [&](eigen::claim) {
     packet sums[chains];
     for (packet& s : sums) s = Eigen::internal::pset1<packet>(1.0f);
     packet a = Eigen::internal::pset1<packet>(0.999f), b = Eigen::internal::pset1<packet>(0.001f);
@@ -38,7 +38,7 @@ inline double fma_rate(int threads) {
 #pragma GCC unroll 16
       for (packet& s : sums) s = Eigen::internal::pmadd(s, a, b);
     for (packet& s : sums) benchmark::DoNotOptimize(s);
-  }
+  });
   return 2.0 * eigen::tile<float>::lanes * chains * rounds * threads / seconds_since(start);
 }
 
@@ -48,9 +48,10 @@ inline double copy_rate(int threads) {
   static const std::vector<float> from(count, 1.0f);
   static std::vector<float> to(count);
   const auto start = std::chrono::steady_clock::now();
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (index_t piece = 0; piece < pieces; ++piece)
-    std::copy_n(from.data() + piece * (count / pieces), count / pieces, to.data() + piece * (count / pieces));
+  eigen::parallel_claims(threads, pieces, [&](eigen::claim some) {
+    const index_t begin = some.begin * (count / pieces), end = some.end * (count / pieces);
+    std::copy_n(from.data() + begin, end - begin, to.data() + begin);
+  });
   benchmark::DoNotOptimize(to.data());
   return 2.0 * sizeof(float) * count / seconds_since(start);
 }

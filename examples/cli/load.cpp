@@ -18,8 +18,8 @@ namespace trimtab::cli {
 
 namespace {
 
-/// Throws where the machine lets this program not have so many threads. OpenMP, whose threads they will be, would end
-/// the program there and then, so they are all started once before.
+/// Throws where the machine does not let this program have the threads that --threads asks for. The library would make do
+/// with fewer; whoever asks for a number should know.
 void require_threads(int count) {
   std::latch all_tried(1);
   std::vector<std::jthread> started;
@@ -55,7 +55,7 @@ std::unique_ptr<any_model> load_model(const path& folder, const common_options& 
                 "cuda`, or leave out --backend cuda");
 #endif
   }
-  require_threads(options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency()));
+  require_threads(options.threads);
   const auto load = [&](auto* in_float, auto* in_double) {
     return noted((options.precision == arithmetic::in_double ? in_double : in_float)(folder, options.threads, how));
   };

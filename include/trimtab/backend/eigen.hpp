@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/eigen/attention.hpp>
+#include <trimtab/backend/eigen/available_threads.hpp>
 #include <trimtab/backend/eigen/matmul.hpp>
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
@@ -10,12 +11,12 @@
 
 #include <algorithm>
 #include <string>
-#include <thread>
 #include <vector>
 
-/// The CPU backend: Eigen's memory and packets, OpenMP's threads. Results are the same bits for any number of threads.
+/// The CPU backend: Eigen's packets and a team of threads. Results are the same bits for any number of threads.
 
 namespace trimtab {
+inline namespace TRIMTAB_TARGET {
 
 template <typename T>
 class eigen_backend {
@@ -25,7 +26,8 @@ class eigen_backend {
   using indices = std::vector<int>;
   using linear = eigen::linear<T>;
 
-  eigen_backend() : eigen_backend(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
+  /// As many threads as `eigen::available_threads()`.
+  eigen_backend() : eigen_backend(eigen::available_threads()) {}
   /// Throws `bad_argument` for less than one thread.
   explicit eigen_backend(int threads) : threads_(threads) {
     if (threads < 1)
@@ -118,4 +120,5 @@ class eigen_backend {
 
 static_assert(tensor_backend<eigen_backend<float>>);
 
+}  // namespace TRIMTAB_TARGET
 }  // namespace trimtab

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdio>
+#include <iterator>
+#include <new>
 #include <stdexcept>
 #include <string>
+
+#if !defined(__cpp_exceptions)
+#  error "trimtab reports bad input by exceptions: compile without -fno-exceptions"
+#endif
 
 /// The one exception of the library. Bad input of any sort ends in one clear sentence that names the thing (file, key,
 /// value), what was expected, what was found and what to do. Mistakes in calling code are `assert`s, not exceptions.
@@ -18,6 +26,7 @@ enum class error_kind {
   mismatch,      ///< two good things that do not belong together: an intervention and another model
   io,            ///< the operating system refused: not found, not readable, disk full
   device,        ///< an accelerator is missing or out of memory
+  memory,        ///< the machine has less memory than was asked for
 };
 
 class error : public std::runtime_error {
@@ -29,5 +38,39 @@ class error : public std::runtime_error {
  private:
   error_kind kind_;
 };
+
+/// "1.5 GB"
+inline std::string bytes_text(double bytes) {
+  const char* const units[] = {"bytes", "KB", "MB", "GB", "TB", "PB", "EB"};
+  std::size_t unit = 0;
+  for (; bytes >= 1000 and unit + 1 < std::size(units); ++unit) bytes /= 1000;
+  char digits[32];
+  std::snprintf(digits, sizeof digits, unit == 0 ? "%.0f " : "%.1f ", bytes);
+  return digits + std::string(units[unit]);
+}
+
+/// Throws `memory` for so many bytes that could not be had.
+[[noreturn]] inline void throw_no_memory(double bytes) {
+  throw error(error_kind::memory,
+              "not enough memory: " + bytes_text(bytes) +
+                  " were asked for at once; use fewer or shorter prompts at a time, or a machine with more memory");
+}
+
+/// f(), where memory that ends becomes an `error` of kind `memory`: "not enough memory to read the model; ...".
+template <typename F>
+decltype(auto) with_memory_for(const char* what, F&& f) {
+  const auto refuse = [what] {
+    throw error(error_kind::memory, std::string("not enough memory to ") + what +
+                                        "; use fewer or shorter prompts at a time, or a machine with more memory");
+  };
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    refuse();
+  } catch (const std::length_error&) {
+    refuse();
+  }
+  throw;  // never: `refuse` has thrown
+}
 
 }  // namespace trimtab

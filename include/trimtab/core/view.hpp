@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/error.hpp>
+
 #include <cassert>
 #include <cstddef>
+#include <exception>
 #include <type_traits>
 #include <vector>
 
@@ -42,8 +45,15 @@ struct host_matrix {
   std::vector<T> values = {};
 
   host_matrix() = default;
-  host_matrix(index_t row_count, index_t col_count)
-      : rows(row_count), cols(col_count), values(static_cast<std::size_t>(row_count * col_count)) {}
+  /// Zeros. Throws `memory` where there is no room for them.
+  host_matrix(index_t row_count, index_t col_count) : rows(row_count), cols(col_count) {
+    assert(rows >= 0 and cols >= 0);
+    try {
+      values.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
+    } catch (const std::exception&) {
+      throw_no_memory(static_cast<double>(rows) * static_cast<double>(cols) * sizeof(T));
+    }
+  }
 
   bool empty() const { return values.empty(); }
   T& operator()(index_t i, index_t j) { return values[static_cast<std::size_t>(i * cols + j)]; }

@@ -12,6 +12,15 @@
 /// NaN stays NaN. The polynomials are Chebyshev interpolations. Any other scalar brings its own functions of these
 /// names.
 
+// They rest on sums that are rounded as they are written, and all of the library on numbers that may be infinite or NaN.
+// Elsewhere than in g++ no macro tells of -fassociative-math alone: clang is told to leave these sums as they are.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
+#  error \
+      "trimtab's functions need sums in the order in which they are written: compile without -ffast-math and -fassociative-math"
+#elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#  error "trimtab recognises results that are infinite or NaN: compile without -ffinite-math-only"
+#endif
+
 namespace trimtab::math {
 
 namespace detail {
@@ -105,6 +114,9 @@ struct split_exponential {
   T fraction, power_1, power_2, inverse_2;  // inverse_2 = 1 / power_2
 
   constexpr explicit split_exponential(T x) {
+#if defined(__clang__)
+#  pragma clang fp reassociate(off)
+#endif
     x = x < of_type::lowest ? of_type::lowest : x;
     x = x > of_type::highest ? of_type::highest : x;
     const T shifted = x * T(1.44269504088896340736) + of_type::rounder;  // the sum's last bits are the nearest integer

@@ -4,6 +4,7 @@
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/packed.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
+#include <trimtab/backend/eigen/target.hpp>
 #include <trimtab/core/ragged.hpp>
 #include <trimtab/row/math.hpp>
 #include <trimtab/row/softmax.hpp>
@@ -17,7 +18,7 @@
 /// Queries go by blocks through the kernels of the frozen products, with keys and values packed as those are; a block
 /// sees the keys up to its last query. The adjoint computes the probabilities again instead of keeping T² numbers.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 /// One head of one sequence, and pieces of the working memory of the thread that has it.
 template <typename T>
@@ -170,4 +171,4 @@ void attention_adjoint(int threads, const ragged_shape& shape, index_t heads, ma
   });
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

@@ -3,13 +3,13 @@
 
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
+#include <trimtab/backend/eigen/target.hpp>
 
 #include <Eigen/Core>
 
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <numeric>
 #include <utility>
 
 /// Products with frozen matrices. A thread takes a part of the rows, slice of the depth by slice: it copies them close
@@ -20,7 +20,7 @@
 /// of rows: between slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the
 /// same bits.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 /// y = x W + b, frozen.
 template <typename T>
@@ -66,6 +66,9 @@ template <typename T>
 void forget(T& x) {
   asm("" : "+r"(x));
 }
+
+/// How many pieces of at most `most` make up `extent`.
+constexpr index_t pieces_of(index_t extent, index_t most) { return (extent + most - 1) / most; }
 
 /// `Rows` rows: y = start + x · slice.
 template <int Rows, typename T>
@@ -119,52 +122,59 @@ inline constexpr auto block_kernels = []<int... I>(std::integer_sequence<int, I.
 }
 (std::make_integer_sequence<int, tile<T>::rows>{});
 
+/// Rows `first`, ..., `first + count - 1` of y from x and the panels from `first_panel` up to `end_panel` of the weights.
+template <typename T, typename Weights>
+void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y, index_t first, index_t count,
+                   index_t first_panel, index_t end_panel) {
+  using cut = tile<T>;
+  static constexpr T zeros[cut::columns] = {};
+  constexpr index_t x_stride = cut::depth + cut::columns;  // no multiple of 4 KB
+  T* const slice_room =
+      scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns + Weights::part_rows * x_stride);
+  T* const last_panel_room = slice_room + cut::depth * cut::columns;
+  T* const x_room = last_panel_room + Weights::part_rows * cut::columns;
+  const index_t blocks = pieces_of(count, cut::rows);
+  const index_t slice_depth = w.slice_depth(count);
+  for (index_t k = 0; k < w.depth(); k += slice_depth) {
+    const index_t depth = std::min(slice_depth, w.depth() - k);
+    const bool is_end = k + depth == w.depth();
+    for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
+    for (index_t p = first_panel; p < end_panel; ++p) {
+      const slice_place next = p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
+      // The last panel may be wider than what is left of y.
+      const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
+      const strided<T> out = columns == cut::columns ? strided<T>{y.row(first) + p * cut::columns, y.cols}
+                                                     : strided<T>{last_panel_room, cut::columns};
+      const strided<const T> start =
+          k > 0 ? strided<const T>{out.data, out.stride} : strided<const T>{bias ? bias + p * cut::columns : zeros, 0};
+      const T* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
+      constexpr index_t row_bytes = cut::columns * sizeof(T);
+      for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
+        const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
+        block_kernels<T>[static_cast<std::size_t>(height - 1)](
+            depth, slice, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
+            {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
+      }
+      if (is_end and columns < cut::columns)
+        for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
+    }
+  }
+}
+
 /// y [n, columns] = x [n, depth] W + bias, the bias padded to whole panels or null. W is `as_packed` or `turned_over`.
 template <typename T, typename Weights>
 void multiply(int threads, Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y) {
-  using cut = tile<T>;
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
-  const auto pieces = [](index_t extent, index_t most) { return (extent + most - 1) / most; };
-  const index_t panels = pieces(y.cols, cut::columns), parts = pieces(x.rows, Weights::part_rows);
-  // So many that threads get as many tasks each: as few as can be, since each task copies its rows.
-  const index_t groups = parts == 0 ? 0 : std::min<index_t>(panels, threads / std::gcd<index_t>(parts, threads));
-  parallel_for(threads, parts * groups, x.cols * y.cols, [&](index_t task) {
-    static constexpr T zeros[cut::columns] = {};
-    constexpr index_t x_stride = cut::depth + cut::columns;  // no multiple of 4 KB
-    T* const slice_room =
-        scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns + Weights::part_rows * x_stride);
-    T* const last_panel_room = slice_room + cut::depth * cut::columns;
-    T* const x_room = last_panel_room + Weights::part_rows * cut::columns;
-    const index_t part = task / groups, group = task % groups;
-    const index_t first = x.rows * part / parts, count = x.rows * (part + 1) / parts - first;
-    const index_t blocks = pieces(count, cut::rows);
-    const index_t first_panel = panels * group / groups, end_panel = panels * (group + 1) / groups;
-    const index_t slice_depth = w.slice_depth(count);
-    for (index_t k = 0; k < w.depth(); k += slice_depth) {
-      const index_t depth = std::min(slice_depth, w.depth() - k);
-      const bool is_end = k + depth == w.depth();
-      for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
-      for (index_t p = first_panel; p < end_panel; ++p) {
-        const slice_place next = p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
-        // The last panel may be wider than what is left of y.
-        const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
-        const strided<T> out = columns == cut::columns ? strided<T>{y.row(first) + p * cut::columns, y.cols}
-                                                       : strided<T>{last_panel_room, cut::columns};
-        const strided<const T> start = k > 0 ? strided<const T>{out.data, out.stride}
-                                             : strided<const T>{bias ? bias + p * cut::columns : zeros, 0};
-        const T* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
-        constexpr index_t row_bytes = cut::columns * sizeof(T);
-        for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
-          const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
-          block_kernels<T>[static_cast<std::size_t>(height - 1)](
-              depth, slice, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
-              {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
-        }
-        if (is_end and columns < cut::columns)
-          for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
-      }
+  const index_t panels = pieces_of(y.cols, tile<T>::columns), parts = pieces_of(x.rows, Weights::part_rows);
+  parallel_claims(is_worth_a_team(x.cols * y.cols) ? threads : 1, parts * panels, [&](claim some) {
+    while (some) {  // the panels of one part after another
+      const index_t part = some.begin / panels, first = x.rows * part / parts;
+      const index_t end = std::min(some.end, (part + 1) * panels);
+      multiply_part(w, x, bias, y, first, x.rows * (part + 1) / parts - first, some.begin - part * panels,
+                    end - part * panels);
+      some.begin = end;
     }
   });
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

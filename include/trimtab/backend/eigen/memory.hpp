@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/core/error.hpp>
 #include <trimtab/core/view.hpp>
 
 #include <sys/mman.h>
@@ -13,7 +15,7 @@
 /// Memory of the CPU backend: arrays aligned for SIMD, owned, moved but never copied by accident. New numbers are zero.
 /// Large arrays ask for huge pages: weights that stream past the processor are read up to a fifth faster from them.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 template <typename T>
 class array {
@@ -48,7 +50,9 @@ class array {
     constexpr std::size_t cache_line = 64, huge_page = std::size_t{2} << 20;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     const std::align_val_t alignment{bytes < huge_page ? cache_line : huge_page};
-    pointer p(static_cast<T*>(::operator new(bytes, alignment)), {alignment});
+    void* const memory = ::operator new(bytes, alignment, std::nothrow);
+    if (memory == nullptr) throw_no_memory(static_cast<double>(count) * sizeof(T));
+    pointer p(static_cast<T*>(memory), {alignment});
 #ifdef MADV_HUGEPAGE
     // Whole pages only: the rest of the last one would take memory. It is a wish; nothing depends on its being granted.
     if (bytes >= huge_page) ::madvise(p.get(), bytes / huge_page * huge_page, MADV_HUGEPAGE);
@@ -68,4 +72,4 @@ T* scratch(index_t count) {
   return memory.data();
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/eigen/matmul.hpp>
+#include <trimtab/backend/eigen/target.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +10,7 @@
 /// Small matrices packed on the way, so that the kernels of the frozen products (eigen/matmul.hpp) multiply with them
 /// too.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 /// A matrix [depth, columns] in panels as those of eigen/panels.hpp, in memory that somebody else owns.
 template <typename T>
@@ -61,4 +62,4 @@ void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, 
         depth, w.at(0, j), x, {start.data + (start.stride > 0 ? j : 0), start.stride}, {y.data + j, y.stride}, nothing);
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/target.hpp>
 
 #include <Eigen/Core>
 
@@ -14,7 +15,7 @@
 /// of the time and saves a second copy of the weights. Packets are Eigen's, so every instruction set and every scalar
 /// has them.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 template <typename T>
 using packet = typename Eigen::internal::packet_traits<T>::type;
@@ -170,4 +171,4 @@ struct turned_over {
   }
 };
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

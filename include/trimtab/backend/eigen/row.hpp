@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/target.hpp>
 #include <trimtab/core/operand.hpp>
 #include <trimtab/core/row.hpp>
 
@@ -10,7 +11,7 @@
 /// do not touch each other; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD
 /// width and fixes the order of the summands, so that the bits do not depend on where the row lies.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
 /// A name and the memory behind it for one row.
 template <typename Name, typename T>
@@ -107,4 +108,4 @@ auto row_of(index_t width, index_t i, operand<Name, U>... operands) {
   return row<T, bound<Name, U>...>(width, bound<Name, U>{operands.at(i)}...);
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET

@@ -3,23 +3,27 @@
 
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/row.hpp>
+#include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/backend/eigen/team.hpp>
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/records.hpp>
 
 #include <algorithm>
 #include <utility>
 
-/// Running row functions over rows on the CPU: OpenMP hands whole rows to threads, so no result depends on how many
-/// there are.
+/// Row functions over rows on the CPU. Threads take whole rows, so no result depends on how many there are.
 
-namespace trimtab::eigen {
+namespace trimtab::eigen::inline TRIMTAB_TARGET {
 
-/// f(i) for i below n, on `threads` threads where the work (in numbers touched) is worth their start.
+/// Whether work, in numbers touched, takes longer than calling others to it.
+constexpr bool is_worth_a_team(index_t numbers) { return numbers > 16384; }
+
+/// f(i) for i below n, on `threads` threads where the work (in numbers touched) is worth it.
 template <typename F>
-void parallel_for(int threads, index_t n, index_t work, F&& f) {
-  [[maybe_unused]] constexpr index_t worthwhile = 16384;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 and work > worthwhile)
-  for (index_t i = 0; i < n; ++i) f(i);
+void parallel_for(int threads, index_t n, index_t work, const F& f) {
+  parallel_claims(is_worth_a_team(work) ? threads : 1, n, [&f](claim some) {
+    for (index_t i = some.begin; i < some.end; ++i) f(i);
+  });
 }
 
 /// f(scratch operands...) with the scratch rows that the row function F asked for, kept by each thread from call to
@@ -103,4 +107,4 @@ void intervene_adjoint(int threads, const Policy& policy, matrix_view<const T> h
   });
 }
 
-}  // namespace trimtab::eigen
+}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
