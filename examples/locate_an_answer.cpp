@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Where is the answer decided? Minimality leaves few numbers that are not zero. Taking one site's away after the other
-// tells which of them the answer hangs on, and which can be removed.
+// tells which of them decide the answer, and which can be removed.
 
 #include <trimtab/trimtab.hpp>
 

@@ -33,8 +33,8 @@ void attention(benchmark::State& state, bool adjoint) {
   measured::limit peak(measured::fma_rate, threads);
   for (auto _ : state) {
     if (adjoint)
-      backend.attention_adjoint(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width},
-                                {d_qkv.data(), rows, 3 * width});
+      backend.attention_backward(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width},
+                                 {d_qkv.data(), rows, 3 * width});
     else
       backend.attention(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width});
     benchmark::ClobberMemory();

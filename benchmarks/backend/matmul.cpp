@@ -55,7 +55,7 @@ void product(benchmark::State& state, shape s, bool adjoint) {
   measured::limit peak(measured::fma_rate, threads);
   for (auto _ : state) {
     const auto& w = weights[next++ % weights.size()];
-    adjoint ? backend.multiply_adjoint(w, x.view(), y.view()) : backend.multiply(w, x.view(), y.view());
+    adjoint ? backend.multiply_backward(w, x.view(), y.view()) : backend.multiply(w, x.view(), y.view());
     benchmark::DoNotOptimize(y.values.data());
   }
   const double weight_numbers = static_cast<double>(s.inputs * s.outputs);

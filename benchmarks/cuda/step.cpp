@@ -102,12 +102,10 @@ nlohmann::json measure(const Model& model, const std::vector<prompt_pair>& promp
     return milliseconds(
         on, [&] { recorded.replay(); }, 50);
   };
-  using site_of = intervention<site::attn_out, policy::activ_scalar>;
-  using bound_type = bound_steering<backend, site_of, intervention<site::mlp_out, policy::activ_scalar>,
-                                    intervention<site::resid_post, policy::activ_scalar>>;
-  const bound_type bound(on, model.config(), composition.interventions(), layout, prompts, sequences, 1, scored::last);
+  const binding<backend> bound(on, model.config(), {layout}, prompts, sequences, scored::last);
   pass<Model> plain(model, rows, {0, model.config().layers});
-  pass<Model, hooks_of<bound_type>> steered_pass(model, rows, {0, model.config().layers}, {&bound});
+  pass<Model, typename decltype(composition)::hooks_type> steered_pass(model, rows, {0, model.config().layers},
+                                                                       composition.hooks(bound));
   found["forward_ms"] = forward(plain);
   found["steered_forward_ms"] = forward(steered_pass);
   return found;

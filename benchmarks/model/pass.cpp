@@ -84,10 +84,8 @@ void steered_at(benchmark::State& state, Policy p, layer_set layers) {
   const auto layout = composition.layout(s.prompts);
   const std::vector<double> strength{1.0};
   const auto sequences = every_strength(static_cast<index_t>(s.prompts.size()), strength);
-  using bound_type = bound_steering<backend, intervention<Site, Policy>...>;
-  const bound_type bound(s.model.backend(), s.config, composition.interventions(), layout, s.prompts, sequences, 1,
-                         scored::last);
-  ready<hooks_of<bound_type>> steered(hooks_of<bound_type>{&bound});
+  const binding<backend> bound(s.model.backend(), s.config, {layout}, s.prompts, sequences, scored::last);
+  ready<typename decltype(composition)::hooks_type> steered(composition.hooks(bound));
   ready<no_hooks> untouched(no_hooks{});
   steered.seconds(), untouched.seconds();
   std::vector<double> with, without;

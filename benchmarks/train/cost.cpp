@@ -61,8 +61,8 @@ struct timed_backend : eigen_backend<float> {
   void multiply(const linear& w, const_view x, view y) const {
     timed_product(w, x.rows, "", [&] { base::multiply(w, x, y); });
   }
-  void multiply_adjoint(const linear& w, const_view d_y, view d_x) const {
-    timed_product(w, d_y.rows, ", adjoint", [&] { base::multiply_adjoint(w, d_y, d_x); });
+  void multiply_backward(const linear& w, const_view d_y, view d_x) const {
+    timed_product(w, d_y.rows, ", adjoint", [&] { base::multiply_backward(w, d_y, d_x); });
   }
 
   /// Pairs of a query and a key that it sees, times the width.
@@ -75,9 +75,9 @@ struct timed_backend : eigen_backend<float> {
     timed("attention", 4 * pairs(shape, z.cols), 4 * static_cast<double>(qkv.size() + z.size()),
           [&] { base::attention(shape, heads, qkv, z); });
   }
-  void attention_adjoint(const ragged_shape& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
+  void attention_backward(const ragged_shape& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
     timed("attention, adjoint", 10 * pairs(shape, d_z.cols), 4 * static_cast<double>(2 * qkv.size() + d_z.size()),
-          [&] { base::attention_adjoint(shape, heads, qkv, d_z, d_qkv); });
+          [&] { base::attention_backward(shape, heads, qkv, d_z, d_qkv); });
   }
 
   template <typename F>
@@ -112,16 +112,14 @@ struct timed_backend : eigen_backend<float> {
           [&] { base::gradients(term, rows, width, operands...); });
   }
   template <intervention_policy P>
-  void intervene(const P& policy, const_view h, view out, const float* beta, const float* theta,
-                 record_view records) const {
-    timed("interventions", 0, 8 * static_cast<double>(h.size()),
-          [&] { base::intervene(policy, h, out, beta, theta, records); });
+  void intervene(const P& policy, const_view h, view out, const float* theta, const bound_rows<float>& rows) const {
+    timed("interventions", 0, 8 * static_cast<double>(h.size()), [&] { base::intervene(policy, h, out, theta, rows); });
   }
   template <intervention_policy P>
-  void intervene_adjoint(const P& policy, const_view h, const_view d_out, view d_h, const float* beta,
-                         const float* theta, float* d_theta, float* partial, record_view records) const {
+  void intervene_backward(const P& policy, const_view h, const_view d_out, view d_h, const float* theta, float* d_theta,
+                          float* partial, const bound_rows<float>& rows) const {
     timed("interventions, adjoint", 0, 12 * static_cast<double>(h.size()),
-          [&] { base::intervene_adjoint(policy, h, d_out, d_h, beta, theta, d_theta, partial, records); });
+          [&] { base::intervene_backward(policy, h, d_out, d_h, theta, d_theta, partial, rows); });
   }
 };
 
@@ -142,16 +140,17 @@ void print_cost(const model_config& config, int prompt_count, int length, int th
                         adam{});
 
   using clock = std::chrono::steady_clock;
-  clock::time_point start, end;
-  learner.fit(prompts, {.steps = steps + 3, .before_step = [&](index_t number, const loss_values&) {
-                          if (number == 3) {
-                            parts.clear();
-                            start = clock::now();
-                          }
-                          end = clock::now();
-                          return number < steps + 3;
-                        }});
-  const double step = std::chrono::duration<double>(end - start).count() / steps;
+  auto run = learner.start(prompts);
+  while (run.step() < 2) {
+  }
+  run.losses();
+  parts.clear();
+  const auto start = clock::now();
+  for (int k = 0; k < steps; ++k) {
+    run.step();
+    run.losses();
+  }
+  const double step = std::chrono::duration<double>(clock::now() - start).count() / steps;
 
   double peak = 0, bandwidth = 0;
   for (int k = 0; k < 5; ++k) {

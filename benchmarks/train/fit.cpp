@@ -10,7 +10,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <limits>
 #include <map>
 #include <vector>
 
@@ -67,14 +66,15 @@ void step(benchmark::State& state, const shape& s) {
                         objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{},
                         adam{});
   const auto prompts = prompts_of(s);
-  const fit_options options{.steps = std::numeric_limits<index_t>::max() - 1,
-                            .before_step = [&](index_t number, const loss_values&) {
-                              return number <= 2 or state.KeepRunning();  // the first steps meet cold memory
-                            }};
+  std::vector<decltype(learner)::replica_type> replicas;
   if (s.each)
-    learner.fit_each(prompts, options);
+    for (const prompt_pair& one : prompts) replicas.push_back(learner.replica_of(std::span(&one, 1)));
   else
-    learner.fit(prompts, options);
+    replicas.push_back(learner.replica_of(prompts));
+  auto run = learner.start(std::move(replicas));
+  while (run.step() < 2) {  // the first steps meet cold memory
+  }
+  for (auto _ : state) run.step();
   state.counters["ms/prompt"] =
       benchmark::Counter(static_cast<double>(s.prompts) / 1e3,
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);

@@ -22,7 +22,6 @@
 
 #include <chrono>
 #include <iostream>
-#include <limits>
 #include <string>
 
 namespace {
@@ -67,18 +66,9 @@ json gradient(const Model& model, const json& asked) {
   const auto prompts = prompts_of(asked);
   const auto composition = composition_of(model, asked);
   const auto layout = composition.layout(prompts);
-  const std::vector<double> strengths{+1, -1};
-  steered run(composition, layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
-              tape_use::forward_and_backward);
-  const loss objective(model.backend(), objective_of_paper(), prompts, run.sequences());
-  const std::vector<double> theta = asked["theta"];
-  composition.check(layout, theta.size());
-  load(model.backend(), theta, run.theta());
-  const auto logits = run.forward();
-  const auto values = objective.values(logits, run.reference().logits(), layout, theta).front();
-  objective.gradient(logits, run.reference().logits(), run.d_logits());
-  run.backward();
-  return {{"loss", values.total()}, {"gradient", model.backend().download(run.gradient()).values}};
+  const auto [loss, gradient, logit_diffs] =
+      objective_and_gradient(composition, objective_of_paper(), {layout, asked["theta"]}, prompts);
+  return {{"loss", loss.total()}, {"gradient", gradient}};
 }
 
 /// Between two steps the fit waits for the next request, so that the other side can run in turn.
@@ -88,28 +78,24 @@ void fit(const Model& model, const json& asked) {
   const auto prompts = prompts_of(asked);
   const auto composition = composition_of(model, asked);
   const trainer learner(composition, objective_of_paper(), adam{});
-  answer({{"parameters", composition.layout(prompts).lane_size()}});
-  int left = 0;
-  std::vector<double> ms;
-  clock::time_point start;
-  const auto before_step = [&](index_t, const loss_values&) {
-    if (left > 0) {
-      ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
-      if (--left == 0) answer({{"ms", std::exchange(ms, {})}});
-    }
-    if (left == 0) {
-      const json next = request();
-      if (next["do"] != "steps") return false;
-      left = next["count"];
-    }
-    start = clock::now();
-    return true;
-  };
-  const fit_options options{.steps = std::numeric_limits<index_t>::max() - 1, .before_step = before_step};
+  answer({{"parameters", composition.layout(prompts).size()}});
+  std::vector<typename decltype(learner)::replica_type> replicas;
   if (asked.value("each", false))
-    learner.fit_each(prompts, options);
+    for (const prompt_pair& one : prompts) replicas.push_back(learner.replica_of(std::span(&one, 1)));
   else
-    learner.fit(prompts, options);
+    replicas.push_back(learner.replica_of(prompts));
+  auto run = learner.start(std::move(replicas));
+  run.losses();
+  for (json next = request(); next["do"] == "steps"; next = request()) {
+    std::vector<double> ms;
+    for (int left = next["count"]; left > 0; --left) {
+      const auto start = clock::now();
+      run.step();
+      run.losses();  // forward at the new parameters: what the next step begins with
+      ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
+    }
+    answer({{"ms", ms}});
+  }
 }
 
 template <typename Model>

@@ -2,6 +2,7 @@
 
 #include "composed.hpp"
 #include "load.hpp"
+#include "policies.hpp"
 
 namespace trimtab::cli {
 

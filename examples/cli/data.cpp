@@ -9,6 +9,7 @@
 #include <trimtab/task/ioi.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace trimtab::cli {
@@ -23,15 +24,27 @@ task::prompt_sets make_task(const any_model& model, const std::string& name, std
 
 }  // namespace
 
+std::optional<position_key> absolute_of(const std::vector<position_key>& keys) {
+  const auto found = std::ranges::find(keys, position_key::kind::absolute, &position_key::by);
+  return found == keys.end() ? std::nullopt : std::optional(*found);
+}
+
+bool has_roles(const std::vector<position_key>& keys) {
+  return std::ranges::find(keys, position_key::kind::role, &position_key::by) != keys.end();
+}
+
 std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
-                                     const position_key& by) {
-  const bool any_length = by.by() != position_key::kind::absolute;
+                                     const std::vector<position_key>& keys) {
+  const bool any_length = not absolute_of(keys);
   std::vector<named_prompts> sets;
   if (data.task.empty()) {
-    sets.push_back({"train", read_pairs(model, data.train, by)});
-    const auto& train = sets.front().pairs;
-    if (not data.test.empty())
-      sets.push_back({"test", read_pairs(model, data.test, any_length ? by : by.resolved(train))});
+    sets.push_back({"train", read_pairs(model, data.train, keys)});
+    if (not data.test.empty()) {
+      std::vector<position_key> resolved;
+      for (const auto& key : keys)
+        resolved.push_back(key.by() == position_key::kind::absolute ? key.resolved(sets.front().pairs) : key);
+      sets.push_back({"test", read_pairs(model, data.test, resolved)});
+    }
     return sets;
   }
   const auto plain = task::ioi_options{};
@@ -42,38 +55,37 @@ std::vector<named_prompts> read_data(const any_model& model, const data_options&
   return sets;
 }
 
-std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const position_key& by) {
+std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys) {
   const auto& config = model.config();
-  const bool one_length = by.by() == position_key::kind::absolute;
+  const auto absolute = absolute_of(keys);
   auto pairs = io::read_prompts(file, model_encoder{model},
                                 {.vocabulary = config.vocabulary,
                                  .context = config.context,
-                                 .length = one_length ? by.count() : 0,
-                                 .one_length = one_length});
+                                 .length = absolute ? absolute->count() : 0,
+                                 .one_length = absolute.has_value()});
   try {
-    (void)by.resolved(pairs);  // a role that no prompt has would leave all of them untouched
+    for (const auto& key : keys)
+      (void)key.resolved(pairs);  // a role that no prompt has would leave all of them untouched
   } catch (const error& problem) {
     throw error(problem.kind(), "'" + file.string() + "': " + problem.what());
   }
   return pairs;
 }
 
-steered_model read_steering(const any_model& model, const path& file) {
+steered_model read_steering(const any_model& model, const path& file, const common_options& common) {
   steered_model result{io::read_intervention(file), nullptr, {}};
   const auto& read = result.file;
-  auto facts = model_facts{};
-  if (read.model and not read.model->hash.empty()) facts.hash = model.weights_hash();
-  require_fits(read, model.config(), facts, "'" + file.string() + "'");
-
-  composition_choice choice{.policy = read.policy, .bias = false, .positions = read.positions};
-  for (const auto& [name, tensor] : read.tensors) {
-    const std::string site(io::site_of(name));
-    choice.sites[site] = layers::list(read.layers_of(site));
-    if (io::parameter_of(name) == "bias") choice.bias = true;
+  require_fits(read, model.config(), {}, "'" + file.string() + "'");
+  std::vector<chosen_at> chosen;
+  for (const auto& i : read.interventions) {
+    chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
+    one.parameters.emplace();
+    for (const auto& p : i.parameters) one.parameters->push_back(p.name);
+    chosen.push_back(std::move(one));
   }
   try {
-    result.composition = model.compose(choice);
-    result.values = result.composition->fit_to(read);
+    result.composition = model.compose(chosen);
+    result.values = result.composition->fit_to(read, {.allow_other_weights = common.allow_other_weights});
   } catch (const error& problem) {
     throw error(problem.kind(), "'" + file.string() + "': " + problem.what());
   }

@@ -7,6 +7,7 @@
 #include <trimtab/core/prompt_pair.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,13 +30,13 @@ struct named_prompts {
   std::vector<prompt_pair> pairs;
 };
 
-/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where positions allow other
-/// lengths. Absolute positions allow one: `by.count()`, or where that is 0 the first prompt's.
+/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where all positions allow other
+/// lengths. Absolute positions allow one: the key's count, or where that is 0 the first prompt's.
 std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
-                                     const position_key& by);
+                                     const std::vector<position_key>& keys);
 
 /// Prompt pairs of a file, checked against the model and these positions.
-std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const position_key& by);
+std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys);
 
 /// An intervention from a file, on its model.
 struct steered_model {
@@ -43,7 +44,11 @@ struct steered_model {
   std::unique_ptr<any_composition> composition;
   parameters values;
 };
-steered_model read_steering(const any_model& model, const path& file);
+steered_model read_steering(const any_model& model, const path& file, const common_options& common);
+
+/// The absolute positions among these, or nothing.
+std::optional<position_key> absolute_of(const std::vector<position_key>& keys);
+bool has_roles(const std::vector<position_key>& keys);
 
 /// The seed that was asked for, else the file's: a task's test prompts are apart from its train prompts only with the
 /// seed of the fit. `name` is the file's, for a complaint.

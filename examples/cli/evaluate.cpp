@@ -29,12 +29,12 @@ ordered_json terms_of(const loss_result& found) {
 
 output eval(const eval_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
-  const auto [file, composition, values] = read_steering(*model, command.intervention);
+  const auto [file, composition, values] = read_steering(*model, command.intervention, common);
   const auto objective = with_defaults(command.objective, *composition);
   output found;
   auto terms = ordered_json::object();
   for (const auto& set :
-       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.positions)) {
+       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys())) {
     if (set.pairs.empty()) continue;
     add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
@@ -47,14 +47,14 @@ output eval(const eval_command& command, const common_options& common) {
 output loss(const loss_command& command, const common_options& common) {
   require_writable(command.gradient);
   const auto model = load_model(command.model, common);
-  const auto [file, composition, values] = read_steering(*model, command.intervention);
-  const auto pairs = read_pairs(*model, command.data, file.positions);
+  const auto [file, composition, values] = read_steering(*model, command.intervention, common);
+  const auto pairs = read_pairs(*model, command.data, file.keys());
   const auto result =
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {
     const auto gradient = tensors_of(values.layout, result.gradient, model->config());
     io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.precision == arithmetic::in_double),
-                          {{"format", "trimtab-gradient-1"}, {"policy", file.policy}});
+                          {{"format", "trimtab-gradient-1"}, {"policy", file.policies()}});
   }
 
   output found;

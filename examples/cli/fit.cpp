@@ -28,7 +28,7 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;  ///< by which signal, the first if there were several
 
 /// While one of these lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP as its terminal closes asks the fit to end after its
-/// step; the same a second time ends the program. What was ignored before (nohup, a shell's background) stays ignored.
+/// step; a second signal of the same kind ends it immediately. What was ignored before (nohup, a shell's background) stays ignored.
 class interrupt_watch {
  public:
   interrupt_watch() {
@@ -88,11 +88,6 @@ ordered_json terms_of(const loss_values& values) {
   return terms;
 }
 
-std::string positions_of(const fit_command& command) {
-  if (not command.positions.empty()) return command.positions;
-  return command.policy == "dyn-scalar" ? "shared" : "absolute";
-}
-
 /// All roles of the prompts, in the order in which a prompt has them.
 std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
   std::vector<std::pair<int, std::string>> found;
@@ -106,17 +101,51 @@ std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
   return roles;
 }
 
-position_key key_of(const std::string& name, const std::vector<std::string>& chosen_roles,
-                    const std::vector<prompt_pair>& prompts) {
-  if (name == "shared") return positions::shared();
-  if (name == "from_end") return positions::from_end();
-  if (name == "absolute") return positions::absolute();
-  auto roles = chosen_roles.empty() ? roles_of(prompts) : chosen_roles;
+/// A key before the prompts are known: of roles, those that were named.
+position_key key_of(const at_option& at) {
+  if (at.positions == "shared") return positions::shared();
+  if (at.positions == "from_end") return positions::from_end(at.count);
+  if (at.positions == "role" and not at.roles.empty()) return positions::role(at.roles);
+  return at.positions == "role" ? positions::from_end() : positions::absolute();
+}
+
+/// And with all roles of the prompts where none were named.
+position_key key_of(const at_option& at, const std::vector<prompt_pair>& prompts) {
+  if (at.positions != "role" or not at.roles.empty()) return key_of(at);
+  auto roles = roles_of(prompts);
   if (roles.empty())
     throw error(
         error_kind::bad_data,
         "no prompt has a role, and --positions role needs some; give lines \"roles\": {\"subject\": [first, last]}");
   return positions::role(std::move(roles));
+}
+
+/// What is asked for by --at, or by --policy, --sites, --layers and --positions: the same for each site.
+std::vector<at_option> asked_by(const fit_command& command) {
+  auto asked = command.at;
+  if (asked.empty())
+    for (const auto& site : command.sites)
+      asked.push_back({.site = site,
+                       .policy = command.policy,
+                       .options = command.no_bias ? policy::options{{"bias", "no"}} : policy::options{},
+                       .layers = command.layers,
+                       .positions = command.positions,
+                       .roles = command.roles});
+  for (auto& at : asked)
+    if (at.positions.empty()) at.positions = policy::shares_positions_by_default(at.policy) ? "shared" : "absolute";
+  return asked;
+}
+
+/// "activ-scalar", or "activ-scalar + steer-vec".
+std::string policies_of(const std::vector<at_option>& asked) {
+  std::vector<std::string> names;
+  std::string all;
+  for (const auto& at : asked)
+    if (std::ranges::find(names, at.policy) == names.end()) {
+      names.push_back(at.policy);
+      all += (all.empty() ? "" : " + ") + at.policy;
+    }
+  return all;
 }
 
 /// A heat map for every site that has layers, as the terminal shows it.
@@ -141,14 +170,19 @@ output fit(const fit_command& command, const common_options& common) {
   if (not command.resume.empty()) state = io::read_checkpoint(command.resume);
   const auto model = load_model(command.model, common);
   const auto seed = command.data.seed.value_or(1);
-  const auto positions = positions_of(command);
-  const auto sets =
-      read_data(*model, command.data, seed, positions == "absolute" ? positions::absolute() : positions::from_end());
+  const auto asked = asked_by(command);
+  std::vector<position_key> keys;
+  for (const auto& at : asked) keys.push_back(key_of(at));
+  const auto sets = read_data(*model, command.data, seed, keys);
   const auto& train = sets.front().pairs;
-  composition_choice choice{
-      .policy = command.policy, .bias = not command.no_bias, .positions = key_of(positions, command.roles, train)};
-  for (const auto& site : command.sites) choice.sites[site] = command.layers;
-  const auto composition = model->compose(choice);
+  std::vector<chosen_at> chosen;
+  for (const auto& at : asked)
+    chosen.push_back({.site = at.site,
+                      .policy = at.policy,
+                      .options = at.options,
+                      .layers = at.layers,
+                      .positions = key_of(at, train)});
+  const auto composition = model->compose(chosen);
   const auto defaults = composition->defaults();
   auto objective = command.objective;
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
@@ -156,67 +190,86 @@ output fit(const fit_command& command, const common_options& common) {
       adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
 
   // What cannot be evaluated afterwards is refused before.
-  const auto key = choice.positions.resolved(train);
-  for (const auto& set : sets)
-    for (const auto& pair : set.pairs) (void)key.records(pair);
+  for (const auto& one : chosen) {
+    const auto key = one.positions.resolved(train);
+    for (const auto& set : sets)
+      for (const auto& pair : set.pairs) (void)key.records(pair);
+  }
+  if (state and state->steps() > command.steps)
+    throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
+                                              " steps, more than the " + std::to_string(command.steps) +
+                                              " asked for; ask for more steps, or start anew");
 
-  note(common, "fit " + command.policy + " on " + std::to_string(train.size()) + " prompts, " +
-                   choice.positions.text() + " positions, " + std::to_string(command.steps) + " steps, learning rate " +
-                   rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
-                   rounded(*objective.lambda_m));
+  note(common, "fit " + policies_of(asked) + " on " + std::to_string(train.size()) + " prompts, " +
+                   chosen.front().positions.text() + " positions, " + std::to_string(command.steps) +
+                   " steps, learning rate " + rounded(optimizer.learning_rate) + ", lambda-f " +
+                   rounded(objective.lambda_f) + ", lambda-m " + rounded(*objective.lambda_m));
   const stopwatch time;
-  fit_options options{.steps = command.steps, .strengths = objective.strengths};
-  if (not command.checkpoint.empty())
-    options.checkpoint = [&](const fit_state& now) { io::write_checkpoint(command.checkpoint, now); };
-  options.checkpoint_every = command.checkpoint_every;
-  options.resume_from = std::move(state);
+  const auto resumed = state ? state->steps() : index_t{0};
+  const auto resumed_from = state ? state->name : std::string();
+  const auto run = composition->start(train, objective, optimizer, std::move(state));
+  const auto checkpoint = [&] {
+    if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, run->state());
+  };
   const auto learn = [&] {
     report::progress_bar progress("fit", command.steps, not common.quiet);
-    options.before_step = [&](index_t step, const loss_values& values) {
-      progress.show(step, "loss " + report::number(values.total(), 4));
-      return interrupted == 0;
-    };
-    return composition->fit(train, objective, optimizer, options);
+    while (run->steps() < command.steps) {
+      progress.show(run->steps() + 1, "loss " + report::number(run->loss().total(), 4));
+      if (interrupted != 0) break;
+      run->step();
+      if (run->steps() % command.checkpoint_every == 0 and run->steps() < command.steps) checkpoint();
+    }
+    checkpoint();
   };
 
   std::map<std::string, std::string> made;
+  struct {
+    parameters values = {};
+    std::vector<loss_values> history = {};
+    bool interrupted = false;
+  } learned;
   index_t steps = 0;
-  const auto learned = [&] {
+  {
     const interrupt_watch watch;  // until what was learned is on the disk
-    auto result = learn();
-    steps = static_cast<index_t>(result.history.size()) - 1;
+    learn();
+    steps = run->steps();
+    learned = {run->values(), run->history(), steps < command.steps};
     made = {{"lambda_f", exact(objective.lambda_f)},
             {"lambda_m", exact(*objective.lambda_m)},
             {"margin", exact(objective.margin)},
             {"learning_rate", exact(optimizer.learning_rate)},
             {"steps", std::to_string(steps)},
             {"seed", std::to_string(seed)},
-            {"sites", list_of(command.sites)},
-            {"chosen_layers", command.layers_text},
             {"strengths", list_of(objective.strengths)},
             {"precision", precision_name(common.precision)}};
+    if (command.at.empty()) {
+      made["sites"] = list_of(command.sites);
+      made["chosen_layers"] = command.layers_text;
+    } else {
+      made["at"] = command.at_text;
+    }
     if (command.data.task.empty())
       made["data"] = command.data.train.string();
     else
       made["task"] = command.data.task;
-    if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(result.values, made));
+    if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
     if (not command.trace.empty()) {
       ordered_json trace = ordered_json::array();
       for (index_t step = 0; step < steps; ++step) {
-        trace.push_back(terms_of(result.history[static_cast<std::size_t>(step)]));
+        trace.push_back(terms_of(learned.history[static_cast<std::size_t>(step)]));
         trace.back()["step"] = step + 1;
       }
       io::write_file_atomically(command.trace, trace.dump(1) + "\n");
     }
-    return result;
-  }();
+  }
   note(common, "made " + std::to_string(steps) + " steps in " + time.text());
   if (interrupted != 0)
     tell("ended by " + interrupt_watch::name_of(interrupted) + " after step " + std::to_string(steps) + " of " +
          std::to_string(command.steps) + places_of(command));
-  else if (options.resume_from and options.resume_from->steps() == command.steps and not common.quiet)
-    tell(options.resume_from->name + " had made all " + std::to_string(command.steps) +
+  else if (not resumed_from.empty() and resumed == command.steps and not common.quiet)
+    tell(resumed_from + " had made all " + std::to_string(command.steps) +
          " steps already; ask for more --steps to go on");
+  for (const auto& warning : run->warnings()) tell(warning);
 
   output found;
   for (const auto& set : sets)
@@ -225,6 +278,7 @@ output fit(const fit_command& command, const common_options& common) {
   add_counts(count(learned.values), found);
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
+  found.json["warnings"] = run->warnings();
   found.json["objective"] = terms_of(learned.history.back());
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
@@ -232,8 +286,9 @@ output fit(const fit_command& command, const common_options& common) {
   if (interrupted != 0 and interrupted != SIGINT) found.status = 128 + interrupted;
   if (not command.report.empty() or not command.heatmap.empty()) {
     made["model"] = command.model.string();
-    write_reports({describe(*composition, learned.values, sets, learned.history, command.policy, made)},
-                  command.policy + " on " + name_of(command.model), command.report, command.heatmap);
+    const auto name = policies_of(asked);
+    write_reports({describe(*composition, learned.values, sets, learned.history, name, made)},
+                  name + " on " + name_of(command.model), command.report, command.heatmap);
   }
   if (not common.quiet) found.text += maps_of(learned.values);
   return found;

@@ -6,9 +6,11 @@
 #include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/intervention_file.hpp>
+#include <trimtab/model/weights_hash.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 /// `trimtab inspect`: what a model folder, an intervention file or any other safetensors file holds.
 
@@ -30,8 +32,8 @@ output inspect_model(const path& folder) {
                 {"context", config.context},
                 {"vocabulary", config.vocabulary},
                 {"rotary_channels", config.rotary_channels},
-                {"weights_hash", model.weights_hash()},
-                {"sites", io::site_names(config.parallel_residual)}};
+                {"weights_hash", hash_of_weights<float>(model)},
+                {"sites", site::names(config.parallel_residual)}};
   try {
     found.json["tokenizer"] = {{"vocabulary", io::read_tokenizer(folder).vocabulary_size()}};
   } catch (const error& problem) {
@@ -48,18 +50,41 @@ output inspect_model(const path& folder) {
 
 output inspect_intervention(const path& file) {
   const auto f = io::read_intervention(file);
+  const auto keys = f.keys();
   output found;
   auto& json = found.json;
-  json = {{"kind", "intervention"},
-          {"policy", f.policy},
-          {"position_key", f.positions.text()},
-          {"positions", f.positions.count()}};
-  if (not f.positions.roles().empty()) json["roles"] = f.positions.roles();
+  json = {{"kind", "intervention"}, {"policy", f.policies()}};
+  found.text = columns({"policy", f.policies()});
+  if (keys.size() == 1) {
+    json["position_key"] = keys.front().text();
+    json["positions"] = keys.front().count();
+    if (not keys.front().roles().empty()) json["roles"] = keys.front().roles();
+  }
+  for (const auto& key : keys) found.text += columns({"positions", key.text() + ", " + std::to_string(key.count())});
   json["layers"] = f.layer_count();
-  found.text = columns({"policy", f.policy}) +
-               columns({"positions", f.positions.text() + ", " + std::to_string(f.positions.count())}) +
-               columns({"layers", std::to_string(f.layer_count())});
-  for (const auto& [name, tensor] : f.tensors) {
+  found.text += columns({"layers", std::to_string(f.layer_count())});
+  json["interventions"] = ordered_json::array();
+  std::map<std::string, const named_tensor*> tensors;
+  for (const auto& i : f.interventions) {
+    ordered_json one = {{"site", i.site},
+                        {"policy", i.policy},
+                        {"settings", ordered_json::object()},
+                        {"layers", i.layers},
+                        {"position_key", i.positions.text()},
+                        {"positions", i.positions.count()}};
+    std::string settings;
+    if (i.settings)
+      for (const auto& [name, value] : *i.settings) {
+        one["settings"][name] = value;
+        settings += (settings.empty() ? "" : ", ") + name + " " + value;
+      }
+    json["interventions"].push_back(one);
+    found.text += columns({i.site, i.policy + (settings.empty() ? "" : " (" + settings + ")"),
+                           std::to_string(i.layers.size()) + " layers", i.positions.text()});
+    for (const auto& p : i.parameters) tensors[p.tensor] = &p.numbers;
+  }
+  for (const auto& [name, of_name] : tensors) {
+    const named_tensor& tensor = *of_name;
     const auto nonzero = std::ranges::count_if(tensor.values, [](double x) { return x != 0; });
     double l1 = 0, largest = 0;
     for (double x : tensor.values) {
@@ -72,6 +97,7 @@ output inspect_intervention(const path& file) {
   }
   if (f.model) {
     json["model"] = {{"architecture", f.model->architecture},
+                     {"residual", f.model->residual},
                      {"layers", f.model->layers},
                      {"width", f.model->width},
                      {"vocabulary", f.model->vocabulary},
@@ -104,7 +130,8 @@ output inspect(const inspect_command& command) {
   if (std::filesystem::is_directory(command.what, ignored)) return inspect_model(command.what);
   const auto file = io::safetensors_file(command.what);
   const auto format = file.metadata().find("format");
-  const bool is_intervention = format != file.metadata().end() and format->second == io::intervention_format;
+  const bool is_intervention = format != file.metadata().end() and (format->second == io::intervention_format or
+                                                                    format->second == io::intervention_format_1);
   return is_intervention ? inspect_intervention(command.what) : inspect_tensors(file);
 }
 

@@ -4,36 +4,34 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
-#include <trimtab/io/intervention_file.hpp>
+#include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/model/batch.hpp>
-#include <trimtab/report/page/describe.hpp>
-#include <trimtab/steer/fitted.hpp>
+#include <trimtab/report/page/describe_options.hpp>
 #include <trimtab/text/tokenizer.hpp>
-#include <trimtab/train/trainer.hpp>
+#include <trimtab/train/adam.hpp>
+#include <trimtab/train/checkpoint.hpp>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-/// A model and its interventions as the commands see them. Architecture, precision and policy are types in the library
-/// and choices here, so they hide behind two interfaces; composed.hpp implements them for a closed list of types.
+/// A model and its interventions as the commands see them. Architecture and precision are types in the library and choices
+/// here, so they hide behind interfaces; composed.hpp implements them.
 
 namespace trimtab::cli {
 
-/// Which policy, at which sites, in which layers.
-struct composition_choice {
+/// One intervention, as it is asked for or as a file has it.
+struct chosen_at {
+  std::string site = {};
   std::string policy = {};
-  bool bias = true;  ///< for dyn-scalar
-  std::map<std::string, layer_set> sites = {};
+  policy::options options = {};
+  /// The parameters that the policy has in a file, in place of options.
+  std::optional<std::vector<std::string>> parameters = {};
+  layer_set layers = layers::all();
   position_key positions = {};
-};
-
-struct fit_result {
-  parameters values = {};
-  std::vector<loss_values> history = {};
-  bool interrupted = false;
 };
 
 /// The objective on some prompts.
@@ -47,14 +45,28 @@ struct loss_result {
   std::vector<double> gradient = {};  ///< of effectiveness and weighted faithfulness, laid out as the parameters
 };
 
-/// A model with one policy at some sites.
+/// A fit between two steps.
+class any_run {
+ public:
+  virtual ~any_run() = default;
+
+  virtual index_t step() = 0;
+  virtual index_t steps() const = 0;
+  virtual const loss_values& loss() = 0;
+  virtual fit_state state() = 0;
+  virtual parameters values() = 0;
+  virtual std::vector<loss_values> history() = 0;
+  virtual std::vector<std::string> warnings() const = 0;
+};
+
+/// A model with interventions.
 class any_composition {
  public:
   virtual ~any_composition() = default;
 
-  virtual fit_defaults defaults() const = 0;  ///< of its policy
-  virtual fit_result fit(std::span<const prompt_pair> prompts, const objective_options& objective,
-                         const adam& optimizer, const fit_options& options) const = 0;
+  virtual fit_defaults defaults() const = 0;  ///< the smallest of its policies'
+  virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
+                                         const adam& optimizer, std::optional<fit_state> resume_from) const = 0;
   virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,
                           const evaluate_options& options) const = 0;
   virtual report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,
@@ -64,7 +76,7 @@ class any_composition {
                            const objective_options& objective, bool with_gradient) const = 0;
   virtual host_matrix<double> logits(const parameters& values, const prompt_pair& prompt, double strength,
                                      scored where) const = 0;
-  virtual parameters fit_to(const intervention_file& file) const = 0;
+  virtual parameters fit_to(const intervention_file& file, load_options options) const = 0;
   virtual intervention_file make_file(const parameters& values, std::map<std::string, std::string> made) const = 0;
 };
 
@@ -76,9 +88,8 @@ class any_model {
   virtual const model_config& config() const = 0;
   virtual const text::tokenizer& tokenizer() const = 0;  ///< throws where there is none
   virtual bool has_tokenizer() const = 0;
-  virtual std::string weights_hash() const = 0;
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
-  virtual std::unique_ptr<any_composition> compose(const composition_choice& choice) const = 0;
+  virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
 };
 
 /// Loads the model of a folder, of whichever architecture.

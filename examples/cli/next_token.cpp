@@ -20,19 +20,19 @@ namespace {
 /// A model with or without an intervention.
 class speaker {
  public:
-  speaker(const any_model& model, const strength_options& steer)
+  speaker(const any_model& model, const strength_options& steer, const common_options& common)
       : model_(model), strength_(steer.strength.value_or(1)) {
     if (steer.intervention.empty()) return;
-    steered_ = read_steering(model, steer.intervention);
-    if (steered_->file.positions.by() == position_key::kind::role)
+    steered_ = read_steering(model, steer.intervention, common);
+    if (has_roles(steered_->file.keys()))
       throw error(error_kind::bad_argument,
                   "'" + steer.intervention.string() +
                       "' finds its positions by role, and a prompt on the command line has none; use eval "
                       "or loss with prompts that have roles");
   }
 
-  bool needs_one_length() const { return steered_ and steered_->file.positions.by() == position_key::kind::absolute; }
-  index_t length() const { return steered_->file.positions.count(); }
+  bool needs_one_length() const { return steered_ and absolute_of(steered_->file.keys()); }
+  index_t length() const { return absolute_of(steered_->file.keys())->count(); }
 
   /// [scored positions, V]
   host_matrix<double> operator()(const std::vector<int>& ids, scored where) const {
@@ -120,7 +120,7 @@ std::vector<int> encode(const any_model& model, const std::string& prompt) {
 output logits(const logits_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
-  const auto rows = speaker(*model, command.steer)(ids, command.all ? scored::all : scored::last);
+  const auto rows = speaker(*model, command.steer, common)(ids, command.all ? scored::all : scored::last);
   const auto row = [&](index_t i) {
     return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
   };
@@ -147,7 +147,7 @@ output logits(const logits_command& command, const common_options& common) {
 
 output generate(const generate_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
-  const auto speak = speaker(*model, command.steer);
+  const auto speak = speaker(*model, command.steer, common);
   auto ids = encode(*model, command.prompt);
   const auto prompt_length = ids.size();
   check_prompt(model->config(), ids);

@@ -3,8 +3,8 @@
 #include "describe.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/core/site.hpp>
 #include <trimtab/core/version.hpp>
-#include <trimtab/io/intervention_shape.hpp>
 #include <trimtab/text/nearest_name.hpp>
 #include <trimtab/text/utf8.hpp>
 
@@ -58,7 +58,7 @@ T number_of(const std::string& option, const std::string& text, const std::strin
 }
 
 /// "0-3,7", "5", "all". Ranges are counted where they begin and end, so that many long ones take no longer than few.
-layer_set layers_of(const std::string& text) {
+layer_set layers_of(const std::string& text, const std::string& option = "--layers") {
   if (text == "all") return layers::all();
   const std::string expected = "layers such as 4-11, 3 or 0,2,5, or all";
   constexpr index_t most = 100'000;
@@ -67,7 +67,7 @@ layer_set layers_of(const std::string& text) {
     const auto dash = item.find('-');
     const auto first = number<index_t>(item.substr(0, dash));
     const auto last = dash == item.npos ? first : number<index_t>(item.substr(dash + 1));
-    if (not first or not last or *first < 0 or *last < *first or *last > most) refuse("--layers", text, expected);
+    if (not first or not last or *first < 0 or *last < *first or *last > most) refuse(option, text, expected);
     ++more_ranges[static_cast<std::size_t>(*first)];
     --more_ranges[static_cast<std::size_t>(*last + 1)];
   }
@@ -80,12 +80,12 @@ layer_set layers_of(const std::string& text) {
 std::vector<std::string> sites_of(const std::string& text) {
   const auto chosen = items(text);
   for (const auto& site : chosen)
-    if (not io::find_site(site)) refuse("--sites", site, "a list of " + io::site_names(), io::site_list());
+    if (not site::find(site)) refuse("--sites", site, "a list of " + site::names(), site::texts());
   return chosen;
 }
 
 std::vector<std::string> names_of_sites() {
-  auto names = items(io::site_names());
+  auto names = items(site::names());
   for (auto& name : names) name.erase(0, name.find_first_not_of(' '));
   return names;
 }
@@ -97,6 +97,71 @@ path path_of(const std::string& option, const std::string& value) {
 
 /// Stands before each item of a list on its way through CLI11; no argument of a program can hold it.
 constexpr char is_listed = '\0';
+
+/// The policies that --policy names: gates other than the linear one are options of --at.
+std::vector<std::string> policy_words() {
+  std::vector<std::string> words;
+  for (const auto& name : policy::names())
+    if (std::ranges::none_of(words, [&](const auto& known) { return name.starts_with(known + "-"); }))
+      words.push_back(name);
+  return words;
+}
+
+/// "SITE:POLICY[:LAYERS[:POSITIONS]]"
+at_option at_of(const std::string& text) {
+  const std::string expected = "SITE:POLICY[:LAYERS[:POSITIONS]] such as attn_out:activ-scalar:4-11:from_end=8";
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(':', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (parts.size() < 2 or parts.size() > 4) refuse("--at", text, expected);
+  at_option at{.site = parts[0]};
+  if (not site::find(at.site)) refuse("--at", text, "a site of " + site::names(), {site::texts()});
+  const auto open = parts[1].find('(');
+  at.policy = parts[1].substr(0, open);
+  const auto words = policy_words();
+  if (std::ranges::find(words, at.policy) == words.end()) {
+    std::string list;
+    for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
+    throw error(error_kind::bad_argument, "--at is " + text::in_quotes(text, '\'') + ", whose policy is none of " +
+                                              list + did_you_mean(at.policy, words));
+  }
+  if (open != parts[1].npos) {
+    if (not parts[1].ends_with(')')) refuse("--at", text, "options of the policy in parentheses, (gate=tanh,bias=no)");
+    for (const auto& option : items(parts[1].substr(open + 1, parts[1].size() - open - 2))) {
+      const auto equals = option.find('=');
+      if (equals == option.npos) refuse("--at", text, "options of the policy as NAME=VALUE, (gate=tanh,bias=no)");
+      at.options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
+    }
+  }
+  policy::visit_with(at.policy, at.options, [](auto) {});  // throws where an option is none
+  if (parts.size() > 2) at.layers = layers_of(parts[2], "--at");
+  if (parts.size() > 3) {
+    const auto equals = parts[3].find('=');
+    at.positions = parts[3].substr(0, equals);
+    const std::string value = equals == parts[3].npos ? "" : parts[3].substr(equals + 1);
+    const bool known =
+        at.positions == "absolute" or at.positions == "from_end" or at.positions == "role" or at.positions == "shared";
+    const bool takes = at.positions == "from_end" or at.positions == "role";
+    if (not known or (equals != parts[3].npos and (not takes or value.empty())))
+      refuse("--at", text, "positions absolute, from_end, from_end=N, shared or role=NAME+NAME");
+    if (at.positions == "from_end" and not value.empty()) {
+      const auto count = number<index_t>(value);
+      if (not count or *count < 1 or *count > 1'000'000) refuse("--at", text, "from_end=N with N from 1 to 1000000");
+      at.count = *count;
+    }
+    if (at.positions == "role")
+      for (std::size_t begin = 0; begin < value.size();) {
+        const auto end = std::min(value.find('+', begin), value.size());
+        if (end == begin) refuse("--at", text, "role=NAME+NAME");
+        at.roles.push_back(value.substr(begin, end - begin));
+        begin = end + 1;
+      }
+  }
+  return at;
+}
 
 /// Options of one command, each declared in a line and stored when the command line has been read.
 class options_of {
@@ -164,6 +229,21 @@ class options_of {
         ->required(required)
         ->type_name(kind)
         ->take_last()
+        ->group(group_);
+  }
+  /// An option that may be given several times, each stored in turn.
+  template <typename Store>
+  void repeated(const std::string& name, const std::string& kind, const std::string& help, Store store) {
+    app_->add_option_function<std::vector<std::string>>(
+            name,
+            [store](const std::vector<std::string>& values) {
+              for (const auto& value : values) store(value);
+            },
+            help)
+        ->type_name(kind)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->group(group_);
   }
   /// What values completions offer.
@@ -274,7 +354,13 @@ void add_objective(options_of o, objective_options& to) {
   });
 }
 
-void add_steering(options_of o, strength_options& to) {
+void add_other_weights(options_of o, common_options& how) {
+  o.flag("--allow-other-weights", "take an intervention that was made for weights with another hash",
+         how.allow_other_weights);
+}
+
+void add_steering(options_of o, strength_options& to, common_options& how) {
+  add_other_weights(o, how);
   o.file("--intervention", "intervention file to run with", to.intervention);
   o.real("--strength", "its strength, any number, default 1", to.strength, -INFINITY);
 }
@@ -305,11 +391,12 @@ void describe(description& d, command_line& line) {
         add("fit", "Learn an intervention on prompt pairs",
             "  trimtab fit --model gpt2/ --task ioi --out ioi.safetensors\n"
             "  trimtab fit --model gpt2/ --data train.jsonl --test test.jsonl --positions from_end --report fit.html\n"
-            "  trimtab fit --model gpt2/ --task ccc --policy dyn-scalar --sites resid_post --layers 4-11");
+            "  trimtab fit --model gpt2/ --task ccc --policy dyn-scalar --sites resid_post --layers 4-11\n"
+            "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
+            "resid_post:steer-vec:6:shared");
     add_model(o, c.model, line.common);
     add_data(o, c.data);
-    o.word("--policy", "what happens at a site, default activ-scalar", c.policy,
-           {"activ-scalar", "steer-vec", "dyn-scalar", "affine"});
+    o.word("--policy", "what happens at a site, default activ-scalar", c.policy, policy_words());
     const auto* const sites = o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
                                        [&](const std::string& value) { c.sites = sites_of(value); });
     o.offer(sites, names_of_sites(), true);
@@ -323,6 +410,15 @@ void describe(description& d, command_line& line) {
     o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
              [&](const std::string& value) { c.roles = items(value); });
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
+    o.repeated(
+        "--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
+        "one intervention, in place of --policy, --sites, --layers and --positions; several are given by several "
+        "--at, and act in their order where they meet. POLICY may have options, dyn-scalar(gate=tanh,bias=no); "
+        "POSITIONS is absolute, from_end, from_end=N, shared or role=NAME+NAME",
+        [&](const std::string& value) {
+          c.at.push_back(at_of(value));
+          c.at_text += (c.at_text.empty() ? "" : " ") + value;
+        });
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
     o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
@@ -344,6 +440,7 @@ void describe(description& d, command_line& line) {
             "  trimtab eval --model gpt2/ --intervention ioi.safetensors --data my-prompts.jsonl --strengths 2,-2");
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
+    add_other_weights(o, line.common);
     add_data(o, c.data);
     add_objective(o, c.objective);
   }
@@ -354,6 +451,7 @@ void describe(description& d, command_line& line) {
             "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
+    add_other_weights(o, line.common);
     o.file("--data", "prompt pairs, JSON Lines", c.data, true);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
@@ -367,6 +465,7 @@ void describe(description& d, command_line& line) {
             "  trimtab report --model gpt2/ --heatmap ioi.svg ioi.safetensors");
     o.model(c.model);
     o.files("interventions", "intervention files", c.interventions);
+    add_other_weights(o, line.common);
     add_data(o, c.data);
     o.output("--out", "HTML page to write", c.out);
     o.heatmap(c.heatmap);
@@ -382,7 +481,7 @@ void describe(description& d, command_line& line) {
       c.ids.clear();
       for (const auto& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
     });
-    add_steering(o, c.steer);
+    add_steering(o, c.steer, line.common);
     o.flag("--all", "at every position, not only at the last", c.all);
     o.count("--top", "how many tokens to show", c.top, 1, 1'000'000'000);
   }
@@ -394,7 +493,7 @@ void describe(description& d, command_line& line) {
     add_model(o, c.model, line.common);
     o.parsed(
         "--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; }, true);
-    add_steering(o, c.steer);
+    add_steering(o, c.steer, line.common);
     o.count("--max-new-tokens", "longest continuation, default 40", c.max_new_tokens, 0, 1'000'000'000);
     o.real("--temperature", "of sampling; 0, the default, takes the most probable token", c.temperature, 0);
     o.seed("of sampling, default 1", c.seed);
@@ -527,6 +626,10 @@ command_line parse(int argc, const char* const* argv) {
     if (line.report.out.empty() and line.report.heatmap.empty())
       throw usage_error("report writes nothing without --out PAGE.html or --heatmap FILE; give one of the two or both");
   }
+  if (line.name == "fit" and not line.fit.at.empty())
+    for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
+      if (command_of(app, "fit")->get_option(option)->count() > 0)
+        throw usage_error(std::string("--at says it all and goes without ") + option);
   if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")

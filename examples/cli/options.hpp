@@ -5,6 +5,7 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
+#include <trimtab/policy/library.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -35,6 +36,7 @@ struct common_options {
   bool quiet = false;
   bool verbose = false;
   bool allow_non_finite = false;
+  bool allow_other_weights = false;  ///< for interventions that were made for weights with another hash
 };
 
 /// Where prompts come from: a task by name, or files.
@@ -56,7 +58,20 @@ struct objective_options {
   std::vector<double> strengths = {+1.0, -1.0};
 };
 
+/// One --at: SITE:POLICY[:LAYERS[:POSITIONS]].
+struct at_option {
+  std::string site = {};
+  std::string policy = {};
+  policy::options options = {};
+  layer_set layers = layers::all();
+  std::string positions = {};           ///< absolute, from_end, role, shared; empty: the policy's own
+  index_t count = 0;                    ///< of from_end; 0: as many as the longest prompt has
+  std::vector<std::string> roles = {};  ///< of role; empty: all that the prompts have
+};
+
 struct fit_command {
+  std::vector<at_option> at = {};  ///< in place of policy, sites, layers and positions
+  std::string at_text = {};        ///< as they were written, with spaces between
   path model;
   data_options data;
   std::string policy = "activ-scalar";

@@ -95,12 +95,12 @@ output report(const report_command& command, const common_options& common) {
   output found;
   found.json["fits"] = ordered_json::array();
   for (const auto& name : command.interventions) {
-    const auto [file, composition, values] = read_steering(*model, name);
+    const auto [file, composition, values] = read_steering(*model, name, common);
     const auto data = data_of(command, file, name);
     auto made = file.made;
     made["model"] = command.model.string();
     made["intervention"] = name.string();
-    const auto sets = read_data(*model, data, *data.seed, file.positions);
+    const auto sets = read_data(*model, data, *data.seed, file.keys());
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }

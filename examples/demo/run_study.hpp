@@ -16,20 +16,25 @@ namespace demo {
 
 using namespace trimtab;
 
-template <typename Model, typename Policy>
-auto fit(const Model& model, const std::string& label, const task::prompt_sets& prompts, Policy policy) {
-  constexpr fit_defaults defaults = defaults_of<Policy>();
+/// Composed at run time, so that the three policies share what is compiled for a model.
+template <tensor_backend B, model_architecture A>
+auto fit(const transformer<B, A>& model, const std::string& label, const task::prompt_sets& prompts,
+         any_policy<B> policy, position_key by) {
+  const fit_defaults defaults = policy.defaults();
   constexpr index_t steps = 200;
-  const auto steering =
-      steer(model, at(site::attn_out{}, policy), at(site::mlp_out{}, policy), at(site::resid_post{}, policy));
+  std::vector<any_intervention<B>> interventions;
+  for (const auto site : {"attn_out", "mlp_out", "resid_post"})
+    interventions.push_back({*site::find(site), policy, layers::all(), by});
+  const auto steering = steer(model, std::move(interventions));
   const auto objective =
       objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
   report::progress_bar progress(label, steps);
-  return trainer(steering, objective, adam{.learning_rate = defaults.learning_rate})
-      .fit(prompts.train, {.steps = steps, .before_step = [&](index_t step, const loss_values& loss) {
-                             progress.show(step, "loss " + report::number(loss.total(), 3));
-                             return true;
-                           }});
+  auto run = trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).start(prompts.train);
+  while (run.steps() < steps) {
+    progress.show(run.steps() + 1, "loss " + report::number(run.loss().total(), 3));
+    run.step();
+  }
+  return run.result();
 }
 
 template <typename Model>
@@ -46,7 +51,11 @@ void study_task(const Model& model, const std::string& name, const std::string& 
                                {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
   };
   const auto study = [&](const std::string& label, auto policy) {
-    add(label, fit(model, name + " " + task + " " + label, prompts, policy), defaults_of<decltype(policy)>());
+    using P = decltype(policy);
+    add(label,
+        fit(model, name + " " + task + " " + label, prompts, any_policy<typename Model::backend_type>(policy),
+            default_positions<P>()),
+        defaults_of<P>());
   };
   study("activ_scalar", policy::activ_scalar{});
   study("steer_vec", policy::steer_vec{});
@@ -56,10 +65,11 @@ void study_task(const Model& model, const std::string& name, const std::string& 
 
 template <typename Model>
 study run_study(const std::string& name) {
-  const auto model = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
+  const auto stored = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
+  const Model& model = stored;
   study s;
-  study_task(model, name, "IOI", task::ioi(model.tokenizer(), {.seed = 1}), s);
-  study_task(model, name, "CCC", task::ccc(model.tokenizer(), {.seed = 1}), s);
+  study_task(model, name, "IOI", task::ioi(stored.tokenizer(), {.seed = 1}), s);
+  study_task(model, name, "CCC", task::ccc(stored.tokenizer(), {.seed = 1}), s);
   return s;
 }
 

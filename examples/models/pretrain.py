@@ -203,7 +203,7 @@ class Writer:
         plain, others = self.words[f"{form}_templates"], self.words[f"{form}_other_templates"]
         template = template or self.random.choice(plain if self.random.random() < 0.5 else others)
         values = {"SUBJECT": subject, "CLAIM": claim, "OTHER": other, "OTHER_ANSWER": other_answer}
-        # A false claim is not to be learned by heart: it has no loss.
+        # A false claim must not be memorised: it has no loss.
         return self.fill(template, values, {"CLAIM": 1.0 if i == j else 0.0})
 
     def answer(self, form, i, j=None):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/check/adjoint.hpp>
 #include <trimtab/check/dual.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
@@ -17,6 +18,9 @@
 #include <trimtab/policy/dyn_scalar.hpp>
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
+#include <trimtab/steer/dynamic_steering.hpp>
+#include <trimtab/steer/objective_and_gradient.hpp>
+#include <trimtab/steer/observe.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/trainer.hpp>
 

@@ -58,13 +58,15 @@ TEST_CASE("Bad intervention files") {
     std::string sentence;
   } const table[] = {
       // What the file says of itself.
-      {no("format"), "should have the format trimtab-intervention-1 in its metadata, found none"},
-      {meta("format", "pt"), "should have the format trimtab-intervention-1 in its metadata, found \"pt\""},
+      {no("format"),
+       "should have the format trimtab-intervention-2 or trimtab-intervention-1 in its metadata, found none"},
+      {meta("format", "pt"),
+       "should have the format trimtab-intervention-2 or trimtab-intervention-1 in its metadata, found \"pt\""},
       {no("policy"), "lacks \"policy\" in its metadata"},
       {meta("policy", ""), "lacks \"policy\" in its metadata"},
       {meta("policy", "active-scalar"),
-       "the policy 'active-scalar' is none of this program's: activ-scalar, steer-vec, "
-       "dyn-scalar and affine; did you mean 'activ-scalar'?"},
+       "the policy 'active-scalar' is none of this program's: activ-scalar, steer-vec, affine, "
+       "dyn-scalar, dyn-scalar-tanh, dyn-scalar-rms and dyn-scalar-tanh-rms; did you mean 'activ-scalar'?"},
       {meta("policy", "steer-vec"),
        "has the tensor \"attn_out.alpha\", which does not belong to the policy 'steer-vec'"},
       {no("position_key"), "lacks \"position_key\" in its metadata"},
@@ -157,7 +159,8 @@ TEST_CASE("Bad intervention files") {
       {"", "is not a valid safetensors file: it has 0 bytes"},
       {content_of(file).substr(0, 60), "it may be truncated"},
       {content_of(model.name("tokenizer.json")), "is not a valid safetensors file"},
-      {content_of(model.name("model.safetensors")), "should have the format trimtab-intervention-1 in its metadata"},
+      {content_of(model.name("model.safetensors")),
+       "should have the format trimtab-intervention-2 or trimtab-intervention-1 in its metadata"},
   };
   for (const auto& [content, sentence] : contents) {
     put_file(file, content);

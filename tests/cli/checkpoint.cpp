@@ -138,7 +138,7 @@ TEST_CASE("A signal that is ignored from the start, as nohup and shells do, does
   CHECK(program.wait().status == 143);
 }
 
-TEST_CASE("Ctrl-C a second time ends the program at once, and the old file stays") {
+TEST_CASE("A second Ctrl-C ends the program immediately, and the old file stays") {
   const model_for_cli model;
   std::string lines;
   for (int i = 0; i < 4000; ++i) lines += "{\"ids\": [1, 2, 3, 4, 5, 6, 7, 8], \"correct_id\": 5, \"wrong_id\": 6}\n";

@@ -51,7 +51,7 @@ class small_fit {
     const bool succeeded = run.status == 0;
     const bool says_so = succeeded or (run.status == 1 and run.out.empty() and run.error_lines() == 1 and
                                        run.err.starts_with("trimtab: "));
-    // Without memory the C library, the unwinder and OpenMP have ends of their own.
+    // Without memory the C library and the unwinder have ends of their own.
     if (std::string(what.call) != "allocate") CHECK(says_so);
     std::set<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(outputs_.path()))

@@ -52,8 +52,9 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   CHECK(steps[6]["loss"] < steps[0]["loss"]);
 
   const auto read = io::read_intervention(file);
-  CHECK(read.policy == policy);
-  CHECK(read.layers_of("attn_out") == std::vector<index_t>{1});
+  CHECK(read.policies() == policy);
+  REQUIRE(not read.interventions.empty());
+  for (const saved_intervention& i : read.interventions) CHECK(i.layers == std::vector<index_t>{1});
   CHECK(read.made.at("steps") == "7");
 }
 
@@ -63,8 +64,10 @@ TEST_CASE("dyn-scalar without bias has none in its file") {
   run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--policy", "dyn-scalar", "--no-bias", "--sites",
                "attn_z", "--steps", "2", "--precision", "double", "--out", file});
   const auto read = io::read_intervention(file);
-  CHECK(read.tensors.size() == 1);
-  CHECK(read.tensors.at("attn_z.weight").shape == std::vector<index_t>{2, 2, 8});
+  REQUIRE(read.interventions.size() == 1);
+  REQUIRE(read.interventions[0].parameters.size() == 1);
+  CHECK(read.interventions[0].parameters[0].tensor == "attn_z.weight");
+  CHECK(read.interventions[0].parameters[0].numbers.shape == std::vector<index_t>{2, 2, 8});
 }
 
 TEST_CASE("Without --json fit prints a table with the untouched model's row") {
@@ -124,7 +127,7 @@ TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbe
   for (const auto& name : {json, svg})
     CHECK(run_trimtab({"report", file, "--model", model.path(), "--data", model.data(), "--heatmap", name}).status ==
           0);
-  const auto alpha = io::read_intervention(file).tensors.at("attn_out.alpha");
+  const auto alpha = io::read_intervention(file).interventions.at(0).parameters.at(0).numbers;
   const auto map = io::read_json_file(json).at(0);
   CHECK(map["quantity"] == "alpha");
   CHECK(map["places"] == io::json{3, 2, 1, 0});  // the last token is the first place from the end
@@ -184,13 +187,14 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
     return run_trimtab(all);
   };
   const auto all = fit({}).json();
-  CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"subject", "end"});
+  CHECK(io::read_intervention(file).interventions.at(0).positions.roles() ==
+        std::vector<std::string>{"subject", "end"});
   const auto evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", data, "--intervention", file, "--json"}).json();
   CHECK(evaluated["train"] == all["train"]);
 
   fit({"--roles", "end"}).json();
-  CHECK(io::read_intervention(file).positions.roles() == std::vector<std::string>{"end"});
+  CHECK(io::read_intervention(file).interventions.at(0).positions.roles() == std::vector<std::string>{"end"});
 
   const auto unknown = fit({"--roles", "objekt"});
   CHECK(unknown.status == 1);

@@ -4,7 +4,10 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
+#include "support/small_intervention.hpp"
+
 #include <cmath>
+#include <stdexcept>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -14,16 +17,23 @@ namespace {
 /// The file's numbers away from the identity, where every term has a gradient.
 intervention_file example(const std::string& policy, const std::map<std::string, std::vector<index_t>>& shapes,
                           position_key by) {
-  intervention_file file{.policy = policy, .positions = std::move(by)};
+  std::map<std::string, named_tensor> tensors;
   double next = 0.1;
   for (const auto& [name, shape] : shapes) {
-    auto& tensor = file.tensors[name];
+    auto& tensor = tensors[name];
     tensor.shape = shape;
     index_t size = 1;
     for (index_t n : shape) size *= n;
     for (index_t i = 0; i < size; ++i) tensor.values.push_back(next = std::fmod(next * 7.3 + 0.11, 0.4));
   }
-  return file;
+  return small_intervention(policy, std::move(by), tensors);
+}
+
+named_tensor& numbers_of(intervention_file& file, const std::string& tensor) {
+  for (saved_intervention& i : file.interventions)
+    for (saved_parameter& p : i.parameters)
+      if (p.tensor == tensor) return p.numbers;
+  throw std::out_of_range(tensor);
 }
 
 }  // namespace
@@ -86,7 +96,7 @@ TEST_CASE("The gradient file holds what small changes of the intervention do to 
   const auto expected = stored.read<double>(one.tensor).values;
 
   for (const std::size_t i : {std::size_t{0}, expected.size() / 2 - 1}) {
-    double& x = changed.tensors[one.tensor].values[i];
+    double& x = numbers_of(changed, one.tensor).values[i];
     const double before = x, step = 1e-5;
     x = before + step;
     const double above = loss_of(changed);

@@ -7,6 +7,8 @@
 #include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/intervention_file.hpp>
 
+#include "support/small_intervention.hpp"
+
 #include <cmath>
 
 using namespace trimtab;
@@ -53,9 +55,8 @@ TEST_CASE("logits prints the model's own numbers in full") {
 TEST_CASE("A strength of 0 is the untouched model, another one is not") {
   const model_for_cli model;
   const auto file = model.name("i.safetensors");
-  io::write_intervention(file, {.policy = "activ-scalar",
-                                .positions = positions::from_end(1),
-                                .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, -0.5}}}}});
+  io::write_intervention(
+      file, small_intervention("activ-scalar", positions::from_end(1), {{"mlp_out.alpha", {{2, 1}, {0.5, -0.5}}}}));
   const auto at = [&](const std::string& strength) {
     return run_trimtab({"logits", "--model", model.path(), "--prompt", "abc", "--intervention", file, "--strength",
                         strength, "--json"})
@@ -98,15 +99,14 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   const auto folder = run_trimtab({"inspect", model.path(), "--json"}).json();
   CHECK(folder["kind"] == "model");
   CHECK(folder["layers"] == 2);
-  CHECK(folder["weights_hash"] == io::model_folder(model.path()).weights_hash());
+  CHECK(folder["weights_hash"] == hash_of_weights<float>(io::model_folder(model.path())));
   const auto weights = run_trimtab({"inspect", model.name("model.safetensors"), "--json"}).json();
   CHECK(weights["kind"] == "safetensors");
 
   const auto file = model.name("i.safetensors");
-  io::write_intervention(file, {.policy = "activ-scalar",
-                                .positions = positions::from_end(1),
-                                .tensors = {{"mlp_out.alpha", {{2, 1}, {0.5, 0}}}},
-                                .made = {{"task", "ioi"}, {"\x1b[31m", "\x07\nred"}}});
+  io::write_intervention(
+      file, small_intervention("activ-scalar", positions::from_end(1), {{"mlp_out.alpha", {{2, 1}, {0.5, 0}}}},
+                               {{"task", "ioi"}, {"\x1b[31m", "\x07\nred"}}));
   const auto intervention = run_trimtab({"inspect", file, "--json"}).json();
   CHECK(intervention["kind"] == "intervention");
   CHECK(intervention["tensors"]["mlp_out.alpha"]["nonzero"] == 1);

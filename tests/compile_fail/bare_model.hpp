@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/model/gpt2.hpp>
+#include <trimtab/model/gpt_neox.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/steer/steering.hpp>
 
-/// Models without weights or backend: what a composition is checked against is the architecture alone.
+/// Models that nothing is called of: what a composition is checked against is the architecture alone.
 
 namespace test {
 
-template <typename Architecture>
-struct bare_model {
-  using architecture = Architecture;
-  trimtab::model_config config() const { return {}; }
-};
-using bare_gpt2 = bare_model<trimtab::gpt2_architecture>;
-using bare_pythia = bare_model<trimtab::gpt_neox_architecture<>>;
+using bare_gpt2 = trimtab::gpt2<trimtab::eigen_backend<float>>;
+using bare_pythia = trimtab::gpt_neox<trimtab::eigen_backend<float>>;
 
 }  // namespace test
 

@@ -32,10 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto text = std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return io::read_intervention(second.holding(text));
   };
-  // The first writing adds the library's version to what is said of the making.
   const auto written = again(*read);
-  fuzz::require(written.tensors == read->tensors and written.layers == read->layers and written.model == read->model and
-                written.policy == read->policy and written.positions == read->positions);
+  fuzz::require(written.interventions == read->interventions and written.model == read->model);
   fuzz::require(again(written) == written);
   return 0;
 }

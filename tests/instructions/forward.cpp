@@ -138,12 +138,11 @@ int steered_at(setting& s, Policy policy, layer_set in) {
   const auto composition = steer(s.model, at(Site{}, policy, in, positions::shared())...);
   const auto layout = composition.layout(s.prompts);
   const auto sequences = every_strength(1, std::vector<double>{1.0});
-  using bound_type = bound_steering<backend, intervention<Site, Policy>...>;
-  const bound_type bound(s.model.backend(), s.config, composition.interventions(), layout, s.prompts, sequences, 1,
-                         scored::all);
+  const binding<backend> bound(s.model.backend(), s.config, {layout}, s.prompts, sequences, scored::all);
   const auto rows = s.rows();
   const view x = s.stream(rows), logits = s.memory.take(rows.queries(), s.config.vocabulary);
-  pass<model_type, hooks_of<bound_type>> p(s.model, rows, {0, s.config.layers}, {&bound});
+  pass<model_type, typename decltype(composition)::hooks_type> p(s.model, rows, {0, s.config.layers},
+                                                                 composition.hooks(bound));
   return run([&] { p.unembed(p.forward(x), logits); }, logits);
 }
 

@@ -95,7 +95,7 @@ void each_parameter(const parameter_layout& layout, F&& f) {
 
 /// One lane of parameters out of a fixture's tensors.
 inline std::vector<double> lane_of(const parameter_layout& layout, const tensors& from) {
-  std::vector<double> lane(static_cast<std::size_t>(layout.lane_size()));
+  std::vector<double> lane(static_cast<std::size_t>(layout.size()));
   each_parameter(layout, [&](std::size_t i, const std::string& tensor, std::size_t place) {
     lane[i] = from.at(tensor).at(place);
   });

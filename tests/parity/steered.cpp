@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 #include <tuple>
 
 using namespace trimtab;
@@ -15,38 +14,6 @@ namespace {
 
 // Differences are shown with the digits that tell them from a tolerance.
 [[maybe_unused]] const int digits = Catch::StringMaker<double>::precision = 17;
-
-/// The functions of compositions.hpp for one policy.
-struct known_policy {
-  std::string_view name;
-  policy::gate gate;
-  case_result (*run_case)(const any_model<double>&, const steered_case&);
-  logits_by_strength (*run_in_float)(const any_model<float>&, const steered_case&);
-  fit_result (*run_fit)(const any_model<double>&, const trajectory&);
-
-  bool is_of(const problem& p) const {
-    return name == p.policy and gate.bias == p.gate.bias and gate.squash_by == p.gate.squash_by and
-           gate.rms_normalised == p.gate.rms_normalised;
-  }
-};
-
-template <typename Policy>
-known_policy known(std::string_view name, policy::gate gate = {}) {
-  return {name, gate, run_case<Policy>, run_in_float<Policy>, run_fit<Policy>};
-}
-template <policy::gate Gate>
-known_policy known_gate() {
-  return known<policy::dyn_scalar<Gate>>("dyn_scalar", Gate);
-}
-
-known_policy policy_of(const problem& p) {
-  for (const known_policy& k :
-       {known<policy::activ_scalar>("activ_scalar"), known<policy::steer_vec>("steer_vec"),
-        known<policy::affine>("affine"), known_gate<gates::plain>(), known_gate<gates::no_bias>(),
-        known_gate<gates::tanh>(), known_gate<gates::rms>(), known_gate<gates::tanh_rms>()})
-    if (k.is_of(p)) return k;
-  throw error(error_kind::bad_file, "these tests do not know the policy of '" + p.name + "'");
-}
 
 void check_terms(const loss_values& found, const expected_terms& expected, double tolerance) {
   REQUIRE(found.terms.size() == 3);
@@ -105,7 +72,7 @@ TEST_CASE("steered logits, loss and gradients are those of the reference") {
 
   for (const steered_case& c : from.cases) {
     CAPTURE(name, c.name);
-    const case_result found = policy_of(c).run_case(model, c);
+    const case_result found = run_case(model, c);
     check_logits(found.logits, c.logits);
     check_logits(found.logits_of_all, c.logits);
     check_terms(found.loss, c.expected, 1e-10);
@@ -121,7 +88,7 @@ TEST_CASE("single precision stays close to the reference") {
   const auto model = read_model<float>(from.folder);
 
   for (const steered_case& c : from.cases) {
-    const logits_by_strength found = policy_of(c).run_in_float(model, c);
+    const logits_by_strength found = run_in_float(model, c);
     for (const auto& [strength, logits] : c.logits) {
       CAPTURE(name, c.name, strength);
       CHECK(difference(found.at(strength), logits) / largest(logits.values) <= 2e-4);
@@ -137,7 +104,7 @@ TEST_CASE("a fit goes the way of the reference") {
 
   for (const trajectory& t : from.trajectories) {
     CAPTURE(name, t.name);
-    const fit_result found = policy_of(t).run_fit(model, t);
+    const fit_result found = run_fit(model, t);
     REQUIRE(found.history.size() == t.terms.size());
     for (std::size_t step = 0; step < t.terms.size(); ++step) {
       CAPTURE(step);

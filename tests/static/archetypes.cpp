@@ -58,6 +58,120 @@ struct least_source {
   }
 };
 
+// Machines, each with what one concept asks for and nothing more: no default, no assignment. They run no row function, so
+// that what is compiled is the library's side of the call alone.
+class least_storage {
+ public:
+  using scalar = float;
+  using numbers = matrix_view<scalar>;
+  using constants = matrix_view<const scalar>;
+
+  struct memory {
+    memory() = default;
+    memory(memory&&) = default;
+    memory& operator=(memory&&) = default;
+    numbers view(index_t, index_t) { return {}; }
+    constants view(index_t, index_t) const { return {}; }
+  };
+  class indices {
+   public:
+    explicit indices(int) {}
+    indices(indices&&) = default;
+    indices& operator=(indices&&) = delete;
+    const int* data() const { return nullptr; }
+  };
+
+  explicit least_storage(int) {}
+  least_storage(const least_storage&) = default;
+  least_storage& operator=(const least_storage&) = delete;
+
+  memory allocate(index_t) const { return {}; }
+  memory upload(constants) const { return {}; }
+  indices upload(std::vector<int>) const { return indices(0); }
+  host_matrix<scalar> download(constants) const { return {}; }
+  void download(constants, numbers) const {}
+  void copy(constants, numbers) const {}
+  void fill(numbers, scalar) const {}
+};
+
+template <typename Storage>
+struct least_products : Storage {
+  using Storage::Storage;
+  using typename Storage::constants;
+  using typename Storage::numbers;
+
+  class linear {
+   public:
+    explicit linear(int) {}
+    linear(linear&&) = default;
+    linear& operator=(linear&&) = delete;
+  };
+
+  linear prepare(constants, constants, bool = false) const { return linear(0); }
+  void multiply(const linear&, constants, numbers) const {}
+  void multiply_backward(const linear&, constants, numbers) const {}
+};
+
+template <typename Storage>
+struct least_attention : Storage {
+  using Storage::Storage;
+  using typename Storage::constants;
+  using typename Storage::numbers;
+
+  void attention(const ragged_shape&, index_t, constants, numbers) const {}
+  void attention_backward(const ragged_shape&, index_t, constants, constants, numbers) const {}
+};
+
+template <typename Storage>
+struct least_rows : Storage {
+  using Storage::Storage;
+  using typename Storage::constants;
+  using typename Storage::numbers;
+  using typename Storage::scalar;
+
+  template <typename F, typename... Name, typename... U>
+  void forward(const F&, index_t, index_t, operand<Name, U>...) const {}
+  template <typename F, typename... Name, typename... U>
+  void backward(const F&, index_t, index_t, operand<Name, U>...) const {}
+  template <typename Term, typename... Name, typename... U>
+  void values(const Term&, index_t, index_t, scalar*, operand<Name, U>...) const {}
+  template <typename Term, typename... Name, typename... U>
+  void gradients(const Term&, index_t, index_t, operand<Name, U>...) const {}
+  template <intervention_policy P>
+  void intervene(const P&, constants, numbers, const scalar*, const bound_rows<scalar>&) const {}
+  template <intervention_policy P>
+  void intervene_backward(const P&, constants, constants, numbers, const scalar*, scalar*, scalar*,
+                          const bound_rows<scalar>&) const {}
+};
+
+using least_backend = least_rows<least_attention<least_products<least_storage>>>;
+
+// And one that records its work, whose whole numbers may be written too.
+struct least_recorder : least_backend {
+  struct indices {
+    indices() = default;
+    indices(indices&&) = default;
+    indices& operator=(indices&&) = default;
+    int* data() { return nullptr; }
+    const int* data() const { return nullptr; }
+  };
+  class recording {
+   public:
+    explicit recording(int) {}
+    recording(recording&&) = default;
+    recording& operator=(recording&&) = delete;
+    void replay() const {}
+  };
+
+  using least_backend::least_backend;
+  using least_backend::upload;
+  indices upload(std::vector<int>) const { return {}; }
+  template <typename Work>
+  recording record(Work) const {
+    return recording(0);
+  }
+};
+
 struct no_policy {};
 struct no_adjoint {
   static constexpr per_row<"a"> a{};
@@ -90,12 +204,20 @@ static_assert(hook_site<site::resid_mid> and not hook_site<no_policy> and not ho
 static_assert(model_architecture<least_architecture> and model_architecture<gpt_neox_architecture<>>);
 static_assert(weight_source<least_source, float>);
 static_assert(tensor_backend<eigen_backend<float>> and tensor_backend<eigen_backend<double>>);
-static_assert(tensor_backend<eigen_backend<complex_step>>);
+static_assert(tensor_backend<eigen_backend<dual>>);
+static_assert(storage_backend<least_storage> and not linear_backend<least_storage> and
+              not attention_backend<least_storage> and not row_backend<least_storage>);
+static_assert(linear_backend<least_products<least_storage>> and not tensor_backend<least_products<least_storage>>);
+static_assert(attention_backend<least_attention<least_storage>> and not tensor_backend<least_attention<least_storage>>);
+static_assert(row_backend<least_rows<least_storage>> and not tensor_backend<least_rows<least_storage>>);
+static_assert(tensor_backend<least_backend> and not recording_backend<least_backend>);
+static_assert(recording_backend<least_recorder>);
+static_assert(not std::default_initializable<least_backend> and not std::copyable<least_backend>);
 static_assert(hook_set<no_hooks, float>);
 static_assert(exposes<site::resid_mid, residual_form::sequential> and
               not exposes<site::resid_mid, residual_form::parallel>);
 
-// The composition of nothing but archetypes.
+// The composition of nothing but archetypes, on a machine that works.
 template <typename Model>
 auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts) {
   const auto objective = 2.0 * least_term{} + objective::minimality{};
@@ -106,3 +228,33 @@ auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts)
   return trainer(composition, objective, least_optimizer{}).fit(prompts);
 }
 template auto fit_archetypes(const gpt2<eigen_backend<float>>&, const std::vector<prompt_pair>&);
+
+// And on machines that do no more than they must: all that the library asks of one.
+template <typename Model, typename Steering>
+void use_least_machine(const Model& model, const Steering& composition, const std::vector<prompt_pair>& prompts) {
+  const auto objective = 2.0 * least_term{} + objective::faithfulness{} + objective::minimality{};
+  const trainer learner(composition, objective, adam{});
+  const auto learned = learner.fit(prompts);
+  learner.fit_each(prompts);
+  auto run = learner.start(prompts);
+  run.step();
+  run.state();
+  evaluate(learned, prompts);
+  steered_logits(composition, learned.values, prompts, 1.0);
+  objective_and_gradient(composition, objective, learned.values, prompts);
+  observe(composition, learned.values, prompts, 1.0, [](auto, index_t, auto, auto) {});
+  activations(model, prompts, {"attn_out"});
+  logits(model, ids_of(prompts));
+}
+
+template <typename Model>
+void on_least_machine(const std::vector<prompt_pair>& prompts) {
+  using B = typename Model::backend_type;
+  const Model model(least_source{}, B(0));
+  use_least_machine(model, steer(model, at(site::attn_out{}, least_policy{}), at(site::attn_z{}, least_policy{})),
+                    prompts);
+  use_least_machine(model, steer(model, std::vector<any_intervention<B>>{{0, least_policy{}}}), prompts);
+}
+template void on_least_machine<gpt2<least_backend>>(const std::vector<prompt_pair>&);
+template void on_least_machine<gpt_neox<least_backend>>(const std::vector<prompt_pair>&);
+template void on_least_machine<gpt2<least_recorder>>(const std::vector<prompt_pair>&);

@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")
 
 set(core_sees)
-set(check_sees)
+set(check_sees      core)
 set(row_sees        core)
 set(backend_sees    core row)
 set(policy_sees     core row)
@@ -13,11 +13,11 @@ set(objective_sees  core row)
 set(model_sees      core row)
 set(text_sees       core)
 set(task_sees       core)
-set(steer_sees      core model objective)
+set(steer_sees      core row model objective)
 set(train_sees      core row model steer text)  # text: a state may come from a stranger
 set(measure_sees    objective steer)
-set(io_sees         core model steer train task text)
-set(report_sees     core steer measure task text io)  # text: prompts hold any bytes; io: a page is a file
+set(io_sees         core policy model steer train task text)  # policy: files of version 1 name one without its shape
+set(report_sees     core policy steer measure task text io)  # policy: symbols; text: prompts hold any bytes; io: a page is a file
 set(folders check row backend policy objective model text task steer train measure io report)
 
 # Third-party headers are left to those who need them; JSON and Eigen are dear to compile.

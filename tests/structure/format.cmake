@@ -14,7 +14,7 @@ endif()
 
 set(patterns)
 foreach(folder IN ITEMS include examples tests benchmarks)
-  foreach(ending IN ITEMS hpp cpp cuh cu)
+  foreach(ending IN ITEMS hpp cpp cuh cu h)
     list(APPEND patterns "${root}/${folder}/*.${ending}")
   endforeach()
 endforeach()

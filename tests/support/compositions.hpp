@@ -67,7 +67,7 @@ auto hook_all_sites(const Model& model, const hooked_places& places) {
 
 /// Small parameters that are all different from 0.
 inline parameters random_parameters(const parameter_layout& layout, std::uint64_t seed = 1, double scale = 0.2) {
-  return {layout, random_matrix<double>(1, layout.lane_size(), seed, scale).values};
+  return {layout, random_matrix<double>(1, layout.size(), seed, scale).values};
 }
 
 template <typename Kind, typename T>
@@ -76,16 +76,16 @@ auto small_model(int threads = 1) {
 }
 
 /// A steered pass that may be run again and again with other parameters, forwards and backwards.
-template <typename Model, typename... Interventions>
+template <typename Steering>
 class repeated_pass {
  public:
-  using T = typename Model::scalar;
+  using T = typename Steering::model_type::scalar;
 
-  repeated_pass(const steering<Model, Interventions...>& composition, std::span<const prompt_pair> prompts,
-                const std::vector<double>& strengths, scored where = scored::last)
+  repeated_pass(const Steering& composition, std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
+                scored where = scored::last)
       : layout_(composition.layout(prompts)),
-        run_(composition, layout_, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
-             tape_use::forward_and_backward, where) {}
+        run_(composition, {layout_}, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths),
+             pass_use::forward_and_backward, where) {}
 
   const parameter_layout& layout() const { return layout_; }
   std::vector<T> logits(const std::vector<T>& theta) {
@@ -98,12 +98,12 @@ class repeated_pass {
     logits(theta);
     std::ranges::copy(d_logits, run_.d_logits().data);
     run_.backward();
-    return {run_.gradient().data, run_.gradient().data + layout_.lane_size()};
+    return {run_.gradient().data, run_.gradient().data + layout_.size()};
   }
 
  private:
   parameter_layout layout_;
-  steered<Model, Interventions...> run_;
+  steered<Steering> run_;
 };
 
 /// Compares the gradient of all parameters of a composition, made by compose(model), with its derivatives.
@@ -111,7 +111,7 @@ template <typename Kind, typename Compose>
 void check_model_gradient(Compose compose, std::span<const prompt_pair> prompts, scored where = scored::last) {
   const std::vector<double> strengths{1, -0.7};
   const auto model = small_model<Kind, double>();
-  const auto complex_model = small_model<Kind, complex_step>();
+  const auto complex_model = small_model<Kind, dual>();
   const auto composition = compose(model);
   const auto complex_composition = compose(complex_model);
   repeated_pass pass(composition, prompts, strengths, where);

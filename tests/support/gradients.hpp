@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 /// Whether an adjoint is one, for any policy, row function or term, whoever wrote it:
@@ -63,13 +64,13 @@ inline double largest_difference(const std::vector<double>& a, const std::vector
 }
 inline double largest(const std::vector<double>& a) { return largest_difference(a, std::vector<double>(a.size())); }
 
-/// The gradient of f at x by the complex step; f(std::vector<complex_step>) gives a complex_step.
+/// The gradient of f at x by the complex step; f(std::vector<dual>) gives a dual.
 template <typename F>
 std::vector<double> complex_step_gradient(const F& f, const std::vector<double>& x) {
   constexpr double h = 1e-40;
-  std::vector<complex_step> z(x.begin(), x.end());
+  std::vector<dual> z(x.begin(), x.end());
   std::vector<double> gradient;
-  for (complex_step& component : z) {
+  for (dual& component : z) {
     component.imag = h;
     gradient.push_back(f(z).imag / h);
     component.imag = 0;
@@ -123,32 +124,37 @@ struct policy_run {
   P policy;
   record_plan plan;
   std::vector<T> beta;
+  std::vector<int> sequence;  // every row is one
   index_t width, rows;
 
   policy_run(P p, const steered_rows& s)
-      : policy(p), plan(slots(s)), beta(s.beta.begin(), s.beta.end()), width(s.width), rows(s.count()) {}
+      : policy(p),
+        plan(slots(s)),
+        beta(s.beta.begin(), s.beta.end()),
+        sequence(s.beta.size()),
+        width(s.width),
+        rows(s.count()) {
+    std::iota(sequence.begin(), sequence.end(), 0);
+  }
 
   static std::vector<int> slots(const steered_rows& s) {
     std::vector<int> slot;
     for (int r : s.record) slot.push_back(r < 0 ? -1 : r * static_cast<int>(P::parameters.size(s.width)));
     return slot;
   }
-  record_view view() const {
-    return {rows,
-            static_cast<index_t>(plan.piece_begin.size()) - 1,
-            static_cast<index_t>(plan.record_slot.size()),
-            plan.slot.data(),
-            plan.order.data(),
-            plan.piece_begin.data(),
-            plan.record_begin.data(),
-            plan.record_slot.data()};
+  bound_rows<T> view() const {
+    return {{rows, static_cast<index_t>(plan.piece_begin.size()) - 1, static_cast<index_t>(plan.record_slot.size()),
+             plan.slot.data(), plan.order.data(), plan.piece_begin.data(), plan.record_begin.data(),
+             plan.record_slot.data()},
+            beta.data(),
+            sequence.data()};
   }
   matrix_view<const T> matrix(const std::vector<T>& v) const { return {v.data(), rows, width}; }
   matrix_view<T> matrix(std::vector<T>& v) const { return {v.data(), rows, width}; }
 
   std::vector<T> forward(const std::vector<T>& h, const std::vector<T>& theta, int threads = 1) const {
     std::vector<T> out(h.size(), T(std::numeric_limits<double>::quiet_NaN()));  // what it held must not matter
-    eigen_backend<T>(threads).intervene(policy, matrix(h), matrix(out), beta.data(), theta.data(), view());
+    eigen_backend<T>(threads).intervene(policy, matrix(h), matrix(out), theta.data(), view());
     return out;
   }
   /// d_h, then d_theta.
@@ -157,8 +163,8 @@ struct policy_run {
     const T nan(std::numeric_limits<double>::quiet_NaN());
     std::vector<T> d_h(h.size(), nan), d_theta(theta.size(), nan);
     std::vector<T> partial((plan.piece_begin.size() - 1) * static_cast<std::size_t>(P::parameters.size(width)), nan);
-    eigen_backend<T>(threads).intervene_adjoint(policy, matrix(h), matrix(d_out), matrix(d_h), beta.data(),
-                                                theta.data(), d_theta.data(), partial.data(), view());
+    eigen_backend<T>(threads).intervene_backward(policy, matrix(h), matrix(d_out), matrix(d_h), theta.data(),
+                                                 d_theta.data(), partial.data(), view());
     d_h.insert(d_h.end(), d_theta.begin(), d_theta.end());
     return d_h;
   }
@@ -311,10 +317,10 @@ void check_row_function(const F& f, index_t width, Name... names) {
   const auto h = random_matrix<double>(rows, width, 20 + static_cast<std::uint64_t>(width));
   auto d_out = random_matrix<double>(rows, width, 21);
   std::vector<host_matrix<double>> inputs, d_inputs;
-  std::vector<host_matrix<complex_step>> complex_inputs;
+  std::vector<host_matrix<dual>> complex_inputs;
   for (std::uint64_t k = 0; k < sizeof...(names); ++k) {
     inputs.push_back(random_matrix<double>(rows, width, 22 + k, 0.5, 1));
-    complex_inputs.push_back(converted<complex_step>(inputs.back()));
+    complex_inputs.push_back(converted<dual>(inputs.back()));
     d_inputs.emplace_back(rows, width);
   }
   const auto weighted_output = [&]<typename T>(const std::vector<T>& x) {

@@ -76,16 +76,16 @@ class cuda_backend {
     return linear(context_, weight, bias, transposed);
   }
   void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const { w.multiply(*context_, x, y); }
-  void multiply_adjoint(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
-    w.multiply_adjoint(*context_, d_y, d_x);
+  void multiply_backward(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
+    w.multiply_backward(*context_, d_y, d_x);
   }
 
   void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
     cuda::attention(*context_, shape, heads, qkv, z);
   }
-  void attention_adjoint(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
-                         matrix_view<T> d_qkv) const {
-    cuda::attention_adjoint(*context_, shape, heads, qkv, d_z, d_qkv);
+  void attention_backward(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
+                          matrix_view<T> d_qkv) const {
+    cuda::attention_backward(*context_, shape, heads, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>
@@ -109,18 +109,18 @@ class cuda_backend {
   template <typename Term, typename... Operand>
   void gradients(const Term& term, index_t rows, index_t width, Operand... operands) const {
     cuda::run_rows<T, crosses_channels_of<Term>()>(*context_, "gradients", cuda::gradient_task<Term>{term}, rows, width,
-                                                   cuda::read_only<cuda::inputs_of_forward>(operands)...);
+                                                   cuda::read_only<cuda::inputs_of_gradients>(operands)...);
   }
 
   template <intervention_policy P>
-  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta, const T* theta,
-                 record_view records) const {
-    cuda::intervene(*context_, policy, h, out, beta, theta, records);
+  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+                 const bound_rows<T>& rows) const {
+    cuda::intervene(*context_, policy, h, out, theta, rows);
   }
   template <intervention_policy P>
-  void intervene_adjoint(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
-                         const T* beta, const T* theta, T* d_theta, T* partial, record_view records) const {
-    cuda::intervene_adjoint(*context_, policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
+  void intervene_backward(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
+                          const T* theta, T* d_theta, T* partial, const bound_rows<T>& rows) const {
+    cuda::intervene_backward(*context_, policy, h, d_out, d_h, theta, d_theta, partial, rows);
   }
 
  private:

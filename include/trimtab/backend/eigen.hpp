@@ -59,16 +59,16 @@ class eigen_backend {
   void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const {
     eigen::multiply(threads_, w.forward(), x, w.bias(), y);
   }
-  void multiply_adjoint(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
-    eigen::multiply(threads_, w.adjoint(), d_y, static_cast<const T*>(nullptr), d_x);
+  void multiply_backward(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
+    eigen::multiply(threads_, w.backward(), d_y, static_cast<const T*>(nullptr), d_x);
   }
 
   void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
     eigen::attention(threads_, shape, heads, qkv, z);
   }
-  void attention_adjoint(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
-                         matrix_view<T> d_qkv) const {
-    eigen::attention_adjoint(threads_, shape, heads, qkv, d_z, d_qkv);
+  void attention_backward(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
+                          matrix_view<T> d_qkv) const {
+    eigen::attention_backward(threads_, shape, heads, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>
@@ -104,14 +104,14 @@ class eigen_backend {
   }
 
   template <intervention_policy P>
-  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta, const T* theta,
-                 record_view records) const {
-    eigen::intervene(threads_, policy, h, out, beta, theta, records);
+  void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+                 const bound_rows<T>& rows) const {
+    eigen::intervene(threads_, policy, h, out, theta, rows);
   }
   template <intervention_policy P>
-  void intervene_adjoint(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
-                         const T* beta, const T* theta, T* d_theta, T* partial, record_view records) const {
-    eigen::intervene_adjoint(threads_, policy, h, d_out, d_h, beta, theta, d_theta, partial, records);
+  void intervene_backward(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
+                          const T* theta, T* d_theta, T* partial, const bound_rows<T>& rows) const {
+    eigen::intervene_backward(threads_, policy, h, d_out, d_h, theta, d_theta, partial, rows);
   }
 
  private:

@@ -12,55 +12,53 @@
 
 namespace trimtab {
 
-struct complex_step {
+struct dual {
   double real = 0;
   double imag = 0;
 
-  constexpr complex_step() = default;
-  constexpr complex_step(double re) : real(re) {}
-  constexpr complex_step(double re, double im) : real(re), imag(im) {}
+  constexpr dual() = default;
+  constexpr dual(double re) : real(re) {}
+  constexpr dual(double re, double im) : real(re), imag(im) {}
   explicit constexpr operator double() const { return real; }
 
-  constexpr complex_step& operator+=(complex_step b) { return *this = *this + b; }
-  constexpr complex_step& operator-=(complex_step b) { return *this = *this - b; }
-  constexpr complex_step& operator*=(complex_step b) { return *this = *this * b; }
-  constexpr complex_step& operator/=(complex_step b) { return *this = *this / b; }
+  constexpr dual& operator+=(dual b) { return *this = *this + b; }
+  constexpr dual& operator-=(dual b) { return *this = *this - b; }
+  constexpr dual& operator*=(dual b) { return *this = *this * b; }
+  constexpr dual& operator/=(dual b) { return *this = *this / b; }
 
-  friend constexpr complex_step operator+(complex_step a) { return a; }
-  friend constexpr complex_step operator-(complex_step a) { return {-a.real, -a.imag}; }
-  friend constexpr complex_step operator+(complex_step a, complex_step b) { return {a.real + b.real, a.imag + b.imag}; }
-  friend constexpr complex_step operator-(complex_step a, complex_step b) { return {a.real - b.real, a.imag - b.imag}; }
+  friend constexpr dual operator+(dual a) { return a; }
+  friend constexpr dual operator-(dual a) { return {-a.real, -a.imag}; }
+  friend constexpr dual operator+(dual a, dual b) { return {a.real + b.real, a.imag + b.imag}; }
+  friend constexpr dual operator-(dual a, dual b) { return {a.real - b.real, a.imag - b.imag}; }
   // Products of two imaginary parts are of order h² and below every bit that is kept: they are left out.
-  friend constexpr complex_step operator*(complex_step a, complex_step b) {
-    return {a.real * b.real, a.real * b.imag + a.imag * b.real};
-  }
-  friend constexpr complex_step operator/(complex_step a, complex_step b) {
+  friend constexpr dual operator*(dual a, dual b) { return {a.real * b.real, a.real * b.imag + a.imag * b.real}; }
+  friend constexpr dual operator/(dual a, dual b) {
     const double quotient = a.real / b.real;
     return {quotient, (a.imag - quotient * b.imag) / b.real};
   }
 
-  friend constexpr bool operator==(complex_step a, complex_step b) { return a.real == b.real; }
-  friend constexpr auto operator<=>(complex_step a, complex_step b) { return a.real <=> b.real; }
+  friend constexpr bool operator==(dual a, dual b) { return a.real == b.real; }
+  friend constexpr auto operator<=>(dual a, dual b) { return a.real <=> b.real; }
 
-  friend complex_step sqrt(complex_step x) {
+  friend dual sqrt(dual x) {
     const double root = std::sqrt(x.real);
     return {root, x.imag / (2 * root)};
   }
-  friend complex_step exp(complex_step x) {
+  friend dual exp(dual x) {
     const double e = std::exp(x.real);
     return {e, e * x.imag};
   }
-  friend complex_step log(complex_step x) { return {std::log(x.real), x.imag / x.real}; }
-  friend complex_step tanh(complex_step x) {
+  friend dual log(dual x) { return {std::log(x.real), x.imag / x.real}; }
+  friend dual tanh(dual x) {
     const double t = std::tanh(x.real);
     return {t, (1 - t * t) * x.imag};
   }
-  friend complex_step erf(complex_step x) {
+  friend dual erf(dual x) {
     constexpr double two_over_sqrt_pi = 1.1283791670955126;
     return {std::erf(x.real), two_over_sqrt_pi * std::exp(-x.real * x.real) * x.imag};
   }
-  friend complex_step abs(complex_step x) { return x.real < 0 ? -x : x; }
-  friend bool isfinite(complex_step x) { return std::isfinite(x.real) and std::isfinite(x.imag); }
+  friend dual abs(dual x) { return x.real < 0 ? -x : x; }
+  friend bool isfinite(dual x) { return std::isfinite(x.real) and std::isfinite(x.imag); }
 };
 
 }  // namespace trimtab

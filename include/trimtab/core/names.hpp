@@ -8,7 +8,8 @@
 
 /// The names by which a row function calls what it sees. A name is a type, so that a wrong one does not compile, and
 /// carries its text, so that files and messages can show it: `per_row<"alpha">` is one number for a whole row,
-/// `per_channel<"gain">` one number for each channel of it.
+/// `per_channel<"gain">` one number for each channel of it. Several of either are `per_row<"a", 4>` and the matrix
+/// `per_channel<"w", 4>` [4, channels].
 
 namespace trimtab {
 
@@ -45,18 +46,22 @@ template <fixed_string Text>
 inline constexpr std::string_view name_text{name_characters<Text>.data(), name_characters<Text>.size() - 1};
 }  // namespace detail
 
-/// One number a row, read as `r(name)`.
-template <fixed_string Text>
+/// One number a row, read as `r(name)`, or `Count` of them, read as `r(name, k)`.
+template <fixed_string Text, int Count = 1>
 struct per_row {
+  static_assert(Count >= 1, "a row has one number of a name, or several");
   static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = false;
+  static constexpr int count = Count;
 };
 
-/// One number a channel, read as `r(name, j)`.
-template <fixed_string Text>
+/// One number a channel, read as `r(name, j)`, or `Count` of them, the rows of a matrix, read as `r(name, k, j)`.
+template <fixed_string Text, int Count = 1>
 struct per_channel {
+  static_assert(Count >= 1, "a channel has one number of a name, or several");
   static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = true;
+  static constexpr int count = Count;
 };
 
 /// The gradient of what `Name` names, reached as `r.d(name)` or `r.d(name, j)`.

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/random.hpp>
 #include <trimtab/core/row.hpp>
 
 #include <array>
+#include <concepts>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -19,7 +23,7 @@ template <typename Name>
 struct parameter_place {
   Name name;
   index_t offset;  ///< of its first number
-  index_t extent;  ///< how many numbers: the row's width, or 1
+  index_t extent;  ///< how many numbers it has
 };
 
 /// The parameters of a policy in the order in which they lie in a record.
@@ -52,18 +56,39 @@ struct parameter_list {
  private:
   template <typename Name>
   static constexpr index_t extent(index_t width) {
-    return Name::is_per_channel ? width : 1;
+    return Name::count * (Name::is_per_channel ? width : 1);
   }
 };
 
-/// Whether the parameters' names differ from each other and from those that every row has.
+namespace detail {
+
+/// Whether two parameters have the same name in files, whatever they are.
+template <typename A, typename B>
+constexpr bool same_label() {
+  if constexpr (requires { A::scope, B::scope; })
+    return A::scope == B::scope and same_label<typename A::inner, typename B::inner>();
+  else if constexpr (
+      requires { A::scope; } or requires { B::scope; })
+    return false;
+  else
+    return A::text == B::text;
+}
+
+template <typename Name>
+constexpr bool is_of_every_row() {
+  if constexpr (requires { Name::scope; })
+    return is_of_every_row<typename Name::inner>();
+  else
+    return Name::text == name::h.text or Name::text == name::out.text or Name::text == name::beta.text;
+}
+
+}  // namespace detail
+
+/// Whether the parameters' names differ from each other, whatever they name, and from those that every row has.
 template <typename... Names>
 constexpr bool names_are_free(parameter_list<Names...>) {
-  const auto times = [](auto name) { return (0 + ... + std::is_same_v<decltype(name), Names>); };
-  return ((times(Names{}) == 1) and ...) and
-         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::beta)>> and
-         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::h)>> and
-         not parameter_list<Names...>::template contains<std::remove_const_t<decltype(name::out)>>;
+  const auto times = []<typename Name>(Name) { return (0 + ... + detail::same_label<Name, Names>()); };
+  return ((times(Names{}) == 1) and ...) and not(detail::is_of_every_row<Names>() or ...);
 }
 
 /// The parameter's name in files: `alpha`, or `0.alpha` inside a sequence.
@@ -75,9 +100,10 @@ std::string label(Name) {
     return std::string(Name::text);
 }
 
-/// Where a fit of a policy best starts; a policy may say it as `static constexpr fit_defaults defaults`.
+/// The weight of minimality and the learning rate that suit a policy; it may say so as
+/// `static constexpr fit_defaults defaults`.
 struct fit_defaults {
-  double lambda_m = 0.01;  ///< weight of the minimality
+  double lambda_m = 0.01;
   double learning_rate = 0.01;
 };
 
@@ -87,6 +113,48 @@ constexpr fit_defaults defaults_of() {
     return P::defaults;
   else
     return {};
+}
+
+/// The name of a policy in files and on the command line: its `text`, and "custom" for one without.
+template <typename P>
+constexpr std::string_view policy_text() {
+  if constexpr (requires { P::text; })
+    return P::text;
+  else
+    return "custom";
+}
+
+/// Where a fit starts one number of a parameter: at 0, unless the policy says
+///
+///     static double start(decltype(weight), random_generator& random, index_t width) { return random.normal(); }
+///
+/// for it; `width` counts the row's channels.
+template <typename P, typename Name>
+double start_of(Name name, random_generator& random, index_t width) {
+  if constexpr (requires {
+                  { P::start(name, random, width) } -> std::convertible_to<double>;
+                })
+    return P::start(name, random, width);
+  else
+    return 0;
+}
+
+namespace detail {
+
+/// A policy that says where a parameter starts.
+template <typename P, typename Name>
+concept says_start = requires(random_generator& random) {
+  P::start(Name{}, random, index_t{});
+};
+
+}  // namespace detail
+
+/// Whether a policy starts at 0 everywhere.
+template <typename P>
+constexpr bool starts_at_identity() {
+  return []<typename... Names>(parameter_list<Names...>) {
+    return not(detail::says_start<P, Names> or ...);
+  }(std::remove_const_t<decltype(P::parameters)>{});
 }
 
 /// What happens to the activations of a hook site.

@@ -25,6 +25,8 @@ struct prompt_pair {
   std::string correct = {};  ///< with its leading space, " Mary"
   std::string wrong = {};
   std::map<std::string, token_span> roles = {};  ///< what tokens are to the task, "subject"; each task names its own
+  std::map<std::string, std::vector<int>> tokens = {};  ///< further tokens that terms of one's own read, by name
+  std::map<std::string, double> numbers = {};           ///< and numbers
 
   friend bool operator==(const prompt_pair&, const prompt_pair&) = default;
 };

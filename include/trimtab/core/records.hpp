@@ -8,8 +8,9 @@
 #include <vector>
 
 /// Which record of parameters each row of a site uses, and in which order the rows of one record add to its gradient.
-/// Rows that share a record are cut into pieces of at most 64; each piece sums on its own, then the pieces of a record
-/// are added one after another. The order is part of the plan, so the sum has the same bits on any number of threads.
+/// Rows that share a record are a *segment*; it is cut into pieces of at most 64 rows, each piece sums on its own, then
+/// the pieces of a record are added one after another. The order is part of the plan, so the sum has the same bits on any
+/// number of threads.
 
 namespace trimtab {
 
@@ -23,6 +24,14 @@ struct record_view {
   const int* piece_begin = nullptr;   ///< [pieces + 1] into `order`
   const int* record_begin = nullptr;  ///< [records + 1] into the pieces
   const int* record_slot = nullptr;   ///< [records] where the record starts
+};
+
+/// What an intervention is told of the rows at its site, in a backend's memory.
+template <typename T>
+struct bound_rows {
+  record_view records = {};
+  const T* beta = nullptr;        ///< by sequence
+  const int* sequence = nullptr;  ///< [rows] which sequence a row belongs to
 };
 
 /// The plan in host memory, made from the slot of each row.

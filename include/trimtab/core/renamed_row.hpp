@@ -14,6 +14,7 @@ struct scoped {
   using inner = Inner;
   static constexpr int scope = K;
   static constexpr bool is_per_channel = Inner::is_per_channel;
+  static constexpr int count = Inner::count;
 };
 
 /// `Base` with every name sent through `Rename`, a function object from name to name.
@@ -49,6 +50,10 @@ struct renamed_row : row_vocabulary<renamed_row<Base, Rename>> {
   template <typename Name>
   constexpr decltype(auto) operator()(Name n, auto j) const {
     return base(Rename{}(n), j);
+  }
+  template <typename Name>
+  constexpr decltype(auto) operator()(Name n, index_t k, auto j) const {
+    return base(Rename{}(n), k, j);
   }
   template <typename Name>
   constexpr decltype(auto) operator()(Name n) const {

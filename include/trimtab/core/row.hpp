@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/names.hpp>
+#include <trimtab/core/prompt_data.hpp>
 #include <trimtab/core/view.hpp>
 
 #include <concepts>
@@ -16,7 +17,8 @@
 ///     r.at(j, [&](auto j) { ... });         for channel j alone
 ///
 /// Channels are reached as `r.h(j)`, `r.out(j)`, `r.d_out(j)`, `r.d_h(j)`; everything else by its name: `r(weight, j)`,
-/// `r(alpha)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`. One rule for all adjoints: the gradient of `h` is
+/// `r(alpha)`, row k of a matrix as `r(matrix, k, j)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`,
+/// `r.d(matrix, k, j)`. One rule for all adjoints: the gradient of `h` is
 /// *set*, gradients of parameters are *added to*, because many rows share them. (Terms of an objective share a row of
 /// logits, so they *add to* `d_h`.) Inside `each`, write only what belongs to channel j: what the whole row shares goes
 /// through `sum`. Inside `sum` and `max`, write nothing. A function that inside a verb reaches other channels than j says
@@ -75,6 +77,10 @@ struct row_vocabulary {
     return self()(gradient_of<Name>{}, j);
   }
   template <typename Name>
+  constexpr decltype(auto) d(Name, index_t k, auto j) const {
+    return self()(gradient_of<Name>{}, k, j);
+  }
+  template <typename Name>
   constexpr decltype(auto) d(Name) const {
     return self()(gradient_of<Name>{});
   }
@@ -116,8 +122,21 @@ struct row_archetype : row_vocabulary<row_archetype<T>> {
     return *anything;
   }
   template <typename Name>
+  constexpr T& operator()(Name, index_t, index_t) const {
+    return *anything;
+  }
+  template <typename Name>
   constexpr T& operator()(Name) const {
     return *anything;
+  }
+  // By a member: nvcc 13 deduces no `fixed_string` from an argument.
+  template <typename Name>
+  constexpr index_t operator()(Name) const requires Name::is_whole {
+    return 0;
+  }
+  template <typename Name>
+  constexpr index_t operator()(Name, index_t) const requires Name::is_whole {
+    return 0;
   }
   constexpr index_t operator()(decltype(name::correct)) const { return 0; }
   constexpr index_t operator()(decltype(name::wrong)) const { return 0; }

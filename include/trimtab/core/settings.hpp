@@ -2,21 +2,26 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
-/// Settings: the constants that a policy, a term or an optimizer was made with. It names them by a member
+/// Settings: the constants that a policy, a term or an optimizer was made with, so that files and checkpoints hold them
+/// and tell two things of one type apart. A type names its settings by a member
 ///
 ///     constexpr void each_setting(auto&& f) const { f("margin", margin); }
 ///
-/// with a number, a flag or an enumerator each, so that files and checkpoints can hold them and tell two things of one
-/// type apart.
+/// with a number, a flag, an enumerator or a string each. The members of a plain struct need no names: they are settings 0, 1, ...
 
 namespace trimtab {
 
 /// A setting in full, so that reading it gives the same bits: 0.1 as "0.1", a flag as "on" or "off", an enumerator as
 /// its number.
+inline std::string setting_text(std::string value) { return value; }
 template <typename T>
+  requires(std::is_arithmetic_v<T> or std::is_enum_v<T>)
 std::string setting_text(T value) {
   if constexpr (std::is_enum_v<T>) {
     return setting_text(static_cast<std::underlying_type_t<T>>(value));
@@ -28,10 +33,71 @@ std::string setting_text(T value) {
   }
 }
 
-namespace detail {
-struct any_setting {
-  constexpr void operator()(const char*, auto) const {}
+struct named_setting {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const named_setting&, const named_setting&) = default;
 };
+
+namespace detail {
+
+struct any_setting {
+  constexpr void operator()(const auto&, const auto&) const {}
+};
+struct any_member {
+  template <typename T>
+    requires(std::is_arithmetic_v<T> or std::is_enum_v<T>)
+  constexpr operator T() const;
+};
+
+template <typename T, std::size_t... I>
+constexpr bool has_members(std::index_sequence<I...>) {
+  return requires { T{(static_cast<void>(I), any_member{})...}; };
+}
+
+/// How many numbers a plain struct holds, at most 6; 7 where it is none, or holds more or other things.
+template <typename T>
+constexpr std::size_t members_of() {
+  if constexpr (std::is_empty_v<T>) {
+    return 0;
+  } else if constexpr (std::is_aggregate_v<T>) {
+    return []<std::size_t... N>(std::index_sequence<N...>) {
+      std::size_t most = 7;
+      ((most = has_members<T>(std::make_index_sequence<N + 1>{}) ? N + 1 : most), ...);
+      return has_members<T>(std::make_index_sequence<7>{}) ? 7 : most;
+    }
+    (std::make_index_sequence<6>{});
+  } else {
+    return 7;
+  }
+}
+
+/// f(member...) with the members of a plain struct.
+template <typename T, typename F>
+constexpr void with_members(const T& of, F f) {
+  constexpr std::size_t count = members_of<T>();
+  if constexpr (count == 1) {
+    const auto& [a] = of;
+    f(a);
+  } else if constexpr (count == 2) {
+    const auto& [a, b] = of;
+    f(a, b);
+  } else if constexpr (count == 3) {
+    const auto& [a, b, c] = of;
+    f(a, b, c);
+  } else if constexpr (count == 4) {
+    const auto& [a, b, c, d] = of;
+    f(a, b, c, d);
+  } else if constexpr (count == 5) {
+    const auto& [a, b, c, d, e] = of;
+    f(a, b, c, d, e);
+  } else if constexpr (count == 6) {
+    const auto& [a, b, c, d, e, g] = of;
+    f(a, b, c, d, e, g);
+  }
+}
+
 }  // namespace detail
 
 /// Whether a type names its settings.
@@ -39,5 +105,18 @@ template <typename T>
 concept has_settings = requires(const T of) {
   of.each_setting(detail::any_setting{});
 };
+
+/// All settings, by name; none of a type that holds other things and does not name them.
+template <typename T>
+std::vector<named_setting> settings_of(const T& of) {
+  std::vector<named_setting> all;
+  if constexpr (has_settings<T>)
+    of.each_setting([&](std::string name, auto value) { all.push_back({std::move(name), setting_text(value)}); });
+  else
+    detail::with_members(of, [&](auto... member) {
+      (all.push_back({std::to_string(all.size()), setting_text(member)}), ...);
+    });
+  return all;
+}
 
 }  // namespace trimtab

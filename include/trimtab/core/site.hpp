@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <concepts>
+#include <cstddef>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 /// Where in a block one may intervene. A site kind is a type, so that a composition is checked when it is compiled;
-/// layers and positions are values. The names are TransformerLens's; `stage` orders the kinds as a forward pass meets
-/// them.
+/// layers and positions are values. The names are TransformerLens's. `site::all` lists them once, in the order in which a
+/// forward pass meets them; whatever is asked of all kinds is made from that list.
 
 namespace trimtab {
 
@@ -24,64 +29,130 @@ namespace site {
 /// The residual stream that enters the block [row, D].
 struct resid_pre {
   static constexpr std::string_view text = "resid_pre";
-  static constexpr int stage = 0;
   static constexpr site_rows rows = site_rows::stream;
 };
 
 /// Each head's weighted sum of values, before the output projection [row, head, D / heads].
 struct attn_z {
   static constexpr std::string_view text = "attn_z";
-  static constexpr int stage = 1;
   static constexpr site_rows rows = site_rows::head;
 };
 
 /// What the attention adds to the stream, its bias included [row, D].
 struct attn_out {
   static constexpr std::string_view text = "attn_out";
-  static constexpr int stage = 2;
   static constexpr site_rows rows = site_rows::stream;
 };
 
 /// The stream between attention and MLP [row, D]; a parallel block has no such place.
 struct resid_mid {
   static constexpr std::string_view text = "resid_mid";
-  static constexpr int stage = 3;
   static constexpr site_rows rows = site_rows::stream;
+  static constexpr bool in_parallel_blocks = false;
 };
 
 /// The MLP's neurons after the nonlinearity [row, F].
 struct mlp_post {
   static constexpr std::string_view text = "mlp_post";
-  static constexpr int stage = 4;
   static constexpr site_rows rows = site_rows::hidden;
 };
 
 /// What the MLP adds to the stream, its bias included [row, D].
 struct mlp_out {
   static constexpr std::string_view text = "mlp_out";
-  static constexpr int stage = 5;
   static constexpr site_rows rows = site_rows::stream;
 };
 
 /// The residual stream that leaves the block [row, D].
 struct resid_post {
   static constexpr std::string_view text = "resid_post";
-  static constexpr int stage = 6;
   static constexpr site_rows rows = site_rows::stream;
 };
 
-inline constexpr int count = 7;
+template <typename... Sites>
+struct list {
+  static constexpr std::size_t count = sizeof...(Sites);
+  template <typename S>
+  static constexpr bool contains = (std::same_as<S, Sites> or ...);
+
+  /// Where the kind stands in the list.
+  template <typename S>
+  static constexpr std::size_t index_of = [] {
+    std::size_t k = 0;
+    bool found = false;
+    ((found = found or std::same_as<S, Sites>, k += found ? 0 : 1), ...);
+    return k;
+  }();
+
+  /// f(Site{}) for each.
+  template <typename F>
+  static constexpr void each(F&& f) {
+    (f(Sites{}), ...);
+  }
+};
+
+using all = list<resid_pre, attn_z, attn_out, resid_mid, mlp_post, mlp_out, resid_post>;
+inline constexpr std::size_t count = all::count;
 
 }  // namespace site
 
-/// A kind of place in a block: one of the seven above, because a pass must know where it is.
+/// A kind of place in a block: one of `site::all`, because a pass must know where it is.
 template <typename S>
-concept hook_site = std::same_as<S, site::resid_pre> or std::same_as<S, site::attn_z> or
-    std::same_as<S, site::attn_out> or std::same_as<S, site::resid_mid> or std::same_as<S, site::mlp_post> or
-    std::same_as<S, site::mlp_out> or std::same_as<S, site::resid_post>;
+concept hook_site = site::all::contains<S>;
+
+/// The kind's number, from 0.
+template <hook_site S>
+inline constexpr std::size_t site_index = site::all::index_of<S>;
 
 /// Whether blocks of this form have the site.
 template <hook_site S, residual_form Form>
-inline constexpr bool exposes = not(std::same_as<S, site::resid_mid> and Form == residual_form::parallel);
+inline constexpr bool exposes = [] {
+  if constexpr (requires { S::in_parallel_blocks; })
+    return S::in_parallel_blocks or Form == residual_form::sequential;
+  else
+    return true;
+}();
 
+/// What the compiler knows of a kind, for kinds that are chosen by name.
+struct site_description {
+  std::string_view text = {};
+  site_rows rows = site_rows::stream;
+  bool in_parallel_blocks = true;
+};
+
+namespace site {
+
+/// All kinds by their numbers.
+inline constexpr std::array<site_description, count> table = [] {
+  std::array<site_description, count> descriptions{};
+  all::each([&]<typename S>(S) {
+    descriptions[site_index<S>] = {S::text, S::rows, exposes<S, residual_form::parallel>};
+  });
+  return descriptions;
+}();
+
+/// The names of all kinds, or of those that parallel blocks have.
+inline std::vector<std::string_view> texts(bool in_parallel_blocks = false) {
+  std::vector<std::string_view> names;
+  for (const site_description& one : table)
+    if (one.in_parallel_blocks or not in_parallel_blocks) names.push_back(one.text);
+  return names;
+}
+
+/// "attn_z, attn_out, ...", for sentences.
+inline std::string names(bool in_parallel_blocks = false) {
+  std::string all_names;
+  for (const std::string_view one : texts(in_parallel_blocks))
+    all_names += (all_names.empty() ? "" : ", ") + std::string(one);
+  return all_names;
+}
+
+/// The number of the kind with this name, or nothing.
+constexpr std::optional<std::size_t> find(std::string_view text) {
+  for (std::size_t k = 0; k < count; ++k)
+    if (table[k].text == text) return k;
+  return std::nullopt;
+}
+
+}  // namespace site
 }  // namespace trimtab

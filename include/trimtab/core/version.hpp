@@ -7,6 +7,6 @@
 
 namespace trimtab {
 
-inline constexpr std::string_view version = "0.1.0";
+inline constexpr std::string_view version = "0.2.0";
 
 }  // namespace trimtab

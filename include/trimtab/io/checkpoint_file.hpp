@@ -17,25 +17,25 @@
 
 /// A fit on disk, between two steps: a safetensors file with the tensors
 ///
-///     theta, first_moment, second_moment  [fits at once, parameters of each]
-///     history                             [fits at once, steps + 1, terms], the terms' values before their weights
+///     theta, first_moment, second_moment  [1, parameters]
+///     history                             [1, steps + 1, terms], the terms' values before their weights
 ///
 /// and the metadata
 ///
-///     format  trimtab-checkpoint-1
+///     format  trimtab-checkpoint-2 (version 1 knew the model by the bytes of its weights and is not read)
 ///     terms   [["effectiveness", 1.0], ...], names and weights
 ///     facts   {"model": "...", "prompts": "...", ...}, what fit it is
 ///
 /// All numbers are in full: F64, or F32 where that loses nothing.
 ///
-///     trainer(...).fit(prompts, {.steps = 5000,
-///                                .checkpoint = [](fit_state const& s) { io::write_checkpoint("fit.checkpoint", s); },
-///                                .checkpoint_every = 100});
+///     auto run = trainer(...).start(prompts);
+///     while (run.step() < 5000)
+///       if (run.steps() % 100 == 0) io::write_checkpoint("fit.checkpoint", run.state());
 ///     trainer(...).fit(prompts, {.steps = 5000, .resume_from = io::read_checkpoint("fit.checkpoint")});
 
 namespace trimtab::io {
 
-inline constexpr char checkpoint_format[] = "trimtab-checkpoint-1";
+inline constexpr char checkpoint_format[] = "trimtab-checkpoint-2";
 
 namespace detail {
 
@@ -61,8 +61,10 @@ class checkpoint_reader {
       if (found == file_.metadata().end()) refuse("lacks \"" + key + "\" in its metadata");
       return found->second;
     };
-    if (const auto found = file_.metadata().find("format");
-        found == file_.metadata().end() or found->second != checkpoint_format)
+    const auto format = file_.metadata().find("format");
+    if (format != file_.metadata().end() and format->second == "trimtab-checkpoint-1")
+      refuse("is a checkpoint of trimtab 0.1; finish its fit with that version, or start anew");
+    if (format == file_.metadata().end() or format->second != checkpoint_format)
       refuse("is no checkpoint: it should have the format " + std::string(checkpoint_format) + " in its metadata");
     fit_state state;
     state.name = "the checkpoint '" + name_ + "'";
@@ -71,27 +73,23 @@ class checkpoint_reader {
 
     const auto terms = parse_terms(parse_json(metadata("terms"), name_ + ", metadata terms"));
     const auto& shape = shape_of("history", 3);
-    const index_t lanes = shape[0], rows = shape[1];
-    if (lanes == 0 or rows == 0 or shape[2] != std::ssize(terms))
-      refuse("has the history " + shape_text(shape) + "; expected at least one fit, one step, and " +
+    if (shape[0] != 1 or shape[1] == 0 or shape[2] != std::ssize(terms))
+      refuse("has the history " + shape_text(shape) + "; expected one fit, at least one step, and " +
              std::to_string(terms.size()) + " terms");
     // A step takes more memory than in the file: in types that are narrower than those of a checkpoint, far more.
     if (const auto type = file_.type("history"); type != dtype::f32 and type != dtype::f64)
       refuse("has the history as " + std::string(name_of(type)) + "; expected F64 or F32");
     const auto values = file_.read<double>("history").values;
     auto next = values.begin();
-    state.history.resize(static_cast<std::size_t>(lanes));
-    for (auto& lane : state.history) {
-      lane.resize(static_cast<std::size_t>(rows), {terms});
-      for (auto& one : lane) {
-        for (auto& term : one.terms) term.value = *next++;
-        if (not is_finite(one.total())) refuse("has a loss in its history that is not finite");
-      }
+    state.history.resize(static_cast<std::size_t>(shape[1]), {terms});
+    for (auto& one : state.history) {
+      for (auto& term : one.terms) term.value = *next++;
+      if (not is_finite(one.total())) refuse("has a loss in its history that is not finite");
     }
 
-    state.theta = numbers("theta", lanes, non_finite::refuse);
-    state.first_moment = numbers("first_moment", lanes, non_finite::allow);
-    state.second_moment = numbers("second_moment", lanes, non_finite::allow);
+    state.theta = numbers("theta", non_finite::refuse);
+    state.first_moment = numbers("first_moment", non_finite::allow);
+    state.second_moment = numbers("second_moment", non_finite::allow);
     return state;
   }
 
@@ -121,12 +119,12 @@ class checkpoint_reader {
              " dimensions");
     return shape;
   }
-  std::vector<double> numbers(const std::string& tensor, index_t lanes, non_finite policy) const {
+  std::vector<double> numbers(const std::string& tensor, non_finite policy) const {
     const auto& shape = shape_of(tensor, 2);
-    if (shape[0] != lanes or shape[1] != shape_of("theta", 2)[1])
+    if (shape[0] != 1 or shape[1] != shape_of("theta", 2)[1])
       refuse("has the tensor '" + tensor + "' of shape " + shape_text(shape) +
-             ", which does not go with its history of " + std::to_string(lanes) + " fits and its " +
-             std::to_string(shape_of("theta", 2)[1]) + " parameters");
+             ", which does not go with a history of one fit and its " + std::to_string(shape_of("theta", 2)[1]) +
+             " parameters");
     return file_.read<double>(tensor, policy).values;
   }
 
@@ -137,25 +135,24 @@ class checkpoint_reader {
 }  // namespace detail
 
 /// Reads a checkpoint. Throws `io`, or `bad_file` for one that is malformed.
-inline fit_state read_checkpoint(const std::filesystem::path& path) { return detail::checkpoint_reader(path).read(); }
+inline fit_state read_checkpoint(const std::filesystem::path& path) {
+  return with_memory_for("read the checkpoint", [&] { return detail::checkpoint_reader(path).read(); });
+}
 
 /// Writes a checkpoint, replacing one that stands there only when all is written. Throws `io`.
 inline void write_checkpoint(const std::filesystem::path& path, const fit_state& state) {
-  const auto lanes = std::ssize(state.history);
-  assert(lanes > 0);
-  const auto& first = state.history.front().front();
+  assert(not state.history.empty());
+  const auto& first = state.history.front();
   json terms = json::array();
   for (const auto& term : first.terms) terms.push_back({term.name, term.weight});
   std::vector<double> values;
-  for (const auto& lane : state.history)
-    for (const auto& one : lane)
-      for (const auto& term : one.terms) values.push_back(term.value);
+  for (const auto& one : state.history)
+    for (const auto& term : one.terms) values.push_back(term.value);
 
   std::map<std::string, stored_tensor> tensors;
-  tensors["history"] =
-      detail::store_in_full(values, {lanes, std::ssize(state.history.front()), std::ssize(first.terms)});
+  tensors["history"] = detail::store_in_full(values, {1, std::ssize(state.history), std::ssize(first.terms)});
   const auto put = [&](const char* name, const std::vector<double>& numbers) {
-    tensors[name] = detail::store_in_full(numbers, {lanes, std::ssize(numbers) / lanes});
+    tensors[name] = detail::store_in_full(numbers, {1, std::ssize(numbers)});
   };
   put("theta", state.theta);
   put("first_moment", state.first_moment);

@@ -2,37 +2,42 @@
 #pragma once
 
 #include <trimtab/core/position.hpp>
+#include <trimtab/core/settings.hpp>
 #include <trimtab/core/view.hpp>
-#include <trimtab/io/intervention_shape.hpp>
 
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-/// An intervention on disk: a safetensors file with the tensors of intervention_shape.hpp, rows of layers that are not
-/// intervened on zero, and metadata
+/// An intervention on disk, version 2: a safetensors file with a tensor for each parameter of each intervention, and the
+/// metadata
 ///
-///     format        trimtab-intervention-1
-///     policy        activ-scalar, steer-vec, dyn-scalar, ...
-///     position_key  absolute, from_end (index 0 is the last token), role or shared
-///     positions     P, how many
-///     roles         for `role`: their names, ["subject", "end"]
-///     model         {"architecture", "layers", "width", "vocabulary", "hash"} of the model it was made for
-///     layers        {"attn_out": [4, 5]} where a site is not intervened on in all layers
+///     format         trimtab-intervention-2
+///     interventions  [{"site": "attn_out", "policy": "activ-scalar", "settings": {"threshold": "1"}, "layers": [4, 5],
+///                      "position_key": "from_end", "positions": 8, "roles": [...] for `role`,
+///                      "parameters": [{"name": "alpha", "tensor": "attn_out.alpha", "axes": ["layer", "position"]}]}]
+///     model          {"architecture", "residual", "layers", "width", "vocabulary", "hash"} of the model it was made for
+///     made           {...} how it was made: task, seed, ...
 ///
-/// and how it was made, in any other keys. A file from elsewhere may lack everything below `position_key` but roles.
+/// A tensor is called {site}.{parameter}, or {site}.{k}.{parameter} where the site has several interventions, k in the
+/// order in which they act. Its axes are, in this order and each only where there is one: all L layers of the model, with
+/// zeros where the intervention is not, the positions (index 0 of `from_end` is the last token), the heads (at attn_z),
+/// the rows of a matrix, the channels. Where all interventions agree, "policy", "position_key", "positions" and "roles"
+/// are repeated beside them, as version 1 had them; io/intervention_version_1.hpp reads that version.
 
 namespace trimtab {
 
 /// Which model an intervention is for.
 struct model_facts {
   std::string architecture = {};
+  std::string residual = {};  ///< "sequential" or "parallel"
   index_t layers = 0;
   index_t width = 0;
   index_t vocabulary = 0;
-  std::string hash = {};
+  std::string hash = {};  ///< of the weights' values; in version 1 of their bytes
 
   friend bool operator==(const model_facts&, const model_facts&) = default;
 };
@@ -44,23 +49,85 @@ struct named_tensor {
   friend bool operator==(const named_tensor&, const named_tensor&) = default;
 };
 
+/// The axes of a tensor.
+enum class tensor_axis { layer, position, head, row, channel };
+
+inline constexpr const char* name_of(tensor_axis axis) {
+  constexpr const char* names[] = {"layer", "position", "head", "row", "channel"};
+  return names[static_cast<int>(axis)];
+}
+
+/// "[L, P, D]: L layers, P positions, D channels", for sentences.
+inline std::string description_of(const std::vector<tensor_axis>& axes) {
+  constexpr const char* letters[] = {"L", "P", "H", "R", "D"};
+  constexpr const char* meanings[] = {"layers", "positions", "heads", "rows", "channels"};
+  std::string list, meaning;
+  for (const tensor_axis axis : axes) {
+    const auto k = static_cast<std::size_t>(axis);
+    list += (list.empty() ? "" : ", ") + std::string(letters[k]);
+    meaning += (meaning.empty() ? "" : ", ") + std::string(letters[k]) + " " + meanings[k];
+  }
+  return "[" + list + "]: " + meaning;
+}
+
+/// One parameter of an intervention with its numbers.
+struct saved_parameter {
+  std::string name = {};               ///< `alpha`
+  std::string tensor = {};             ///< `attn_out.alpha`
+  std::vector<tensor_axis> axes = {};  ///< of the tensor, rising
+  named_tensor numbers = {};
+
+  bool has(tensor_axis axis) const { return std::ranges::find(axes, axis) != axes.end(); }
+  /// How long an axis is; 1 for one that is not there.
+  index_t extent(tensor_axis axis) const {
+    const auto at = std::ranges::find(axes, axis);
+    return at == axes.end() ? 1 : numbers.shape[static_cast<std::size_t>(at - axes.begin())];
+  }
+
+  friend bool operator==(const saved_parameter&, const saved_parameter&) = default;
+};
+
+/// One intervention of a file.
+struct saved_intervention {
+  std::string site = {};
+  std::string policy = {};
+  std::optional<std::vector<named_setting>> settings = {};  ///< of the policy; nothing where the file does not say
+  position_key positions = {};
+  std::vector<index_t> layers = {};  ///< rising
+  std::vector<saved_parameter> parameters = {};
+
+  friend bool operator==(const saved_intervention&, const saved_intervention&) = default;
+};
+
 /// What an intervention file says; consistent in itself, not yet compared with a model.
 struct intervention_file {
-  std::string policy = {};
-  position_key positions = {};
-  std::map<std::string, named_tensor> tensors = {};         ///< by `{site}.{parameter}`
-  std::map<std::string, std::vector<index_t>> layers = {};  ///< by site, rising; every layer of a site without entry
+  int version = 2;
+  std::vector<saved_intervention> interventions = {};  ///< those of one site in the order in which they act
   std::optional<model_facts> model = {};
   std::map<std::string, std::string> made = {};  ///< how: task, seed, ...
+  bool in_double = false;                        ///< whether numbers are written as F64 whatever they are
 
-  index_t layer_count() const { return tensors.empty() ? 0 : tensors.begin()->second.shape.front(); }
+  /// Layers of the model that it was made for.
+  index_t layer_count() const {
+    for (const saved_intervention& i : interventions)
+      if (not i.parameters.empty()) return i.parameters.front().numbers.shape.front();
+    return 0;
+  }
 
-  /// The layers in which the site is intervened on; none for a site that the file does not have.
-  std::vector<index_t> layers_of(const std::string& site) const {
-    if (const auto listed = layers.find(site); listed != layers.end()) return listed->second;
-    std::vector<index_t> all;
-    if (std::ranges::any_of(tensors, [&](const auto& t) { return io::site_of(t.first) == site; }))
-      for (index_t l = 0; l < layer_count(); ++l) all.push_back(l);
+  /// The kinds of positions, each once.
+  std::vector<position_key> keys() const {
+    std::vector<position_key> all;
+    for (const saved_intervention& i : interventions)
+      if (std::ranges::find(all, i.positions) == all.end()) all.push_back(i.positions);
+    return all;
+  }
+  /// "activ-scalar", or "activ-scalar + steer-vec".
+  std::string policies() const {
+    std::vector<std::string> names;
+    for (const saved_intervention& i : interventions)
+      if (std::ranges::find(names, i.policy) == names.end()) names.push_back(i.policy);
+    std::string all;
+    for (const std::string& name : names) all += (all.empty() ? "" : " + ") + name;
     return all;
   }
 
@@ -68,6 +135,7 @@ struct intervention_file {
 };
 
 namespace io {
-inline constexpr char intervention_format[] = "trimtab-intervention-1";
+inline constexpr char intervention_format[] = "trimtab-intervention-2";
+inline constexpr char intervention_format_1[] = "trimtab-intervention-1";
 }  // namespace io
 }  // namespace trimtab

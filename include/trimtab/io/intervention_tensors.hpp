@@ -3,23 +3,24 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/intervention_file.hpp>
-#include <trimtab/io/intervention_shape.hpp>
+#include <trimtab/model/config.hpp>
 #include <trimtab/steer/fitted.hpp>
-#include <trimtab/steer/steering.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-/// Parameters of a composition to the tensors of an intervention file and back, number by number:
+/// Parameters of a composition to an intervention file and back, number by number:
 ///
 ///     save_intervention("ioi.safetensors", result, {{"task", "ioi"}});
-///     parameters values = fit_to(io::read_intervention("ioi.safetensors"), steering);
+///     const parameters values = load_intervention("ioi.safetensors", steering);
 
 namespace trimtab {
 
@@ -38,62 +39,95 @@ void each_number(const parameter_block& block, const parameter_slice& slice, F&&
           static_cast<std::size_t>((block.layers[k] * per_layer + r) * slice.extent + j));
 }
 
-inline std::size_t size_of(const std::vector<index_t>& shape) {
-  index_t size = 1;
-  for (index_t n : shape) size *= n;
-  return static_cast<std::size_t>(size);
+/// Axes and shape of a parameter's tensor, from its extent, the positions and the heads.
+inline saved_parameter tensor_for(const parameter_block& block, const parameter_slice& slice, const std::string& name,
+                                  index_t layers) {
+  saved_parameter p{.name = slice.name, .tensor = name + "." + slice.name};
+  const auto add = [&](tensor_axis axis, index_t extent) {
+    p.axes.push_back(axis);
+    p.numbers.shape.push_back(extent);
+  };
+  add(tensor_axis::layer, layers);
+  // A policy that reads the activation itself has one record for all positions, which is no axis.
+  if (block.positions.by() != position_key::kind::shared or not block.shares_positions)
+    add(tensor_axis::position, block.positions.count());
+  if (site::table[*site::find(block.site)].rows == site_rows::head) add(tensor_axis::head, block.parts);
+  if (slice.count > 1) add(tensor_axis::row, slice.count);
+  if (slice.is_per_channel) add(tensor_axis::channel, block.width);
+  return p;
+}
+
+/// The block's interventions by name: `attn_out`, or `attn_out.0` where the site has several.
+inline std::vector<std::string> names_of(const parameter_layout& layout) {
+  std::map<std::string, int> times, next;
+  for (const parameter_block& block : layout.blocks)
+    if (not block.layers.empty()) ++times[block.site];
+  std::vector<std::string> names;
+  for (const parameter_block& block : layout.blocks)
+    names.push_back(block.layers.empty() or times[block.site] == 1
+                        ? block.site
+                        : block.site + "." + std::to_string(next[block.site]++));
+  return names;
 }
 
 }  // namespace detail
 
-/// One lane of numbers laid out as parameters, or as their gradient, by tensor name.
+/// The interventions of a layout with numbers laid out as parameters: the parameters themselves, or their gradient.
+inline std::vector<saved_intervention> interventions_of(const parameter_layout& layout, std::span<const double> theta,
+                                                        const model_config& config) {
+  std::vector<saved_intervention> all;
+  const std::vector<std::string> names = detail::names_of(layout);
+  for (std::size_t k = 0; k < layout.blocks.size(); ++k) {
+    const parameter_block& block = layout.blocks[k];
+    if (block.layers.empty()) continue;
+    saved_intervention i{.site = block.site,
+                         .policy = block.policy,
+                         .settings = block.settings,
+                         .positions = block.positions,
+                         .layers = block.layers};
+    for (const parameter_slice& slice : block.slices) {
+      saved_parameter p = detail::tensor_for(block, slice, names[k], config.layers);
+      p.numbers.values.assign(static_cast<std::size_t>(config.layers * block.records_per_layer() * slice.extent), 0.0);
+      detail::each_number(block, slice, [&](std::size_t from, std::size_t to) { p.numbers.values[to] = theta[from]; });
+      i.parameters.push_back(std::move(p));
+    }
+    all.push_back(std::move(i));
+  }
+  return all;
+}
+
+/// The same by the tensors' names.
 inline std::map<std::string, named_tensor> tensors_of(const parameter_layout& layout, std::span<const double> theta,
                                                       const model_config& config) {
   std::map<std::string, named_tensor> tensors;
-  for (const parameter_block& block : layout.blocks)
-    for (const parameter_slice& slice : block.slices) {
-      if (block.layers.empty()) continue;
-      const auto name = block.site + "." + slice.name;
-      auto& tensor = tensors[name];
-      tensor.shape = io::shape_of(name, block.positions, config, slice.extent);
-      tensor.values.assign(detail::size_of(tensor.shape), 0.0);
-      detail::each_number(block, slice, [&](std::size_t from, std::size_t to) { tensor.values[to] = theta[from]; });
-    }
+  for (saved_intervention& i : interventions_of(layout, theta, config))
+    for (saved_parameter& p : i.parameters) tensors[p.tensor] = std::move(p.numbers);
   return tensors;
+}
+
+inline const char* residual_text(const model_config& config) {
+  return config.parallel_residual ? "parallel" : "sequential";
 }
 
 template <typename Model>
 model_facts facts_of(const Model& model) {
   const model_config& config = model.config();
-  model_facts facts{config.architecture, config.layers, config.width, config.vocabulary, {}};
-  if constexpr (requires { model.weights_hash(); }) facts.hash = model.weights_hash();
-  return facts;
+  return {config.architecture, residual_text(config), config.layers,
+          config.width,        config.vocabulary,     model.hash_of_weights()};
 }
 
-/// A composition's parameters as a file. Throws `bad_argument` where its interventions differ in policy or in
-/// positions: a file has one of each.
-template <typename Model, typename... Interventions>
-intervention_file make_intervention_file(const steering<Model, Interventions...>& composition, const parameters& values,
+/// A composition's parameters as a file. Throws `bad_argument` for a composition that is in no layer.
+template <typename Steering>
+intervention_file make_intervention_file(const Steering& composition, const parameters& values,
                                          std::map<std::string, std::string> made = {}) {
-  const model_config& config = composition.model().config();
+  const auto& model = composition.model();
   intervention_file file;
-  for (const parameter_block& block : values.layout.blocks) {
-    if (block.layers.empty()) continue;
-    const bool first = file.policy.empty();
-    if (not first and (block.policy != file.policy or block.positions != file.positions))
-      throw error(error_kind::bad_argument, "an intervention file holds one policy and one kind of positions, but " +
-                                                block.site + " has " + block.policy + " by " + block.positions.text() +
-                                                " positions where another site has " + file.policy + " by " +
-                                                file.positions.text() + "; save them in files of their own");
-    file.policy = block.policy;
-    file.positions = block.positions;
-    if (std::ssize(block.layers) != config.layers) file.layers[block.site] = block.layers;
-  }
-  if (file.policy.empty())
+  file.interventions = interventions_of(values.layout, values.theta, model.config());
+  if (file.interventions.empty())
     throw error(error_kind::bad_argument, "the composition intervenes in no layer; there is nothing to save");
-  file.tensors = tensors_of(values.layout, values.theta, config);
-  file.model = facts_of(composition.model());
+  file.model = facts_of(model);
   file.made = std::move(made);
+  file.in_double = std::is_same_v<typename Steering::model_type::scalar, double>;
   return file;
 }
 
@@ -101,99 +135,176 @@ intervention_file make_intervention_file(const steering<Model, Interventions...>
 template <typename Steering>
 void save_intervention(const std::filesystem::path& path, const fitted<Steering>& result,
                        std::map<std::string, std::string> made = {}) {
-  io::write_intervention(path, make_intervention_file(result.steering, result.values, std::move(made)));
+  save_intervention(path, result.steering, result.values, std::move(made));
+}
+template <typename Steering>
+void save_intervention(const std::filesystem::path& path, const Steering& composition, const parameters& values,
+                       std::map<std::string, std::string> made = {}) {
+  io::write_intervention(path, make_intervention_file(composition, values, std::move(made)));
 }
 
-/// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` may lack the
-/// hash.
+/// What of a file need not agree with the model.
+struct load_options {
+  bool allow_other_weights = false;  ///< take it for weights with another hash
+};
+
+/// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` are the model's
+/// and may lack the hash.
 inline void require_fits(const intervention_file& file, const model_config& config, const model_facts& facts,
-                         const std::string& name = "the intervention") {
+                         const std::string& name = "the intervention", load_options options = {}) {
   const auto refuse = [&](const std::string& why) {
     throw error(error_kind::mismatch, name + " does not fit the model: " + why);
   };
   const auto compare = [&](const std::string& what, const auto& theirs, const auto& ours, const auto& nothing,
-                           auto as_text) {
+                           auto as_text, const std::string& advice = "") {
     if (theirs != nothing and ours != nothing and theirs != ours)
-      refuse("it was made for " + what + " " + as_text(theirs) + ", and this model's is " + as_text(ours));
+      refuse("it was made for " + what + " " + as_text(theirs) + ", and this model's is " + as_text(ours) + advice);
   };
   const auto number = [](index_t n) { return std::to_string(n); };
   const auto quoted = [](const std::string& t) { return text::in_quotes(t, '\''); };
   if (file.model) {
     compare("the architecture", file.model->architecture, config.architecture, std::string(), quoted);
+    compare("the residual form", file.model->residual, std::string(residual_text(config)), std::string(), quoted);
     compare("a number of layers of", file.model->layers, config.layers, index_t{0}, number);
     compare("a width of", file.model->width, config.width, index_t{0}, number);
     compare("a vocabulary of", file.model->vocabulary, config.vocabulary, index_t{0}, number);
-    compare("weights with the hash", file.model->hash, facts.hash, std::string(), quoted);
+    if (not options.allow_other_weights)
+      compare("weights with the hash", file.model->hash, facts.hash, std::string(), quoted,
+              "; allow_other_weights (--allow-other-weights) takes it all the same");
   }
-  for (const auto& [tensor, content] : file.tensors) {
-    const auto site = io::find_site(io::site_of(tensor));
-    if (not site) refuse("it has the unknown site of " + quoted(tensor) + "; the sites are " + io::site_names());
-    if (config.parallel_residual and not site->in_parallel_blocks)
-      refuse("it has the site " + std::string(site->text) + ", which parallel blocks lack; theirs are " +
-             io::site_names(true));
-    if (content.shape.front() != config.layers)
-      refuse("it is for " + number(content.shape.front()) + " layers, and the model has " + number(config.layers));
-    // A user's own parameter has one number, or one a channel.
-    const bool has_channels = std::ssize(content.shape) > std::ssize(io::axes_of(tensor, file.positions.by()).text);
-    const bool one = io::axes_of(tensor, file.positions.by()).text.back() != 'D' and not has_channels;
-    const auto expected = io::shape_of(tensor, file.positions, config, one ? 1 : io::width_at(*site, config));
-    if (content.shape != expected)
-      refuse(quoted(tensor) + " has the shape " + io::shape_text(content.shape) + "; the model needs " +
-             io::shape_text(expected));
+  for (const saved_intervention& i : file.interventions) {
+    const auto number_of_site = site::find(i.site);
+    if (not number_of_site) refuse("it has the unknown site " + quoted(i.site) + "; the sites are " + site::names());
+    const site_description& at = site::table[*number_of_site];
+    if (config.parallel_residual and not at.in_parallel_blocks)
+      refuse("it has the site " + i.site + ", which parallel blocks lack; theirs are " + site::names(true));
+    for (const saved_parameter& p : i.parameters) {
+      if (p.numbers.shape.front() != config.layers)
+        refuse("it is for " + number(p.numbers.shape.front()) + " layers, and the model has " + number(config.layers));
+      auto expected = p.numbers.shape;
+      for (std::size_t k = 0; k < p.axes.size() and k < expected.size(); ++k) {
+        if (p.axes[k] == tensor_axis::head) expected[k] = config.heads;
+        if (p.axes[k] == tensor_axis::channel) expected[k] = site_width(at.rows, config);
+      }
+      if (p.numbers.shape != expected)
+        refuse(quoted(p.tensor) + " has the shape " + io::shape_text(p.numbers.shape) + "; the model needs " +
+               io::shape_text(expected));
+    }
   }
 }
 
+namespace detail {
+
+/// Which hash of the model a file's is compared with.
+template <typename Model>
+model_facts facts_for(const intervention_file& file, const Model& model) {
+  model_facts facts = facts_of(model);
+  if (file.version != 1) return facts;
+  const bool is_needed = file.model and not file.model->hash.empty() and model.origin().stored_hash;
+  facts.hash = is_needed ? model.origin().stored_hash() : "";
+  return facts;
+}
+
+/// Throws `mismatch` with what differs between a file's intervention and a composition's.
+inline void require_same_policy(const saved_intervention& file, const parameter_block& block) {
+  const auto refuse = [&](const std::string& why) {
+    throw error(error_kind::mismatch, "the intervention does not fit the composition: at " + block.site + " " + why);
+  };
+  if (block.policy != file.policy)
+    refuse("it has the policy " + text::in_quotes(file.policy, '\'') + " where the composition has " + block.policy);
+  for (const saved_parameter& p : file.parameters)
+    if (std::ranges::find(block.slices, p.name, &parameter_slice::name) == block.slices.end())
+      refuse("it has the parameter " + text::in_quotes(p.name, '\'') + ", which the composition's policy " +
+             block.policy + " does not have");
+  for (const parameter_slice& slice : block.slices)
+    if (std::ranges::find(file.parameters, slice.name, &saved_parameter::name) == file.parameters.end())
+      refuse("it lacks the parameter '" + slice.name + "' of the composition's policy " + block.policy);
+  if (file.settings)
+    for (const std::vector<named_setting>* list : {&*file.settings, &block.settings})
+      for (const named_setting& one : *list) {
+        const auto in = [&](const std::vector<named_setting>& settings) {
+          const auto found = std::ranges::find(settings, one.name, &named_setting::name);
+          return found == settings.end() ? std::string("nothing") : found->value;
+        };
+        if (const std::string was = in(*file.settings), is = in(block.settings); was != is)
+          refuse("its policy " + text::in_quotes(file.policy, '\'') + " was made with " +
+                 text::in_quotes(one.name, '\'') + " " + text::in_quotes(was, '\'') + ", and the composition's with " +
+                 text::in_quotes(is, '\''));
+      }
+  const position_key& key = block.positions;
+  if (key.by() != file.positions.by() or (key.count() != 0 and key != file.positions))
+    refuse("it has " + file.positions.text() + " positions, " + std::to_string(file.positions.count()) +
+           " of them, where the composition has other ones");
+}
+
+}  // namespace detail
+
 /// The file's parameters in the order of a composition, which may hook more: there they are 0, the identity. Throws
-/// `mismatch` with the reason where the file is for another model, policy or kind of positions, or intervenes where
-/// this does not.
-template <typename Model, typename... Interventions>
-parameters fit_to(const intervention_file& file, const steering<Model, Interventions...>& composition) {
+/// `mismatch` with the reason where the file is for another model, policy, settings or kind of positions, or intervenes
+/// where this does not.
+template <typename Steering>
+parameters fit_to(const intervention_file& file, const Steering& composition, load_options options = {}) {
   const auto refuse = [](const std::string& why) {
     throw error(error_kind::mismatch, "the intervention does not fit the composition: " + why);
   };
   const model_config& config = composition.model().config();
-  require_fits(file, config,
-               file.model and not file.model->hash.empty() ? facts_of(composition.model()) : model_facts{});
+  require_fits(file, config, detail::facts_for(file, composition.model()), "the intervention", options);
 
   parameters values{composition.layout({}), {}};
-  auto tensors = file.tensors;
+  std::vector<const saved_intervention*> from(values.layout.blocks.size(), nullptr);
+  std::vector<bool> taken(file.interventions.size(), false);
   index_t offset = 0;
-  for (parameter_block& block : values.layout.blocks) {
-    if (not block.layers.empty()) {
-      const auto& key = block.positions;
-      if (block.policy != file.policy)
-        refuse("it has the policy " + text::in_quotes(file.policy, '\'') + " where the composition has " +
-               block.policy + " at " + block.site);
-      if (key.by() != file.positions.by() or (key.count() != 0 and key != file.positions))
-        refuse("it has " + file.positions.text() + " positions, " + std::to_string(file.positions.count()) +
-               " of them, where the composition has other ones at " + block.site);
-      block.positions = file.positions;
-    }
+  for (std::size_t k = 0; k < values.layout.blocks.size(); ++k) {
+    parameter_block& block = values.layout.blocks[k];
+    // The next of the file's interventions at this site, as both are in the order in which they act.
+    for (std::size_t i = 0; i < file.interventions.size() and not block.layers.empty(); ++i)
+      if (not taken[i] and file.interventions[i].site == block.site) {
+        from[k] = &file.interventions[i];
+        taken[i] = true;
+        detail::require_same_policy(*from[k], block);
+        block.positions = from[k]->positions;
+        break;
+      }
+    if (from[k] == nullptr and block.positions.count() == 0 and not file.interventions.empty())
+      block.positions =
+          position_key::of(block.positions.by(), file.interventions.front().positions.count(), block.positions.roles());
     block.offset = offset;
     offset += block.size();
   }
   values.theta.assign(static_cast<std::size_t>(offset), 0.0);
-  for (const parameter_block& block : values.layout.blocks)
-    for (const parameter_slice& slice : block.slices) {
-      const auto found = tensors.find(block.site + "." + slice.name);
-      if (block.layers.empty() or found == tensors.end()) continue;
-      const auto& shape = found->second.shape;
-      auto& numbers = found->second.values;
-      if (const auto expected = io::shape_of(found->first, block.positions, config, slice.extent); shape != expected)
-        refuse(text::in_quotes(found->first, '\'') + " has the shape " + io::shape_text(shape) + " instead of " +
-               io::shape_text(expected));
-      detail::each_number(block, slice, [&](std::size_t to, std::size_t from) {
-        values.theta[to] = std::exchange(numbers[from], 0.0);
-      });
+
+  for (std::size_t k = 0; k < values.layout.blocks.size(); ++k) {
+    if (from[k] == nullptr) continue;
+    const parameter_block& block = values.layout.blocks[k];
+    for (const saved_parameter& p : from[k]->parameters) {
+      const parameter_slice& slice = *std::ranges::find(block.slices, p.name, &parameter_slice::name);
+      const saved_parameter own = detail::tensor_for(block, slice, block.site, config.layers);
+      for (const tensor_axis axis : {tensor_axis::position, tensor_axis::head, tensor_axis::row, tensor_axis::channel})
+        if (p.extent(axis) != own.extent(axis))
+          refuse(text::in_quotes(p.tensor, '\'') + " has the shape " + io::shape_text(p.numbers.shape) +
+                 " instead of " + io::shape_text(own.numbers.shape));
+      auto left = p.numbers.values;
+      detail::each_number(block, slice,
+                          [&](std::size_t to, std::size_t at) { values.theta[to] = std::exchange(left[at], 0.0); });
+      if (const auto lost = std::ranges::find_if(left, [](double x) { return x != 0; }); lost != left.end())
+        refuse("it has numbers for " + text::in_quotes(p.tensor, '\'') + " in layer " +
+               std::to_string((lost - left.begin()) / (std::ssize(left) / config.layers)) +
+               ", where the composition does not intervene");
     }
-  // What has not been taken must be nothing.
-  for (const auto& [name, tensor] : tensors)
-    if (const auto left = std::ranges::find_if(tensor.values, [](double x) { return x != 0; });
-        left != tensor.values.end())
-      refuse("it has numbers for " + text::in_quotes(name, '\'') + " in layer " +
-             std::to_string((left - tensor.values.begin()) / (std::ssize(tensor.values) / file.layer_count())) +
-             ", where the composition does not intervene");
+  }
+  for (std::size_t i = 0; i < file.interventions.size(); ++i)
+    for (const saved_parameter& p : file.interventions[i].parameters)
+      if (not taken[i] and std::ranges::any_of(p.numbers.values, [](double x) { return x != 0; }))
+        refuse("it has numbers for " + text::in_quotes(p.tensor, '\'') + " at " + file.interventions[i].site +
+               ", where the composition does not intervene");
   return values;
+}
+
+/// The parameters of a composition from a file. Throws as `io::read_intervention` and `fit_to` do.
+template <typename Steering>
+parameters load_intervention(const std::filesystem::path& path, const Steering& composition,
+                             load_options options = {}) {
+  return fit_to(io::read_intervention(path), composition, options);
 }
 
 }  // namespace trimtab

@@ -11,12 +11,13 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 /// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
-/// (faithfulness)? What it costs in parameters (minimality) is `count` in fitted.hpp. The untouched model's row is
+/// (faithfulness)? What it costs in parameters (minimality) is `count` in parameters.hpp. The untouched model's row is
 /// strength 0.
 
 namespace trimtab {
@@ -46,8 +47,7 @@ struct metrics {
 struct evaluate_options {
   std::vector<double> strengths = {+1.0, -1.0};
   index_t prompts_at_once = 32;  ///< bounds the memory; changes nothing but the last bits of sums
-  /// Called with the number of prompts that have been measured, of so many.
-  std::function<void(index_t, index_t)> progress = {};
+  std::function<void(index_t, index_t)> progress = {};  ///< called as progress(prompts done, prompts in total)
 };
 
 namespace detail {
@@ -80,79 +80,145 @@ inline bool follows(double beta, double logit_diff) {
 
 }  // namespace detail
 
-/// Measures parameters on prompts that need not be those they were learned on. Throws `bad_data` or `bad_text` for
-/// prompts that cannot be used, `mismatch` where positions do not fit.
-template <typename Model, typename... Interventions>
-metrics evaluate(const steering<Model, Interventions...>& composition, const parameters& values,
-                 std::span<const prompt_pair> prompts, const evaluate_options& options = {}) {
+namespace detail {
+
+/// Evaluates several sets of parameters side by side, some prompts at a time.
+template <typename Steering>
+class evaluation {
+ public:
+  using Model = typename Steering::model_type;
   using T = typename Model::scalar;
-  const Model& model = composition.model();
-  composition.check(values.layout, values.theta.size());
-  check_prompts(prompts, model.config().vocabulary);
-  check_strengths(options.strengths);
-  if (options.prompts_at_once < 1)
-    throw error(error_kind::bad_argument, "the number of prompts at once is " +
-                                              std::to_string(options.prompts_at_once) + "; it must be 1 or more");
-  const auto everything = 1.0 * objective::faithfulness{.over = objective::vocabulary::masked} +
-                          1.0 * objective::faithfulness{.over = objective::vocabulary::full};
-  const double share = 1 / static_cast<double>(prompts.size());
-  const double share_of_all = share / static_cast<double>(options.strengths.size());
 
-  metrics m;
-  m.prompts = static_cast<index_t>(prompts.size());
-  for (double beta : options.strengths) m.at[beta], m.logit_diffs[beta];
-  m.at[0], m.logit_diffs[0];
-  const auto note = [&](double beta, const detail::answer_reading& reading, double weight) {
-    strength_metrics& at = m.at[beta];
-    at.logit_diff += weight * reading.logit_diff;
-    at.flip_rate += weight * (detail::follows(beta, reading.logit_diff) ? 1 : 0);
-    at.probability_correct += weight * reading.probability_correct;
-    at.probability_wrong += weight * reading.probability_wrong;
-    m.logit_diffs[beta].push_back(reading.logit_diff);
-  };
+  evaluation(const Steering& composition, std::span<const parameters> sets, std::span<const prompt_pair> prompts,
+             const evaluate_options& options)
+      : composition_(composition),
+        sets_(sets),
+        prompts_(prompts),
+        options_(options),
+        share_(1 / static_cast<double>(prompts.size())),
+        share_of_all_(share_ / static_cast<double>(options.strengths.size())),
+        found_(sets.size()) {}
 
-  for (std::size_t first = 0; first < prompts.size(); first += static_cast<std::size_t>(options.prompts_at_once)) {
-    const auto some =
-        prompts.subspan(first, std::min(prompts.size() - first, static_cast<std::size_t>(options.prompts_at_once)));
-    const auto n = static_cast<index_t>(some.size());
-    steered run(composition, values.layout, some, every_strength(n, options.strengths));
-    load(model.backend(), values.theta, run.theta());
-    const matrix_view<const T> logits = run.forward();
-    const loss divergence(model.backend(), everything, some, run.sequences());
-    const loss_values kl = divergence.values(logits, run.reference().logits(), values.layout, values.theta).front();
-    const auto divergences = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
+  std::vector<metrics> run() {
+    for (metrics& m : found_) {
+      m.prompts = std::ssize(prompts_);
+      for (double beta : options_.strengths) m.at[beta], m.logit_diffs[beta];
+      m.at[0], m.logit_diffs[0];
+    }
+    const auto at_once = static_cast<std::size_t>(options_.prompts_at_once);
+    for (std::size_t first = 0; first < prompts_.size(); first += at_once) {
+      const auto some = prompts_.subspan(first, std::min(prompts_.size() - first, at_once));
+      measure(some);
+      if (options_.progress) options_.progress(static_cast<index_t>(first) + std::ssize(some), std::ssize(prompts_));
+    }
+    return std::move(found_);
+  }
+
+ private:
+  void measure(std::span<const prompt_pair> some) {
+    const auto& backend = composition_.model().backend();
+    const auto everything = 1.0 * objective::faithfulness{.over = objective::vocabulary::masked} +
+                            1.0 * objective::faithfulness{.over = objective::vocabulary::full};
+    std::vector<parameter_layout> layouts;
+    std::vector<sequence> sequences;
+    for (std::size_t set = 0; set < sets_.size(); ++set) {
+      layouts.push_back(sets_[set].layout);
+      const auto own = every_strength(std::ssize(some), options_.strengths, static_cast<index_t>(set));
+      sequences.insert(sequences.end(), own.begin(), own.end());
+    }
+    steered run(composition_, std::move(layouts), some, std::move(sequences));
+    run.take_parameters(
+        [&](index_t set) -> std::span<const double> { return sets_[static_cast<std::size_t>(set)].theta; });
+    const matrix_view<const T> logits = run.forward(), reference = run.untouched()->logits();
+    const loss divergence(backend, std::vector(sets_.size(), everything), some, run.sequences());
+    const std::vector<loss_values> kl = divergence.values(
+        logits, reference,
+        [&](index_t set) -> const parameter_layout& { return sets_[static_cast<std::size_t>(set)].layout; },
+        [&](index_t set) -> std::span<const double> { return sets_[static_cast<std::size_t>(set)].theta; });
+    const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
+    const auto sequences_of_a_set = static_cast<index_t>(some.size() * options_.strengths.size());
+    for (std::size_t set = 0; set < sets_.size(); ++set) {
+      add_divergences(found_[set], kl[set], some.size());
+      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some);
+    }
+  }
+
+  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts) const {
+    const auto add = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
       const std::vector<double>& each = kl.terms[term].per_sequence;
       for (std::size_t i = 0; i < each.size(); ++i) {
-        m.*mean += share_of_all * each[i];
-        m.at[options.strengths[i / some.size()]].*at += share * each[i];
+        m.*mean += share_of_all_ * each[i];
+        m.at[options_.strengths[i / prompts]].*at += share_ * each[i];
       }
     };
-    divergences(0, &metrics::kl_masked, &strength_metrics::kl_masked);
-    divergences(1, &metrics::kl_full, &strength_metrics::kl_full);
+    add(0, &metrics::kl_masked, &strength_metrics::kl_masked);
+    add(1, &metrics::kl_full, &strength_metrics::kl_full);
+  }
 
-    const host_matrix<T> steered_rows = model.backend().download(logits);
-    const host_matrix<T> reference_rows = model.backend().download(run.reference().logits());
+  /// `first_row` is where the set's sequences begin among the steered rows.
+  void add_answers(metrics& m, const host_matrix<T>& steered_rows, index_t first_row,
+                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> some) const {
     const auto row = [](const host_matrix<T>& rows, index_t i) {
       return std::span<const T>(rows.values)
           .subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
     };
+    const auto note = [&](double beta, const answer_reading& reading) {
+      strength_metrics& at = m.at[beta];
+      at.logit_diff += share_ * reading.logit_diff;
+      at.flip_rate += share_ * (follows(beta, reading.logit_diff) ? 1 : 0);
+      at.probability_correct += share_ * reading.probability_correct;
+      at.probability_wrong += share_ * reading.probability_wrong;
+      m.logit_diffs[beta].push_back(reading.logit_diff);
+    };
+    const index_t n = std::ssize(some);
     for (index_t k = 0; k < n; ++k) {
       const prompt_pair& p = some[static_cast<std::size_t>(k)];
-      const detail::answer_reading before = detail::read_answers(row(reference_rows, k), p);
-      note(0, before, share);
-      bool all = std::ranges::any_of(options.strengths, [](double beta) { return beta != 0; });
-      for (std::size_t b = 0; b < options.strengths.size(); ++b) {
-        const double beta = options.strengths[b];
-        const auto after = detail::read_answers(row(steered_rows, static_cast<index_t>(b) * n + k), p);
-        if (beta != 0) note(beta, after, share);
-        m.top_other_same += share_of_all * (after.top_other == before.top_other ? 1 : 0);
-        all = all and (beta == 0 or detail::follows(beta, after.logit_diff));
+      const answer_reading before = read_answers(row(reference_rows, k), p);
+      note(0, before);
+      bool all = std::ranges::any_of(options_.strengths, [](double beta) { return beta != 0; });
+      for (std::size_t b = 0; b < options_.strengths.size(); ++b) {
+        const double beta = options_.strengths[b];
+        const auto after = read_answers(row(steered_rows, first_row + static_cast<index_t>(b) * n + k), p);
+        if (beta != 0) note(beta, after);
+        m.top_other_same += share_of_all_ * (after.top_other == before.top_other ? 1 : 0);
+        all = all and (beta == 0 or follows(beta, after.logit_diff));
       }
-      m.flip_rate_both += share * (all ? 1 : 0);
+      m.flip_rate_both += share_ * (all ? 1 : 0);
     }
-    if (options.progress) options.progress(static_cast<index_t>(first) + n, m.prompts);
   }
-  return m;
+
+  const Steering& composition_;
+  std::span<const parameters> sets_;
+  std::span<const prompt_pair> prompts_;
+  const evaluate_options& options_;
+  double share_, share_of_all_;
+  std::vector<metrics> found_;
+};
+
+}  // namespace detail
+
+/// Measures several sets of parameters of one composition at once, each as if alone: they share the untouched model's
+/// run. Throws as below.
+template <typename Steering>
+std::vector<metrics> evaluate(const Steering& composition, std::span<const parameters> sets,
+                              std::span<const prompt_pair> prompts, const evaluate_options& options = {}) {
+  for (const parameters& values : sets) composition.check(values.layout, values.theta.size());
+  check_prompts(prompts, composition.model().config().vocabulary);
+  check_strengths(options.strengths);
+  if (options.prompts_at_once < 1)
+    throw error(error_kind::bad_argument, "the number of prompts at once is " +
+                                              std::to_string(options.prompts_at_once) + "; it must be 1 or more");
+  if (sets.empty()) return {};
+  return with_memory_for("evaluate the intervention",
+                         [&] { return detail::evaluation<Steering>(composition, sets, prompts, options).run(); });
+}
+
+/// Measures parameters on prompts that need not be those they were learned on. Throws `bad_data` or `bad_text` for
+/// prompts that cannot be used, `mismatch` where positions do not fit.
+template <typename Steering>
+metrics evaluate(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
+                 const evaluate_options& options = {}) {
+  return std::move(evaluate(composition, std::span(&values, 1), prompts, options).front());
 }
 
 template <typename Steering>
@@ -162,17 +228,18 @@ metrics evaluate(const fitted<Steering>& result, std::span<const prompt_pair> pr
 }
 
 /// Logits of the steered model at one strength, [scored positions, V], the prompts one after another.
-template <typename Model, typename... Interventions>
-host_matrix<typename Model::scalar> steered_logits(const steering<Model, Interventions...>& composition,
-                                                   const parameters& values, std::span<const prompt_pair> prompts,
-                                                   double strength, scored where = scored::last) {
+template <typename Steering>
+auto steered_logits(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
+                    double strength, scored where = scored::last) {
   const std::vector<double> strengths{strength};
   composition.check(values.layout, values.theta.size());
   check_strengths(strengths);
-  steered run(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
-              tape_use::forward_only, where);
-  load(composition.model().backend(), values.theta, run.theta());
-  return composition.model().backend().download(run.forward());
+  return with_memory_for("run the steered model on these prompts", [&] {
+    steered run(composition, std::vector{values.layout}, prompts, every_strength(std::ssize(prompts), strengths),
+                pass_use::forward_only, where);
+    run.take_parameters(values.theta);
+    return composition.model().backend().download(run.forward());
+  });
 }
 
 }  // namespace trimtab

@@ -14,7 +14,7 @@
 
 namespace trimtab {
 
-/// One intervention's places: [chosen layer][position * parts + part]; a place that no row of the prompts came by has
+/// One intervention's places: [chosen layer][position * parts + part]; a place that no prompt covers has
 /// `rows` 0.
 struct site_geometry {
   parameter_block block = {};
@@ -54,28 +54,34 @@ struct stretch {
   }
 };
 
-/// Hooks that look at what goes in and out of the hooks they wrap.
-template <typename Bound>
-struct measuring_hooks : hooks_of<Bound> {
-  using T = typename Bound::T;
+/// Looks at what goes in and out of every hook.
+template <typename B>
+struct geometry_observer {
+  using T = typename B::scalar;
+  static constexpr bool is_watching = true;
 
   std::vector<site_geometry>* geometry;
-  matrix_view<T> values;                         ///< [1, rows * parts] memory
-  const std::vector<std::vector<int>>* records;  ///< by block, the record of each row, -1 for none
+  const std::vector<std::vector<int>>* records;  ///< by intervention, the record of each row, -1 for none
   const std::vector<std::vector<int>>* scored_records;
+  matrix_view<T> values;  ///< [1, rows * parts] memory
   index_t last_layer;
-  const typename Bound::backend_type* backend;
+  const B* backend;
 
   template <hook_site Site>
-  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    hooks_of<Bound>::template forward<Site>(layer, h, out);
-    const std::size_t k = Bound::template index<Site>;
-    const bool scored_only = layer == last_layer and not std::is_same_v<Site, site::resid_pre>;
-    const std::vector<int>& record = (scored_only ? *scored_records : *records)[k];
-    site_geometry& g = (*geometry)[k];
-    const auto place =
-        static_cast<std::size_t>(std::ranges::lower_bound(g.block.layers, layer) - g.block.layers.begin());
-    const auto measure = [&](auto term, std::vector<double>& sums, bool counts) {
+  void saw(index_t layer, matrix_view<const T> h, matrix_view<const T> out) const {
+    for (std::size_t k = 0; k < geometry->size(); ++k) {
+      site_geometry& g = (*geometry)[k];
+      const index_t place = g.block.layer_number(layer);
+      if (g.block.site != Site::text or place < 0) continue;
+      const bool scored_only = layer == last_layer and not std::is_same_v<Site, site::resid_pre>;
+      measure((scored_only ? *scored_records : *records)[k], g, static_cast<std::size_t>(place), h, out);
+    }
+  }
+
+ private:
+  void measure(const std::vector<int>& record, site_geometry& g, std::size_t place, matrix_view<const T> h,
+               matrix_view<const T> out) const {
+    const auto add = [&](auto term, std::vector<double>& sums, bool counts) {
       backend->values(term, h.rows, h.cols, values.data, each_row(name::h, h), each_row(name::out, out));
       const host_matrix<T> host = backend->download({values.data, 1, h.rows});
       for (std::size_t i = 0; i < record.size(); ++i) {
@@ -84,37 +90,32 @@ struct measuring_hooks : hooks_of<Bound> {
         if (counts) ++g.rows[place][static_cast<std::size_t>(record[i])];
       }
     };
-    measure(norm_ratio{}, g.norm_ratio[place], true);
-    measure(cosine{}, g.cosine[place], false);
-    measure(stretch{}, g.stretch[place], false);
+    add(norm_ratio{}, g.norm_ratio[place], true);
+    add(cosine{}, g.cosine[place], false);
+    add(stretch{}, g.stretch[place], false);
   }
 };
 
 }  // namespace detail
 
-/// Measured at one strength, one entry for each intervention of the composition. The places are those of the
-/// parameters, or those of `by`: what a scalar that all positions share computes at each token of a prompt is measured
-/// by positions::absolute(). Throws as `evaluate` does.
-template <typename Model, typename... Interventions>
-std::vector<site_geometry> measure_geometry(const steering<Model, Interventions...>& composition,
-                                            const parameters& values, std::span<const prompt_pair> prompts,
-                                            double strength, const std::optional<position_key>& by = {}) {
+/// Measured at one strength, one entry for each intervention of the composition. Where several are at one site they are
+/// measured together. The places are those of the parameters, or those of `by`: what a scalar that all positions share
+/// computes at each token of a prompt is measured by positions::absolute(). Throws as `evaluate` does.
+template <typename Steering>
+std::vector<site_geometry> measure_geometry(const Steering& composition, const parameters& values,
+                                            std::span<const prompt_pair> prompts, double strength,
+                                            const std::optional<position_key>& by = {}) {
+  using Model = typename Steering::model_type;
   using B = typename Model::backend_type;
-  using T = typename Model::scalar;
-  using bound_type = bound_steering<B, Interventions...>;
   const Model& model = composition.model();
   const std::vector<double> strengths{strength};
   composition.check(values.layout, values.theta.size());
   check_prompts(prompts, model.config().vocabulary);
   check_strengths(strengths);
-  const auto sequences = every_strength(static_cast<index_t>(prompts.size()), strengths);
-  const batch<B> rows(model.backend(), model.config(), ids_of(prompts));
-  bound_type bound(model.backend(), model.config(), composition.interventions(), values.layout, prompts, sequences, 1,
-                   scored::last);
-  load(model.backend(), values.theta, bound.theta());
 
   std::vector<site_geometry> geometry;
   std::vector<std::vector<int>> records, scored_records;
+  index_t most_rows = 0;
   for (parameter_block block : values.layout.blocks) {
     if (by) block.positions = by->resolved(prompts);
     const auto places = static_cast<std::size_t>(block.records_per_layer());
@@ -133,16 +134,17 @@ std::vector<site_geometry> measure_geometry(const steering<Model, Interventions.
           if (i + 1 == of_prompt.size()) last.push_back(record);
         }
     }
+    most_rows = std::max(most_rows, std::ssize(all));
   }
 
   workspace<B> memory(model.backend());
-  const matrix_view<T> stream = memory.take(rows.rows(), model.config().width);
-  model.embed(rows, stream);
-  detail::measuring_hooks<bound_type> hooks{
-      {&bound},        &geometry,       memory.take(1, rows.rows() * model.config().heads),
-      &records,        &scored_records, model.config().layers - 1,
-      &model.backend()};
-  pass<Model, detail::measuring_hooks<bound_type>>(model, rows, {0, model.config().layers}, hooks).forward(stream);
+  using observer = detail::geometry_observer<B>;
+  steered<Steering, observer> run(composition, {values.layout}, prompts, every_strength(std::ssize(prompts), strengths),
+                                  pass_use::forward_only, scored::last, nullptr,
+                                  observer{&geometry, &records, &scored_records, memory.take(1, most_rows),
+                                           model.config().layers - 1, &model.backend()});
+  run.take_parameters(values.theta);
+  run.forward();
   for (site_geometry& g : geometry)
     for (std::size_t l = 0; l < g.rows.size(); ++l)
       for (std::size_t i = 0; i < g.rows[l].size(); ++i) {

@@ -33,20 +33,22 @@ concept model_architecture = requires {
 };
 
 /// Channels of one row at a site.
-template <hook_site Site>
-index_t site_width(const model_config& config) {
-  switch (Site::rows) {
+inline index_t site_width(site_rows rows, const model_config& config) {
+  switch (rows) {
     case site_rows::head: return config.head_width();
     case site_rows::hidden: return config.hidden;
     case site_rows::stream: break;
   }
   return config.width;
 }
+template <hook_site Site>
+index_t site_width(const model_config& config) {
+  return site_width(Site::rows, config);
+}
 
 /// Rows at a site for each token: the heads, or one.
-template <hook_site Site>
-index_t site_parts(const model_config& config) {
-  return Site::rows == site_rows::head ? config.heads : 1;
+inline index_t site_parts(site_rows rows, const model_config& config) {
+  return rows == site_rows::head ? config.heads : 1;
 }
 
 }  // namespace trimtab

@@ -32,11 +32,11 @@ inline void check_prompt(const model_config& config, std::span<const int> ids) {
 template <tensor_backend B>
 class batch {
  public:
-  /// Where keys and values of the first tokens of prompts are known already, `given` says of how many, by prompt; such
-  /// tokens are no rows of the batch, and the last token always is one. Throws `bad_text` for a prompt that is empty,
+  /// `past` says, by prompt, of how many first tokens keys and values are known already; such tokens are no rows of the
+  /// batch, and the last token always is one. Throws `bad_text` for a prompt that is empty,
   /// too long, or has ids outside the vocabulary.
   batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts,
-        scored where = scored::last, std::span<const int> given = {})
+        scored where = scored::last, std::span<const int> past = {})
       : memory_(backend) {
     std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places,
         key_rows;
@@ -46,7 +46,7 @@ class batch {
       check_prompt(config, ids);
       const int length = static_cast<int>(ids.size());
       longest = std::max<index_t>(longest, length);
-      for (int i = given.empty() ? 0 : std::min(given[n], length - 1); i < length; ++i) {
+      for (int i = past.empty() ? 0 : std::min(past[n], length - 1); i < length; ++i) {
         if (where == scored::all or i == length - 1) {
           query_positions.push_back(i);
           query_rows.push_back(static_cast<int>(tokens.size()));
@@ -88,7 +88,7 @@ class batch {
   index_t sequences() const { return all_.sequences; }
   index_t keys() const { return all_.rows; }
   index_t rows() const { return all_.queries; }
-  bool complete() const { return rows() == keys(); }  ///< no keys were given
+  bool complete() const { return rows() == keys(); }  ///< no token is past
   index_t queries() const { return scored_.queries; }
   const ragged_shape& all() const { return all_; }
   const ragged_shape& scored_only() const { return scored_; }

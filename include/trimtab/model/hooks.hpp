@@ -4,17 +4,20 @@
 #include <trimtab/core/site.hpp>
 #include <trimtab/core/view.hpp>
 
+#include <array>
 #include <concepts>
+#include <cstddef>
+#include <vector>
 
-/// What a pass asks of the interventions that ride on it. Whether a site is hooked at all is known to the compiler:
-/// where it is not, nothing is left of the question, and a pass without hooks is the same instructions as if hooks did
-/// not exist.
+/// What a pass asks of the interventions and observers that ride on it. Whether a site can be hooked at all is known to
+/// the compiler: where it cannot, nothing is left of the question, and a pass without hooks is the same instructions as
+/// if hooks did not exist.
 
 namespace trimtab {
 
 /// Interventions, as a pass meets them.
 ///
-/// Satisfied by: `no_hooks`, `bound_steering<...>`.
+/// Satisfied by: `no_hooks`, `static_hooks<...>`, `dynamic_hooks<...>`.
 /// `forward` sets `out` from `h`; `backward` sets `d_h` and keeps the gradients of its parameters to itself.
 /// `lowest_layer()` is the first layer with an active hook: nothing below it is run backwards.
 template <typename H, typename T>
@@ -39,6 +42,53 @@ struct no_hooks {
   template <hook_site, typename T>
   static void backward(index_t, matrix_view<const T>, matrix_view<const T>, matrix_view<T>) {}
   static index_t lowest_layer() { return 0; }
+};
+
+/// Looks at activations as they pass: `h` is what arrives at a site, `out` what goes on from there, both [rows, width] at
+/// the site (a row a head at `attn_z`); where no intervention is they are the same. They are gone when the call returns.
+///
+/// Satisfied by: `no_observer`, `geometry_observer`, and what `observe` makes of a function.
+template <typename O, typename T>
+concept pass_observer = requires(O& o, index_t layer, matrix_view<const T> h) {
+  { O::is_watching } -> std::convertible_to<bool>;
+  o.template saw<site::attn_out>(layer, h, h);
+};
+
+struct no_observer {
+  static constexpr bool is_watching = false;
+
+  template <hook_site, typename T>
+  static void saw(index_t, matrix_view<const T>, matrix_view<const T>) {}
+};
+
+template <hook_site Site, typename Hooks>
+bool is_active(const Hooks& hooks, index_t layer) {
+  if constexpr (Hooks::template has<Site>)
+    return hooks.template active<Site>(layer);
+  else
+    return false;
+}
+
+/// Which sites of which layers are hooked, as data.
+class hooked_sites {
+ public:
+  template <typename Hooks>
+  hooked_sites(const Hooks& hooks, index_t layers)
+      : active_(static_cast<std::size_t>(layers)), lowest_layer_(hooks.lowest_layer()) {
+    for (index_t l = 0; l < layers; ++l)
+      site::all::each(
+          [&]<typename S>(S) { active_[static_cast<std::size_t>(l)][site_index<S>] = is_active<S>(hooks, l); });
+  }
+
+  template <hook_site Site>
+  bool active(index_t layer) const {
+    return active_[static_cast<std::size_t>(layer)][site_index<Site>];
+  }
+  index_t lowest_layer() const { return lowest_layer_; }
+
+ private:
+  std::vector<std::array<bool, site::count>> active_;
+  index_t lowest_layer_;
 };
 
 }  // namespace trimtab

@@ -27,7 +27,7 @@ class block_parts {
                      each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, x.cols)),
                      all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
   }
-  void normalise_adjoint(const frozen_norm<B>& w, view x, view d_out, view d_x) const {
+  void normalise_backward(const frozen_norm<B>& w, view x, view d_out, view d_x) const {
     backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
                       each_row(d(name::out), d_out), each_row(d(name::h), d_x),
                       all_rows(layer_norm::gain, w.gain.view(1, x.cols)));
@@ -42,7 +42,7 @@ class block_parts {
                      all_rows(layer_norm::bias, w.bias.view(1, out.cols)));
   }
   /// d_x = d_sum + the gradient that comes through the norm of the sum.
-  void add_and_normalise_adjoint(const frozen_norm<B>& w, view sum, view d_out, view d_sum, view d_x) const {
+  void add_and_normalise_backward(const frozen_norm<B>& w, view sum, view d_out, view d_sum, view d_x) const {
     backend_.backward(residual_norm{{config_.layer_norm_epsilon}}, sum.rows, sum.cols,
                       each_row(residual_norm::sum, sum.as_const()), each_row(d(name::out), d_out),
                       each_row(d(residual_norm::sum), d_sum.as_const()), each_row(d(name::h), d_x),
@@ -74,7 +74,7 @@ class block_parts {
         [&](auto f) { backend_.forward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(name::out, post)); });
   }
   /// d becomes the gradient of `pre` where it was that of `post`.
-  void activate_adjoint(view pre, view d_post) const {
+  void activate_backward(view pre, view d_post) const {
     with_nonlinearity([&](auto f) {
       backend_.backward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(d(name::out), d_post),
                         each_row(d(name::h), d_post));

@@ -14,16 +14,8 @@ struct layer_interval {
   index_t last;
 };
 
-/// Whether a pass keeps what its adjoint, and a repetition with other parameters, needs.
-enum class tape_use { forward_only, forward_and_backward };
-
-template <hook_site Site, typename Hooks>
-bool is_active(const Hooks& hooks, index_t layer) {
-  if constexpr (Hooks::template has<Site>)
-    return hooks.template active<Site>(layer);
-  else
-    return false;
-}
+/// Whether a pass saves what going backward, and a repetition with other parameters, needs.
+enum class pass_use { forward_only, forward_and_backward };
 
 /// The parts of a block that parameters move, each as it leaves its hook. A part is made of those before it: in a
 /// parallel block `middle` is the stream itself, and the two halves do not move each other.

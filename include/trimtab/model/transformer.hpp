@@ -5,9 +5,12 @@
 #include <trimtab/model/architecture.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/model/weights.hpp>
+#include <trimtab/model/weights_hash.hpp>
+#include <trimtab/row/layer_norm.hpp>
 #include <trimtab/row/residual.hpp>
 
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,8 +58,14 @@ class transformer {
   template <weight_source<scalar> Source>
   explicit transformer(Source&& source, B backend = B{})
       : transformer(source.config(), source.template outer<scalar>(), std::move(backend)) {
+    weights_hash hash = outer_hash_;
     blocks_.reserve(static_cast<std::size_t>(config_.layers));
-    for (index_t l = 0; l < config_.layers; ++l) blocks_.emplace_back(backend_, source.template block<scalar>(l));
+    for (index_t l = 0; l < config_.layers; ++l) {
+      const block_weights<scalar> weights = source.template block<scalar>(l);
+      hash.add(weights);
+      blocks_.emplace_back(backend_, weights);
+    }
+    weights_hash_ = hash.text();
   }
 
   const model_config& config() const { return config_; }
@@ -71,6 +80,11 @@ class transformer {
     return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
   }
 
+  /// Tells these weights from others, by their values (model/weights_hash.hpp): 16 hexadecimal digits.
+  const std::string& hash_of_weights() const { return weights_hash_; }
+  /// Where the weights are from.
+  const weights_origin& origin() const { return origin_; }
+
   /// x [rows, D] = token embedding, plus the position's where positions are learned.
   void embed(const batch<B>& rows, matrix_view<scalar> x) const {
     matrix_view<const scalar> table = token_embedding_.view(config_.vocabulary, config_.width);
@@ -83,6 +97,26 @@ class transformer {
                        each_row(name::out, x));
     }
   }
+
+  /// logits [queries, V] = norm_final(x) Wᵀ of the stream x [queries, D] that left the last layer; `norm` is memory of
+  /// x's shape.
+  void unembed(matrix_view<scalar> x, matrix_view<scalar> norm, matrix_view<scalar> logits) const {
+    backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
+                     each_row(name::out, norm), all_rows(layer_norm::gain, norm_final_.gain.view(1, x.cols)),
+                     all_rows(layer_norm::bias, norm_final_.bias.view(1, x.cols)));
+    backend_.multiply(unembedding_, norm, logits);
+  }
+  /// d_x [queries, D] from d_logits [queries, V].
+  void unembed_backward(matrix_view<scalar> x, matrix_view<scalar> d_logits, matrix_view<scalar> d_norm,
+                        matrix_view<scalar> d_x) const {
+    backend_.multiply_backward(unembedding_, d_logits, d_norm);
+    backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
+                      each_row(d(name::out), d_norm), each_row(d(name::h), d_x),
+                      all_rows(layer_norm::gain, norm_final_.gain.view(1, x.cols)));
+  }
+
+ protected:
+  weights_origin origin_ = {};
 
  private:
   transformer(model_config config, outer_weights<scalar> outer, B backend)
@@ -100,6 +134,7 @@ class transformer {
                                             " with " +
                                             (A::residual == residual_form::parallel ? "parallel" : "sequential") +
                                             " residual; use the type that fits: gpt2, gpt_neox or gpt_neox_sequential");
+    outer_hash_.add(outer);
     make_rotary_tables();
   }
 
@@ -124,6 +159,8 @@ class transformer {
   typename B::linear unembedding_;
   typename B::memory rotary_cosine_, rotary_sine_;
   std::vector<frozen_block<B>> blocks_ = {};
+  weights_hash outer_hash_ = {};
+  std::string weights_hash_ = {};
 };
 
 }  // namespace trimtab

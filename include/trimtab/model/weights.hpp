@@ -5,6 +5,8 @@
 #include <trimtab/model/config.hpp>
 
 #include <concepts>
+#include <functional>
+#include <string>
 
 /// A transformer's weights in host memory, in the one layout that both families share: every linear map as [in, out],
 /// query, key and value beside each other as [D, 3D] = [q | k | v], each with its heads in order. Readers of files turn
@@ -43,6 +45,12 @@ struct outer_weights {
   host_matrix<T> position_embedding = {};  ///< [context, D]; empty for rotary positions
   layer_norm_weights<T> norm_final = {};
   host_matrix<T> unembedding = {};  ///< [V, D]; empty when tied to the token embedding
+};
+
+/// Where weights are from, for those who must know more than their values.
+struct weights_origin {
+  /// The hash of their bytes as version 0.1 computed it; reads all of them. Empty where they are from no folder.
+  std::function<std::string()> stored_hash = {};
 };
 
 /// Gives a model its weights block by block, so that a large model never lies in host memory twice.

@@ -64,33 +64,57 @@ concept summable = requires(X x) {
 };
 }  // namespace detail
 
+/// The terms of both.
 template <typename... A, typename... B>
-weighted_sum<A..., B...> join(weighted_sum<A...> a, weighted_sum<B...> b) {
+weighted_sum<A..., B...> joined(const weighted_sum<A...>& a, const weighted_sum<B...>& b) {
   return weighted_sum<A..., B...>(std::tuple_cat(a.terms, b.terms));
 }
 
-/// weight * term.
-template <typename T>
-  requires enable_objective_term<T> weighted<T>
-operator*(double weight, T term) { return {weight, term}; }
+/// Every weight times a factor.
+template <typename... T>
+weighted_sum<T...> scaled(weighted_sum<T...> sum, double factor) {
+  std::apply([&](auto&... t) { ((t.weight *= factor), ...); }, sum.terms);
+  return sum;
+}
 
 /// weight * (term + term).
 template <typename... T>
 weighted_sum<T...> operator*(double weight, weighted_sum<T...> sum) {
-  std::apply([&](auto&... t) { ((t.weight *= weight), ...); }, sum.terms);
-  return sum;
+  return scaled(std::move(sum), weight);
 }
-
-/// term + term, weighted or not.
-template <detail::summable A, detail::summable B>
-auto operator+(A a, B b) {
-  return join(detail::as_sum(a), detail::as_sum(b));
+template <typename T>
+weighted<T> operator*(double weight, weighted<T> term) {
+  return {weight * term.weight, term.term};
 }
 
 }  // namespace trimtab::objective
 
+// Terms of users live in namespaces that know nothing of these, so for sums and weights of terms they stand where any
+// namespace finds them. They take nothing that does not call itself a term.
+
+/// weight * term.
+template <typename T>
+  requires trimtab::enable_objective_term<T> trimtab::objective::weighted<T>
+operator*(double weight, T term) { return {weight, term}; }
+
+/// term + term and term - term, weighted or not.
+template <trimtab::objective::detail::summable A, trimtab::objective::detail::summable B>
+auto operator+(A a, B b) {
+  return trimtab::objective::joined(trimtab::objective::detail::as_sum(a), trimtab::objective::detail::as_sum(b));
+}
+template <trimtab::objective::detail::summable A, trimtab::objective::detail::summable B>
+auto operator-(A a, B b) {
+  return trimtab::objective::joined(trimtab::objective::detail::as_sum(a),
+                                    trimtab::objective::scaled(trimtab::objective::detail::as_sum(b), -1));
+}
+
 namespace trimtab {
-// A user's own terms live in a namespace that does not know these; `using namespace trimtab` brings them.
-using objective::operator*;
-using objective::operator+;
+using ::operator*;
+using ::operator+;
+using ::operator-;
+namespace objective {
+using ::operator*;
+using ::operator+;
+using ::operator-;
+}  // namespace objective
 }  // namespace trimtab

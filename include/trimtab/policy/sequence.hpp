@@ -3,6 +3,9 @@
 
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/renamed_row.hpp>
+#include <trimtab/core/settings.hpp>
+
+#include <string>
 
 /// Policies one after another at one site: each reads what the one before it wrote, out = p_n(... p_2(p_1(h))).
 /// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters
@@ -68,6 +71,16 @@ struct to_rest {
   }
 };
 
+/// The settings of the k-th policy carry the prefix `k.`; `k` itself is the policy's name.
+void settings_in_order(const auto& sequence, auto& f) {
+  int k = 0;
+  sequence.each_policy([&]<typename P>(const P& policy) {
+    const std::string place = std::to_string(k++);
+    f(place, std::string(policy_text<P>()));
+    for (const named_setting& s : settings_of(policy)) f(place + "." + s.name, s.value);
+  });
+}
+
 }  // namespace detail
 
 template <intervention_policy Last>
@@ -83,6 +96,9 @@ struct sequence<Last> {
 
   constexpr sequence() = default;
   constexpr explicit sequence(Last policy) : last(policy) {}
+
+  void each_policy(auto&& f) const { f(last); }
+  void each_setting(auto&& f) const { detail::settings_in_order(*this, f); }
 
   constexpr void forward(row auto& r) const {
     renamed_row own(r, detail::own_scope<Last>{});
@@ -112,6 +128,12 @@ struct sequence {
 
   constexpr sequence() = default;
   constexpr explicit sequence(First f, Rest... r) : first(f), rest(r...) {}
+
+  void each_policy(auto&& f) const {
+    f(first);
+    rest.each_policy(f);
+  }
+  void each_setting(auto&& f) const { detail::settings_in_order(*this, f); }
 
   constexpr void forward(row auto& r) const {
     renamed_row head(r, detail::to_first<First>{});

@@ -3,30 +3,30 @@
 
 #include <trimtab/model/pass.hpp>
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
-/// The untouched model on a set of prompts, run once: the stream that enters the first hooked layer, which every
-/// steered pass starts from, and the logits that it is compared with.
+/// The untouched model's run on a set of prompts: the stream that enters the first hooked layer, where every steered pass
+/// starts, and the logits that it is compared with. One baseline serves any number of passes on the same prompts.
 
 namespace trimtab {
 
+/// Whether a baseline keeps the queries, keys and values of the hooked layers, for passes with a past.
+enum class baseline_keys { forget, keep };
+
 template <typename Model>
-class untouched {
+class baseline {
  public:
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
   /// Throws `bad_text` for a prompt that the model cannot read.
-  untouched(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
-            scored where = scored::last)
-      : untouched(model, prompts, first_hooked_layer, where, [](index_t, matrix_view<T>) {}) {}
-
-  /// The same; from the first hooked layer on, `passed(l, qkv)` sees the queries, keys and values [rows, 3D] of layer l.
-  template <typename Passed>
-  untouched(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer, scored where,
-            Passed passed)
-      : rows_(model.backend(), model.config(), prompts, where), memory_(model.backend()) {
+  baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
+           scored where = scored::last, baseline_keys keys = baseline_keys::forget)
+      : first_layer_(first_hooked_layer),
+        rows_(model.backend(), model.config(), prompts, where),
+        memory_(model.backend()) {
     const index_t width = model.config().width, layers = model.config().layers;
     const B& backend = model.backend();
     stream_ = memory_.take(rows_.rows(), width);
@@ -38,24 +38,36 @@ class untouched {
     const matrix_view<T> entering = below.forward(embedded);
     backend.copy(entering, stream_);
     pass<Model> rest(model, rows_, {first_hooked_layer, layers});
-    rest.unembed(rest.forward(stream_, passed), logits_);
+    const matrix_view<T> leaving = rest.forward(stream_, [&](index_t, matrix_view<T> qkv) {
+      if (keys == baseline_keys::forget) return;
+      keys_.push_back(memory_.take(qkv.rows, qkv.cols));
+      backend.copy(qkv, keys_.back());
+    });
+    rest.unembed(leaving, logits_);
   }
 
   const batch<B>& rows() const { return rows_; }
+  index_t first_layer() const { return first_layer_; }
   matrix_view<const T> stream() const { return stream_; }  ///< [rows, D]
   matrix_view<const T> logits() const { return logits_; }  ///< [queries, V]
+  bool has_keys() const { return not keys_.empty(); }
+  /// [rows, 3D] queries, keys and values of a layer from the first hooked one on.
+  matrix_view<const T> keys(index_t layer) const { return keys_[static_cast<std::size_t>(layer - first_layer_)]; }
 
  private:
+  index_t first_layer_;
   batch<B> rows_;
   workspace<B> memory_;
-  matrix_view<T> stream_, logits_;
+  matrix_view<T> stream_ = {}, logits_ = {};
+  std::vector<matrix_view<T>> keys_ = {};
 };
 
 /// Logits of the untouched model, [scored positions, V], the prompts one after another. Throws `bad_text` as above.
 template <typename Model>
 host_matrix<typename Model::scalar> logits(const Model& model, std::span<const std::vector<int>> prompts,
                                            scored where = scored::last) {
-  return model.backend().download(untouched<Model>(model, prompts, 0, where).logits());
+  return with_memory_for("run the model on these prompts",
+                         [&] { return model.backend().download(baseline<Model>(model, prompts, 0, where).logits()); });
 }
 
 }  // namespace trimtab

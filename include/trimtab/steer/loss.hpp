@@ -5,18 +5,22 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
-#include <trimtab/steer/parameter_layout.hpp>
-#include <trimtab/steer/steered.hpp>
+#include <trimtab/steer/parameters.hpp>
+#include <trimtab/steer/prompt_data.hpp>
+#include <trimtab/steer/sequence.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-/// The objective on the logits of a steered pass: each logit term is a mean over prompts and strengths, its gradient
-/// goes into d_logits; the penalty on the parameters is counted here and applied by the optimizer.
+/// The objective on the logits of a steered pass: each logit term is a mean over a replica's sequences, its gradient goes
+/// into d_logits; the penalty on the parameters is counted here and applied by the optimizer. Every replica has an
+/// objective of its own: the same terms, with settings and weights that may differ.
 
 namespace trimtab {
 
@@ -60,167 +64,237 @@ std::string_view term_name(const Term&) {
     return "term";
 }
 
+inline constexpr per_row<"replica"> replica_name{};
+
+/// Each row's own term: of one type, with the settings of the row's replica.
+template <typename Term>
+struct term_by_replica {
+  const Term* terms;
+
+  constexpr auto value(row auto& r) const { return terms[r(replica_name)].value(r); }
+  constexpr void gradient(row auto& r) const { terms[r(replica_name)].gradient(r); }
+};
+
+/// Whether two values of a trivially copyable type are the same to the last bit.
+template <typename T>
+bool same_bytes(const T& a, const T& b) {
+  return std::is_empty_v<T> or std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
 }  // namespace detail
 
-/// The size of one lane's parameters θ under a norm.
-inline double norm_of(const parameter_layout& layout, std::span<const double> theta, parameter_norm norm) {
-  double total = 0;
-  if (norm == parameter_norm::group) {
-    for (const parameter_block& block : layout.blocks)
-      for (index_t r = 0; r < block.records(); ++r) {
-        double square = 0;
-        for (index_t j = 0; j < block.record_size; ++j) {
-          const double x = theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
-          square += x * x;
-        }
-        total += std::sqrt(square);
-      }
-    return total;
-  }
-  for (double x : theta) total += std::abs(x);
-  return norm == parameter_norm::mean and not theta.empty() ? total / static_cast<double>(theta.size()) : total;
+/// The penalty that the optimizer has to honour for so many parameters. Throws `bad_argument` where there are two, or one
+/// that rewards size.
+template <typename... Terms>
+penalty penalty_of(const objective::weighted_sum<Terms...>& sum, index_t parameters) {
+  penalty p;
+  int found = 0;
+  sum.each([&]<typename Term>(const objective::weighted<Term>& t) {
+    if constexpr (parameter_term<Term> and not logit_term<Term>) {
+      p = {t.weight, t.term.norm};
+      if (p.norm == parameter_norm::mean) p.weight /= static_cast<double>(std::max<index_t>(1, parameters));
+      ++found;
+    }
+  });
+  if (found > 1)
+    throw error(error_kind::bad_argument,
+                "the objective has two penalties on the parameters; the proximal step takes one");
+  if (p.weight < 0)
+    throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " + std::to_string(p.weight) +
+                                              "; it must be 0 or more");
+  return p;
 }
 
 template <tensor_backend B, typename... Terms>
 class loss {
  public:
   using T = typename B::scalar;
+  using objective_type = objective::weighted_sum<Terms...>;
 
-  /// The sequences of a batch, each scored at one position. Each lane has a loss of its own, the mean over its
-  /// sequences.
-  loss(const B& backend, objective::weighted_sum<Terms...> sum, std::span<const prompt_pair> prompts,
-       std::span<const steered_sequence> sequences, index_t lanes = 1)
+  /// One objective a replica, for the sequences of a batch, each scored at one position.
+  loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
+       std::span<const sequence> sequences)
       : backend_(&backend),
-        sum_(std::move(sum)),
+        objectives_(std::move(objectives)),
         memory_(backend),
         count_(static_cast<index_t>(sequences.size())),
-        sequences_of_(static_cast<std::size_t>(lanes)) {
-    for (std::size_t i = 0; i < sequences.size(); ++i)
-      sequences_of_[static_cast<std::size_t>(sequences[i].lane)].push_back(i);
-    std::vector<int> correct, wrong, prompt;
+        sequences_of_(objectives_.size()),
+        weight_of_(objectives_.size()),
+        data_(backend, prompts, sequences, memory_) {
+    std::vector<int> correct, wrong, prompt, replica;
     host_matrix<T> beta(1, count_);
-    for (const steered_sequence& s : sequences) {
+    for (const sequence& s : sequences) {
       const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
+      sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
+      weight_of_[static_cast<std::size_t>(s.replica)] += s.weight;
+      weights_.push_back(s.weight);
       beta.values[correct.size()] = static_cast<T>(s.beta);
       correct.push_back(p.correct_id);
       wrong.push_back(p.wrong_id);
       prompt.push_back(static_cast<int>(s.prompt));
+      replica.push_back(static_cast<int>(s.replica));
     }
     beta_ = memory_.take(beta);
     correct_ = memory_.take(std::move(correct));
     wrong_ = memory_.take(std::move(wrong));
     prompt_ = memory_.take(std::move(prompt));
+    replica_ = memory_.take(std::move(replica));
     values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
-    sum_.each([&]<typename Term>(const objective::weighted<Term>& t) {
-      host_matrix<T> share(count_, 1);
-      for (const auto& lane : sequences_of_)
-        for (std::size_t i : lane) share.values[i] = static_cast<T>(t.weight / static_cast<double>(lane.size()));
-      share_.push_back(memory_.take(share));
-    });
+    [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
+    (std::index_sequence_for<Terms...>{});
   }
+  /// One objective for the one replica.
+  loss(const B& backend, objective_type sum, std::span<const prompt_pair> prompts, std::span<const sequence> sequences)
+      : loss(backend, std::vector<objective_type>{std::move(sum)}, prompts, sequences) {}
 
-  /// Every term's value, a loss for each lane; the parameters [lane][lane size] in host memory are for the penalty.
-  std::vector<loss_values> values(matrix_view<const T> logits, matrix_view<const T> reference,
-                                  const parameter_layout& layout, std::span<const double> theta) const {
+  index_t replicas() const { return static_cast<index_t>(objectives_.size()); }
+  const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
+
+  /// Every term's value, a loss for each replica. `theta(r)` gives a replica's parameters in host memory, for the
+  /// penalty, and `layout(r)` where they lie.
+  template <typename Layout, typename Theta>
+  std::vector<loss_values> values(matrix_view<const T> logits, matrix_view<const T> reference, Layout layout,
+                                  Theta theta) const {
     evaluate(logits, reference);
-    std::vector<loss_values> lanes;
-    collect(backend_->download(values_).values, layout, theta, lanes);
-    return lanes;
+    std::vector<loss_values> all;
+    collect(backend_->download(values_).values, layout, theta, all);
+    return all;
+  }
+  /// The same for one replica.
+  loss_values values(matrix_view<const T> logits, matrix_view<const T> reference, const parameters& p) const {
+    return values(
+               logits, reference, [&](index_t) -> const parameter_layout& { return p.layout; },
+               [&](index_t) { return std::span<const double>(p.theta); })
+        .front();
   }
 
   /// Sets `row_values()`.
   void evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
     T* next = values_.data;
-    sum_.each([&]<typename Term>(const objective::weighted<Term>& t) {
-      if constexpr (logit_term<Term>) {
-        with_rows(logits, reference,
-                  [&](auto... operands) { backend_->values(t.term, count_, logits.cols, next, operands...); });
-        next += count_;
-      }
+    each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
+      with_rows<K>(logits, reference, [&](auto... operands) {
+        backend_->values(term, count_, logits.cols, next, operands..., replica...);
+      });
+      next += count_;
     });
   }
   /// What each logit term gives for each sequence, term after term, in the backend's memory.
   matrix_view<const T> row_values() const { return values_; }
 
-  /// Sets `all` to the loss of each lane, from `row_values()` in host memory and the parameters there. Takes no memory
+  /// Sets `all` to the loss of each replica, from `row_values()` in host memory and the parameters there. Takes no memory
   /// where `all` is what an earlier call left.
-  void collect(std::span<const T> row_values, const parameter_layout& layout, std::span<const double> theta,
-               std::vector<loss_values>& all) const {
-    all.resize(sequences_of_.size());
-    for (loss_values& lane : all) lane.terms.resize(sizeof...(Terms));
-    std::size_t next = 0, number = 0;
-    sum_.each([&]<typename Term>(const objective::weighted<Term>& t) {
-      for (std::size_t lane = 0; lane < all.size(); ++lane) {
-        term_value& v = all[lane].terms[number];
+  template <typename Layout, typename Theta>
+  void collect(std::span<const T> row_values, Layout layout, Theta theta, std::vector<loss_values>& all) const {
+    all.resize(objectives_.size());
+    for (std::size_t r = 0; r < all.size(); ++r) {
+      all[r].terms.resize(sizeof...(Terms));
+      std::size_t next = 0, number = 0;
+      objectives_[r].each([&]<typename Term>(const objective::weighted<Term>& t) {
+        term_value& v = all[r].terms[number++];
         v.name = detail::term_name(t.term);
         v.weight = t.weight;
         v.value = 0;
         v.per_sequence.clear();
         if constexpr (logit_term<Term>) {
-          for (std::size_t i : sequences_of_[lane]) v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
-          for (double x : v.per_sequence) v.value += x / static_cast<double>(v.per_sequence.size());
+          for (std::size_t i : sequences_of_[r]) v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
+          for (std::size_t k = 0; k < v.per_sequence.size(); ++k)
+            v.value += weights_[sequences_of_[r][k]] * v.per_sequence[k] / weight_of_[r];
+          next += static_cast<std::size_t>(count_);
         } else {
-          const auto size = static_cast<std::size_t>(layout.lane_size());
-          v.value = norm_of(layout, theta.subspan(lane * size, size), t.term.norm);
+          const auto replica = static_cast<index_t>(r);
+          v.value = norm_of(layout(replica), theta(replica), t.term.norm);
         }
-      }
-      if constexpr (logit_term<Term>) next += static_cast<std::size_t>(count_);
-      ++number;
-    });
+      });
+    }
   }
 
   /// Sets d_logits to the gradient of the logit terms, weights included.
   void gradient(matrix_view<const T> logits, matrix_view<const T> reference, matrix_view<T> d_logits) const {
     backend_->fill(d_logits, T(0));
-    std::size_t k = 0;
-    sum_.each([&]<typename Term>(const objective::weighted<Term>& t) {
-      const matrix_view<const T> share = share_[k++];
-      if constexpr (logit_term<Term>)
-        with_rows(logits, reference, [&](auto... operands) {
-          backend_->gradients(t.term, count_, logits.cols, operands..., each_row(d(name::h), d_logits),
-                              each_row(d(name::value), share));
-        });
+    each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
+      with_rows<K>(logits, reference, [&](auto... operands) {
+        backend_->gradients(term, count_, logits.cols, operands..., each_row(d(name::h), d_logits),
+                            each_row(d(name::value), share_[K]), replica...);
+      });
     });
-  }
-
-  /// The penalty that the optimizer has to honour. Throws `bad_argument` where there are two, or one that rewards size.
-  penalty penalise(index_t parameters) const {
-    penalty p;
-    int found = 0;
-    sum_.each([&]<typename Term>(const objective::weighted<Term>& t) {
-      if constexpr (parameter_term<Term> and not logit_term<Term>) {
-        p = {t.weight, t.term.norm};
-        if (p.norm == parameter_norm::mean) p.weight /= static_cast<double>(std::max<index_t>(1, parameters));
-        ++found;
-      }
-    });
-    if (found > 1)
-      throw error(error_kind::bad_argument,
-                  "the objective has two penalties on the parameters; the proximal step takes one");
-    if (p.weight < 0)
-      throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " +
-                                                std::to_string(p.weight) + "; it must be 0 or more");
-    return p;
   }
 
  private:
+  template <std::size_t K>
+  using term_type = std::tuple_element_t<K, std::tuple<Terms...>>;
+  template <std::size_t K>
+  const objective::weighted<term_type<K>>& term_of(std::size_t replica) const {
+    return std::get<K>(objectives_[replica].terms);
+  }
+
+  /// What each sequence counts in its replica's loss, and where terms differ between replicas, all of them in the
+  /// backend's memory.
+  template <std::size_t K>
+  void plan_term() {
+    using term = term_type<K>;
+    host_matrix<T> share(count_, 1);
+    bool differ = false;
+    for (std::size_t r = 0; r < objectives_.size(); ++r) {
+      for (std::size_t i : sequences_of_[r])
+        share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weight_of_[r]);
+      differ = differ or not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term);
+    }
+    share_[K] = memory_.take(share);
+    if (not differ) return;
+    const index_t numbers = static_cast<index_t>((sizeof(term) * objectives_.size() + sizeof(T) - 1) / sizeof(T));
+    host_matrix<T> bytes(1, numbers);
+    for (std::size_t r = 0; r < objectives_.size(); ++r)
+      std::memcpy(reinterpret_cast<char*>(bytes.values.data()) + r * sizeof(term), &term_of<K>(r).term, sizeof(term));
+    terms_[K] = memory_.take(bytes).data;
+  }
+
+  /// f(number of the term, term, the operand that says each row's replica where the term asks for it).
   template <typename F>
+  void each_logit_term(F f) const {
+    [&]<std::size_t... K>(std::index_sequence<K...>) { (logit_term_of<K>(f), ...); }
+    (std::index_sequence_for<Terms...>{});
+  }
+  template <std::size_t K, typename F>
+  void logit_term_of(F& f) const {
+    using term = term_type<K>;
+    if constexpr (logit_term<term>) {
+      constexpr std::integral_constant<std::size_t, K> number{};
+      if (terms_[K] == nullptr)
+        f(number, term_of<K>(0).term);
+      else
+        f(number, detail::term_by_replica<term>{reinterpret_cast<const term*>(terms_[K])},
+          operand<per_row<"replica">, const int>{replica_, 1});
+    }
+  }
+
+  template <std::size_t K, typename F>
   void with_rows(matrix_view<const T> logits, matrix_view<const T> reference, F&& f) const {
-    f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
-      operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
-      operand<per_row<"wrong">, const int>{wrong_, 1});
+    data_.template with_operands<term_type<K>>([&](auto... of_prompts) {
+      f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
+        operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
+        operand<per_row<"wrong">, const int>{wrong_, 1}, of_prompts...);
+    });
   }
 
   static constexpr index_t logit_terms = (index_t{} + ... + index_t{logit_term<Terms>});
 
   const B* backend_;
-  objective::weighted_sum<Terms...> sum_;
+  std::vector<objective_type> objectives_;  ///< by replica
   workspace<B> memory_;
   index_t count_;
-  std::vector<std::vector<std::size_t>> sequences_of_;  ///< by lane
+  std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
+  std::vector<double> weight_of_;                       ///< by replica, of its sequences
+  std::vector<double> weights_ = {};                    ///< by sequence
+  prompt_data_of<B, Terms...> data_;
   matrix_view<T> beta_ = {}, values_ = {};
-  const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr;
-  std::vector<matrix_view<T>> share_ = {};  ///< by term, what each sequence counts in its lane's loss
+  const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr, *replica_ = nullptr;
+  std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, what each sequence counts
+  std::array<const T*, sizeof...(Terms)> terms_ = {};        ///< by term, those of the replicas where they differ
 };
+
+template <tensor_backend B, typename... Terms, typename... Rest>
+loss(const B&, objective::weighted_sum<Terms...>, Rest&&...) -> loss<B, Terms...>;
+template <tensor_backend B, typename... Terms, typename... Rest>
+loss(const B&, std::vector<objective::weighted_sum<Terms...>>, Rest&&...) -> loss<B, Terms...>;
 
 }  // namespace trimtab

@@ -1,49 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/policy.hpp>
 #include <trimtab/core/position.hpp>
+#include <trimtab/core/settings.hpp>
 #include <trimtab/core/view.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
-/// Where the parameters of a composition lie: one flat array θ, [lane][intervention][layer][position][part][record]. A
-/// lane is one independent set of parameters; a part is a head at `attn_z`, else there is one; a record is what the
-/// policy has for one place.
+/// Where the parameters of a composition lie: one flat array θ, [intervention][layer][position][part][record]. A part is
+/// a head at `attn_z`, else there is one; a record is what the policy has for one place.
 
 namespace trimtab {
 
-/// A named parameter inside a record.
+/// A named parameter inside a record: one number, a row of them, or a matrix.
 struct parameter_slice {
   std::string name;  ///< `alpha`, `vector`, `0.alpha`
   index_t offset;
-  index_t extent;  ///< numbers: 1 or the row's width
+  index_t extent;               ///< how many numbers
+  index_t count = 1;            ///< rows of a matrix, or numbers of a row
+  bool is_per_channel = false;  ///< whether each of them is a number for every channel
 
   friend bool operator==(const parameter_slice&, const parameter_slice&) = default;
 };
+
+/// A policy as data, on rows of one width.
+struct policy_description {
+  std::string text = {};                     ///< its name, "custom" for a policy without one
+  std::vector<named_setting> settings = {};  ///< the constants it was made with
+  std::vector<parameter_slice> slices = {};
+  index_t record_size = 0;
+  bool shares_positions = false;  ///< whether one record serves all positions unless the user says otherwise
+
+  friend bool operator==(const policy_description&, const policy_description&) = default;
+};
+
+template <intervention_policy P>
+policy_description describe(const P& policy, index_t width) {
+  policy_description d{.text = std::string(policy_text<P>()),
+                       .settings = settings_of(policy),
+                       .record_size = P::parameters.size(width),
+                       .shares_positions = shares_positions<P>};
+  P::parameters.apply(width, [&]<typename... Name>(parameter_place<Name>... p) {
+    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel}), ...);
+  });
+  return d;
+}
+
+/// Where a fit starts one record of a policy: at zeros, where the policy says nothing else.
+template <intervention_policy P>
+void start_record(std::span<double> record, index_t width, random_generator& random) {
+  P::parameters.apply(width, [&](auto... p) {
+    const auto fill = [&](auto place) {
+      for (double& x : record.subspan(static_cast<std::size_t>(place.offset), static_cast<std::size_t>(place.extent)))
+        x = start_of<P>(place.name, random, width);
+    };
+    (fill(p), ...);
+  });
+}
 
 /// The parameters of one intervention.
 struct parameter_block {
   std::string site = {};
   std::string policy = {};
-  std::vector<index_t> layers = {};  ///< those with parameters, rising
+  std::vector<named_setting> settings = {};  ///< of the policy
+  std::vector<index_t> layers = {};          ///< those with parameters, rising
   position_key positions = {};
+  bool shares_positions = false;  ///< whether one record serves all positions unless the user says otherwise
   index_t parts = 1;
   index_t width = 0;  ///< channels of a row at the site
   index_t record_size = 0;
   std::vector<parameter_slice> slices = {};
-  index_t offset = 0;  ///< of the block in a lane
+  index_t offset = 0;  ///< of the block in θ
 
   index_t records_per_layer() const { return positions.count() * parts; }
   index_t records() const { return static_cast<index_t>(layers.size()) * records_per_layer(); }
   index_t size() const { return records() * record_size; }
 
-  /// Where the layer's records start in a lane; -1 for a layer that is not intervened on.
-  index_t layer_offset(index_t layer) const {
+  /// Which of the block's layers it is; -1 for a layer that is not intervened on.
+  index_t layer_number(index_t layer) const {
     const auto at = std::ranges::lower_bound(layers, layer);
-    if (at == layers.end() or *at != layer) return -1;
-    return offset + (at - layers.begin()) * records_per_layer() * record_size;
+    return at == layers.end() or *at != layer ? -1 : at - layers.begin();
+  }
+
+  /// Where the layer's records start in θ; -1 for a layer that is not intervened on.
+  index_t layer_offset(index_t layer) const {
+    const index_t number = layer_number(layer);
+    return number < 0 ? -1 : offset + number * records_per_layer() * record_size;
   }
 
   friend bool operator==(const parameter_block&, const parameter_block&) = default;
@@ -52,8 +99,8 @@ struct parameter_block {
 struct parameter_layout {
   std::vector<parameter_block> blocks = {};
 
-  /// Numbers in one lane.
-  index_t lane_size() const { return blocks.empty() ? 0 : blocks.back().offset + blocks.back().size(); }
+  /// How many numbers there are.
+  index_t size() const { return blocks.empty() ? 0 : blocks.back().offset + blocks.back().size(); }
 
   friend bool operator==(const parameter_layout&, const parameter_layout&) = default;
 };

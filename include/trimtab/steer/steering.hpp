@@ -3,13 +3,15 @@
 
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/core/prompt_pair.hpp>
-#include <trimtab/model/architecture.hpp>
-#include <trimtab/steer/parameter_layout.hpp>
+#include <trimtab/model/transformer.hpp>
+#include <trimtab/steer/lay_out.hpp>
+#include <trimtab/steer/static_hooks.hpp>
 
+#include <cstdint>
 #include <span>
-#include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 /// A composition: a model and the interventions on it. The types carry which sites and policies there are, so that a
 /// wrong composition is a sentence from the compiler; layers, positions and parameters are values.
@@ -49,72 +51,50 @@ class steering {
 
  public:
   using model_type = Model;
-  using interventions_type = std::tuple<Interventions...>;
+  using backend_type = typename Model::backend_type;
+  using hooks_type = static_hooks<backend_type, Interventions...>;
 
   explicit steering(const Model& model, Interventions... interventions)
       : model_(&model), interventions_(std::move(interventions)...) {}
 
   const Model& model() const { return *model_; }
-  const std::tuple<Interventions...>& interventions() const { return interventions_; }
 
   /// Where the parameters lie for a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, and
   /// `mismatch` where prompts of different lengths cannot share absolute positions.
   parameter_layout layout(std::span<const prompt_pair> prompts) const {
-    parameter_layout all;
-    const auto append = [&]<typename Site, typename Policy>(const intervention<Site, Policy>& i) {
-      parameter_block block = places_of(i);
-      block.layers = i.layers.resolve(model_->config().layers);
-      block.positions = block.layers.empty() ? positions::shared() : i.positions.resolved(prompts);
-      block.offset = all.lane_size();
-      all.blocks.push_back(std::move(block));
-    };
-    std::apply([&](const auto&... i) { (append(i), ...); }, interventions_);
-    return all;
+    return lay_out(model_->config(), chosen(), prompts);
   }
 
   /// Throws `mismatch` for parameters that were made for another composition.
-  void check(const parameter_layout& layout, std::size_t numbers) const {
-    bool fits =
-        layout.blocks.size() == sizeof...(Interventions) and numbers == static_cast<std::size_t>(layout.lane_size());
-    std::size_t k = 0;
-    const auto compare = [&](const auto& i) {
-      if (not fits) return;
-      const parameter_block& given = layout.blocks[k++];
-      const parameter_block own = places_of(i);
-      fits = given.site == own.site and given.policy == own.policy and given.width == own.width and
-             given.parts == own.parts and given.record_size == own.record_size and given.slices == own.slices and
-             (given.layers.empty() or given.layers.back() < model_->config().layers);
-    };
-    std::apply([&](const auto&... i) { (compare(i), ...); }, interventions_);
-    if (not fits)
-      throw error(error_kind::mismatch,
-                  "the parameters were made for another composition or another model: sites, policies, "
-                  "widths and the number of parameters must be those of this one");
+  void check(const parameter_layout& given, std::size_t numbers) const {
+    require_same_composition(model_->config(), chosen(), given, numbers);
   }
+
+  /// The parameters that a fit starts with; a policy that starts at random draws them by the seed.
+  std::vector<double> starting_parameters(const parameter_layout& layout, std::uint64_t seed) const {
+    return start_records(layout, seed, [this](std::size_t k, auto... record) {
+      std::size_t number = 0;
+      std::apply(
+          [&](const auto&... i) {
+            ((number++ == k ? start_record<typename std::remove_cvref_t<decltype(i)>::policy_type>(record...) : void()),
+             ...);
+          },
+          interventions_);
+    });
+  }
+
+  /// What a pass meets as its hooks. They refer to this steering and to the binding.
+  hooks_type hooks(const binding<backend_type>& bound) const { return {interventions_, bound}; }
 
  private:
-  /// What an intervention's block is before layers and positions are known.
-  template <typename Site, typename Policy>
-  parameter_block places_of(const intervention<Site, Policy>&) const {
-    parameter_block block;
-    block.site = Site::text;
-    block.policy = policy_text<Policy>();
-    block.parts = site_parts<Site>(model_->config());
-    block.width = site_width<Site>(model_->config());
-    block.record_size = Policy::parameters.size(block.width);
-    Policy::parameters.apply(block.width, [&](auto... p) {
-      (block.slices.push_back({label(p.name), p.offset, p.extent}), ...);
-    });
-    return block;
-  }
-
-  /// A user's policy needs no name; files then call it "custom".
-  template <typename Policy>
-  static std::string policy_text() {
-    if constexpr (requires { Policy::text; })
-      return std::string(Policy::text);
-    else
-      return "custom";
+  std::vector<chosen_intervention> chosen() const {
+    std::vector<chosen_intervention> all;
+    const auto add = [&]<typename Site, typename Policy>(const intervention<Site, Policy>& i) {
+      all.push_back({site::table[site_index<Site>], describe(i.policy, site_width<Site>(model_->config())), i.layers,
+                     i.positions});
+    };
+    std::apply([&](const auto&... i) { (add(i), ...); }, interventions_);
+    return all;
   }
 
   const Model* model_;
@@ -122,12 +102,13 @@ class steering {
 };
 
 /// Composes interventions on a model, which must outlive the result. They are applied where they are, in the order in
-/// which a forward pass meets them, whatever the order here.
-template <typename Model, typename... Interventions>
-steering<Model, Interventions...> steer(const Model& model, Interventions... interventions) {
-  return steering<Model, Interventions...>(model, std::move(interventions)...);
+/// which a forward pass meets them, whatever the order here. Of a model from a file this takes the model itself, so that
+/// a composition is of one type wherever its weights are from.
+template <tensor_backend B, model_architecture A, typename... Interventions>
+steering<transformer<B, A>, Interventions...> steer(const transformer<B, A>& model, Interventions... interventions) {
+  return steering<transformer<B, A>, Interventions...>(model, std::move(interventions)...);
 }
-template <typename Model, typename... Interventions>
-void steer(const Model&& temporary, Interventions...) = delete;  // the model would be gone before the steering
+template <tensor_backend B, model_architecture A, typename... Interventions>
+void steer(const transformer<B, A>&& temporary, Interventions...) = delete;  // it would be gone before the steering
 
 }  // namespace trimtab

@@ -27,23 +27,20 @@ using fit_facts = std::map<std::string, std::string>;
 
 struct fit_state {
   fit_facts facts = {};
-  std::vector<double> theta = {}, first_moment = {}, second_moment = {};  ///< [lane][lane size]
-  /// [lane]: the loss before each step and at `theta`, without `per_sequence`.
-  std::vector<std::vector<loss_values>> history = {};
-  std::string name = "the checkpoint";  ///< what sentences call it
+  std::vector<double> theta = {}, first_moment = {}, second_moment = {};
+  std::vector<loss_values> history = {};  ///< the loss before each step and at `theta`, without `per_sequence`
+  std::string name = "the checkpoint";    ///< what sentences call it
 
   /// How many were made.
-  index_t steps() const { return history.empty() ? 0 : static_cast<index_t>(history.front().size()) - 1; }
+  index_t steps() const { return history.empty() ? 0 : std::ssize(history) - 1; }
 };
 
 namespace detail {
 
-/// The settings that a term or an optimizer tells of itself, by `each_setting(f)` with f("margin", margin); one that
-/// tells nothing is compared by its losses alone.
+/// What a term or an optimizer was made with; one that tells nothing is compared by its losses alone.
 template <typename T>
 void add_settings(const T& of, const std::string& suffix, fit_facts& facts) {
-  if constexpr (has_settings<T>)
-    of.each_setting([&](const char* name, auto value) { facts[name + suffix] = setting_text(value); });
+  for (const named_setting& one : settings_of(of)) facts[one.name + suffix] = one.value;
 }
 
 inline std::string text_of(const parameter_block& block) {
@@ -51,8 +48,11 @@ inline std::string text_of(const parameter_block& block) {
   for (index_t l : block.layers) layers += (layers.empty() ? "" : ",") + std::to_string(l);
   std::string roles;
   for (const std::string& role : block.positions.roles()) roles += " " + role;
-  return block.policy + " in the layers " + layers + " with " + std::to_string(block.positions.count()) + " " +
-         block.positions.text() + " positions" + roles;
+  std::string made_with;
+  for (const named_setting& one : block.settings)
+    made_with += (made_with.empty() ? "" : ", ") + one.name + " " + one.value;
+  return block.policy + (made_with.empty() ? "" : " (" + made_with + ")") + " in the layers " + layers + " with " +
+         std::to_string(block.positions.count()) + " " + block.positions.text() + " positions" + roles;
 }
 
 inline std::string text_of(std::span<const prompt_pair> prompts) {
@@ -65,6 +65,8 @@ inline std::string text_of(std::span<const prompt_pair> prompts) {
       hash.add(role);
       for (int at : {span.first, span.last}) add({&at, 1});
     }
+    for (const auto& [name, tokens] : p.tokens) hash.add(name), add(tokens);
+    for (const auto& [name, number] : p.numbers) hash.add(name), hash.add(std::as_bytes(std::span(&number, 1)));
   }
   return std::to_string(prompts.size()) + " with the hash " + hash.text();
 }
@@ -72,25 +74,27 @@ inline std::string text_of(std::span<const prompt_pair> prompts) {
 }  // namespace detail
 
 /// What makes a fit this one and no other, but for the number of steps.
-template <typename Model, typename... Interventions, typename... Terms, typename Optimizer>
-fit_facts facts_of_fit(const steering<Model, Interventions...>& composition, const parameter_layout& layout,
+template <typename Steering, typename... Terms, typename Optimizer>
+fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layout,
                        const objective::weighted_sum<Terms...>& objective, const Optimizer& optimizer,
-                       std::span<const prompt_pair> prompts, std::span<const double> strengths, index_t lanes) {
-  const Model& model = composition.model();
+                       std::span<const prompt_pair> prompts, std::span<const double> strengths) {
+  const auto& model = composition.model();
   const model_config& config = model.config();
   fit_facts facts;
   facts["model"] = config.architecture + " of " + std::to_string(config.layers) + " layers, width " +
-                   std::to_string(config.width) + " and vocabulary " + std::to_string(config.vocabulary);
-  if constexpr (requires { model.weights_hash(); }) facts["model"] += " with the hash " + model.weights_hash();
-  facts["precision"] = std::is_same_v<typename Model::scalar, float> ? "float" : "double";
+                   std::to_string(config.width) + " and vocabulary " + std::to_string(config.vocabulary) +
+                   " with the hash " + model.hash_of_weights();
+  facts["precision"] = std::is_same_v<typename Steering::model_type::scalar, float> ? "float" : "double";
   facts["prompts"] = detail::text_of(prompts);
-  facts["fits at once"] = std::to_string(lanes);
   for (double beta : strengths) {
     std::string& list = facts["strengths"];
     list += (list.empty() ? "" : ",") + setting_text(beta);
   }
-  for (const parameter_block& block : layout.blocks)
-    if (not block.layers.empty()) facts["intervention at " + block.site] = detail::text_of(block);
+  for (const parameter_block& block : layout.blocks) {
+    if (block.layers.empty()) continue;
+    std::string& at = facts["intervention at " + block.site];
+    at += (at.empty() ? "" : "; then ") + detail::text_of(block);
+  }
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
     const std::string of_term = " of " + std::string(detail::term_name(t.term));
     facts["weight" + of_term] = setting_text(t.weight);
@@ -101,7 +105,7 @@ fit_facts facts_of_fit(const steering<Model, Interventions...>& composition, con
 }
 
 /// Throws `mismatch` with what differs where a state belongs to another fit, or is not whole.
-inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers, index_t lanes) {
+inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers) {
   fit_facts all = asked;
   all.insert(state.facts.begin(), state.facts.end());
   const auto value_in = [](const fit_facts& facts, const std::string& name) {
@@ -114,19 +118,17 @@ inline void require_same_fit(const fit_state& state, const fit_facts& asked, std
       differences += (differences.empty() ? "" : "; ") + name + " was " + was + " and is now " + is;
   if (not differences.empty())
     throw error(error_kind::mismatch, state.name + " belongs to another fit: " + text::one_line(differences));
-  bool whole = static_cast<index_t>(state.history.size()) == lanes;
+  bool whole = not state.history.empty();
   for (const auto* part : {&state.theta, &state.first_moment, &state.second_moment})
     whole = whole and part->size() == numbers;
-  for (const auto& lane : state.history) whole = whole and not lane.empty() and lane.size() == state.history[0].size();
   if (not whole)
     throw error(error_kind::mismatch, state.name + " is not whole: it should have " + std::to_string(numbers) +
-                                          " parameters, as many of each moment, and a history for each of " +
-                                          std::to_string(lanes) + " fits");
+                                          " parameters, as many of each moment, and a history");
 }
 
 /// Throws `mismatch` where the state's parameters give another loss here than where it was made.
-inline void require_same_loss(const fit_state& state, std::size_t lane, const loss_values& here) {
-  const loss_values& there = state.history[lane].back();
+inline void require_same_loss(const fit_state& state, const loss_values& here) {
+  const loss_values& there = state.history.back();
   const auto has_same_bits = [](double a, double b) {
     return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
   };

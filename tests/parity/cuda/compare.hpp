@@ -92,4 +92,69 @@ inline host_matrix<double> not_numbers(index_t rows, index_t cols) {
   return m;
 }
 
+/// Parameters of every shape: out = h + β Σ_k lift_k (probe_k·h + offset_k).
+struct two_responses {
+  static constexpr per_channel<"probe", 2> probe{};
+  static constexpr per_row<"offset", 2> offset{};
+  static constexpr per_channel<"lift", 2> lift{};
+  static constexpr parameter_list parameters{probe, offset, lift};
+
+  static double start(decltype(offset), random_generator& random, index_t) { return random.normal(); }
+
+  constexpr void forward(row auto& r) const {
+    const auto a = response(r, 0), b = response(r, 1);
+    r.each([&](auto j) { r.out(j) = r.h(j) + r.beta() * (a * r(lift, 0, j) + b * r(lift, 1, j)); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) = r.d_out(j); });
+    for (index_t k = 0; k < 2; ++k) {
+      const auto u = response(r, k);
+      const auto d_u = r.beta() * r.sum([&](auto j) { return r.d_out(j) * r(lift, k, j); });
+      r.d(offset, k) += d_u;
+      r.each([&](auto j) {
+        r.d_h(j) += d_u * r(probe, k, j);
+        r.d(probe, k, j) += d_u * r.h(j);
+        r.d(lift, k, j) += r.beta() * u * r.d_out(j);
+      });
+    }
+  }
+
+ private:
+  static constexpr auto response(row auto& r, index_t k) {
+    return r(offset, k) + r.sum([&](auto j) { return r(probe, k, j) * r.h(j); });
+  }
+};
+
+/// Every kind of data that prompts carry: a number times a token's logit, plus half the square of each listed one's.
+struct listed_answers {
+  static constexpr prompt_token<"third"> third{};
+  static constexpr prompt_tokens<"others"> others{};
+  static constexpr prompt_number<"by"> by{};
+  static constexpr prompt_data data{third, others, by};
+
+  constexpr auto value(row auto& r) const {
+    auto sum = r(by) * r.h(r(third));
+    for (index_t k = 0; k < r(others.size); ++k) sum += r.h(r(others, k)) * r.h(r(others, k)) / 2;
+    return sum;
+  }
+  constexpr void gradient(row auto& r) const {
+    r.at(r(third), [&](auto j) { r.d_h(j) += r.d_value() * r(by); });
+    for (index_t k = 0; k < r(others.size); ++k) r.at(r(others, k), [&](auto j) { r.d_h(j) += r.d_value() * r.h(j); });
+  }
+};
+
+/// The prompts with what `listed_answers` reads, of each another number of tokens below `vocabulary`.
+inline std::vector<prompt_pair> with_listed_answers(std::vector<prompt_pair> prompts, int vocabulary) {
+  for (std::size_t n = 0; n < prompts.size(); ++n) {
+    const int k = static_cast<int>(n);
+    prompts[n].tokens["third"] = {k % vocabulary};
+    for (int i = 0; i <= k; ++i) prompts[n].tokens["others"].push_back((vocabulary - 1 + 2 * i) % vocabulary);
+    prompts[n].numbers["by"] = 0.5 - k;
+  }
+  return prompts;
+}
+
 }  // namespace trimtab::test
+
+template <>
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::listed_answers> = true;

@@ -38,16 +38,16 @@ std::vector<double> run(const Model& model, Compose compose, std::span<const pro
   const auto composition = compose(model);
   const parameters values = random_parameters(composition.layout(prompts));
   const std::vector<double> strengths{1, -0.7};
-  steered pass(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
-               tape_use::forward_and_backward);
-  load(model.backend(), values.theta, pass.theta());
+  steered pass(composition, {values.layout}, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths),
+               pass_use::forward_and_backward);
+  pass.take_parameters(values.theta);
   const auto objective = objective::effectiveness{.margin = 9} + 0.5 * objective::faithfulness{} +
                          0.1 * conserved_sum{} + 0.01 * objective::minimality{};
   const loss terms(model.backend(), objective, prompts, pass.sequences());
   const matrix_view<const T> z = pass.forward();
   keep(model.backend().download(z).values);
-  keep(std::vector{terms.values(z, pass.reference().logits(), values.layout, values.theta).front().total()});
-  terms.gradient(z, pass.reference().logits(), pass.d_logits());
+  keep(std::vector{terms.values(z, pass.untouched()->logits(), values).total()});
+  terms.gradient(z, pass.untouched()->logits(), pass.d_logits());
   pass.backward();
   keep(model.backend().download(pass.gradient()).values);
   return all;
@@ -71,10 +71,13 @@ void check_model() {
 template <typename Kind, typename Policy, typename B>
 auto fitted_on(const B& backend, Policy policy) {
   const auto model = model_on<Kind>(backend);
-  const auto prompts = random_prompts(Kind::config(), {4, 6, 5, 5});
+  const auto prompts =
+      with_listed_answers(random_prompts(Kind::config(), {4, 6, 5, 5}), static_cast<int>(Kind::config().vocabulary));
   const auto composition = steer(model, at(site::attn_out{}, policy, layers::all(), positions::from_end(2)),
-                                 at(site::resid_post{}, channel_gain{}, layers::list({1}), positions::shared()));
-  const auto objective = objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.02 * objective::minimality{};
+                                 at(site::resid_post{}, channel_gain{}, layers::list({1}), positions::shared()),
+                                 at(site::mlp_out{}, two_responses{}, layers::list({0}), positions::from_end(1)));
+  const auto objective = objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.1 * listed_answers{} +
+                         0.02 * objective::minimality{};
   const auto result = trainer(composition, objective, adam{.learning_rate = 0.02}).fit(prompts, {.steps = 6});
   std::vector<double> all;
   for (const loss_values& step : result.history) all.push_back(step.total());
@@ -120,28 +123,42 @@ TEST_CASE("A recorded fit ends where it is told to, and goes on from a checkpoin
 
   for (index_t last : {0, 1, 17}) {
     CAPTURE(last);
-    std::vector<index_t> seen;
-    fit_state left;
-    const auto stopped = learner.fit(prompts, {.steps = 20,
-                                               .before_step =
-                                                   [&](index_t step, const loss_values&) {
-                                                     seen.push_back(step);
-                                                     return step <= last;
-                                                   },
-                                               .checkpoint = [&](const fit_state& s) { left = s; }});
-    CHECK(static_cast<index_t>(seen.size()) == last + 1);
-    CHECK(stopped.interrupted);
-    CHECK(same_bits(bits(stopped), bits(learner.fit(prompts, {.steps = last}))));
-    CHECK(same_bits(bits(learner.fit(prompts, {.steps = 20, .resume_from = left})), whole));
+    auto run = learner.start(prompts);
+    while (run.steps() < last) run.step();
+    CHECK(same_bits(bits(run.result()), bits(learner.fit(prompts, {.steps = last}))));
+    CHECK(same_bits(bits(learner.fit(prompts, {.steps = 20, .resume_from = run.state()})), whole));
   }
 
   std::vector<fit_state> states;
-  const auto with_checkpoints = learner.fit(
-      prompts, {.steps = 20, .checkpoint = [&](const fit_state& s) { states.push_back(s); }, .checkpoint_every = 7});
-  CHECK(same_bits(bits(with_checkpoints), whole));
+  auto with_checkpoints = learner.start(prompts);
+  while (with_checkpoints.step() < 20)
+    if (with_checkpoints.steps() % 7 == 0) states.push_back(with_checkpoints.state());
+  states.push_back(with_checkpoints.state());
+  CHECK(same_bits(bits(with_checkpoints.result()), whole));
   REQUIRE(states.size() == 3);
   for (const fit_state& s : states)
     CHECK(same_bits(bits(learner.fit(prompts, {.steps = 20, .resume_from = s})), whole));
+}
+
+TEST_CASE("Replicas of a recorded pass have the bits of their fits alone") {
+  if (lacks_device()) return;
+  const auto model = model_on<small_gpt2>(watched_backend());
+  const auto prompts = random_prompts(small_gpt2::config(), {4, 3, 6});
+  const trainer learner(steer(model, at(site::mlp_out{}, policy::affine{}, layers::list({2}), positions::from_end())),
+                        objective::effectiveness{} + 0.02 * objective::minimality{}, adam{.learning_rate = 0.05});
+  std::vector<decltype(learner)::replica_type> replicas;
+  for (std::size_t r = 0; r < 3; ++r) {
+    auto one = learner.replica_of(std::span(prompts).subspan(r), {}, 4 + static_cast<index_t>(r));
+    one.optimizer.learning_rate = 0.02 + 0.01 * static_cast<double>(r);
+    one.objective = objective::effectiveness{.margin = 1 + static_cast<double>(r)} + 0.03 * objective::minimality{};
+    replicas.push_back(one);
+  }
+  const auto together = learner.fit_all(replicas);
+  for (std::size_t r = 0; r < 3; ++r) {
+    const auto alone = learner.fit_all({replicas[r]}).front();
+    CHECK(same_bits(together[r].values.theta, alone.values.theta));
+    CHECK(together[r].history == alone.history);
+  }
 }
 
 TEST_CASE("Fits agree with the CPU's, step by step") {

@@ -145,6 +145,8 @@ std::vector<double> run_policy(const B& backend, P policy, const rows_with_polic
     slots.push_back(s.record[i] < 0 ? -1 : s.record[i] * static_cast<int>(size));
     beta.values[i] = static_cast<T>(i % 3 == 0 ? -1.0 : 0.75);
   }
+  std::vector<int> sequence(s.record.size());
+  std::iota(sequence.begin(), sequence.end(), 0);
   const record_plan plan(slots);
   workspace<B> memory(backend);
   const record_view view{rows,
@@ -155,16 +157,16 @@ std::vector<double> run_policy(const B& backend, P policy, const rows_with_polic
                          memory.take(plan.piece_begin),
                          memory.take(plan.record_begin),
                          memory.take(plan.record_slot)};
-  const T* const strengths = memory.take(beta).data;
+  const bound_rows<T> bound{view, memory.take(beta).data, memory.take(sequence)};
   const double scale = 1 / std::sqrt(static_cast<double>(s.width));
   on_device<B> h(backend, random_matrix<double>(rows, s.width, 1)), out(backend, not_numbers(rows, s.width));
   on_device<B> d_out(backend, random_matrix<double>(rows, s.width, 2)), d_h(backend, not_numbers(rows, s.width));
   on_device<B> theta(backend, random_matrix<double>(1, records * size, 3, scale));
   on_device<B> d_theta(backend, host_matrix<double>(1, records * size));
   on_device<B> partial(backend, not_numbers(view.pieces, size));
-  backend.intervene(policy, h.view().as_const(), out.view(), strengths, theta.data(), view);
-  backend.intervene_adjoint(policy, h.view().as_const(), d_out.view().as_const(), d_h.view(), strengths, theta.data(),
-                            d_theta.data(), partial.data(), view);
+  backend.intervene(policy, h.view().as_const(), out.view(), theta.data(), bound);
+  backend.intervene_backward(policy, h.view().as_const(), d_out.view().as_const(), d_h.view(), theta.data(),
+                             d_theta.data(), partial.data(), bound);
   std::vector<double> all;
   for (auto* m : {&out, &d_h, &d_theta}) {
     const auto numbers = m->numbers();
@@ -199,11 +201,15 @@ std::vector<double> run_term(const B& backend, const Term& term, index_t width) 
   on_device<B> d_logits(backend, random_matrix<double>(rows, width, 4)),
       beta(backend, random_matrix<double>(1, rows, 5));
   using T = typename B::scalar;
+  const auto prompts = with_listed_answers(std::vector<prompt_pair>(rows), static_cast<int>(width));
+  const prompt_data_of<B, Term> data(backend, prompts, every_strength(rows, std::vector<double>{1}), memory);
   const auto run = [&](auto use) {
-    use(each_row(name::h, logits.view().as_const()), each_row(name::reference, reference.view().as_const()),
-        operand<per_row<"beta">, const T>{beta.data(), 1},
-        operand<per_row<"correct">, const int>{memory.take({0, 1, 0, static_cast<int>(width) - 1}), 1},
-        operand<per_row<"wrong">, const int>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1});
+    data.template with_operands<Term>([&](auto... of_prompts) {
+      use(each_row(name::h, logits.view().as_const()), each_row(name::reference, reference.view().as_const()),
+          operand<per_row<"beta">, const T>{beta.data(), 1},
+          operand<per_row<"correct">, const int>{memory.take({0, 1, 0, static_cast<int>(width) - 1}), 1},
+          operand<per_row<"wrong">, const int>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1}, of_prompts...);
+    });
   };
   run([&](auto... operands) { backend.values(term, rows, width, values.data(), operands...); });
   run([&](auto... operands) {
@@ -226,7 +232,7 @@ std::vector<double> run_products(const B& backend, index_t in, index_t out, inde
   on_device<B> x(backend, random_matrix<double>(rows, in, 3)), y(backend, not_numbers(rows, out));
   on_device<B> d_y(backend, random_matrix<double>(rows, out, 4)), d_x(backend, not_numbers(rows, in));
   backend.multiply(linear, x.view().as_const(), y.view());
-  backend.multiply_adjoint(linear, d_y.view().as_const(), d_x.view());
+  backend.multiply_backward(linear, d_y.view().as_const(), d_x.view());
   auto all = y.numbers();
   const auto gradient = d_x.numbers();
   all.insert(all.end(), gradient.begin(), gradient.end());
@@ -260,7 +266,7 @@ std::vector<double> run_attention(const B& backend, const ragged& r, index_t hea
   on_device<B> qkv(backend, random_matrix<double>(rows, 3 * width, 1)), z(backend, not_numbers(queries, width));
   on_device<B> d_z(backend, random_matrix<double>(queries, width, 2)), d_qkv(backend, not_numbers(rows, 3 * width));
   backend.attention(shape, heads, qkv.view().as_const(), z.view());
-  backend.attention_adjoint(shape, heads, qkv.view().as_const(), d_z.view().as_const(), d_qkv.view());
+  backend.attention_backward(shape, heads, qkv.view().as_const(), d_z.view().as_const(), d_qkv.view());
   auto all = z.numbers();
   const auto gradient = d_qkv.numbers();
   all.insert(all.end(), gradient.begin(), gradient.end());
@@ -316,6 +322,7 @@ TEST_CASE("Terms of the objective agree with the CPU") {
   check_term_on_device(effectiveness{.shape = psi::softplus});
   check_term_on_device(faithfulness{});
   check_term_on_device(faithfulness{.over = vocabulary::full, .direction = kl_direction::reverse});
+  check_term_on_device(listed_answers{});
 }
 
 TEST_CASE("Policies agree with the CPU, their parameters' gradients too") {
@@ -326,6 +333,8 @@ TEST_CASE("Policies agree with the CPU, their parameters' gradients too") {
   check_policy_on_device(policy::affine{});
   check_policy_on_device(policy::dyn_scalar<gate{.squash_by = squash::tanh, .rms_normalised = true}>{});
   check_policy_on_device(policy::sequence{policy::steer_vec{}, policy::dyn_scalar<>{}, policy::activ_scalar{}});
+  check_policy_on_device(two_responses{});
+  check_policy_on_device(policy::sequence{two_responses{}, policy::steer_vec{}});
 }
 
 TEST_CASE("Products agree with the CPU") {

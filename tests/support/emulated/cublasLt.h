@@ -26,13 +26,16 @@ enum cublasLtMatmulPreferenceAttributes_t {
   CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
   CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES
 };
-enum cublasLtReductionScheme_t : unsigned { CUBLASLT_REDUCTION_SCHEME_NONE = 0, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2 };
+enum cublasLtReductionScheme_t : unsigned {
+  CUBLASLT_REDUCTION_SCHEME_NONE = 0,
+  CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2
+};
 
 struct emulated_operation {
   cublasComputeType_t compute;
   cublasOperation_t turn_a = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  void const* bias = nullptr;
+  const void* bias = nullptr;
 };
 struct emulated_layout {
   cudaDataType_t type;
@@ -51,8 +54,8 @@ struct cublasLtMatmulHeuristicResult_t {
   cublasLtMatmulAlgo_t algo;
 };
 
-inline char const* cublasLtGetStatusName(cublasStatus_t) { return "CUBLAS_STATUS_INVALID_VALUE"; }
-inline char const* cublasLtGetStatusString(cublasStatus_t) { return "an invalid value"; }
+inline const char* cublasLtGetStatusName(cublasStatus_t) { return "CUBLAS_STATUS_INVALID_VALUE"; }
+inline const char* cublasLtGetStatusString(cublasStatus_t) { return "an invalid value"; }
 inline cublasStatus_t cublasLtCreate(cublasLtHandle_t* h) {
   *h = new emulated_nothing;
   return CUBLAS_STATUS_SUCCESS;
@@ -70,7 +73,7 @@ inline cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t what,
-                                                     void const* value, std::size_t) {
+                                                     const void* value, std::size_t) {
   if (what == CUBLASLT_MATMUL_DESC_TRANSA) std::memcpy(&d->turn_a, value, sizeof d->turn_a);
   if (what == CUBLASLT_MATMUL_DESC_EPILOGUE) std::memcpy(&d->epilogue, value, sizeof d->epilogue);
   if (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER) std::memcpy(&d->bias, value, sizeof d->bias);
@@ -94,7 +97,7 @@ inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
-                                                           cublasLtMatmulPreferenceAttributes_t what, void const* value,
+                                                           cublasLtMatmulPreferenceAttributes_t what, const void* value,
                                                            std::size_t) {
   if (what == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES) std::memcpy(&p->alignment_b, value, sizeof p->alignment_b);
   if (what == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES) std::memcpy(&p->alignment_d, value, sizeof p->alignment_d);
@@ -116,23 +119,23 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
 
 namespace trimtab::cuda::emulated {
 
-inline double read(void const* memory, cudaDataType_t type, std::size_t k, bool tf32) {
-  if (type == CUDA_R_64F) return static_cast<double const*>(memory)[k];
-  if (type == CUDA_R_16BF) return static_cast<double>(__bfloat162float(static_cast<__nv_bfloat16 const*>(memory)[k]));
-  const float x = static_cast<float const*>(memory)[k];
+inline double read(const void* memory, cudaDataType_t type, std::size_t k, bool tf32) {
+  if (type == CUDA_R_64F) return static_cast<const double*>(memory)[k];
+  if (type == CUDA_R_16BF) return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(memory)[k]));
+  const float x = static_cast<const float*>(memory)[k];
   if (not tf32) return static_cast<double>(x);
   return static_cast<double>(std::bit_cast<float>((std::bit_cast<std::uint32_t>(x) + 0x1000) & 0xffffe000));
 }
 
 }  // namespace trimtab::cuda::emulated
 
-inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, void const*, void const* a,
-                                     cublasLtMatrixLayout_t a_shape, void const* b, cublasLtMatrixLayout_t b_shape,
-                                     void const*, void const*, cublasLtMatrixLayout_t, void* d,
-                                     cublasLtMatrixLayout_t d_shape, cublasLtMatmulAlgo_t const* algorithm, void*,
+inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const void*, const void* a,
+                                     cublasLtMatrixLayout_t a_shape, const void* b, cublasLtMatrixLayout_t b_shape,
+                                     const void*, const void*, cublasLtMatrixLayout_t, void* d,
+                                     cublasLtMatrixLayout_t d_shape, const cublasLtMatmulAlgo_t* algorithm, void*,
                                      std::size_t, cudaStream_t stream) {
   using namespace trimtab::cuda::emulated;
-  const auto starts_at = [](void const* memory, std::uint32_t multiple) {
+  const auto starts_at = [](const void* memory, std::uint32_t multiple) {
     return reinterpret_cast<std::uintptr_t>(memory) % multiple == 0;
   };
   if (not starts_at(b, algorithm->alignment_b) or not starts_at(d, algorithm->alignment_d) or not is_here(stream))

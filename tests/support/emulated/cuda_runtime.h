@@ -77,7 +77,7 @@ struct graph {
 struct machine {
   std::map<void*, std::size_t> allocations = {};
   std::size_t in_use = 0;
-  std::map<void const*, int> shared_bytes = {};  ///< that a kernel may take, where it asked
+  std::map<const void*, int> shared_bytes = {};  ///< that a kernel may take, where it asked
   graph* recording = nullptr;
   int device = 0;  ///< that calls go to
   cudaError_t last = cudaSuccess;
@@ -96,7 +96,7 @@ inline void perform(std::function<void()> work) {
 /// Whether the device that calls go to is the stream's, as CUDA asks.
 inline bool is_here(cudaStream_t stream) { return stream == nullptr or stream->device == state.device; }
 
-[[noreturn]] inline void stop(char const* why) {
+[[noreturn]] inline void stop(const char* why) {
   std::fprintf(stderr, "emulated device: %s (block %u, thread %u)\n", why, blockIdx.x, threadIdx.x);
   std::abort();
 }
@@ -109,7 +109,7 @@ class block {
     return b;
   }
 
-  void run(unsigned threads, std::function<void()> const& body) {
+  void run(unsigned threads, const std::function<void()>& body) {
     body_ = &body;
     while (fibers_.size() < threads) fibers_.push_back(std::make_unique<fiber>());
     count_ = threads;
@@ -221,7 +221,7 @@ class block {
     }
   }
 
-  std::function<void()> const* body_ = nullptr;
+  const std::function<void()>* body_ = nullptr;
   std::vector<std::unique_ptr<fiber>> fibers_ = {};
   unsigned count_ = 0, current_ = 0;
   barrier all_ = {};
@@ -237,7 +237,7 @@ T* shared_memory() {
 }
 
 template <typename Grid, typename... P, typename... A>
-void start(void (*kernel)(P...), Grid const& grid, cudaStream_t stream, A&&... arguments) {
+void start(void (*kernel)(P...), const Grid& grid, cudaStream_t stream, A&&... arguments) {
   if (not is_here(stream)) {
     state.last = cudaErrorInvalidResourceHandle;
     return;
@@ -275,8 +275,7 @@ V __shfl_sync(unsigned, V value, int lane) {
 }
 template <typename V>
 V __shfl_xor_sync(unsigned, V value, int distance) {
-  return trimtab::cuda::emulated::block::running().exchange(value,
-                                                            threadIdx.x % 32 ^ static_cast<unsigned>(distance));
+  return trimtab::cuda::emulated::block::running().exchange(value, threadIdx.x % 32 ^ static_cast<unsigned>(distance));
 }
 
 using cudaGraph_t = trimtab::cuda::emulated::graph*;
@@ -286,17 +285,21 @@ enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal };
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 
-inline cudaError_t cudaGetLastError() {
-  return std::exchange(trimtab::cuda::emulated::state.last, cudaSuccess);
-}
-inline char const* cudaGetErrorName(cudaError_t e) {
-  constexpr char const* names[] = {"cudaSuccess",       "cudaErrorInvalidValue",         "cudaErrorMemoryAllocation",
-                                   "cudaErrorNoDevice", "cudaErrorInvalidConfiguration", "cudaErrorStreamCaptureUnsupported",
-                                   "cudaErrorNoKernelImageForDevice", "cudaErrorInvalidDevice", "cudaErrorInvalidResourceHandle"};
+inline cudaError_t cudaGetLastError() { return std::exchange(trimtab::cuda::emulated::state.last, cudaSuccess); }
+inline const char* cudaGetErrorName(cudaError_t e) {
+  constexpr const char* names[] = {"cudaSuccess",
+                                   "cudaErrorInvalidValue",
+                                   "cudaErrorMemoryAllocation",
+                                   "cudaErrorNoDevice",
+                                   "cudaErrorInvalidConfiguration",
+                                   "cudaErrorStreamCaptureUnsupported",
+                                   "cudaErrorNoKernelImageForDevice",
+                                   "cudaErrorInvalidDevice",
+                                   "cudaErrorInvalidResourceHandle"};
   return names[e];
 }
-inline char const* cudaGetErrorString(cudaError_t e) {
-  constexpr char const* texts[] = {"no error",
+inline const char* cudaGetErrorString(cudaError_t e) {
+  constexpr const char* texts[] = {"no error",
                                    "invalid argument",
                                    "out of memory",
                                    "no CUDA-capable device is detected",
@@ -331,11 +334,11 @@ inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
 struct cudaFuncAttributes {
   int maxDynamicSharedSizeBytes;
 };
-inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void const* kernel) {
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
   attributes->maxDynamicSharedSizeBytes = std::max(trimtab::cuda::emulated::state.shared_bytes[kernel], 48 * 1024);
   return cudaSuccess;
 }
-inline cudaError_t cudaFuncSetAttribute(void const* kernel, cudaFuncAttribute, int bytes) {
+inline cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int bytes) {
   trimtab::cuda::emulated::state.shared_bytes[kernel] = bytes;
   return cudaSuccess;
 }
@@ -377,7 +380,7 @@ inline cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t size, cud
   trimtab::cuda::emulated::perform([=] { std::memset(memory, byte, size); });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t size, cudaMemcpyKind, cudaStream_t stream) {
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind, cudaStream_t stream) {
   if (not trimtab::cuda::emulated::is_here(stream)) return cudaErrorInvalidResourceHandle;
   trimtab::cuda::emulated::perform([=] { std::memmove(to, from, size); });
   return cudaSuccess;
@@ -404,6 +407,6 @@ inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
   return cudaSuccess;
 }
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
-  for (auto const& work : graph->work) work();
+  for (const auto& work : graph->work) work();
   return cudaSuccess;
 }

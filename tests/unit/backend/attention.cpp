@@ -65,7 +65,7 @@ host_matrix<T> attend_adjoint(const ragged& r, index_t heads, const host_matrix<
                               int threads = 1) {
   host_matrix<T> d_qkv(qkv.rows, qkv.cols);
   std::ranges::fill(d_qkv.values, T(std::numeric_limits<double>::quiet_NaN()));
-  eigen_backend<T>(threads).attention_adjoint(r.shape(), heads, qkv.view(), d_z.view(), d_qkv.view());
+  eigen_backend<T>(threads).attention_backward(r.shape(), heads, qkv.view(), d_z.view(), d_qkv.view());
   return d_qkv;
 }
 

@@ -57,7 +57,7 @@ host_matrix<T> product(const eigen_backend<T>& backend, const eigen::linear<T>& 
                        bool adjoint = false) {
   guarded<T> y(x.rows, adjoint ? w.inputs() : w.outputs());
   if (adjoint)
-    backend.multiply_adjoint(w, x.view(), y.view);
+    backend.multiply_backward(w, x.view(), y.view);
   else
     backend.multiply(w, x.view(), y.view);
   CHECK(y.intact());
@@ -150,11 +150,11 @@ TEMPLATE_TEST_CASE("Products have the same bits on any number of threads", "", f
 }
 
 TEST_CASE("A product carries derivatives") {
-  const eigen_backend<complex_step> backend(1);
+  const eigen_backend<dual> backend(1);
   const auto w = random_matrix<double>(5, 3, 1), x = random_matrix<double>(2, 5, 2);
-  auto z = converted<complex_step>(x);
+  auto z = converted<dual>(x);
   z(1, 4).imag = 1e-40;
-  const auto complex_w = converted<complex_step>(w);
+  const auto complex_w = converted<dual>(w);
   const auto y = product(backend, backend.prepare(complex_w.view(), {}), z);
   for (index_t j = 0; j < 3; ++j) {
     CHECK(y(0, j).imag == 0);

@@ -37,6 +37,6 @@ TEST_CASE("Memory that has moved still holds its numbers") {
 TEST_CASE("Every scalar has a backend") {
   STATIC_REQUIRE(tensor_backend<eigen_backend<float>>);
   STATIC_REQUIRE(tensor_backend<eigen_backend<double>>);
-  STATIC_REQUIRE(tensor_backend<eigen_backend<complex_step>>);
+  STATIC_REQUIRE(tensor_backend<eigen_backend<dual>>);
   CHECK(eigen_backend<float>().threads() >= 1);
 }

@@ -41,8 +41,7 @@ TEST_CASE("A team claims everything once, however many it is and however much th
 
 TEST_CASE("A team does one thing after another, thousands of times") {
   std::atomic<long> sum = 0;
-  for (int round = 0; round < 20'000; ++round)
-    parallel_claims(3, 5, [&](claim some) { sum += some.end - some.begin; });
+  for (int round = 0; round < 20'000; ++round) parallel_claims(3, 5, [&](claim some) { sum += some.end - some.begin; });
   CHECK(sum == 100'000);
 }
 

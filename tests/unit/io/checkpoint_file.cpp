@@ -19,13 +19,13 @@ namespace {
 
 loss_values loss(double a, double b) { return {{{"effectiveness", 1, a, {}}, {"faithfulness", 0.1, b, {}}}}; }
 
-/// Two fits of three parameters after one step.
+/// A fit of six parameters after one step.
 fit_state example() {
   return {.facts = {{"model", "small \"one\""}, {"prompts", "3"}},
           .theta = {1, 0, -0.5, 2, 0.25, -0.0},
           .first_moment = {1, 2, 3, 4, 5, 6},
           .second_moment = {0.1, 1e-320, 0, std::numeric_limits<double>::infinity(), 5, 6},
-          .history = {{loss(0.1, 1e-9), loss(1 / 3.0, 0)}, {loss(4, 5), loss(6, 7)}}};
+          .history = {loss(0.1, 1e-9), loss(7 / 3.0, 0)}};
 }
 
 std::vector<std::uint64_t> bits(const std::vector<double>& numbers) {
@@ -75,7 +75,9 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   using metadata = std::map<std::string, std::string>&;
   using tensors = std::map<std::string, io::stored_tensor>&;
   CHECK_THAT(refused([](metadata m, tensors) { m["format"] = "trimtab-intervention-1"; }),
-             ContainsSubstring("is no checkpoint") && ContainsSubstring("trimtab-checkpoint-1"));
+             ContainsSubstring("is no checkpoint") && ContainsSubstring("trimtab-checkpoint-2"));
+  CHECK_THAT(refused([](metadata m, tensors) { m["format"] = "trimtab-checkpoint-1"; }),
+             ContainsSubstring("is a checkpoint of trimtab 0.1; finish its fit with that version"));
   CHECK_THAT(refused([](metadata m, tensors) { m.erase("format"); }), ContainsSubstring("is no checkpoint"));
   CHECK_THAT(refused([](metadata m, tensors) { m.erase("facts"); }), ContainsSubstring("lacks \"facts\""));
   CHECK_THAT(refused([](metadata m, tensors) { m["facts"] = "[]"; }), ContainsSubstring("should hold a JSON object"));
@@ -92,12 +94,12 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
              }),
              ContainsSubstring("has the terms"));
   CHECK_THAT(refused([](metadata, tensors t) {
-               t["history"] = {io::dtype::f64, {2, 0, 2}, {}};
+               t["history"] = {io::dtype::f64, {1, 0, 2}, {}};
              }),
-             ContainsSubstring("has the history [2, 0, 2]"));
-  CHECK_THAT(refused([](metadata, tensors t) { t["history"].shape = {8}; }), ContainsSubstring("3 dimensions"));
+             ContainsSubstring("has the history [1, 0, 2]"));
+  CHECK_THAT(refused([](metadata, tensors t) { t["history"].shape = {4}; }), ContainsSubstring("3 dimensions"));
   CHECK_THAT(refused([](metadata, tensors t) {
-               t["history"] = {io::dtype::u8, {2, 2, 2}, std::vector<std::byte>(8)};
+               t["history"] = {io::dtype::u8, {1, 2, 2}, std::vector<std::byte>(4)};
              }),
              ContainsSubstring("has the history as U8; expected F64 or F32"));
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", 1e308], [\"b\", 1e308]]"; }),
@@ -110,10 +112,10 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata, tensors t) {
                for (const auto name : {"theta", "first_moment", "second_moment"}) t[name].shape = {3, 2};
              }),
-             ContainsSubstring("'theta' of shape [3, 2], which does not go with its history of 2 fits"));
+             ContainsSubstring("'theta' of shape [3, 2], which does not go with a history of one fit"));
   CHECK_THAT(refused([](metadata, tensors t) {
-               t["first_moment"] = t["history"], t["first_moment"].shape = {2, 4};
+               t["first_moment"] = t["history"], t["first_moment"].shape = {1, 4};
              }),
-             ContainsSubstring("its 3 parameters"));
+             ContainsSubstring("its 6 parameters"));
   CHECK_THAT(refused([](metadata, tensors t) { t["theta"] = t["second_moment"]; }), ContainsSubstring("not finite"));
 }

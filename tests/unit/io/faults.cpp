@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/faults.hpp"
+#include "support/small_intervention.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <exception>
@@ -120,10 +121,8 @@ fit_state some_state() {
 }
 
 intervention_file some_intervention() {
-  return {.policy = "activ-scalar",
-          .positions = positions::absolute(3),
-          .tensors = {{"attn_out.alpha", {{2, 3}, {0, 0, 0, 0.25, -1, 3}}}},
-          .made = {{"task", "ioi"}}};
+  return small_intervention("activ-scalar", positions::absolute(3),
+                            {{"attn_out.alpha", {{2, 3}, {0, 0, 0, 0.25, -1, 3}}}}, {{"task", "ioi"}});
 }
 
 void write_checkpoint(const std::filesystem::path& path) { io::write_checkpoint(path, some_state()); }
@@ -180,7 +179,7 @@ TEST_CASE("Whatever call fails while a file is read, there is a sentence with it
   write_intervention(intervention);
   const auto read_both = [&] {
     const bool right = io::read_checkpoint(checkpoint).history == some_state().history and
-                       io::read_intervention(intervention).tensors == some_intervention().tensors;
+                       io::read_intervention(intervention).interventions == some_intervention().interventions;
     if (not right) throw error(error_kind::bad_file, "read wrong");
   };
   for (const auto& what : std::vector<fault>{{"open", EMFILE},

@@ -38,9 +38,25 @@ const auto model = gpt2<cpu>(random_weights(small), cpu(1));
 template <typename Steering>
 parameters numbered(const Steering& steering) {
   parameters p{steering.layout(prompts), {}};
-  for (index_t i = 0; i < p.layout.lane_size(); ++i) p.theta.push_back(0.1 + static_cast<double>(i));
+  for (index_t i = 0; i < p.layout.size(); ++i) p.theta.push_back(0.1 + static_cast<double>(i));
   return p;
 }
+
+/// What a folder holds, to be stored anew.
+struct copied_weights {
+  const io::model_folder& from;
+
+  const model_config& config() const { return from.config(); }
+  bool tied_embeddings() const { return true; }
+  template <typename T>
+  block_weights<T> block(index_t layer) const {
+    return from.block<T>(layer);
+  }
+  template <typename T>
+  outer_weights<T> outer() const {
+    return from.outer<T>();
+  }
+};
 
 /// Through a file and back, with all that a composition reads from it.
 template <typename Steering>
@@ -105,25 +121,26 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
   const auto good = make_intervention_file(s, numbered(s));
   const auto refused = [&](auto change) {
     auto file = good;
-    change(file);
+    change(file, file.interventions.front());
     return refusal(error_kind::mismatch, [&] { fit_to(file, s); });
   };
-  CHECK_THAT(refused([](auto& f) { f.model->architecture = "gpt_neox"; }),
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->architecture = "gpt_neox"; }),
              ContainsSubstring("architecture 'gpt_neox'"));
-  CHECK_THAT(refused([](auto& f) { f.model->layers = 4; }), ContainsSubstring("layers of 4"));
-  CHECK_THAT(refused([](auto& f) { f.model->width = 13; }), ContainsSubstring("width of 13"));
-  CHECK_THAT(refused([](auto& f) { f.model->vocabulary = 20; }), ContainsSubstring("vocabulary of 20"));
-  CHECK_THAT(refused([](auto& f) { f.policy = "affine"; }), ContainsSubstring("policy 'affine'"));
-  CHECK_THAT(refused([](auto& f) { f.policy = "a\x1b[2J"; }), ContainsSubstring("policy 'a\uFFFD[2J'"));
-  CHECK_THAT(refused([](auto& f) { f.model->architecture = "a\x1b[2J"; }),
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->residual = "parallel"; }),
+             ContainsSubstring("residual form 'parallel'"));
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->layers = 4; }), ContainsSubstring("layers of 4"));
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->width = 13; }), ContainsSubstring("width of 13"));
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->vocabulary = 20; }), ContainsSubstring("vocabulary of 20"));
+  CHECK_THAT(refused([](auto&, auto& i) { i.policy = "affine"; }), ContainsSubstring("policy 'affine'"));
+  CHECK_THAT(refused([](auto&, auto& i) { i.policy = "a\x1b[2J"; }), ContainsSubstring("policy 'a\uFFFD[2J'"));
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->architecture = "a\x1b[2J"; }),
              ContainsSubstring("architecture 'a\uFFFD[2J'"));
-  CHECK_THAT(refused([](auto& f) {
-               f.tensors["resid_mid.\x1b[2J"] = {{3, 9}, std::vector<double>(27)};
-             }),
-             ContainsSubstring("'resid_mid.\uFFFD[2J' has the shape"));
-  CHECK_THAT(refused([](auto& f) { f.positions = positions::from_end(4); }), ContainsSubstring("from_end positions"));
-  CHECK_THAT(refused([](auto& f) {
-               f.model.reset(), f.tensors["resid_mid.alpha"] = {{2, 4}, std::vector<double>(8)};
+  CHECK_THAT(refused([](auto&, auto& i) { i.parameters[0].name = "gain"; }), ContainsSubstring("the parameter 'gain'"));
+  CHECK_THAT(refused([](auto&, auto& i) { i.parameters.clear(); }), ContainsSubstring("lacks the parameter 'alpha'"));
+  CHECK_THAT(refused([](auto&, auto& i) { i.positions = positions::from_end(4); }),
+             ContainsSubstring("from_end positions"));
+  CHECK_THAT(refused([](auto& f, auto& i) {
+               f.model.reset(), i.parameters[0].numbers = {{2, 4}, std::vector<double>(8)};
              }),
              ContainsSubstring("2 layers"));
   CHECK_THAT(refusal(error_kind::mismatch,
@@ -135,29 +152,152 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
              ContainsSubstring("parallel blocks lack"));
 }
 
-TEST_CASE("A width that does not fit is refused, and weights that are others") {
+TEST_CASE("A width that does not fit is refused, and weights that are others unless that is allowed") {
   const auto s = steer(model, at(site::attn_out{}, policy::steer_vec{}, layers::all(), positions::shared()));
   auto file = make_intervention_file(s, numbered(s));
   file.model.reset();
-  file.tensors["attn_out.vector"] = {{3, 1, 11}, std::vector<double>(33, 1.0)};
+  file.interventions[0].parameters[0].numbers = {{3, 1, 11}, std::vector<double>(33, 1.0)};
   CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(file, s); }), ContainsSubstring("[3, 1, 11]"));
 
-  const auto folder = temporary_folder();
-  write_model_folder(folder.path(), random_weights(small));
-  const auto stored = from_pretrained<gpt2<cpu>>(folder.path());
-  const auto on_stored =
-      steer(stored, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
-  auto hashed = make_intervention_file(on_stored, numbered(on_stored));
-  CHECK(fit_to(hashed, on_stored) == numbered(on_stored));
+  auto hashed = make_intervention_file(s, numbered(s));
+  CHECK(hashed.model->hash == model.hash_of_weights());
   hashed.model->hash = "0000000000000000";
-  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(hashed, on_stored); }), ContainsSubstring("hash"));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(hashed, s); }), ContainsSubstring("hash"));
+  CHECK(fit_to(hashed, s, {.allow_other_weights = true}) == numbered(s));
 }
 
-TEST_CASE("A composition of two policies cannot be one file") {
-  const auto s = steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::steer_vec{}));
-  CHECK_THAT(refusal(error_kind::bad_argument, [&] { make_intervention_file(s, numbered(s)); }),
-             ContainsSubstring("one policy"));
+TEST_CASE("A copy of the weights in float16 is the same model, and a file of version 1 knows a model by its bytes") {
+  const auto folder = temporary_folder(), half = temporary_folder();
+  write_model_folder(half.path(), random_weights(small), {.type = io::dtype::f16});
+  const io::model_folder in_half(half.path());
+  write_model_folder(folder.path(), copied_weights{in_half});
+  const auto stored = from_pretrained<gpt2<cpu>>(folder.path());
+  const auto copy_in_half = from_pretrained<gpt2<eigen_backend<float>>>(half.path(), eigen_backend<float>(1));
+  CHECK(stored.hash_of_weights() == copy_in_half.hash_of_weights());
+  CHECK(stored.hash_of_weights() != model.hash_of_weights());
+
+  const auto on_stored =
+      steer(stored, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  auto old = make_intervention_file(on_stored, numbered(on_stored));
+  old.version = 1;
+  old.model->hash = stored.origin().stored_hash();
+  CHECK(fit_to(old, on_stored) == numbered(on_stored));
+  const auto on_half =
+      steer(copy_in_half, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(old, on_half); }), ContainsSubstring("hash"));
+}
+
+TEST_CASE("A composition of different policies, layers and positions is one file") {
+  const auto s = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({1}), positions::from_end(2)),
+                       at(site::mlp_out{}, policy::steer_vec{}, layers::all(), positions::role({"a", "b"})),
+                       at(site::resid_post{}, policy::dyn_scalar<>{}, layers::range(0, 1)));
+  CHECK(through_a_file(s, numbered(s)) == numbered(s));
+  CHECK(make_intervention_file(s, numbered(s)).policies() == "activ-scalar + steer-vec + dyn-scalar");
   const auto none = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::none()));
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { make_intervention_file(none, numbered(none)); }),
              ContainsSubstring("no layer"));
+}
+
+TEST_CASE("Several interventions at one site are told apart by their number") {
+  const auto s =
+      steer(model, std::vector<any_intervention<cpu>>{
+                       {*site::find("mlp_out"), policy::activ_scalar{}, layers::all(), positions::shared()},
+                       {*site::find("attn_out"), policy::affine{}, layers::list({2}), positions::from_end(2)},
+                       {*site::find("mlp_out"), policy::activ_scalar{}, layers::list({0}), positions::absolute()}});
+  const auto p = numbered(s);
+  CHECK(through_a_file(s, p) == p);
+  const auto tensors = tensors_of(p.layout, p.theta, small);
+  CHECK(tensors.contains("mlp_out.0.alpha"));
+  CHECK(tensors.at("mlp_out.1.alpha").shape == std::vector<index_t>{3, 4});
+  CHECK(tensors.contains("attn_out.alpha"));
+}
+
+namespace {
+
+/// Parameters whose names are those of other policies' parameters, with other extents.
+struct named_like_others {
+  static constexpr per_channel<"alpha"> alpha{};
+  static constexpr per_channel<"bias"> bias{};
+  static constexpr per_row<"weight"> weight{};
+  static constexpr per_row<"vector", 2> vector{};
+  static constexpr per_channel<"matrix", 3> matrix{};
+  static constexpr parameter_list parameters{alpha, bias, weight, vector, matrix};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) {
+      r.out(j) = r.h(j) + r.beta() * (r(alpha, j) + r(bias, j) + r(weight) + r(vector, 0) - r(vector, 1) +
+                                      r(matrix, 0, j) - r(matrix, 2, j));
+    });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) {
+      r.d_h(j) = r.d_out(j);
+      r.d(alpha, j) += r.beta() * r.d_out(j);
+      r.d(bias, j) += r.beta() * r.d_out(j);
+      r.d(matrix, 0, j) += r.beta() * r.d_out(j);
+      r.d(matrix, 2, j) -= r.beta() * r.d_out(j);
+    });
+    const auto all = r.beta() * r.sum([&](auto j) { return r.d_out(j); });
+    r.d(weight) += all;
+    r.d(vector, 0) += all;
+    r.d(vector, 1) -= all;
+  }
+};
+
+/// A constant that a plain struct has, and one that a policy names.
+struct clipped {
+  double limit = 0.01;
+  static constexpr per_row<"alpha"> alpha{};
+  static constexpr parameter_list parameters{alpha};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = r.h(j) + (r(alpha) > limit ? r.beta() : r.beta() * 0); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) = r.d_out(j); });
+  }
+};
+struct named_clipped : clipped {
+  static constexpr std::string_view text = "named-clipped";
+  constexpr explicit named_clipped(double l) : clipped{l} {}
+  constexpr void each_setting(auto&& f) const { f("limit", limit); }
+};
+
+}  // namespace
+
+TEST_CASE("A user's parameters are saved whatever they are called, matrices too") {
+  for (const auto& by : {positions::absolute(), positions::shared(), positions::role({"a", "b"})}) {
+    check_round_trip(named_like_others{}, by);
+    const auto s = steer(model, at(site::attn_z{}, named_like_others{}, layers::list({1}), by));
+    const auto tensors = tensors_of(s.layout(prompts), numbered(s).theta, small);
+    const index_t p = s.layout(prompts).blocks[0].positions.count();
+    CHECK(tensors.at("attn_z.alpha").shape == std::vector<index_t>{3, p, 3, 4});
+    CHECK(tensors.at("attn_z.weight").shape == std::vector<index_t>{3, p, 3});
+    CHECK(tensors.at("attn_z.vector").shape == std::vector<index_t>{3, p, 3, 2});
+    CHECK(tensors.at("attn_z.matrix").shape == std::vector<index_t>{3, p, 3, 3, 4});
+  }
+}
+
+TEST_CASE("Two policies without a name are told apart by their parameters") {
+  const auto one = steer(model, at(site::mlp_out{}, named_like_others{}));
+  const auto other = steer(model, at(site::mlp_out{}, clipped{}));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(make_intervention_file(one, numbered(one)), other); }),
+             ContainsSubstring("'bias'"));
+}
+
+TEST_CASE("A policy's constants are in its file, and others are refused by name") {
+  const auto one = steer(model, at(site::mlp_out{}, clipped{1.0})),
+             other = steer(model, at(site::mlp_out{}, clipped{}));
+  const auto file = make_intervention_file(one, numbered(one));
+  CHECK(fit_to(file, one) == numbered(one));
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(file, other); }),
+             ContainsSubstring("was made with '0' '1', and the composition's with '0.01'"));
+  const auto named = steer(model, at(site::mlp_out{}, named_clipped(2)));
+  CHECK_THAT(refusal(error_kind::mismatch,
+                     [&] {
+                       fit_to(make_intervention_file(named, numbered(named)),
+                              steer(model, at(site::mlp_out{}, named_clipped(0.5))));
+                     }),
+             ContainsSubstring("'limit' '2', and the composition's with '0.5'"));
+  CHECK_THROWS_AS(evaluate(other, numbered(one), prompts), error);  // in memory too
 }

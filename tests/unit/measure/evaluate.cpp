@@ -119,7 +119,7 @@ TEST_CASE("Without parameters nothing is flipped and nothing moves") {
   const auto prompts = ragged_prompts();
   const auto steering = composition();
   const parameters zeros{steering.layout(prompts),
-                         std::vector<double>(static_cast<std::size_t>(steering.layout(prompts).lane_size()))};
+                         std::vector<double>(static_cast<std::size_t>(steering.layout(prompts).size()))};
   const auto m = evaluate(steering, zeros, prompts);
   CHECK(m.flip_rate_both == 0);
   CHECK(std::abs(m.at.at(1).flip_rate + m.at.at(-1).flip_rate - 1) < 1e-12);
@@ -166,7 +166,7 @@ TEST_CASE("Parameters of another composition or of the wrong number are refused 
   const auto other =
       steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::from_end(3)));
   const auto layout = composition().layout(prompts);
-  const auto count = static_cast<std::size_t>(layout.lane_size());
+  const auto count = static_cast<std::size_t>(layout.size());
   const parameters values{layout, std::vector<double>(count)};
   const parameters short_of_one{layout, std::vector<double>(count - 1)};
   const auto sentence = ContainsSubstring("made for another composition");

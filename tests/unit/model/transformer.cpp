@@ -131,8 +131,8 @@ class paper_model {
 template <typename Kind>
 void check_against_paper(const model_config& config, bool tied) {
   const random_weights weights(config, 7, tied);
-  typename Kind::template const model<eigen_backend<double>> model(weights, eigen_backend<double>(1));
-  typename Kind::template const model<eigen_backend<float>> single(weights, eigen_backend<float>(1));
+  const typename Kind::template model<eigen_backend<double>> model(weights, eigen_backend<double>(1));
+  const typename Kind::template model<eigen_backend<float>> single(weights, eigen_backend<float>(1));
   const paper_model paper(weights);
   const std::vector<std::vector<int>> prompts{{3, 1, 4, 1, 5, 9, 2}, {6}, {5, 3}};
   const auto all = logits(model, prompts, scored::all), last = logits(model, prompts);

@@ -13,6 +13,15 @@ using namespace trimtab;
 using namespace trimtab::test;
 using policy::activ_scalar, policy::affine, policy::dyn_scalar, policy::sequence, policy::steer_vec;
 
+namespace {
+
+struct clipped : activ_scalar {
+  double at = 0.5;
+  constexpr void each_setting(auto&& f) const { f("at", at); }
+};
+
+}  // namespace
+
 TEST_CASE("A sequence is differentiated rightly and starts at the identity") {
   SECTION("of one") { check_policy(sequence{affine{}}); }
   SECTION("of two") { check_policy(sequence{activ_scalar{}, steer_vec{}}); }
@@ -46,4 +55,12 @@ TEST_CASE("Parameters of a sequence carry the number of their policy") {
   STATIC_REQUIRE(nested::parameters.size(3) == 1 + 3 + 4);
   STATIC_REQUIRE(shares_positions<nested>);
   STATIC_REQUIRE(not shares_positions<sequence<activ_scalar, steer_vec>>);
+}
+
+TEST_CASE("A sequence tells which policies it has, and their constants") {
+  const auto settings = settings_of(sequence{steer_vec{}, sequence<clipped, activ_scalar>{}});
+  std::vector<std::string> lines;
+  for (const named_setting& s : settings) lines.push_back(s.name + " " + s.value);
+  CHECK(lines ==
+        std::vector<std::string>{"0 steer-vec", "1 sequence", "1.0 activ-scalar", "1.0.at 0.5", "1.1 activ-scalar"});
 }

@@ -39,15 +39,7 @@ std::vector<double> loss_gradient(const Composition& composition, const paramete
                                   std::span<const prompt_pair> prompts, double beta) {
   const std::vector<double> strengths{beta};
   const auto objective = objective::effectiveness{.margin = 20} + 0.7 * objective::faithfulness{};
-  steered run(composition, values.layout, prompts, every_strength(static_cast<index_t>(prompts.size()), strengths), 1,
-              tape_use::forward_and_backward);
-  const auto& backend = composition.model().backend();
-  load(backend, values.theta, run.theta());
-  const loss l(backend, objective, prompts, run.sequences());
-  const auto logits = run.forward();
-  l.gradient(logits, run.reference().logits(), run.d_logits());
-  run.backward();
-  return backend.download(run.gradient()).values;
+  return objective_and_gradient(composition, objective, values, prompts, strengths).gradient;
 }
 
 }  // namespace
@@ -64,7 +56,7 @@ TEMPLATE_TEST_CASE("Fact 2: activ_scalar of -1 at strength 1 ablates a layer's a
     });
     const auto composition = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({layer})));
     parameters values{composition.layout(prompts), {}};
-    values.theta.assign(static_cast<std::size_t>(values.layout.lane_size()), -1);
+    values.theta.assign(static_cast<std::size_t>(values.layout.size()), -1);
     CHECK(same_bits(steered_logits(composition, values, prompts, 1), logits(ablated, ids_of(prompts))));
     CHECK(same_bits(steered_logits(composition, values, prompts, 1, scored::all),
                     logits(ablated, ids_of(prompts), scored::all)));
@@ -108,8 +100,8 @@ TEMPLATE_TEST_CASE("Fact 3: resid_post times s is all later outputs times 1/s", 
     for (index_t l = 0; l < 3; ++l)
       for (index_t i = 0; i < 4; ++i) {
         parameters one{stream.layout(prompts), {}}, many{outputs.layout(prompts), {}};
-        one.theta.resize(static_cast<std::size_t>(one.layout.lane_size()));
-        many.theta.resize(static_cast<std::size_t>(many.layout.lane_size()));
+        one.theta.resize(static_cast<std::size_t>(one.layout.size()));
+        many.theta.resize(static_cast<std::size_t>(many.layout.size()));
         one.theta[place(one.layout.blocks[0], l, i)] = s - 1;
         for (index_t above = l + 1; above < 3; ++above)
           for (const auto& block : many.layout.blocks) many.theta[place(block, above, i)] = 1 / s - 1;

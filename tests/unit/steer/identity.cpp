@@ -15,7 +15,7 @@ void check_identity() {
       hook_all_sites<Kind, Shift>(model, hooked_places::everywhere<Kind>({positions::from_end(2), positions::shared(),
                                                                           positions::role({"subject", "end"})}));
   const auto layout = composition.layout(prompts);
-  const parameters zeros{layout, std::vector<double>(static_cast<std::size_t>(layout.lane_size()))};
+  const parameters zeros{layout, std::vector<double>(static_cast<std::size_t>(layout.size()))};
   const auto any = random_parameters(layout);
   for (scored where : {scored::last, scored::all}) {
     const auto untouched = logits(model, ids_of(prompts), where);

@@ -36,14 +36,14 @@ namespace {
 struct scene {
   eigen_backend<double> backend{1};
   std::vector<prompt_pair> prompts = random_prompts({.vocabulary = 10}, {1, 1});
-  std::vector<steered_sequence> sequences = every_strength(2, std::vector<double>{1, -1});
+  std::vector<sequence> sequences = every_strength(2, std::vector<double>{1, -1});
   host_matrix<double> logits = random_matrix<double>(4, 10, 1), reference = random_matrix<double>(2, 10, 2);
   parameter_layout layout = {};
   std::vector<double> theta = {};
 
   template <typename Sum>
   loss_values values(const Sum& sum) const {
-    return loss(backend, sum, prompts, sequences).values(logits.view(), reference.view(), layout, theta).front();
+    return loss(backend, sum, prompts, sequences).values(logits.view(), reference.view(), {layout, theta});
   }
   template <typename Sum>
   std::vector<double> gradient(const Sum& sum) const {
@@ -64,7 +64,7 @@ parameter_layout layout_of(std::vector<index_t> records_by_size) {
     block.layers = {0, 1};
     block.positions = positions::shared();
     block.record_size = size;
-    block.offset = layout.lane_size();
+    block.offset = layout.size();
     layout.blocks.push_back(block);
   }
   return layout;
@@ -92,26 +92,28 @@ TEST_CASE("Each term is a mean over prompts and strengths, the total a weighted 
   CHECK(std::abs(all.total() - (2 * hinge + 0.25 * all.terms[1].value + squares)) < 1e-14);
 }
 
-TEST_CASE("Each lane has a loss of its own, the mean over its sequences") {
+TEST_CASE("Each replica has a loss of its own, the mean over its sequences") {
   scene s;
   const auto sum = 2.0 * square{} + minimality{};
   const auto all = s.values(sum);
   const auto together = s.gradient(sum);
   s.layout = layout_of({1});
-  s.sequences[0].lane = s.sequences[2].lane = s.sequences[3].lane = 1;
-  const std::vector<double> theta{1, 2, 3, -4};  // two numbers a lane
-  const loss by_lane(s.backend, sum, s.prompts, s.sequences, 2);
-  const auto lanes = by_lane.values(s.logits.view(), s.reference.view(), s.layout, theta);
-  REQUIRE(lanes.size() == 2);
+  s.sequences[0].replica = s.sequences[2].replica = s.sequences[3].replica = 1;
+  const std::vector<double> theta[] = {{1, 2}, {3, -4}};
+  const loss by_replica(s.backend, std::vector{sum, sum}, s.prompts, s.sequences);
+  const auto replicas = by_replica.values(
+      s.logits.view(), s.reference.view(), [&](index_t) -> const parameter_layout& { return s.layout; },
+      [&](index_t r) -> std::span<const double> { return theta[r]; });
+  REQUIRE(replicas.size() == 2);
   const auto& shared = all.terms[0].per_sequence;
-  CHECK(lanes[0].terms[0].per_sequence == std::vector<double>{shared[1]});
-  CHECK(lanes[1].terms[0].per_sequence == std::vector<double>{shared[0], shared[2], shared[3]});
-  CHECK(std::abs(lanes[1].terms[0].value - (shared[0] + shared[2] + shared[3]) / 3) < 1e-15);
-  CHECK(lanes[0].terms[1].value == 3);
-  CHECK(lanes[1].terms[1].value == 7);
+  CHECK(replicas[0].terms[0].per_sequence == std::vector<double>{shared[1]});
+  CHECK(replicas[1].terms[0].per_sequence == std::vector<double>{shared[0], shared[2], shared[3]});
+  CHECK(std::abs(replicas[1].terms[0].value - (shared[0] + shared[2] + shared[3]) / 3) < 1e-15);
+  CHECK(replicas[0].terms[1].value == 3);
+  CHECK(replicas[1].terms[1].value == 7);
 
   host_matrix<double> d_logits(4, 10);
-  by_lane.gradient(s.logits.view(), s.reference.view(), d_logits.view());
+  by_replica.gradient(s.logits.view(), s.reference.view(), d_logits.view());
   for (std::size_t k = 0; k < 40; ++k)
     CHECK(std::abs(d_logits.values[k] - together[k] * (k / 10 == 1 ? 4 : 4.0 / 3)) < 1e-14);
 }
@@ -138,7 +140,7 @@ TEST_CASE("The gradient is that of the total, weights and means included") {
 TEST_CASE("Norms of parameters") {
   const auto layout = layout_of({2, 1});
   const std::vector<double> theta{3, -4, 0, 0, -1, 0.5};
-  REQUIRE(layout.lane_size() == 6);
+  REQUIRE(layout.size() == 6);
   CHECK(norm_of(layout, theta, parameter_norm::sum) == 8.5);
   CHECK(norm_of(layout, theta, parameter_norm::mean) == 8.5 / 6);
   CHECK(norm_of(layout, theta, parameter_norm::group) == 5 + 0 + 1 + 0.5);
@@ -154,8 +156,7 @@ TEST_CASE("Norms of parameters") {
 }
 
 TEST_CASE("The penalty is handed to the optimizer, at most one") {
-  const scene s;
-  const auto penalty_of = [&](const auto& sum) { return loss(s.backend, sum, s.prompts, s.sequences).penalise(8); };
+  const auto penalty_of = [&](const auto& sum) { return trimtab::penalty_of(objective::detail::as_sum(sum), 8); };
   CHECK(penalty_of(effectiveness{} + faithfulness{}).weight == 0);
   CHECK(penalty_of(effectiveness{} + 0.4 * minimality{}).weight == 0.4);
   CHECK(penalty_of(effectiveness{} + 0.4 * minimality{.norm = parameter_norm::mean}).weight == 0.05);

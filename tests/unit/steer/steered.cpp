@@ -7,32 +7,31 @@ using namespace trimtab::test;
 namespace {
 
 /// Logits and gradient of the pass that skips nothing: every token a row, everything computed again.
-template <typename Model, typename... Interventions>
-auto in_full(const steering<Model, Interventions...>& composition, std::span<const prompt_pair> prompts,
-             const std::vector<double>& strengths, const std::vector<float>& theta,
-             const std::vector<float>& d_logits) {
-  using B = typename Model::backend_type;
-  const Model& model = composition.model();
+template <typename Steering>
+auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
+             const std::vector<float>& theta, const std::vector<float>& d_logits) {
+  using model_type = typename Steering::model_type;
+  using B = typename model_type::backend_type;
+  const model_type& model = composition.model();
   const auto layout = composition.layout(prompts);
   const auto sequences = every_strength(static_cast<index_t>(prompts.size()), strengths);
-  bound_steering<B, Interventions...> bound(model.backend(), model.config(), composition.interventions(), layout,
-                                            prompts, sequences, 1, scored::last);
+  const binding<B> bound(model.backend(), model.config(), {layout}, prompts, sequences, scored::last);
   std::ranges::copy(theta, bound.theta().data);
   std::vector<std::vector<int>> ids;
-  for (const steered_sequence& s : sequences) ids.push_back(prompts[static_cast<std::size_t>(s.prompt)].ids);
+  for (const sequence& s : sequences) ids.push_back(prompts[static_cast<std::size_t>(s.prompt)].ids);
   const batch<B> rows(model.backend(), model.config(), ids);
   workspace<B> memory(model.backend());
   const auto stream = memory.take(rows.rows(), model.config().width);
   const auto logits = memory.take(rows.queries(), model.config().vocabulary);
   model.embed(rows, stream);
-  pass<Model, hooks_of<bound_steering<B, Interventions...>>> run(model, rows, {0, model.config().layers}, {&bound},
-                                                                 tape_use::forward_and_backward);
+  pass<model_type, typename Steering::hooks_type> run(model, rows, {0, model.config().layers}, composition.hooks(bound),
+                                                      pass_use::forward_and_backward);
   run.unembed(run.forward(stream), logits);
   const auto d = memory.take(rows.queries(), model.config().vocabulary);
   std::ranges::copy(d_logits, d.data);
   run.backward(d);
   return std::pair(std::vector<float>(logits.data, logits.data + logits.size()),
-                   std::vector<float>(bound.gradient().data, bound.gradient().data + layout.lane_size()));
+                   std::vector<float>(bound.gradient().data, bound.gradient().data + layout.size()));
 }
 
 /// Steps with changing parameters against passes that skip nothing.

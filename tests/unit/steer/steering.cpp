@@ -54,10 +54,10 @@ TEST_CASE("Parameters lie by intervention, layer, position, part and record") {
 
   CHECK(nothing.size() == 0);
   CHECK(nothing.layer_offset(0) == -1);
-  CHECK(layout.lane_size() == 8 + 2 * 3 * 2 * 5 + 3 * 20);
+  CHECK(layout.size() == 8 + 2 * 3 * 2 * 5 + 3 * 20);
 
   parameters values{layout, {}};
-  for (index_t k = 0; k < layout.lane_size(); ++k) values.theta.push_back(static_cast<double>(k));
+  for (index_t k = 0; k < layout.size(); ++k) values.theta.push_back(static_cast<double>(k));
   CHECK(values.record(resid, 1, 3)[0] == 7);
   CHECK(values.record(heads, 1, 2, 1)[0] == static_cast<double>(8 + ((1 * 3 + 2) * 2 + 1) * 5));
   CHECK(values.record(neurons, 2, 0).size() == 20);
@@ -80,7 +80,7 @@ TEST_CASE("What a fit costs in parameters is counted") {
       steer(model(), at(site::attn_out{}, policy::steer_vec{}, layers::range(0, 1), positions::shared()),
             at(site::resid_post{}, policy::activ_scalar{}, layers::all(), positions::from_end(2)));
   parameters values{composition.layout({}), {}};
-  values.theta.assign(static_cast<std::size_t>(values.layout.lane_size()), 0);
+  values.theta.assign(static_cast<std::size_t>(values.layout.size()), 0);
   CHECK(count(values) == parameter_counts{26, 0, 8, 0, 0});
   values.theta[0] = 0.5, values.theta[3] = -0.25, values.theta[25] = -0.0, values.theta[24] = 2;
   CHECK(count(values) == parameter_counts{26, 3, 8, 2, 2.75});
@@ -109,36 +109,39 @@ TEST_CASE("Where the lowest hook lies changes what is run, not what comes out") 
     CHECK(same_bits(steered_logits(high, values, prompts, 1, where), steered_logits(low, padded, prompts, 1, where)));
 }
 
-TEST_CASE("Lanes are independent sets of parameters in one pass") {
+TEST_CASE("Replicas are independent sets of parameters in one pass, each with as many positions as its own prompts") {
   const auto prompts = random_prompts(model().config(), {4, 2, 5});
-  const auto composition = steer(model(), at(site::attn_z{}, policy::affine{}, layers::all(), positions::from_end(3)),
+  const auto composition = steer(model(), at(site::attn_z{}, policy::affine{}, layers::all(), positions::from_end()),
                                  at(site::mlp_out{}, policy::dyn_scalar<>{}));
-  const auto layout = composition.layout(prompts);
-  const std::vector<parameters> lanes{random_parameters(layout, 1), random_parameters(layout, 2)};
-  const auto n = layout.lane_size(), vocabulary = model().config().vocabulary;
-  const auto d_logits = random_matrix<float>(6, vocabulary, 4);
+  const std::vector<prompt_pair> first(prompts.begin(), prompts.begin() + 2);
+  const std::vector<parameter_layout> layouts{composition.layout(first), composition.layout(prompts)};
+  REQUIRE(layouts[0].size() < layouts[1].size());
+  const std::vector<parameters> replicas{random_parameters(layouts[0], 1), random_parameters(layouts[1], 2)};
+  const index_t vocabulary = model().config().vocabulary;
+  const auto d_logits = random_matrix<float>(5, vocabulary, 4);
 
-  // Lane 1 rides first, to see that order and lane are two things.
-  steered both(composition, layout, prompts, {{0, 1, 1}, {1, 1, 1}, {2, 1, 1}, {0, -1, 0}, {1, -1, 0}, {2, -1, 0}}, 2,
-               tape_use::forward_and_backward);
-  for (std::size_t k : {0u, 1u})
-    std::ranges::transform(lanes[k].theta, both.theta().data + static_cast<index_t>(k) * n,
-                           [](double x) { return static_cast<float>(x); });
+  // Replica 1 rides first, to see that order and replica are two things.
+  steered both(composition, layouts, prompts, {{0, 1, 1}, {1, 1, 1}, {2, 1, 1}, {0, -1, 0}, {1, -1, 0}},
+               pass_use::forward_and_backward);
+  both.take_parameters(
+      [&](index_t r) -> std::span<const double> { return replicas[static_cast<std::size_t>(r)].theta; });
   const auto together = model().backend().download(both.forward());
   std::ranges::copy(d_logits.values, both.d_logits().data);
   both.backward();
 
-  const index_t half = 3 * vocabulary;
-  for (index_t k : {0, 1}) {
-    repeated_pass alone(composition, prompts, {k == 1 ? 1.0 : -1.0});
-    const auto& host = lanes[static_cast<std::size_t>(k)].theta;
+  for (index_t r : {0, 1}) {
+    const auto own = r == 1 ? prompts : first;
+    repeated_pass alone(composition, own, {r == 1 ? 1.0 : -1.0});
+    const auto& host = replicas[static_cast<std::size_t>(r)].theta;
     const std::vector<float> theta(host.begin(), host.end());
-    const auto first = k == 1 ? 0 : half;
+    const auto begin = r == 1 ? 0 : 3 * vocabulary, end = begin + std::ssize(own) * vocabulary;
     const auto z = alone.logits(theta);
-    CHECK(std::equal(z.begin(), z.end(), together.values.begin() + first));
-    const auto gradient =
-        alone.gradient(theta, {d_logits.values.begin() + first, d_logits.values.begin() + first + half});
-    CHECK(std::equal(gradient.begin(), gradient.end(), both.gradient().data + k * n));
+    CHECK(std::equal(z.begin(), z.end(), together.values.begin() + begin));
+    const auto gradient = alone.gradient(theta, {d_logits.values.begin() + begin, d_logits.values.begin() + end});
+    std::vector<double> found;
+    both.storage().gather(std::span<const float>(both.gradient().data, static_cast<std::size_t>(both.gradient().cols)),
+                          r, found);
+    CHECK(std::equal(gradient.begin(), gradient.end(), found.begin(), found.end()));
   }
 }
 

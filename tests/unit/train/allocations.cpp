@@ -48,12 +48,12 @@ long allocations_of_a_step() {
   const auto layout = composition.layout(prompts);
   const std::vector<double> strengths{1, -1};
   const auto sequences = every_strength(3, strengths);
-  steered run(composition, layout, prompts, sequences, 1, tape_use::forward_and_backward);
+  steered run(composition, {layout}, prompts, sequences, pass_use::forward_and_backward);
   const loss objective(model.backend(), 1.0 * objective::effectiveness{} + 1.0 * objective::faithfulness{}, prompts,
                        sequences);
   const auto step = [&] {
     const auto logits = run.forward();
-    objective.gradient(logits, run.reference().logits(), run.d_logits());
+    objective.gradient(logits, run.untouched()->logits(), run.d_logits());
     run.backward();
   };
   step();

@@ -35,17 +35,15 @@ const std::vector<prompt_pair>& prompts() {
   return p;
 }
 
-/// A state after each so many steps of a fit, and after the last.
-struct kept_states {
-  std::vector<fit_state> states = {};
-  index_t every = 1;
-
-  fit_options options(index_t steps) {
-    return {.steps = steps,
-            .checkpoint = [this](const fit_state& state) { states.push_back(state); },
-            .checkpoint_every = every};
-  }
-};
+/// The state after each of so many steps of a fit.
+template <typename Trainer>
+std::vector<fit_state> states_of(const Trainer& t, index_t steps) {
+  std::vector<fit_state> states;
+  auto run = t.start(prompts());
+  while (run.step() < steps) states.push_back(run.state());
+  states.push_back(run.state());
+  return states;
+}
 
 void check_alike(const fit_state& one, const fit_state& other) {
   CHECK(one.facts == other.facts);
@@ -60,84 +58,59 @@ void check_alike(const fit_state& one, const fit_state& other) {
 TEMPLATE_TEST_CASE("Resumed after any step, a fit ends bit for bit as without a break", "", float, double) {
   const bool subgradient = GENERATE(false, true);
   const trainer t(composed(model<TestType>()), weighed(), adam{.learning_rate = 0.02, .subgradient = subgradient});
-  kept_states kept;
-  const auto whole = t.fit(prompts(), kept.options(50));
+  const auto whole = t.fit(prompts(), {.steps = 50});
+  const auto states = states_of(t, 50);
   CHECK(largest(whole.values.theta) > 0.1);
-  REQUIRE(kept.states.size() == 50);
-  for (const auto& state : kept.states) {
+  REQUIRE(states.size() == 50);
+  for (const auto& state : states) {
     CAPTURE(state.steps());
-    kept_states last{{}, 0};
-    auto options = last.options(50);
-    options.resume_from = state;
-    index_t first_step = 0;
-    options.before_step = [&](index_t step, const loss_values&) {
-      if (first_step == 0) first_step = step;
-      return true;
-    };
-    const auto resumed = t.fit(prompts(), options);
-    CHECK(first_step == (state.steps() < 50 ? state.steps() + 1 : 0));
+    auto run = t.start(prompts(), {.resume_from = state});
+    CHECK(run.steps() == state.steps());
+    while (run.steps() < 50) run.step();
+    const auto resumed = run.result();
     CHECK(same_bits(resumed.values.theta, whole.values.theta));
     CHECK(resumed.history == whole.history);
-    REQUIRE(last.states.size() == 1);
-    check_alike(last.states.front(), kept.states.back());
+    check_alike(run.state(), states.back());
+    CHECK(same_bits(t.fit(prompts(), {.steps = 50, .resume_from = state}).values.theta, whole.values.theta));
   }
 }
 
-TEST_CASE("Fits for each prompt are resumed together") {
+TEST_CASE("A replica's state is that of its fit alone") {
   const trainer t(composed(model<double>()), weighed(), adam{.learning_rate = 0.02});
-  kept_states kept{{}, 3};
-  const auto whole = t.fit_each(prompts(), kept.options(7));
-  REQUIRE(kept.states.size() == 3);  // after 3, 6 and 7
-  const auto resumed = t.fit_each(prompts(), {.steps = 7, .resume_from = kept.states.front()});
-  for (std::size_t n = 0; n < prompts().size(); ++n) {
-    CHECK(same_bits(resumed[n].values.theta, whole[n].values.theta));
-    CHECK(resumed[n].history == whole[n].history);
+  std::vector<decltype(t)::replica_type> replicas;
+  for (std::size_t n = 0; n < prompts().size(); ++n)
+    replicas.push_back(t.replica_of(std::span(prompts()).subspan(n, 1)));
+  auto together = t.start(replicas);
+  while (together.step() < 4) {
   }
-  CHECK_THAT(refusal(error_kind::mismatch, [&] { t.fit(prompts(), {.steps = 7, .resume_from = kept.states.front()}); }),
-             ContainsSubstring("fits at once was 5 and is now 1"));
+  for (std::size_t n = 0; n < replicas.size(); ++n) {
+    auto alone = t.start({replicas[n]});
+    while (alone.step() < 4) {
+    }
+    check_alike(together.state(n), alone.state());
+    replicas[n].resume_from = together.state(n);
+  }
+  // And they are resumed together.
+  auto resumed = t.start(replicas);
+  while (resumed.step() < 7) together.step();
+  while (together.steps() < 7) together.step();
+  for (std::size_t n = 0; n < replicas.size(); ++n) check_alike(resumed.state(n), together.state(n));
 }
 
-TEST_CASE("A state is given when it is due, and at the end") {
+TEST_CASE("A state holds the history without what single sequences gave, and a fit goes on beyond what was asked") {
   const trainer t(composed(model<double>()), weighed(), adam{});
-  const auto steps_of = [&](const kept_states& kept) {
-    std::vector<index_t> steps;
-    for (const auto& state : kept.states) steps.push_back(state.steps());
-    return steps;
-  };
-  kept_states every{{}, 4}, end{{}, 0}, ended{{}, 4}, none{{}, 1};
-  t.fit(prompts(), every.options(8));
-  CHECK(steps_of(every) == std::vector<index_t>{4, 8});
-  t.fit(prompts(), end.options(8));
-  CHECK(steps_of(end) == std::vector<index_t>{8});
-  t.fit(prompts(), none.options(0));
-  CHECK(steps_of(none) == std::vector<index_t>{0});
-
-  auto options = ended.options(8);
-  options.before_step = [](index_t step, const loss_values&) { return step < 7; };
-  t.fit(prompts(), options);
-  CHECK(steps_of(ended) == std::vector<index_t>{4, 6});
-  for (const auto& lane : ended.states.back().history)
-    for (const auto& values : lane)
-      for (const auto& term : values.terms) CHECK(term.per_sequence.empty());
-
-  // An ended fit goes on, further than was asked for at first; one from the start is no other than a new one.
+  const auto states = states_of(t, 6);
+  for (const auto& values : states.back().history)
+    for (const auto& term : values.terms) CHECK(term.per_sequence.empty());
+  const auto none = t.start(prompts()).state();
+  CHECK(none.steps() == 0);
   const auto whole = t.fit(prompts(), {.steps = 12});
-  for (const auto& state : {ended.states.back(), none.states.back()})
+  for (const auto& state : {states.back(), none})
     CHECK(same_bits(t.fit(prompts(), {.steps = 12, .resume_from = state}).values.theta, whole.values.theta));
 }
 
-TEST_CASE("What a checkpoint throws ends the fit") {
-  const trainer t(composed(model<double>()), weighed(), adam{});
-  fit_options options{.steps = 8,
-                      .checkpoint = [](const fit_state&) { throw error(error_kind::io, "the disk is full"); },
-                      .checkpoint_every = 2};
-  CHECK(refusal(error_kind::io, [&] { t.fit(prompts(), options); }) == "the disk is full");
-}
-
 TEST_CASE("A state of another fit is refused with what differs") {
-  kept_states kept;
-  trainer(composed(model<double>()), weighed(), adam{}).fit(prompts(), kept.options(3));
-  const auto state = kept.states.back();
+  const auto state = states_of(trainer(composed(model<double>()), weighed(), adam{}), 3).back();
   const auto refused = [&](const auto& with, const std::vector<prompt_pair>& by, fit_options options = {}) {
     options.resume_from = state;
     return refusal(error_kind::mismatch, [&] { with.fit(by, options); });
@@ -172,20 +145,20 @@ TEST_CASE("A state of another fit is refused with what differs") {
              ContainsSubstring("prompts was 5 with the hash"));
   const auto wide = small_model<small_neox_sequential, double>();
   CHECK_THAT(refused(trainer(composed(wide), weighed(), adam{}), prompts()),
-             ContainsSubstring("model was gpt2 of 3 layers, width 10 and vocabulary 23 and is now gpt_neox"));
+             ContainsSubstring("model was gpt2 of 3 layers, width 10 and vocabulary 23 with the hash") and
+                 ContainsSubstring("and is now gpt_neox"));
 }
 
 TEST_CASE("A state that cannot go on as asked is refused") {
-  kept_states kept;
   const trainer t(composed(model<double>()), weighed(), adam{});
-  t.fit(prompts(), kept.options(3));
+  const auto last = states_of(t, 3).back();
   const auto refused = [&](error_kind kind, const fit_state& state, index_t steps = 9) {
     return refusal(kind, [&] { t.fit(prompts(), {.steps = steps, .resume_from = state}); });
   };
-  CHECK_THAT(refused(error_kind::bad_argument, kept.states.back(), 2),
+  CHECK_THAT(refused(error_kind::bad_argument, last, 2),
              ContainsSubstring("has made 3 steps, more than the 2 asked for"));
   const auto changed = [&](auto change) {
-    auto state = kept.states.back();
+    auto state = last;
     change(state);
     return refused(error_kind::mismatch, state);
   };
@@ -194,20 +167,21 @@ TEST_CASE("A state that cannot go on as asked is refused") {
   CHECK_THAT(changed([](fit_state& s) { s.theta.pop_back(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.second_moment.clear(); }), ContainsSubstring("is not whole"));
   CHECK_THAT(changed([](fit_state& s) { s.history.clear(); }), ContainsSubstring("is not whole"));
-  CHECK_THAT(changed([](fit_state& s) { s.history.front().clear(); }), ContainsSubstring("is not whole"));
-  CHECK_THAT(changed([](fit_state& s) { s.history.front().back().terms.front().weight = 7; }),
+  CHECK_THAT(changed([](fit_state& s) { s.history.back().terms.front().weight = 7; }),
              ContainsSubstring("its parameters give"));
   // The same facts and another number: what the facts do not tell shows in the loss.
   CHECK_THAT(changed([](fit_state& s) { s.theta[0] = std::nextafter(s.theta[0], 1e9) + 1e-12; }),
              ContainsSubstring("has the loss") && ContainsSubstring("after step 3, but its parameters give"));
   const auto other = gpt2<eigen_backend<double>>(random_weights(small_gpt2::config(), 4), eigen_backend<double>(1));
   CHECK_THAT(
-      refusal(
-          error_kind::mismatch,
-          [&] {
-            trainer(composed(other), weighed(), adam{}).fit(prompts(), {.steps = 9, .resume_from = kept.states.back()});
-          }),
-      ContainsSubstring("its parameters give"));
-  CHECK_THAT(refusal(error_kind::bad_argument, [&] { t.fit(prompts(), {.checkpoint_every = -1}); }),
-             ContainsSubstring("between checkpoints is negative"));
+      refusal(error_kind::mismatch,
+              [&] { trainer(composed(other), weighed(), adam{}).fit(prompts(), {.steps = 9, .resume_from = last}); }),
+      ContainsSubstring("model was gpt2") and ContainsSubstring("with the hash"));
+  CHECK_THAT(refusal(error_kind::bad_argument,
+                     [&] {
+                       auto both = t.replica_of(prompts(), {.resume_from = last});
+                       both.start = t.fit(prompts(), {.steps = 0}).values;
+                       t.start({both});
+                     }),
+             ContainsSubstring("cannot start elsewhere"));
 }

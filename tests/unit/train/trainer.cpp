@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -49,7 +48,7 @@ TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros le
   const auto prompts = prompts_of_four();
   const auto result = trainer(composed(model()), weighed(), adam{.learning_rate = 0.02}).fit(prompts, {.steps = 60});
   REQUIRE(result.history.size() == 61);
-  CHECK_FALSE(result.interrupted);
+  CHECK(result.warnings.empty());
 
   // All parameters start at the identity: no divergence, no size, the effectiveness of the untouched logits.
   const auto& start = result.history.front();
@@ -87,7 +86,7 @@ TEST_CASE("The smooth part alone follows Adam on the gradient of the loss") {
     d_logits[first + static_cast<std::size_t>(p.correct_id)] = k < 5 ? -0.1 : 0.1;
     d_logits[first + static_cast<std::size_t>(p.wrong_id)] = k < 5 ? 0.1 : -0.1;
   }
-  const auto gradient = pass.gradient(std::vector<double>(static_cast<std::size_t>(layout.lane_size())), d_logits);
+  const auto gradient = pass.gradient(std::vector<double>(static_cast<std::size_t>(layout.size())), d_logits);
   for (std::size_t j = 0; j < gradient.size(); ++j) {
     CAPTURE(j, gradient[j]);
     if (std::abs(gradient[j]) > 1e-4)
@@ -139,24 +138,229 @@ TEST_CASE("No step leaves the identity, and a caller may end a fit") {
   CHECK(none.history.size() == 1);
   CHECK(largest(none.values.theta) == 0);
 
-  std::vector<index_t> steps;
-  const auto ended = t.fit(prompts, {.steps = 50, .before_step = [&](index_t step, const loss_values& values) {
-                                       steps.push_back(step);
-                                       CHECK(values.terms.size() == 3);
-                                       return step < 4;
-                                     }});
-  CHECK(steps == std::vector<index_t>{1, 2, 3, 4});
-  CHECK(ended.interrupted);
-  CHECK(same_bits(ended.values.theta, t.fit(prompts, {.steps = 3}).values.theta));
+  auto run = t.start(prompts);
+  while (run.step() < 3) CHECK(run.losses().front().terms.size() == 3);
+  CHECK(run.steps() == 3);
+  CHECK(same_bits(run.result().values.theta, t.fit(prompts, {.steps = 3}).values.theta));
+  CHECK(run.result().history == t.fit(prompts, {.steps = 3}).history);
 }
 
-TEST_CASE("A fit may have no end but the caller's") {
+TEST_CASE("A run can be looked at and moved between steps, and goes on as if it had not been") {
   const auto prompts = prompts_of_four();
-  const fit_options endless{.steps = std::numeric_limits<index_t>::max(),
-                            .before_step = [](index_t step, const loss_values&) { return step < 3; }};
-  const auto ended = trainer(composed(model()), weighed(), adam{}).fit(prompts, endless);
-  CHECK(ended.interrupted);
-  CHECK(ended.history.size() == 3);
+  const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.02});
+  auto run = t.start(prompts);
+  run.losses();
+  run.losses();
+  run.step();
+  run.result();
+  run.state();
+  auto moved = std::move(run);
+  moved.step();
+  moved.losses();
+  moved.step();
+  const auto straight = t.fit(prompts, {.steps = 3});
+  CHECK(same_bits(moved.result().values.theta, straight.values.theta));
+  CHECK(moved.result().history == straight.history);
+}
+
+TEST_CASE("Sixteen replicas in one pass give the bits of sixteen fits") {
+  const auto all = random_prompts(model().config(), {4, 7, 3, 4, 5, 9, 2, 4, 6, 4});
+  const auto composition =
+      steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::from_end()),
+            at(site::mlp_out{}, policy::steer_vec{}, layers::range(1, 2), positions::from_end()),
+            at(site::resid_post{}, policy::dyn_scalar<>{}));
+  const trainer t(composition, weighed(), adam{});
+  using replica_type = decltype(t)::replica_type;
+  std::vector<replica_type> replicas;
+  for (std::size_t r = 0; r < 16; ++r) {
+    const std::span<const prompt_pair> own = std::span(all).subspan(r % 5, 2 + r % 4);
+    auto one = t.replica_of(own, {}, 3 + static_cast<index_t>(r % 3));
+    const double x = static_cast<double>(r);
+    one.objective = effectiveness{.margin = 1 + 0.1 * x} + (0.2 + 0.05 * x) * faithfulness{} +
+                    (0.01 + 0.002 * x) * minimality{.norm = r % 2 == 0 ? parameter_norm::sum : parameter_norm::group};
+    one.optimizer.learning_rate = 0.005 + 0.001 * x;
+    if (r % 3 == 1) one.strengths = {0.5, -1, 2};
+    if (r == 7) one.start = random_parameters(composition.layout(own), 5, 0.1);
+    replicas.push_back(std::move(one));
+  }
+  const auto together = t.fit_all(replicas);
+  REQUIRE(together.size() == 16);
+  for (std::size_t r = 0; r < 16; ++r) {
+    CAPTURE(r);
+    const auto alone = t.fit_all({replicas[r]}).front();
+    CHECK(together[r].values.layout == alone.values.layout);
+    CHECK(same_bits(together[r].values.theta, alone.values.theta));
+    CHECK(together[r].history == alone.history);
+    CHECK(std::ssize(alone.history) == *replicas[r].steps + 1);
+  }
+  // Each has as many positions as its own prompts give it.
+  CHECK(together[0].values.layout.blocks[0].positions.count() != together[3].values.layout.blocks[0].positions.count());
+  CHECK_FALSE(same_bits(together[0].values.theta, together[5].values.theta));
+}
+
+TEST_CASE("A replica that its caller ends stays as it is while the others go on") {
+  const auto prompts = prompts_of_four();
+  const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.02});
+  auto slow = t.replica_of(prompts);
+  slow.optimizer.learning_rate = 0.01;
+  auto run = t.start({t.replica_of(prompts), slow});
+  while (run.step() < 2) {
+  }
+  run.end(0);
+  while (run.step() < 5) {
+  }
+  CHECK(run.has_ended(0));
+  CHECK_FALSE(run.has_ended(1));
+  CHECK(same_bits(run.result(0).values.theta, t.fit(prompts, {.steps = 2}).values.theta));
+  CHECK(run.result(0).history.size() == 3);
+  const trainer alone(composed(model()), weighed(), adam{.learning_rate = 0.01});
+  CHECK(same_bits(run.result(1).values.theta, alone.fit(prompts, {.steps = 5}).values.theta));
+  CHECK(run.state(1).first_moment == [&] {
+    auto other = alone.start(prompts);
+    while (other.step() < 5) {
+    }
+    return other.state().first_moment;
+  }());
+  // After the last has ended steps change nothing.
+  run.end(1);
+  const auto end = run.result(1).values.theta;
+  run.step();
+  run.step();
+  CHECK(same_bits(run.result(1).values.theta, end));
+  CHECK(run.losses().size() == 2);
+}
+
+TEST_CASE("A fit may start anywhere") {
+  const auto prompts = prompts_of_four();
+  const auto composition = composed(model());
+  const trainer t(composition, weighed(), adam{.learning_rate = 0.02});
+  const auto start = random_parameters(composition.layout(prompts), 3, 0.05);
+  const auto none = t.fit(prompts, {.steps = 0, .start = start});
+  CHECK(same_bits(none.values.theta, start.theta));
+  CHECK(none.history.front().total() == objective_at(composition, weighed(), start, prompts).loss.total());
+  CHECK_FALSE(
+      same_bits(t.fit(prompts, {.steps = 2, .start = start}).values.theta, t.fit(prompts, {.steps = 2}).values.theta));
+  parameters other = start;
+  other.theta.pop_back();
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { t.fit(prompts, {.start = other}); }),
+             ContainsSubstring("made for another composition"));
+}
+
+namespace {
+
+/// out = h + β Wᵀ(R h), which learns nothing from W = R = 0 and starts with R at random.
+template <bool StartsAtRandom>
+struct low_rank {
+  static constexpr per_channel<"r", 2> r_{};
+  static constexpr per_channel<"w", 2> w_{};
+  static constexpr parameter_list parameters{r_, w_};
+
+  static double start(decltype(r_), random_generator& random, index_t width) requires StartsAtRandom {
+    return random.normal() / std::sqrt(static_cast<double>(width));
+  }
+
+  constexpr void forward(row auto& r) const {
+    const auto a = response(r, 0), b = response(r, 1);
+    r.each([&](auto j) { r.out(j) = r.h(j) + r.beta() * (a * r(w_, 0, j) + b * r(w_, 1, j)); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) = r.d_out(j); });
+    for (index_t k : {0, 1}) {
+      const auto u = response(r, k);
+      const auto d_u = r.beta() * r.sum([&](auto j) { return r.d_out(j) * r(w_, k, j); });
+      r.each([&](auto j) {
+        r.d_h(j) += d_u * r(r_, k, j);
+        r.d(r_, k, j) += d_u * r.h(j);
+        r.d(w_, k, j) += r.beta() * u * r.d_out(j);
+      });
+    }
+  }
+
+ private:
+  static constexpr auto response(row auto& r, index_t k) {
+    return r.sum([&](auto j) { return r(r_, k, j) * r.h(j); });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("What can never be learned is told, and a policy may start elsewhere than at zero") {
+  const auto prompts = prompts_of_four();
+  const auto fit = [&](auto policy, std::uint64_t seed = 1) {
+    const auto composition = steer(model(), at(site::attn_out{}, policy::activ_scalar{}),
+                                   at(site::mlp_out{}, policy, layers::list({1}), positions::shared()));
+    return trainer(composition, weighed(), adam{.learning_rate = 0.02}).fit(prompts, {.steps = 20, .seed = seed});
+  };
+  const auto stuck = fit(low_rank<false>{});
+  REQUIRE(stuck.warnings.size() == 1);
+  CHECK_THAT(stuck.warnings.front(), ContainsSubstring("nothing is learned at mlp_out") and
+                                         ContainsSubstring("40 parameters") and ContainsSubstring("exactly zero"));
+  const auto& block = stuck.values.layout.blocks[1];
+  CHECK(std::ranges::all_of(stuck.values.record(block, 0, 0), [](double x) { return x == 0; }));
+
+  const auto learns = fit(low_rank<true>{});
+  CHECK(learns.warnings.empty());
+  CHECK(std::ranges::any_of(learns.values.record(block, 0, 0).subspan(20), [](double x) { return x != 0; }));
+  CHECK(same_bits(fit(low_rank<true>{}).values.theta, learns.values.theta));
+  CHECK_FALSE(same_bits(fit(low_rank<true>{}, 2).values.theta, learns.values.theta));
+  check_policy_gradient(low_rank<true>{}, {7, {0, 1, 0, -1}, {1, -0.5, 2, 1}});
+}
+
+namespace {
+
+/// Keeps a third token down, by a weight of the prompt's, and the first of some others.
+struct third_token {
+  static constexpr prompt_token<"third"> third{};
+  static constexpr prompt_tokens<"rest"> rest{};
+  static constexpr prompt_number<"by"> by{};
+  static constexpr prompt_data data{third, rest, by};
+
+  constexpr auto value(row auto& r) const {
+    auto sum = r(by) * r.h(r(third));
+    for (int k = 0; k < r(rest.size); ++k) sum += r.h(r(rest, k));
+    return sum;
+  }
+  constexpr void gradient(row auto& r) const {
+    r.at(r(third), [&](auto j) { r.d_h(j) += r.d_value() * r(by); });
+    for (int k = 0; k < r(rest.size); ++k) r.at(r(rest, k), [&](auto j) { r.d_h(j) += r.d_value(); });
+  }
+};
+
+}  // namespace
+
+template <>
+inline constexpr bool trimtab::enable_objective_term<third_token> = true;
+
+TEST_CASE("A term may read further tokens and numbers of a prompt") {
+  auto prompts = prompts_of_four();
+  const auto composition = composed(model());
+  const parameters zeros{composition.layout(prompts),
+                         std::vector<double>(static_cast<std::size_t>(composition.layout(prompts).size()))};
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { objective_at(composition, third_token{}, zeros, prompts); }),
+             ContainsSubstring("no token 'third'"));
+  for (std::size_t n = 0; n < prompts.size(); ++n) {
+    prompts[n].tokens["third"] = {static_cast<int>(n)};
+    prompts[n].tokens["rest"] = std::vector<int>(1 + n % 3, static_cast<int>(7 + n));
+    prompts[n].numbers["by"] = 0.5 + static_cast<double>(n);
+  }
+  const auto z = logits(model(), ids_of(prompts));
+  const auto found = objective_at(composition, 2.0 * third_token{}, zeros, prompts).loss.terms.front();
+  for (std::size_t n = 0; n < prompts.size(); ++n) {
+    const auto row = static_cast<index_t>(n);
+    const double expected =
+        (0.5 + static_cast<double>(n)) * z(row, row) + static_cast<double>(1 + n % 3) * z(row, 7 + row);
+    CHECK(std::abs(found.per_sequence[n] - expected) < 1e-12);
+  }
+  const auto at = random_parameters(zeros.layout, 4, 0.1);
+  const auto total = [&](const std::vector<double>& theta) {
+    return objective_at(composition, third_token{}, {at.layout, theta}, prompts).loss.total();
+  };
+  CHECK(largest_difference(objective_and_gradient(composition, third_token{}, at, prompts).gradient,
+                           central_gradient(total, at.theta)) < 1e-7);
+  auto wrong = prompts;
+  wrong[1].tokens["third"] = {1, 2};
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { objective_at(composition, third_token{}, zeros, wrong); }),
+             ContainsSubstring("2 tokens 'third'"));
 }
 
 TEST_CASE("A composition without places fits nothing and says so in its counts") {

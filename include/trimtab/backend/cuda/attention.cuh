@@ -162,8 +162,8 @@ void attention(const context& on, const ragged_shape& shape, index_t heads, matr
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_adjoint(context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
-                       matrix_view<const T> d_z, matrix_view<T> d_qkv) {
+void attention_backward(context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+                        matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   if (shape.queries < shape.rows)  // positions that are no queries have no gradient in their q
     check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
           "cudaMemsetAsync");

@@ -23,7 +23,7 @@ struct intervene_task {
 };
 
 template <typename Policy, typename... Name>
-struct intervene_adjoint_task {
+struct intervene_backward_task {
   Policy policy;
   const int* slot;
 
@@ -39,7 +39,10 @@ struct intervene_adjoint_task {
  private:
   template <typename N>
   __device__ static void clear(auto& r, N name) {
-    if constexpr (N::is_per_channel) r.each([&](auto j) { r.d(name, j) = 0; });
+    if constexpr (N::is_per_channel and N::count == 1)
+      r.each([&](auto j) { r.d(name, j) = 0; });
+    else if constexpr (N::is_per_channel)
+      for (int k = 0; k < N::count; ++k) r.each([&](auto j) { r.d(name, k, j) = 0; });
   }
 };
 
@@ -57,13 +60,14 @@ void with_scratch(context& on, index_t rows, index_t width, F&& f) {
 
 /// out = policy(h) where the row has a record in θ, out = h elsewhere.
 template <typename T, typename Policy>
-void intervene(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta,
-               const T* theta, record_view records) {
+void intervene(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+               const bound_rows<T>& rows) {
+  const record_view& records = rows.records;
   with_scratch<Policy, T>(on, h.rows, h.cols, [&](auto... scratch) {
     Policy::parameters.apply(h.cols, [&](auto... p) {
       run_rows<T, crosses_channels_of<Policy>()>(
           on, "intervene", intervene_task<Policy>{policy, records.slot}, h.rows, h.cols, each_row(name::h, h),
-          each_row(name::out, out), operand<per_row<"beta">, const T>{beta, 1, nullptr},
+          each_row(name::out, out), operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence},
           record_operand<decltype(p.name), const T>{theta + p.offset, 1, records.slot}..., scratch...);
     });
   });
@@ -114,16 +118,17 @@ __global__ void add_pieces_kernel(const T* sums, index_t size, record_view recor
 
 /// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
 template <typename T, typename Policy>
-void intervene_adjoint(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
-                       matrix_view<T> d_h, const T* beta, const T* theta, T* d_theta, T* partial, record_view records) {
+void intervene_backward(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
+                        matrix_view<T> d_h, const T* theta, T* d_theta, T* partial, const bound_rows<T>& rows) {
+  const record_view& records = rows.records;
   const index_t size = Policy::parameters.size(h.cols);
   T* const of_row = on.scratch<T>(scratch_use::gradients, static_cast<std::size_t>(h.rows * size));
   with_scratch<Policy, T>(on, h.rows, h.cols, [&](auto... scratch) {
     Policy::parameters.apply(h.cols, [&](auto... p) {
       run_rows<T, crosses_channels_of<Policy>()>(
-          on, "intervene_adjoint", intervene_adjoint_task<Policy, decltype(p.name)...>{policy, records.slot}, h.rows,
+          on, "intervene_backward", intervene_backward_task<Policy, decltype(p.name)...>{policy, records.slot}, h.rows,
           h.cols, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
-          operand<per_row<"beta">, const T>{beta, 1, nullptr},
+          operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence},
           record_operand<decltype(p.name), const T>{theta + p.offset, 1, records.slot}...,
           gradient_operand<gradient_of<decltype(p.name)>, T>{of_row + p.offset, size}..., scratch...);
     });

@@ -155,7 +155,7 @@ class linear {
   void multiply(context& on, matrix_view<const T> x, matrix_view<T> y) const {
     run(on, forward_, turned_, bias_.size() > 0 ? bias_.data() : nullptr, x, y);
   }
-  void multiply_adjoint(context& on, matrix_view<const T> d_y, matrix_view<T> d_x) const {
+  void multiply_backward(context& on, matrix_view<const T> d_y, matrix_view<T> d_x) const {
     run(on, adjoint_, not turned_, nullptr, d_y, d_x);
   }
 

@@ -48,6 +48,20 @@ inline constexpr bool is_per_channel<gradient_of<Name>> = is_per_channel<Name>;
 template <int K>
 inline constexpr bool is_per_channel<scratch_row<K>> = true;
 
+/// How many numbers, or rows of channels, a name has.
+template <typename Name>
+inline constexpr int count_of = Name::count;
+template <typename Name>
+inline constexpr int count_of<gradient_of<Name>> = count_of<Name>;
+template <int K>
+inline constexpr int count_of<scratch_row<K>> = 1;
+
+/// Whether a name is reached by numbers of its own, which are no channels.
+template <typename Name>
+inline constexpr bool is_indexed = requires {
+  Name::is_indexed;
+};
+
 /// A name and its channels in memory.
 template <typename Name, typename U, int Lanes>
 struct channels {
@@ -89,6 +103,15 @@ struct row_number {
   static constexpr bool is_staged = false;
   U* data;
   mutable std::remove_const_t<U> value;
+};
+
+/// The same for a name that has several.
+template <typename Name, typename U>
+struct row_numbers {
+  static constexpr bool is_staged = false, is_written = false;
+  static constexpr int count = count_of<Name>;
+  U* data;
+  mutable std::remove_const_t<U> values[count];
 };
 
 template <typename T, typename Team, int Lanes, typename... Bound>
@@ -161,12 +184,20 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr auto& operator()(Name, memory_channel j) const {
     return find<Name>().data[j.value];
   }
+  template <typename Name, typename Channel>
+  constexpr auto& operator()(Name, index_t k, Channel j) const {
+    return find<Name>().data[k * width_ + static_cast<index_t>(j)];
+  }
   template <typename Name>
   constexpr auto& operator()(Name, index_t j) const {
     auto& operand = find<Name>();
-    if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
-      if (staged_ and j >= begin_ and j < begin_ + Lanes) return operand.give(static_cast<int>(j - begin_));
-    return operand.data[j];
+    if constexpr (not is_per_channel<Name>)
+      return as_given(operand, operand.values[j]);
+    else {
+      if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
+        if (staged_ and j >= begin_ and j < begin_ + Lanes) return operand.give(static_cast<int>(j - begin_));
+      return operand.data[j];
+    }
   }
   template <typename Name>
   constexpr auto& operator()(Name) const {
@@ -234,6 +265,8 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr void write() const {
     if constexpr (requires(const B& b) { *b.data = b.value; })
       *static_cast<const B&>(*this).data = static_cast<const B&>(*this).value;
+    if constexpr (requires(const B& b) { *b.data = b.values[0]; })
+      for (int k = 0; k < B::count; ++k) static_cast<const B&>(*this).data[k] = static_cast<const B&>(*this).values[k];
   }
 
   /// What is held in a register is as constant as what it was loaded from.
@@ -253,6 +286,10 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   }
   template <typename Name, typename U>
   static constexpr const row_number<Name, U>& operand_of(const row_number<Name, U>& operand) {
+    return operand;
+  }
+  template <typename Name, typename U>
+  static constexpr const row_numbers<Name, U>& operand_of(const row_numbers<Name, U>& operand) {
     return operand;
   }
 

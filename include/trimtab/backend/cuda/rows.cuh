@@ -41,6 +41,11 @@ struct inputs_of_backward {
   static constexpr bool has = std::is_same_v<Name, per_channel<"h">> or std::is_same_v<Name, per_channel<"out">> or
                               std::is_same_v<Name, gradient_of<per_channel<"out">>>;
 };
+struct inputs_of_gradients {
+  template <typename Name>
+  static constexpr bool has =
+      std::is_same_v<Name, per_channel<"h">> or std::is_same_v<Name, gradient_of<per_row<"value">>>;
+};
 template <typename Inputs, typename Name, typename U>
 auto read_only(const operand<Name, U>& o) {
   if constexpr (Inputs::template has<Name>)
@@ -56,11 +61,25 @@ __device__ U* place(U* data, index_t stride, const int* select, index_t i) {
   return data + stride * (k < 0 ? 0 : k);
 }
 
+/// What a row has of a name: copies of a few numbers, zeros where `Cleared`.
+template <typename Name, bool Cleared, typename U>
+__device__ auto numbers_at(U* data) {
+  if constexpr (count_of<Name> == 1) {
+    return row_number<Name, U>{data, Cleared ? std::remove_const_t<U>(0) : *data};
+  } else {
+    row_numbers<Name, U> all{data, {}};
+    for (int k = 0; k < count_of<Name>; ++k) all.values[k] = Cleared ? std::remove_const_t<U>(0) : data[k];
+    return all;
+  }
+}
+
 template <int Lanes, typename Name, typename U>
 __device__ auto bind(const operand<Name, U>& o, index_t i) {
   U* const data = place(o.data, o.stride, o.select, i);
   if constexpr (not is_per_channel<Name>)
-    return row_number<Name, U>{data, *data};
+    return numbers_at<Name, false>(data);
+  else if constexpr (is_indexed<Name>)
+    return channels<Name, U, Lanes>{data};
   else if constexpr (Lanes > 1)
     return staged_channels<Name, U, Lanes>{data, {}};
   else
@@ -70,7 +89,7 @@ template <int Lanes, typename Name, typename U>
 __device__ auto bind(const record_operand<Name, U>& o, index_t i) {
   U* const data = place(o.data, o.stride, o.select, i);
   if constexpr (not is_per_channel<Name>)
-    return row_number<Name, U>{data, *data};
+    return numbers_at<Name, false>(data);
   else
     return channels<Name, U, Lanes>{data};
 }
@@ -78,15 +97,16 @@ template <int Lanes, typename Name, typename U>
 __device__ auto bind(const gradient_operand<Name, U>& o, index_t i) {
   U* const data = o.data + o.stride * i;
   if constexpr (not is_per_channel<Name>)
-    return row_number<Name, U>{data, U(0)};
+    return numbers_at<Name, true>(data);
   else
     return channels<Name, U, Lanes>{data};
 }
 
 template <typename Name, typename U>
 bool is_aligned(const operand<Name, U>& o) {
-  return not is_per_channel<Name> or (reinterpret_cast<std::uintptr_t>(o.data) % 16 == 0 and
-                                      static_cast<std::size_t>(o.stride) * sizeof(U) % 16 == 0);
+  return not is_per_channel<Name> or is_indexed<Name> or
+         (reinterpret_cast<std::uintptr_t>(o.data) % 16 == 0 and
+          static_cast<std::size_t>(o.stride) * sizeof(U) % 16 == 0);
 }
 template <typename Name, typename U>
 bool is_aligned(const record_operand<Name, U>&) {

@@ -18,7 +18,8 @@
 /// Queries go by blocks through the kernels of the frozen products, with keys and values packed as those are; a block
 /// sees the keys up to its last query. The adjoint computes the probabilities again instead of keeping T² numbers.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 /// One head of one sequence, and pieces of the working memory of the thread that has it.
 template <typename T>
@@ -117,8 +118,8 @@ void attention(int threads, const ragged_shape& shape, index_t heads, matrix_vie
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_adjoint(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
-                       matrix_view<const T> d_z, matrix_view<T> d_qkv) {
+void attention_backward(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+                        matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
     attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
     const index_t length = head.length, width = head.width, p_stride = head.padded_length, stride = head.padded_width;
@@ -171,4 +172,5 @@ void attention_adjoint(int threads, const ragged_shape& shape, index_t heads, ma
   });
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

@@ -20,7 +20,8 @@
 /// of rows: between slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the
 /// same bits.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 /// y = x W + b, frozen.
 template <typename T>
@@ -38,7 +39,7 @@ class linear {
   index_t inputs() const { return panels_.depth(); }
   index_t outputs() const { return panels_.columns(); }
   as_packed<T> forward() const { return {panels_}; }
-  turned_over<T> adjoint() const { return {panels_}; }
+  turned_over<T> backward() const { return {panels_}; }
   const T* bias() const { return bias_.data(); }
 
  private:
@@ -177,4 +178,5 @@ void multiply(int threads, Weights w, matrix_view<const T> x, const T* bias, mat
   });
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

@@ -15,7 +15,8 @@
 /// Memory of the CPU backend: arrays aligned for SIMD, owned, moved but never copied by accident. New numbers are zero.
 /// Large arrays ask for huge pages: weights that stream past the processor are read up to a fifth faster from them.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 template <typename T>
 class array {
@@ -72,4 +73,5 @@ T* scratch(index_t count) {
   return memory.data();
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

@@ -10,7 +10,8 @@
 /// Small matrices packed on the way, so that the kernels of the frozen products (eigen/matmul.hpp) multiply with them
 /// too.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 /// A matrix [depth, columns] in panels as those of eigen/panels.hpp, in memory that somebody else owns.
 template <typename T>
@@ -62,4 +63,5 @@ void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, 
         depth, w.at(0, j), x, {start.data + (start.stride > 0 ? j : 0), start.stride}, {y.data + j, y.stride}, nothing);
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

@@ -15,7 +15,8 @@
 /// of the time and saves a second copy of the weights. Packets are Eigen's, so every instruction set and every scalar
 /// has them.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 template <typename T>
 using packet = typename Eigen::internal::packet_traits<T>::type;
@@ -171,4 +172,5 @@ struct turned_over {
   }
 };
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

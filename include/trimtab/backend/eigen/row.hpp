@@ -11,7 +11,8 @@
 /// do not touch each other; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD
 /// width and fixes the order of the summands, so that the bits do not depend on where the row lies.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 /// A name and the memory behind it for one row.
 template <typename Name, typename T>
@@ -58,6 +59,11 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
   template <typename Name>
   auto& operator()(Name, index_t j) const {
     return find<Name>()[j];
+  }
+
+  template <typename Name>
+  auto& operator()(Name, index_t k, index_t j) const {
+    return find<Name>()[k * width_ + j];
   }
 
   template <typename Name>
@@ -108,4 +114,5 @@ auto row_of(index_t width, index_t i, operand<Name, U>... operands) {
   return row<T, bound<Name, U>...>(width, bound<Name, U>{operands.at(i)}...);
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

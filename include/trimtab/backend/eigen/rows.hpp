@@ -13,7 +13,8 @@
 
 /// Row functions over rows on the CPU. Threads take whole rows, so no result depends on how many there are.
 
-namespace trimtab::eigen::inline TRIMTAB_TARGET {
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
 
 /// Whether work, in numbers touched, takes longer than calling others to it.
 constexpr bool is_worth_a_team(index_t numbers) { return numbers > 16384; }
@@ -59,10 +60,10 @@ void with_parameters(index_t width, const T* values, T* gradients, F&& f) {
 
 /// out = policy(h) where the row has a record in θ, out = h elsewhere.
 template <typename Policy, typename T>
-void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* beta,
-               const T* theta, record_view records) {
+void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+               const bound_rows<T>& rows) {
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
-    const index_t slot = records.slot[i];
+    const index_t slot = rows.records.slot[i];
     if (slot < 0) {
       std::copy_n(h.row(i), h.cols, out.row(i));
       return;
@@ -70,7 +71,7 @@ void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix
     with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
       with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
         auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out),
-                           operand<per_row<"beta">, const T>{beta, 1}, parameters..., scratch...);
+                           operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
         policy.forward(r);
       });
     });
@@ -79,8 +80,9 @@ void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix
 
 /// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
 template <typename Policy, typename T>
-void intervene_adjoint(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
-                       matrix_view<T> d_h, const T* beta, const T* theta, T* d_theta, T* partial, record_view records) {
+void intervene_backward(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<const T> d_out,
+                        matrix_view<T> d_h, const T* theta, T* d_theta, T* partial, const bound_rows<T>& rows) {
+  const record_view& records = rows.records;
   const index_t size = Policy::parameters.size(h.cols);
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
     if (records.slot[i] < 0) std::copy_n(d_out.row(i), h.cols, d_h.row(i));
@@ -93,7 +95,7 @@ void intervene_adjoint(int threads, const Policy& policy, matrix_view<const T> h
       with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
         with_parameters<Policy>(h.cols, theta + records.slot[i], sums, [&](auto... parameters) {
           auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
-                             operand<per_row<"beta">, const T>{beta, 1}, parameters..., scratch...);
+                             operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
           policy.backward(r);
         });
       });
@@ -107,4 +109,5 @@ void intervene_adjoint(int threads, const Policy& policy, matrix_view<const T> h
   });
 }
 
-}  // namespace trimtab::eigen::inline TRIMTAB_TARGET
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen

@@ -29,7 +29,10 @@ class pretrained : public Model {
   /// of another architecture than `Model`.
   explicit pretrained(const std::filesystem::path& folder, typename Model::backend_type backend = {},
                       io::model_folder_options options = {})
-      : pretrained(std::make_shared<const io::model_folder>(folder, std::move(options)), std::move(backend)) {}
+      : pretrained(
+            with_memory_for("open the model",
+                            [&] { return std::make_shared<const io::model_folder>(folder, std::move(options)); }),
+            std::move(backend)) {}
 
   /// Throws what is wrong with the tokenizer's files; a model whose prompts are given as ids needs none.
   const text::tokenizer& tokenizer() const {
@@ -38,12 +41,10 @@ class pretrained : public Model {
   }
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
 
-  /// Tells these weights from others (io/model_folder.hpp). Reads all weights.
-  std::string weights_hash() const { return folder_->weights_hash(); }
-
  private:
   pretrained(std::shared_ptr<const io::model_folder> folder, typename Model::backend_type backend)
       : Model(*folder, std::move(backend)), folder_(std::move(folder)) {
+    this->origin_.stored_hash = [folder = folder_] { return folder->stored_hash(); };
     try {
       tokenizer_ = std::make_shared<const text::tokenizer>(io::read_tokenizer(folder_->path()));
       check_tokenizer();
@@ -72,7 +73,8 @@ class pretrained : public Model {
 template <typename Model>
 pretrained<Model> from_pretrained(const std::filesystem::path& folder, typename Model::backend_type backend = {},
                                   io::model_folder_options options = {}) {
-  return pretrained<Model>(folder, std::move(backend), std::move(options));
+  return with_memory_for("load the model",
+                         [&] { return pretrained<Model>(folder, std::move(backend), std::move(options)); });
 }
 
 }  // namespace trimtab

@@ -134,10 +134,10 @@ class model_folder {
     return with_layout([&](auto layout) { return layout.outer(reader, file_); });
   }
 
-  /// Tells these weights from others: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
+  /// Tells the stored bytes of these weights from others, as version 0.1 did: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
   /// weight in the order of names. The same model has the same hash in one file or in shards, with a prefix or without,
   /// with a stored copy of a tied unembedding or without; in another precision it has another. Reads all weights.
-  std::string weights_hash() const {
+  std::string stored_hash() const {
     const auto copy = with_layout([](auto layout) { return layout.unembedding; });
     byte_hash hash;
     for (const auto& [name, place] : weights_.places()) {

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/measure/evaluate.hpp>
+#include <trimtab/report/page/describe_options.hpp>
 #include <trimtab/report/page/fit_maps.hpp>
 #include <trimtab/report/page/fit_report.hpp>
 #include <trimtab/report/text.hpp>
@@ -21,24 +22,11 @@
 
 namespace trimtab::report {
 
-struct prompt_set {
-  std::string name = {};
-  std::span<const prompt_pair> pairs = {};
-};
-
-struct describe_options {
-  std::string name = {};         ///< of the fit; its policy's where it has none
-  std::vector<fact> asked = {};  ///< what the fit itself does not know: task, seed, learning rate
-  std::vector<double> sweep = {-2, -1.75, -1.5, -1.25, -1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2};
-  index_t gate_prompts = 2;  ///< on how many prompts the scalars of a gate are shown
-};
-
 /// Everything about a fit that a report shows. Throws as `evaluate` does.
-template <typename Model, typename... Interventions>
-fit_report describe(const steering<Model, Interventions...>& composition, const parameters& values,
-                    std::span<const prompt_set> sets, std::vector<loss_values> history = {},
-                    const describe_options& options = {}) {
-  const Model& model = composition.model();
+template <typename Steering>
+fit_report describe(const Steering& composition, const parameters& values, std::span<const prompt_set> sets,
+                    std::vector<loss_values> history = {}, const describe_options& options = {}) {
+  const auto& model = composition.model();
   fit_report r;
   r.counts = count(values);
   r.history = std::move(history);
@@ -52,7 +40,7 @@ fit_report describe(const steering<Model, Interventions...>& composition, const 
     if (block.layers.empty()) continue;
     note(sites, block.site), note(policies, block.policy), note(places, block.positions.text());
     if (block.positions.by() == position_key::kind::absolute) length = block.positions.count();
-    const bool gate = block.policy.starts_with("dyn-scalar");
+    const bool gate = block.shares_positions;  // it reads the activation itself
     has_gates = has_gates or gate;
     for (const parameter_slice& slice : block.slices) has_vectors = has_vectors or (slice.extent > 1 and not gate);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/measure/site_geometry.hpp>
+#include <trimtab/policy/symbols.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/token_names.hpp>
 
@@ -19,18 +20,7 @@ namespace trimtab::report {
 
 namespace detail {
 
-/// A parameter by the letter that the formulas have for it.
-inline std::string symbol_of(const std::string& parameter) {
-  const std::string name = parameter.substr(parameter.rfind('.') + 1);
-  const std::string symbol = name == "alpha"    ? "\xCE\xB1"
-                             : name == "vector" ? "v"
-                             : name == "weight" ? "w"
-                             : name == "bias"   ? "b"
-                                                : name;
-  return parameter == name ? symbol : symbol + " of policy " + parameter.substr(0, parameter.rfind('.'));
-}
-
-/// A map of something measured at each place of a site; places that no token came by have no number, and those that
+/// A map of something measured at each place of a site; places that no prompt covers have no number, and those that
 /// nothing is done to have `centre`.
 inline heat_map measured_map(const parameters& values, const site_geometry& g, std::size_t index,
                              const std::vector<std::vector<double>>& numbers, double centre, double scale,
@@ -59,7 +49,7 @@ std::vector<map_group> parameter_maps(const Model& model, const parameters& valu
       const bool one = slice.extent == 1;
       auto group = std::ranges::find(groups, slice.name, &map_group::quantity);
       if (group == groups.end()) {
-        const std::string symbol = detail::symbol_of(slice.name);
+        const std::string symbol = policy::symbol_of(slice.name);
         groups.push_back({one ? symbol : "\xE2\x80\x96" + symbol + "\xE2\x80\x96",
                           one ? symbol + " as it was learned at each layer and place; β multiplies it."
                               : "The length of the " + slice.name + " that was learned at each layer and place.",
@@ -74,8 +64,8 @@ std::vector<map_group> parameter_maps(const Model& model, const parameters& valu
 }
 
 /// What vectors do to the activations, at β = +1: their length and their direction.
-template <typename Model, typename... Interventions>
-std::vector<map_group> geometry_maps(const steering<Model, Interventions...>& composition, const parameters& values,
+template <typename Steering>
+std::vector<map_group> geometry_maps(const Steering& composition, const parameters& values,
                                      std::span<const prompt_pair> pairs) {
   map_group ratio{"\xE2\x80\x96h\xCC\x83\xE2\x80\x96 / \xE2\x80\x96h\xE2\x80\x96",
                   "By how much the activation is longer at β = +1, mean over prompts; 1 is unchanged.",
@@ -97,9 +87,9 @@ std::vector<map_group> geometry_maps(const steering<Model, Interventions...>& co
 }
 
 /// The scalars that a gate computes at each token of one prompt, at β = +1.
-template <typename Model, typename... Interventions>
-map_group gate_maps(const steering<Model, Interventions...>& composition, const parameters& values,
-                    const prompt_pair& prompt, const std::string& which) {
+template <typename Steering>
+map_group gate_maps(const Steering& composition, const parameters& values, const prompt_pair& prompt,
+                    const std::string& which) {
   map_group group{
       "g(h) on " + which, "The scalar that the gate computed at each token, where h became (1 + β g) h.", "gate", {}};
   const auto geometry = measure_geometry(composition, values, std::span(&prompt, 1), 1, positions::absolute());

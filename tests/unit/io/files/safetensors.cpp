@@ -108,7 +108,7 @@ TEST_CASE("Numbers of every dtype are converted, from any address") {
     const auto values = file.read<double>("t").values;
     const auto floats = file.read<float>("t").values;
     const auto complex = file.read<std::complex<double>>("t").values;
-    const auto steps = file.read<complex_step>("t").values;
+    const auto steps = file.read<dual>("t").values;
     for (std::size_t i = 0; i < values.size(); ++i) {
       CHECK(floats[i] == static_cast<float>(values[i]));
       CHECK(complex[i] == values[i]);

@@ -32,7 +32,8 @@ TEST_CASE("A folder becomes the model that its weights make") {
 
   const std::vector<std::vector<int>> prompts = {{1, 2, 3}, {7}};
   CHECK(logits(model, prompts).values == logits(expected, prompts).values);
-  CHECK(model.weights_hash() == io::model_folder(folder.path()).weights_hash());
+  CHECK(model.hash_of_weights() == hash_of_weights<float>(io::model_folder(folder.path())));
+  CHECK(model.origin().stored_hash() == io::model_folder(folder.path()).stored_hash());
   CHECK(model.backend().threads() == 1);
 }
 

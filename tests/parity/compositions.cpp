@@ -1,29 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
 
 #include "parity/compositions.hpp"
 
+#include <trimtab/policy/library.hpp>
+#include <trimtab/steer/dynamic_steering.hpp>
+#include <trimtab/steer/objective_and_gradient.hpp>
 #include <trimtab/train/trainer.hpp>
 
 #include <algorithm>
-
-/// The definitions for compositions.hpp; a source file instantiates them for its policies.
+#include <optional>
 
 namespace trimtab::test {
 
-template <typename Policy, typename Model>
-auto composed(const Model& model, const problem& p) {
-  const auto hook = [&]<typename Site>(Site site) {
-    const bool wanted = std::ranges::find(p.sites, Site::text) != p.sites.end();
-    return at(site, Policy{}, wanted ? layers::list(p.layers) : layers::none(), p.positions);
-  };
-  using namespace site;
-  if constexpr (exposes<resid_mid, Model::architecture::residual>)
-    return steer(model, hook(resid_pre{}), hook(attn_z{}), hook(attn_out{}), hook(resid_mid{}), hook(mlp_post{}),
-                 hook(mlp_out{}), hook(resid_post{}));
-  else
-    return steer(model, hook(resid_pre{}), hook(attn_z{}), hook(attn_out{}), hook(mlp_post{}), hook(mlp_out{}),
-                 hook(resid_post{}));
+namespace {
+
+template <typename B>
+any_policy<B> policy_of(const problem& p) {
+  std::string name = p.policy;
+  std::ranges::replace(name, '_', '-');
+  policy::options options;
+  if (name == policy::dyn_scalar<>::text) {
+    const bool bounded = p.gate.squash_by == policy::squash::tanh, rms = p.gate.rms_normalised;
+    options = {{"bias", p.gate.bias ? "yes" : "no"},
+               {"gate", bounded and rms ? "tanh-rms"
+                        : bounded       ? "tanh"
+                        : rms           ? "rms"
+                                        : "linear"}};
+  }
+  std::optional<any_policy<B>> found;
+  policy::visit_with(name, options, [&](auto policy) { found.emplace(policy); });
+  return *found;
+}
+
+template <typename Model>
+dynamic_steering<Model> composed(const Model& model, const problem& p) {
+  using B = typename Model::backend_type;
+  std::vector<any_intervention<B>> interventions;
+  for (const auto& site : p.sites)
+    interventions.push_back({*site::find(site), policy_of<B>(p), layers::list(p.layers), p.positions});
+  return steer(model, std::move(interventions));
 }
 
 template <typename T>
@@ -49,50 +64,40 @@ logits_by_strength logits_of(const Steering& composition, const parameters& valu
   return by_strength;
 }
 
-template <typename Policy>
+}  // namespace
+
 case_result run_case(const any_model<double>& any, const steered_case& c) {
   return std::visit(
       [&](const auto& model) {
-        const auto composition = composed<Policy>(model, c);
+        const auto composition = composed(model, c);
         const parameter_layout layout = composition.layout(c.prompts);
         const parameters values{layout, lane_of(layout, c.parameters)};
         case_result result;
         result.logits = logits_of(composition, values, c, scored::last);
         result.logits_of_all = logits_of(composition, values, c, scored::all);
-
-        // As a trainer does it: all strengths in one batch.
-        const auto sequences = every_strength(static_cast<index_t>(c.prompts.size()), c.strengths);
-        steered run(composition, layout, c.prompts, sequences, 1, tape_use::forward_and_backward);
-        load(model.backend(), values.theta, run.theta());
-        const loss objective(model.backend(), c.objective, c.prompts, run.sequences());
-        const auto logits = run.forward();
-        result.loss = objective.values(logits, run.reference().logits(), layout, values.theta).front();
-        objective.gradient(logits, run.reference().logits(), run.d_logits());
-        run.backward();
-        result.gradient = tensors_of(layout, model.backend().download(run.gradient()).values, model.config().layers);
-
+        const auto found = objective_and_gradient(composition, c.objective, values, c.prompts, c.strengths);
+        result.loss = found.loss;
+        result.gradient = tensors_of(layout, found.gradient, model.config().layers);
         result.measured = evaluate(composition, values, c.prompts, {.strengths = c.strengths});
         return result;
       },
       any);
 }
 
-template <typename Policy>
 logits_by_strength run_in_float(const any_model<float>& any, const steered_case& c) {
   return std::visit(
       [&](const auto& model) {
-        const auto composition = composed<Policy>(model, c);
+        const auto composition = composed(model, c);
         const parameter_layout layout = composition.layout(c.prompts);
         return logits_of(composition, {layout, lane_of(layout, c.parameters)}, c, scored::last);
       },
       any);
 }
 
-template <typename Policy>
 fit_result run_fit(const any_model<double>& any, const trajectory& t) {
   return std::visit(
       [&](const auto& model) {
-        const auto result = trainer(composed<Policy>(model, t), t.objective, t.optimizer)
+        const auto result = trainer(composed(model, t), t.objective, t.optimizer)
                                 .fit(t.prompts, {.steps = t.steps, .strengths = t.strengths});
         return fit_result{result.history, tensors_of(result.values.layout, result.values.theta, model.config().layers)};
       },

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/model/parts.hpp>
+#include <trimtab/model/pass_memory.hpp>
+
+#include <cstddef>
+
+/// One block of a transformer on a batch, forward and, for activations only, backward. There is no autograd: the way back
+/// of each half stands beside it, and weights get no gradient. In the last layer only scored rows go past keys and
+/// values.
+///
+///     sequential   mid = x + attn_out,  out = mid + mlp_out
+///     parallel     out = x + attn_out + mlp_out
+
+namespace trimtab {
+
+template <typename Model, typename Hooks, typename Observer>
+class block_pass {
+ public:
+  using B = typename Model::backend_type;
+  using T = typename Model::scalar;
+  using view = matrix_view<T>;
+
+  static constexpr bool parallel = Model::architecture::residual == residual_form::parallel;
+
+  block_pass(const Model& model, const batch<B>& rows, pass_memory<T>& memory, layer_interval layers,
+             const Hooks& hooks, Observer& observer)
+      : model_(model),
+        config_(model.config()),
+        backend_(model.backend()),
+        rows_(rows),
+        parts_(model, rows),
+        memory_(memory),
+        layers_(layers),
+        hooks_(hooks),
+        observer_(observer) {}
+
+  saved_activations<T>& saved(index_t l) const { return memory_.layers[static_cast<std::size_t>(l - layers_.first)]; }
+  moving_parts moving(index_t l) const { return moving_in<parallel>(hooks_, l); }
+
+  /// The stream that leaves layer l, from the one that enters it.
+  view forward(index_t l, view x, const moving_parts& move) const {
+    saved_activations<T>& s = saved(l);
+    s.stream = x;
+    if constexpr (Hooks::template has<site::resid_pre>)
+      if (active<site::resid_pre>(l)) {
+        arrived<site::resid_pre>(s) = x;
+        s.stream = s.steered_input;
+        hooks_.template forward<site::resid_pre>(l, x.as_const(), s.stream);
+      }
+    observe<site::resid_pre>(l, x, s.stream);
+
+    attention_half(l, s, move);
+    join_halves(l, s, move);
+    mlp_half(l, s, move);
+    produce<site::resid_post>(l, move.mlp_out or move.attn_out, s.output, [&](view out) {
+      parts_.add(each_row(name::h, s.middle), s.mlp_out, out);
+      if constexpr (parallel) parts_.add(each_row(name::h, out), s.attn_out, out);
+    });
+    return s.output;
+  }
+
+  /// The gradient of the block's input from that of its output `d_out` [m, D], as far down as parameters move it.
+  view backward(index_t l, view d_out) const {
+    backward_scratch<T>& down = memory_.backward;
+    saved_activations<T>& s = saved(l);
+    const moving_parts move = moving(l);
+    const view d = consume<site::resid_post>(l, d_out, down.d_output);
+    view d_middle = move.mlp_out ? mlp_half_backward(l, s, d, move) : d;
+    if constexpr (not parallel) d_middle = consume<site::resid_mid>(l, d_middle, down.d_steered_middle);
+    if (not move.attn_out) return d_middle;
+    const view d_stream = attention_half_backward(l, s, parallel ? d : d_middle, d_middle, move);
+    if (not move.stream) return d_stream;
+    return consume<site::resid_pre>(l, d_stream, down.d_steered_stream);
+  }
+
+ private:
+  /// norm_1, queries, keys and values, attention, output projection.
+  void attention_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
+    const frozen_block<B>& w = model_.block(l);
+    forward_scratch<T>& up = memory_.forward;
+    const view z = cut(up.attn_z, s.attn_out.rows);
+    if (move.stream) {
+      parts_.normalise(w.norm_1, s.stream, up.norm);
+      const view qkv = rows_.complete() ? s.qkv : up.qkv;
+      backend_.multiply(w.qkv, up.norm, qkv);
+      if (not rows_.complete()) parts_.to_keys(qkv, s.qkv);
+      parts_.turn(s.qkv);
+    }
+    produce<site::attn_z>(l, move.stream, z, [&](view v) { backend_.attention(shape(l), config_.heads, s.qkv, v); });
+    produce<site::attn_out>(l, move.attn_z, s.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
+  }
+
+  /// The gradient of the stream, of which `d_skip` comes along the skip connection.
+  view attention_half_backward(index_t l, saved_activations<T>& s, view d_out, view d_skip,
+                               const moving_parts& move) const {
+    const frozen_block<B>& w = model_.block(l);
+    backward_scratch<T>& down = memory_.backward;
+    const view d_attn_out = consume<site::attn_out>(l, d_out, down.d_attn_out);
+    if (not move.attn_z) return d_attn_out;
+    view d_z = cut(down.d_attn_z, d_out.rows);
+    backend_.multiply_backward(w.attn_out, d_attn_out, d_z);
+    d_z = consume<site::attn_z>(l, d_z, down.d_steered_attn_z);
+    if (not move.stream) return d_z;
+    backend_.attention_backward(shape(l), config_.heads, s.qkv, d_z, down.d_qkv);
+    parts_.turn_back(down.d_qkv);
+    const view d_qkv = rows_.complete() ? down.d_qkv : memory_.forward.qkv;
+    if (not rows_.complete()) parts_.from_keys(down.d_qkv, d_qkv);
+    backend_.multiply_backward(w.qkv, d_qkv, down.d_norm);
+    const view d_stream = down.d_stream[static_cast<std::size_t>(l % 2)];
+    if (is_last(l)) {  // past the attention there are fewer rows
+      parts_.normalise_backward(w.norm_1, s.stream, down.d_norm, d_stream);
+      parts_.add_to(skip_operand(l, d_stream), d_skip);
+    } else {
+      parts_.add_and_normalise_backward(w.norm_1, s.stream, down.d_norm, d_skip, d_stream);
+    }
+    return d_stream;
+  }
+
+  /// What the attention leaves on the stream, and what the MLP reads of it: in one go where no hook is in between.
+  void join_halves(index_t l, saved_activations<T>& s, const moving_parts& move) const {
+    const frozen_norm<B>& norm_2 = model_.block(l).norm_2;
+    const view norm = cut(memory_.forward.norm, s.middle.rows);
+    if constexpr (parallel) {
+      if (not is_last(l))
+        s.middle = s.stream;
+      else if (move.stream)
+        parts_.select_queries(s.stream, s.middle);
+      if (move.middle) parts_.normalise(norm_2, s.middle, cut(norm, s.middle.rows));
+    } else if (active<site::resid_mid>(l)) {
+      produce<site::resid_mid>(l, move.attn_out, s.middle,
+                               [&](view mid) { parts_.add(skip_operand(l, s.stream), s.attn_out, mid); });
+      if (move.middle) parts_.normalise(norm_2, s.middle, norm);
+    } else {
+      if (move.middle) parts_.add_and_normalise(norm_2, skip_operand(l, s.stream), s.attn_out, s.middle, norm);
+      observe<site::resid_mid>(l, s.middle, s.middle);
+    }
+  }
+
+  /// The neurons, output projection.
+  void mlp_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
+    const frozen_block<B>& w = model_.block(l);
+    const view norm = cut(memory_.forward.norm, s.middle.rows), post = cut(memory_.forward.mlp_post, s.middle.rows);
+    if (move.middle) backend_.multiply(w.mlp_in, norm, s.pre);
+    produce<site::mlp_post>(l, move.middle, post, [&](view v) { parts_.activate(s.pre, v); });
+    produce<site::mlp_out>(l, move.mlp_post, s.mlp_out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
+  }
+
+  /// The gradient of the middle, of which `d_out` comes along the skip connection.
+  view mlp_half_backward(index_t l, saved_activations<T>& s, view d_out, const moving_parts& move) const {
+    const frozen_block<B>& w = model_.block(l);
+    backward_scratch<T>& down = memory_.backward;
+    const view d_mlp_out = consume<site::mlp_out>(l, d_out, down.d_mlp_out);
+    if (not move.mlp_post) return d_out;
+    view d_post = cut(down.d_mlp_post, d_out.rows);
+    backend_.multiply_backward(w.mlp_out, d_mlp_out, d_post);
+    d_post = consume<site::mlp_post>(l, d_post, down.d_steered_mlp_post);
+    if (not move.middle) return d_out;
+    parts_.activate_backward(s.pre, d_post);
+    const view d_norm = cut(down.d_norm, d_out.rows), d_middle = cut(down.d_middle, d_out.rows);
+    backend_.multiply_backward(w.mlp_in, d_post, d_norm);
+    parts_.add_and_normalise_backward(w.norm_2, s.middle, d_norm, d_out, d_middle);
+    return d_middle;
+  }
+
+  template <hook_site Site>
+  bool active(index_t l) const {
+    return is_active<Site>(hooks_, l);
+  }
+
+  /// Has `write` make the activations of a site, where what they are made of moves, and leaves them, steered where the
+  /// site is hooked, in `out`.
+  template <hook_site Site, typename Write>
+  void produce(index_t l, bool moves, view out, Write write) const {
+    if constexpr (Hooks::template has<Site>)
+      if (active<Site>(l)) {
+        const view h = arrived<Site>(saved(l));
+        if (moves) write(h);
+        const index_t width = site_width<Site>(config_);
+        hooks_.template forward<Site>(l, h.reshaped(width).as_const(), out.reshaped(width));
+        observe<Site>(l, h, out);
+        return;
+      }
+    if (moves) write(out);
+    observe<Site>(l, out, out);
+  }
+
+  template <hook_site Site>
+  void observe(index_t l, view h, view out) const {
+    if constexpr (Observer::is_watching) {
+      const index_t width = site_width<Site>(config_);
+      observer_.template saw<Site>(l, h.reshaped(width).as_const(), out.reshaped(width).as_const());
+    }
+  }
+
+  /// The gradient of what arrived at a site from that of what went on: `d_out` itself where there is no hook, else
+  /// `d_h`.
+  template <hook_site Site>
+  view consume(index_t l, view d_out, view d_h) const {
+    if constexpr (Hooks::template has<Site>)
+      if (active<Site>(l)) {
+        d_h = cut(d_h, d_out.rows);
+        const index_t width = site_width<Site>(config_);
+        hooks_.template backward<Site>(l, arrived<Site>(saved(l)).reshaped(width).as_const(),
+                                       d_out.reshaped(width).as_const(), d_h.reshaped(width));
+        return d_h;
+      }
+    return d_out;
+  }
+
+  /// The rows of the stream that go past the attention of layer l.
+  operand<per_channel<"h">, T> skip_operand(index_t l, view stream) const {
+    return is_last(l) ? selected_row(name::h, stream, rows_.query_rows()) : each_row(name::h, stream);
+  }
+
+  static view cut(view v, index_t rows) { return {v.data, rows, v.cols}; }
+  bool is_last(index_t l) const { return l == config_.layers - 1; }
+  const ragged_shape& shape(index_t l) const { return is_last(l) ? rows_.scored_only() : rows_.all(); }
+  template <hook_site Site>
+  static view& arrived(saved_activations<T>& s) {
+    return s.arrived[site_index<Site>];
+  }
+
+  const Model& model_;
+  const model_config& config_;
+  const B& backend_;
+  const batch<B>& rows_;
+  block_parts<Model> parts_;
+  pass_memory<T>& memory_;
+  layer_interval layers_;
+  const Hooks& hooks_;
+  Observer& observer_;
+};
+
+}  // namespace trimtab

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+#include <trimtab/model/hash.hpp>
+#include <trimtab/model/weights.hpp>
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+/// A fingerprint of a model's weights by their values, in the layout of model/weights.hpp: whatever type, names and files
+/// they were stored in, the same numbers have the same hash. They count as float: a model read in float and in double is
+/// one model. Eight words are hashed side by side, so that a large model is read no slower for it.
+
+namespace trimtab {
+
+class weights_hash {
+ public:
+  template <typename T>
+  void add(const host_matrix<T>& m) {
+    constexpr std::size_t lanes = 8, numbers = 2 * lanes;
+    add_shape(m.rows, m.cols);
+    const auto bits = [&](std::size_t i) {
+      return i < m.values.size() ? std::uint64_t{std::bit_cast<std::uint32_t>(value(m.values[i]))} : 0;
+    };
+    for (std::size_t i = 0; i < m.values.size(); i += numbers)
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        std::uint64_t& state = states_[lane];
+        state = (state ^ bits(i + lane) ^ bits(i + lanes + lane) << 32) * 0x100000001b3u;
+        state ^= state >> 32;
+      }
+  }
+
+  template <typename T>
+  void add(const outer_weights<T>& w) {
+    for (const host_matrix<T>* m :
+         {&w.token_embedding, &w.position_embedding, &w.norm_final.gain, &w.norm_final.bias, &w.unembedding})
+      add(*m);
+  }
+  template <typename T>
+  void add(const block_weights<T>& w) {
+    for (const layer_norm_weights<T>* norm : {&w.norm_1, &w.norm_2}) add(norm->gain), add(norm->bias);
+    for (const linear_weights<T>* map : {&w.qkv, &w.attn_out, &w.mlp_in, &w.mlp_out}) add(map->weight), add(map->bias);
+  }
+
+  /// 16 hexadecimal digits.
+  std::string text() const {
+    byte_hash all;
+    for (std::uint64_t state : states_) all.add(std::as_bytes(std::span(&state, 1)));
+    return all.text();
+  }
+
+ private:
+  template <typename T>
+  static float value(T x) {
+    const float narrow = static_cast<float>(static_cast<double>(x));
+    return narrow == 0 ? 0.0f : narrow;  // -0 computes as 0 does
+  }
+  void add_shape(index_t rows, index_t cols) {
+    for (std::uint64_t& state : states_)
+      state = (state ^ static_cast<std::uint64_t>(rows) ^ static_cast<std::uint64_t>(cols) << 32) * 0x9e3779b97f4a7c15u;
+  }
+
+  std::array<std::uint64_t, 8> states_ = {1, 2, 3, 4, 5, 6, 7, 8};
+};
+
+/// That of a source, which it reads once.
+template <typename T, weight_source<T> Source>
+std::string hash_of_weights(const Source& source) {
+  weights_hash hash;
+  hash.add(source.template outer<T>());
+  for (index_t l = 0; l < model_config(source.config()).layers; ++l) hash.add(source.template block<T>(l));
+  return hash.text();
+}
+
+}  // namespace trimtab

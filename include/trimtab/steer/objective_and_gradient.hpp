@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/steer/check_prompts.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/steered.hpp>
+
+#include <span>
+#include <utility>
+#include <vector>
+
+/// The objective at given parameters, and its gradient: what an optimizer of one's own needs, and what every step of a
+/// fit computes.
+///
+///     const auto [loss, gradient] = objective_and_gradient(steering, objective, parameters, prompts);
+
+namespace trimtab {
+
+struct objective_gradient {
+  loss_values loss = {};              ///< with `per_sequence`: all prompts at the first strength, then at the second
+  std::vector<double> gradient = {};  ///< of the logit terms with their weights, laid out as the parameters
+
+  /// By strength and prompt, as `per_sequence`: z[correct] − z[wrong].
+  std::vector<double> logit_diffs = {};
+};
+
+namespace detail {
+
+template <typename Steering, typename... Terms>
+objective_gradient evaluate_objective(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
+                                      const parameters& at, std::span<const prompt_pair> prompts,
+                                      std::span<const double> strengths, bool with_gradient) {
+  const auto& backend = composition.model().backend();
+  composition.check(at.layout, at.theta.size());
+  check_prompts(prompts, composition.model().config().vocabulary);
+  check_strengths(strengths);
+  steered run(composition, std::vector{at.layout}, prompts, every_strength(std::ssize(prompts), strengths),
+              with_gradient ? pass_use::forward_and_backward : pass_use::forward_only);
+  const loss terms(backend, objective, prompts, run.sequences());
+  run.take_parameters(at.theta);
+  const auto logits = run.forward();
+  const auto reference = run.untouched()->logits();
+  objective_gradient found;
+  found.loss = terms.values(logits, reference, at);
+  const auto rows = backend.download(logits);
+  for (std::size_t s = 0; s < run.sequences().size(); ++s) {
+    const prompt_pair& p = prompts[static_cast<std::size_t>(run.sequences()[s].prompt)];
+    const auto row = static_cast<index_t>(s);
+    found.logit_diffs.push_back(static_cast<double>(rows(row, p.correct_id)) -
+                                static_cast<double>(rows(row, p.wrong_id)));
+  }
+  if (not with_gradient) return found;
+  terms.gradient(logits, reference, run.d_logits());
+  run.backward();
+  const auto gradient = backend.download(run.gradient());
+  run.storage().gather(std::span(gradient.values), 0, found.gradient);
+  return found;
+}
+
+}  // namespace detail
+
+/// Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` for what does not go together.
+template <typename Steering, typename Objective>
+objective_gradient objective_and_gradient(const Steering& composition, const Objective& objective, const parameters& at,
+                                          std::span<const prompt_pair> prompts,
+                                          std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
+  return with_memory_for("compute the objective's gradient", [&] {
+    return detail::evaluate_objective(composition, objective::detail::as_sum(objective), at, prompts, strengths, true);
+  });
+}
+
+/// The objective alone: its `gradient` is empty.
+template <typename Steering, typename Objective>
+objective_gradient objective_at(const Steering& composition, const Objective& objective, const parameters& at,
+                                std::span<const prompt_pair> prompts,
+                                std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
+  return with_memory_for("compute the objective", [&] {
+    return detail::evaluate_objective(composition, objective::detail::as_sum(objective), at, prompts, strengths, false);
+  });
+}
+
+}  // namespace trimtab

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/objective.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+/// Parameters of a composition in host memory, and what there is to count in them.
+
+namespace trimtab {
+
+/// Exact for every precision of the library.
+struct parameters {
+  parameter_layout layout = {};
+  std::vector<double> theta = {};
+
+  /// The record of the block's k-th chosen layer.
+  std::span<const double> record(const parameter_block& block, index_t k, index_t position, index_t part = 0) const {
+    const index_t r = (k * block.positions.count() + position) * block.parts + part;
+    return std::span(theta).subspan(static_cast<std::size_t>(block.offset + r * block.record_size),
+                                    static_cast<std::size_t>(block.record_size));
+  }
+
+  friend bool operator==(const parameters&, const parameters&) = default;
+};
+
+/// Minimality as it is reported.
+struct parameter_counts {
+  index_t parameters = 0;
+  index_t nonzero_parameters = 0;
+  index_t sites = 0;          ///< places with a record of their own
+  index_t nonzero_sites = 0;  ///< of these, with any number that is not exactly 0
+  double l1 = 0;
+
+  friend bool operator==(const parameter_counts&, const parameter_counts&) = default;
+};
+
+inline parameter_counts count(const parameters& p) {
+  parameter_counts c;
+  for (const parameter_block& block : p.layout.blocks)
+    for (index_t r = 0; r < block.records(); ++r) {
+      index_t nonzero = 0;
+      for (index_t j = 0; j < block.record_size; ++j) {
+        const double x = p.theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
+        nonzero += x != 0;
+        c.l1 += std::abs(x);
+      }
+      c.parameters += block.record_size;
+      c.nonzero_parameters += nonzero;
+      c.sites += 1;
+      c.nonzero_sites += nonzero > 0;
+    }
+  return c;
+}
+
+/// The size of parameters θ under a norm.
+inline double norm_of(const parameter_layout& layout, std::span<const double> theta, parameter_norm norm) {
+  double total = 0;
+  if (norm == parameter_norm::group) {
+    for (const parameter_block& block : layout.blocks)
+      for (index_t r = 0; r < block.records(); ++r) {
+        double square = 0;
+        for (index_t j = 0; j < block.record_size; ++j) {
+          const double x = theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
+          square += x * x;
+        }
+        total += std::sqrt(square);
+      }
+    return total;
+  }
+  for (double x : theta) total += std::abs(x);
+  return norm == parameter_norm::mean and not theta.empty() ? total / static_cast<double>(theta.size()) : total;
+}
+
+}  // namespace trimtab

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/view.hpp>
+
+#include <span>
+#include <vector>
+
+/// The unit of a steered pass: one prompt on its way through the model at one strength, under the parameters of one
+/// replica. A *replica* is one of several fits, or sets of parameters, that share a pass.
+
+namespace trimtab {
+
+struct sequence {
+  index_t prompt = 0;   ///< which of the prompts
+  double beta = 0;      ///< the strength
+  index_t replica = 0;  ///< whose parameters
+  double weight = 1;    ///< how much it counts in its replica's loss
+  index_t past = 0;     ///< of so many of its first tokens keys and values are known: they are no rows of the pass
+};
+
+/// Each prompt once for every strength, all at the first, then all at the second.
+inline std::vector<sequence> every_strength(index_t prompts, std::span<const double> strengths, index_t replica = 0) {
+  std::vector<sequence> sequences;
+  for (double beta : strengths)
+    for (index_t n = 0; n < prompts; ++n) sequences.push_back({n, beta, replica});
+  return sequences;
+}
+
+/// The prompts' tokens.
+inline std::vector<std::vector<int>> ids_of(std::span<const prompt_pair> prompts) {
+  std::vector<std::vector<int>> ids;
+  for (const prompt_pair& p : prompts) ids.push_back(p.ids);
+  return ids;
+}
+
+}  // namespace trimtab

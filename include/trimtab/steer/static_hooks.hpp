@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/model/hooks.hpp>
+#include <trimtab/steer/binding.hpp>
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+
+/// A binding run by types: which policy is at which site is known to the compiler, and a site without one costs nothing.
+
+namespace trimtab {
+
+template <tensor_backend B, typename... Interventions>
+class static_hooks {
+ public:
+  using T = typename B::scalar;
+
+  static_hooks(const std::tuple<Interventions...>& interventions, const binding<B>& bound)
+      : interventions_(&interventions), bound_(&bound), lowest_layer_(bound.lowest_layer()) {}
+
+  template <hook_site Site>
+  static constexpr bool has = (std::is_same_v<Site, typename Interventions::site_type> or ...);
+
+  /// Which of the interventions is at the site.
+  template <hook_site Site>
+  static constexpr std::size_t index = [] {
+    std::size_t k = 0;
+    bool found = false;
+    ((found = found or std::is_same_v<Site, typename Interventions::site_type>, k += found ? 0 : 1), ...);
+    return k;
+  }();
+
+  template <hook_site Site>
+  bool active(index_t layer) const {
+    return bound_->layer_offset(index<Site>, layer) >= 0;
+  }
+  index_t lowest_layer() const { return lowest_layer_; }
+
+  template <hook_site Site>
+  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    bound_->template forward<Site>(index<Site>, std::get<index<Site>>(*interventions_).policy, layer, h, out);
+  }
+  template <hook_site Site>
+  void backward(index_t layer, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h) const {
+    bound_->template backward<Site>(index<Site>, std::get<index<Site>>(*interventions_).policy, layer, h, d_out, d_h);
+  }
+
+ private:
+  const std::tuple<Interventions...>* interventions_;
+  const binding<B>* bound_;
+  index_t lowest_layer_;
+};
+
+}  // namespace trimtab

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/steer/fitted.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/steered.hpp>
+#include <trimtab/train/direct_steps.hpp>
+#include <trimtab/train/recorded_steps.hpp>
+#include <trimtab/train/replica.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// A fit, or several that share a pass, as an object that its caller steps:
+///
+///     auto run = trainer(steering, objective, adam{}).start(prompts);
+///     while (run.step() < 200) show(run.losses());
+///     const auto result = run.result();
+///
+/// The model is frozen; every step sees all prompts at all strengths. A replica that has ended leaves the pass.
+
+namespace trimtab {
+
+namespace detail {
+/// Apart, because nvcc 13 hands `trimtab::loss` on without its qualification, and a fit has a member `loss`.
+template <typename B, typename Objective>
+struct loss_of;
+template <typename B, typename... Terms>
+struct loss_of<B, objective::weighted_sum<Terms...>> {
+  using type = loss<B, Terms...>;
+};
+}  // namespace detail
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+class fit_run {
+ public:
+  using Model = typename Steering::model_type;
+  using B = typename Model::backend_type;
+  using T = typename Model::scalar;
+  using replica_type = replica<Objective, Optimizer>;
+
+  /// Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` for what cannot be fitted, before any step is made.
+  fit_run(Steering composition, std::vector<replica_type> replicas)
+      : steering_(std::make_unique<Steering>(std::move(composition))) {
+    with_memory_for("start the fit", [&] { begin(std::move(replicas)); });
+  }
+
+  /// Makes one step of every replica that has not ended. Gives how many steps this run has been asked for, those before
+  /// a checkpoint included. Throws `bad_argument` where a loss is no longer a finite number.
+  index_t step() {
+    return with_memory_for("make a step of the fit", [&] {
+      look();
+      if (leaving_) plan();
+      if (engine_) {
+        engine_->steps.step();
+        for (std::size_t k : active_) ++fits_[k].made;
+        if (not told_) tell_what_cannot_learn();
+      }
+      looked_ = false;
+      ++made_;
+      for (std::size_t k : active_) leaving_ = leaving_ or has_ended(fits_[k]);
+      return made_;
+    });
+  }
+  index_t steps() const { return made_; }
+
+  /// The loss of each replica at its present parameters, with `per_sequence`; valid until the next step. Throws as
+  /// `step` does.
+  const std::vector<loss_values>& losses() {
+    look();
+    return losses_;
+  }
+  /// That of the one replica, or of the first.
+  const loss_values& loss() { return losses().front(); }
+
+  /// Has a replica end here: later steps leave it as it is.
+  void end(std::size_t replica) {
+    look();
+    fits_[replica].ended = true;
+    leaving_ = true;
+  }
+  bool has_ended(std::size_t replica) const { return has_ended(fits_[replica]); }
+
+  std::size_t replicas() const { return fits_.size(); }
+
+  /// What was learned so far. `history` ends with the loss at these parameters.
+  fitted<Steering> result(std::size_t replica = 0) {
+    look();
+    const fit& f = fits_[replica];
+    return {*steering_, {f.layout, f.theta}, f.history, f.warnings};
+  }
+  std::vector<fitted<Steering>> results() & {
+    std::vector<fitted<Steering>> all;
+    for (std::size_t r = 0; r < fits_.size(); ++r) all.push_back(result(r));
+    return all;
+  }
+  /// Those of a run that goes no further: nothing is copied.
+  std::vector<fitted<Steering>> results() && {
+    look();
+    std::vector<fitted<Steering>> all;
+    for (fit& f : fits_)
+      all.push_back({*steering_, {f.layout, std::move(f.theta)}, std::move(f.history), std::move(f.warnings)});
+    return all;
+  }
+
+  /// The complete state of a replica, from which the same fit resumes bit for bit.
+  fit_state state(std::size_t replica = 0) {
+    look();
+    fit& f = fits_[replica];
+    if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end()) {
+      const auto slot = static_cast<index_t>(at - active_.begin());
+      const fit_moments<T> moments = engine_->steps.moments();
+      engine_->run.storage().gather(std::span(moments.first), slot, f.first_moment);
+      engine_->run.storage().gather(std::span(moments.second), slot, f.second_moment);
+    }
+    return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
+  }
+
+  /// What whoever asked for the fit should know, a sentence each; complete after the first step.
+  const std::vector<std::string>& warnings(std::size_t replica = 0) const { return fits_[replica].warnings; }
+
+ private:
+  struct fit {
+    replica_type asked;
+    std::vector<index_t> prompts = {};  ///< where they are in the pool
+    parameter_layout layout = {};
+    std::vector<double> theta = {}, first_moment = {}, second_moment = {};
+    std::vector<loss_values> history = {};
+    std::vector<std::string> warnings = {};
+    index_t made = 0;
+    bool ended = false;
+  };
+
+  using loss_type = typename detail::loss_of<B, Objective>::type;
+
+  /// The pass of the replicas that are left, its loss and its steps.
+  struct engine {
+    steered<Steering> run;
+    loss_type objective;
+    std::conditional_t<recording_backend<B>, recorded_steps<steered<Steering>, loss_type, Optimizer>,
+                       direct_steps<steered<Steering>, loss_type, Optimizer>>
+        steps;
+
+    template <typename... StepArguments>
+    engine(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> prompts,
+           std::vector<sequence> sequences, std::vector<Objective> objectives,
+           std::shared_ptr<const baseline<Model>> untouched, StepArguments... of_steps)
+        : run(composition, std::move(layouts), prompts, std::move(sequences), pass_use::forward_and_backward,
+              scored::last, std::move(untouched)),
+          objective(composition.model().backend(), std::move(objectives), prompts, run.sequences()),
+          steps(composition.model().backend(), run, objective, std::move(of_steps)...) {}
+  };
+
+  static_assert(fit_steps<decltype(engine::steps), T>);
+
+  /// How many steps' losses have their memory before the fit starts.
+  static constexpr index_t history_ahead = 4096;
+
+  static bool has_ended(const fit& f) { return f.ended or (f.asked.steps and f.made >= *f.asked.steps); }
+
+  void begin(std::vector<replica_type> replicas) {
+    if (replicas.empty()) throw error(error_kind::bad_argument, "there is nothing to fit; give at least one replica");
+    for (replica_type& r : replicas) {
+      detail::check_replica(r, steering_->model().config().vocabulary);
+      fit f{.asked = std::move(r)};
+      f.layout = f.asked.start ? f.asked.start->layout : steering_->layout(f.asked.prompts);
+      f.theta = f.asked.start ? f.asked.start->theta : steering_->starting_parameters(f.layout, f.asked.seed);
+      steering_->check(f.layout, f.theta.size());
+      penalty_of(f.asked.objective, f.layout.size());  // throws where there are two
+      f.first_moment.assign(f.theta.size(), 0.0);
+      f.second_moment.assign(f.theta.size(), 0.0);
+      if (f.asked.resume_from) {
+        const fit_state& from = *f.asked.resume_from;
+        require_same_fit(from, facts_of(f), f.theta.size());
+        f.theta = from.theta;
+        f.first_moment = from.first_moment;
+        f.second_moment = from.second_moment;
+        f.history.assign(from.history.begin(), from.history.end() - 1);
+        f.made = from.steps();
+        made_ = std::max(made_, f.made);
+        told_ = true;
+      }
+      f.history.reserve(static_cast<std::size_t>(
+          std::min(f.asked.steps.value_or(history_ahead), std::max(history_ahead, f.made)) + 1));
+      add_to_pool(f);
+      fits_.push_back(std::move(f));
+    }
+    for (const fit& f : fits_)
+      if (f.made != made_)
+        throw error(error_kind::bad_argument, "fits that share a pass must have made the same number of steps");
+    losses_.resize(fits_.size());
+    for (std::size_t k = 0; k < fits_.size(); ++k) active_.push_back(k);
+    make_engine();
+  }
+
+  /// Prompts that several replicas have are in the pool once.
+  void add_to_pool(fit& f) {
+    for (const prompt_pair& p : f.asked.prompts) {
+      std::vector<index_t>& alike = pool_by_ids_[p.ids];
+      auto same = std::ranges::find_if(alike, [&](index_t n) { return pool_[static_cast<std::size_t>(n)] == p; });
+      if (same == alike.end()) {
+        same = alike.insert(alike.end(), std::ssize(pool_));
+        pool_.push_back(p);
+      }
+      f.prompts.push_back(*same);
+    }
+  }
+
+  /// Takes those that have ended out of the pass.
+  void plan() {
+    leaving_ = false;
+    std::vector<std::size_t> left;
+    for (std::size_t k : active_)
+      if (not has_ended(fits_[k])) left.push_back(k);
+    if (left.size() == active_.size()) return;
+    for (std::size_t k : active_) state(k);  // brings the moments back
+    active_ = std::move(left);
+    engine_ = nullptr;
+    if (not active_.empty()) make_engine();
+  }
+
+  void make_engine() {
+    std::vector<parameter_layout> layouts;
+    std::vector<sequence> sequences;
+    std::vector<Objective> objectives;
+    std::vector<Optimizer> optimizers;
+    std::vector<penalty> penalties;
+    index_t last = 0;
+    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+      const fit& f = fits_[active_[slot]];
+      layouts.push_back(f.layout);
+      for (double beta : f.asked.strengths)
+        for (index_t n : f.prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
+      objectives.push_back(f.asked.objective);
+      optimizers.push_back(f.asked.optimizer);
+      penalties.push_back(penalty_of(f.asked.objective, f.layout.size()));
+      last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
+    }
+    if constexpr (recording_backend<B>)
+      engine_ =
+          std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
+                                   untouched_, std::move(optimizers), std::move(penalties), made_, last);
+    else
+      engine_ =
+          std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
+                                   untouched_, std::move(optimizers), std::move(penalties), made_);
+    untouched_ = engine_->run.untouched();
+    const replica_storage<B>& storage = engine_->run.storage();
+    engine_->run.take_parameters([&](index_t slot) -> std::span<const double> { return active(slot).theta; });
+    if (made_ == 0) return;
+    fit_moments<T> moments{std::vector<T>(static_cast<std::size_t>(storage.size())),
+                           std::vector<T>(static_cast<std::size_t>(storage.size()))};
+    for (index_t slot = 0; slot < storage.replicas(); ++slot) {
+      storage.scatter(active(slot).first_moment, slot, moments.first);
+      storage.scatter(active(slot).second_moment, slot, moments.second);
+    }
+    engine_->steps.resume(moments);
+  }
+
+  /// Parameters, losses and history as they are before the next step.
+  void look() {
+    if (looked_ or not engine_) return;
+    const fit_look<T>& now = engine_->steps.look();
+    const replica_storage<B>& storage = engine_->run.storage();
+    for (std::size_t slot = 0; slot < active_.size(); ++slot)
+      storage.gather(std::span(now.theta), static_cast<index_t>(slot), fits_[active_[slot]].theta);
+    engine_->objective.collect(
+        now.row_values, [&](index_t slot) -> const parameter_layout& { return active(slot).layout; },
+        [&](index_t slot) -> std::span<const double> { return active(slot).theta; }, found_);
+    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+      fit& f = fits_[active_[slot]];
+      check_finite(found_[slot], f.made + 1);
+      if (f.asked.resume_from and f.made == f.asked.resume_from->steps())
+        require_same_loss(*f.asked.resume_from, found_[slot]);
+      if (std::ssize(f.history) == f.made) f.history.push_back(found_[slot].means());
+      losses_[active_[slot]] = found_[slot];
+    }
+    looked_ = true;
+  }
+
+  /// After the first step: parameters whose gradient is exactly zero at the start will mostly never learn anything.
+  void tell_what_cannot_learn() {
+    told_ = true;
+    std::vector<T> gradient;
+    detail::download_to(steering_->model().backend(), engine_->run.gradient(), gradient);
+    std::vector<double> own;
+    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+      fit& f = fits_[active_[slot]];
+      engine_->run.storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
+      for (const parameter_block& block : f.layout.blocks) {
+        const auto numbers =
+            std::span(own).subspan(static_cast<std::size_t>(block.offset), static_cast<std::size_t>(block.size()));
+        if (not numbers.empty() and std::ranges::all_of(numbers, [](double x) { return x == 0; }))
+          f.warnings.push_back("nothing is learned at " + block.site + ": the gradient of all its " +
+                               std::to_string(numbers.size()) + " parameters (" + block.policy +
+                               ") is exactly zero at the start; start them elsewhere, or hook a site that reaches "
+                               "the scored token");
+      }
+    }
+  }
+
+  static void check_finite(const loss_values& values, index_t step) {
+    if (not std::isfinite(values.total()))
+      throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " +
+                                                std::to_string(step) +
+                                                "; lower the learning rate or the weights of the objective");
+  }
+
+  fit_facts facts_of(const fit& f) const {
+    return facts_of_fit(*steering_, f.layout, f.asked.objective, f.asked.optimizer, f.asked.prompts, f.asked.strengths);
+  }
+  fit& active(index_t slot) { return fits_[active_[static_cast<std::size_t>(slot)]]; }
+
+  std::unique_ptr<Steering> steering_;  // hooks refer to it: it stays where it is when the run is moved
+  std::vector<fit> fits_ = {};
+  std::vector<prompt_pair> pool_ = {};
+  std::map<std::vector<int>, std::vector<index_t>> pool_by_ids_ = {};
+  std::vector<std::size_t> active_ = {};  ///< replicas in the pass
+  std::shared_ptr<const baseline<Model>> untouched_ = nullptr;
+  std::unique_ptr<engine> engine_ = nullptr;
+  std::vector<loss_values> losses_ = {}, found_ = {};
+  index_t made_ = 0;
+  bool looked_ = false, leaving_ = false, told_ = false;
+};
+
+}  // namespace trimtab

@@ -1,0 +1,7 @@
+// expected: trimtab recognises results that are infinite or NaN: compile without -ffinite-math-only
+// SPDX-License-Identifier: Apache-2.0
+// The misuse is a flag, which CMakeLists.txt gives it.
+
+#include <trimtab/row/math.hpp>
+
+double grown(double x) { return trimtab::math::exp(x); }
