@@ -2,7 +2,7 @@
 # tests, the examples and the benchmarks are declared where they are used. GLOBAL: a parent project links them through
 # trimtab::trimtab.
 
-include(FetchContent)
+include("${CMAKE_CURRENT_LIST_DIR}/fetch.cmake")
 
 list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")  # FindPCRE2, Findutf8proc
 
@@ -20,7 +20,7 @@ set(UTF8PROC_INSTALL OFF)
 FetchContent_Declare(Eigen3
   GIT_REPOSITORY https://gitlab.com/libeigen/eigen.git
   GIT_TAG 3147391d946bb4b6c68edd901f2add6ac1f31f8c  # 3.4.0
-  SYSTEM FIND_PACKAGE_ARGS 3.4 CONFIG GLOBAL)
+  SYSTEM FIND_PACKAGE_ARGS CONFIG GLOBAL)  # without a version: a package of 5.x refuses whoever asks for 3.4
 FetchContent_Declare(nlohmann_json
   GIT_REPOSITORY https://github.com/nlohmann/json.git
   GIT_TAG 9cca280a4d0ccf0c08f47a99aa71d1b0e52f8d03  # 3.11.3
@@ -33,7 +33,15 @@ FetchContent_Declare(utf8proc
   GIT_REPOSITORY https://github.com/JuliaStrings/utf8proc.git
   GIT_TAG 1cb28a66ca79a0845e99433fd1056257456cef8b  # 2.8.0
   SYSTEM FIND_PACKAGE_ARGS MODULE GLOBAL)
+trimtab_require(Eigen3 libeigen3-dev https://gitlab.com/libeigen/eigen.git CONFIG)
+trimtab_require(nlohmann_json nlohmann-json3-dev https://github.com/nlohmann/json.git 3.10 CONFIG)
+trimtab_require(PCRE2 libpcre2-dev https://github.com/PCRE2Project/pcre2.git MODULE)
+trimtab_require(utf8proc libutf8proc-dev https://github.com/JuliaStrings/utf8proc.git MODULE)
 FetchContent_MakeAvailable(Eigen3 nlohmann_json PCRE2 utf8proc)
+if(Eigen3_VERSION AND Eigen3_VERSION VERSION_LESS 3.4)
+  message(FATAL_ERROR "trimtab needs Eigen 3.4 or later; Eigen3_DIR `${Eigen3_DIR}` has ${Eigen3_VERSION}. Install a later "
+    "one (Debian: libeigen3-dev), or configure with -DFETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER to fetch it.")
+endif()
 
 # Fetched, the two C libraries lack the names and the include folders that their find modules give.
 if(NOT TARGET PCRE2::8BIT)

@@ -54,8 +54,6 @@ class Trimtab(ConanFile):
         self.cpp_info.libdirs = []
         self.cpp_info.set_property("cmake_file_name", "trimtab")
         self.cpp_info.set_property("cmake_target_name", "trimtab::trimtab")
-        self.cpp_info.cxxflags = ["-fopenmp"]
-        self.cpp_info.exelinkflags = ["-fopenmp"]
-        self.cpp_info.sharedlinkflags = ["-fopenmp"]
+        self.cpp_info.cxxflags = ["-fopenmp-simd"]
         if self.settings.os in ("Linux", "FreeBSD"):
             self.cpp_info.system_libs = ["pthread"]
