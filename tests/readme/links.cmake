@@ -3,7 +3,8 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(missing)
-foreach(page IN ITEMS README.md examples/README.md examples/models/README.md cmake/packaging/README.md)
+foreach(page IN ITEMS README.md examples/README.md examples/models/README.md cmake/packaging/README.md
+    include/trimtab/README.md .github/CONTRIBUTING.md)
   get_filename_component(here "${source}/${page}" DIRECTORY)
   file(READ "${source}/${page}" text)
   string(REGEX REPLACE "\\[|;" "" text "${text}")
@@ -18,7 +19,7 @@ foreach(page IN ITEMS README.md examples/README.md examples/models/README.md cma
 endforeach()
 # Headers and tests that a page names in passing.
 file(READ "${source}/README.md" text)
-string(REGEX MATCHALL "`(core|row|policy|objective|backend|model|train|text|task|io|report)/[a-z_/]+\\.hpp`" names "${text}")
+string(REGEX MATCHALL "`(core|check|row|policy|objective|backend|model|steer|train|measure|text|task|io|report)/[a-z_/]+\\.hpp`" names "${text}")
 foreach(name IN LISTS names)
   string(REPLACE "`" "" name "${name}")
   if(NOT EXISTS "${source}/include/trimtab/${name}")
