@@ -28,7 +28,8 @@ void check_same_bits() {
   CAPTURE(Shift);
   const auto model = small_model<Kind, float>();
   const auto prompts = random_prompts(model.config(), {4, 1, 7});
-  auto places = hooked_places::everywhere<Kind>({positions::from_end(3), positions::shared(), positions::absolute(12)});
+  auto places = hooked_places::everywhere<Kind>(
+      {positions::from_end(3), positions::shared(), positions::role({"subject", "end"})});
   places.layers[2] = layers::list({1});
   const std::vector<double> strengths{1, -0.7};
   const auto compiled = hook_all_sites<Kind, Shift>(model, places);
