@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/records.hpp>
+#include <trimtab/core/site.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/steer/replica_storage.hpp>
 #include <trimtab/steer/sequence.hpp>
