@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/check/derivatives.hpp>
 #include <trimtab/check/dual.hpp>
 #include <trimtab/check/plain_row.hpp>
 #include <trimtab/core/error.hpp>
@@ -147,39 +148,6 @@ inline std::string common_mistake(const checked_operand& of, const std::vector<c
   if (is_everywhere([](double beta) { return 1 / beta; })) return "a factor \xCE\xB2 is missing";
   if (is_everywhere([](double beta) { return beta; })) return "there is a factor \xCE\xB2 too many";
   return {};
-}
-
-/// The gradient of f at x by the complex step; f(std::vector<dual>) gives a dual.
-template <typename F>
-std::vector<double> complex_step_gradient(const F& f, const std::vector<double>& x) {
-  constexpr double h = 1e-40;
-  std::vector<dual> z(x.begin(), x.end());
-  std::vector<double> gradient;
-  for (dual& component : z) {
-    component.imag = h;
-    gradient.push_back(f(z).imag / h);
-    component.imag = 0;
-  }
-  return gradient;
-}
-
-/// And by central differences of fourth order; f(std::vector<double>) gives a double.
-template <typename F>
-std::vector<double> central_gradient(const F& f, std::vector<double> x) {
-  constexpr double step = 1e-5;
-  std::vector<double> gradient;
-  for (double& component : x) {
-    const auto across = [&, middle = component](double reach) {
-      component = middle + reach;
-      const double above = f(x);
-      component = middle - reach;
-      const double below = f(x);
-      component = middle;
-      return above - below;
-    };
-    gradient.push_back((8 * across(step) - across(2 * step)) / (12 * step));
-  }
-  return gradient;
 }
 
 inline std::vector<double> random_numbers(random_generator& random, index_t count, double scale) {
