@@ -1,4 +1,4 @@
-# Finds the 8-bit library of PCRE2 and defines PCRE2::8BIT, the name that PCRE2's own package uses where it is installed.
+# Finds the 8-bit library of PCRE2 and defines PCRE2::8BIT, the target name that PCRE2's own package uses.
 
 find_path(PCRE2_INCLUDE_DIR pcre2.h)
 find_library(PCRE2_8BIT_LIBRARY NAMES pcre2-8 pcre2-8-static)

@@ -1,6 +1,8 @@
-# What the unit tests of the readers reach of the headers that read: for each header lines and branches (each outcome of
-# each condition), and the lines that were not reached or where a condition came out one way only. Run by the target
-# `coverage`, with -D programs=... -D headers=FOLDERS-OF-include/trimtab -D llvm=FOLDER-OF-THE-TOOLS -D folder=WHERE-TO-WRITE.
+# Prints how much of the headers that read files and text is covered by their unit tests. For each header: the covered
+# lines and branches (each outcome of each condition), the lines that no test reached, and those where a condition had
+# one outcome only. Run by the target `coverage`, with
+#
+#     -D programs=... -D headers=FOLDERS-OF-include/trimtab -D llvm=FOLDER-OF-THE-TOOLS -D folder=WHERE-TO-WRITE
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -43,7 +45,8 @@ set(all_lines_hit 0)
 set(all_branches 0)
 set(all_branches_hit 0)
 file(STRINGS "${folder}/all.lcov" records REGEX "^(SF|DA|BRDA|end_of_record)")
-# Chosen here and not by llvm-cov, whose choice is by whole paths: a compiler cache may have made them relative.
+# The headers are selected here and not by llvm-cov, which compares absolute paths: a compiler cache may have made the
+# paths relative.
 string(REPLACE ";" "|" chosen "${headers}")
 set(header)
 foreach(record IN LISTS records)

@@ -1,4 +1,4 @@
-# cmake -P cmake/demo.cmake: installs what is missing, builds the demonstration into build/release and runs it.
+# cmake -P cmake/demo.cmake installs what is missing, builds the demonstration in build/release and runs it.
 
 include("${CMAKE_CURRENT_LIST_DIR}/setup.cmake")
 

@@ -1,4 +1,5 @@
-# The target `docs`: the API reference, by Doxygen, into docs/html of the build folder. A warning of Doxygen's is an error.
+# The target `docs` makes the API reference with Doxygen, in docs/html of the build folder. A warning of Doxygen is an
+# error.
 
 find_package(Doxygen QUIET)
 if(NOT DOXYGEN_FOUND)

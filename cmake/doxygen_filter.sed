@@ -1,2 +1,2 @@
-# A header's first paragraph says what the header is, which Doxygen is told by @file. For GNU sed.
+# The first paragraph of a header describes the file; this puts the @file before it that Doxygen needs. For GNU sed.
 0,/^\/\/\/ /s//\/\/\/ @file\n&/

@@ -1,10 +1,11 @@
-# A library that is neither installed nor within reach ends the configuration in a sentence of ours, not in one of git's.
+# If a dependency is neither installed nor can be fetched, configuring stops with a sentence that says what to install.
 
 include(FetchContent)
 
-# trimtab_require(NAME DEBIAN_PACKAGE URL [FIND_PACKAGE_ARGUMENT...]) stops where NAME is not installed, was not fetched
-# before and cannot be fetched from URL. Called before FetchContent_MakeAvailable, with what FetchContent_Declare says. A
-# macro, because packages set variables for whoever finds them.
+# trimtab_require(NAME DEBIAN_PACKAGE URL [FIND_PACKAGE_ARGUMENT...]) stops if NAME is not installed, was not fetched
+# before and cannot be fetched from URL. It is called before FetchContent_MakeAvailable, with the arguments that
+# FetchContent_Declare gives to find_package. It is a macro, because packages set variables in the scope that finds
+# them.
 macro(trimtab_require name package url)
   find_package(${name} QUIET ${ARGN} GLOBAL)
   if(NOT ${name}_FOUND)

@@ -1,4 +1,4 @@
-# cmake -P cmake/test.cmake: installs what is missing, builds everything into build/release and runs the tests.
+# cmake -P cmake/test.cmake installs what is missing, builds everything in build/release and runs the tests.
 
 include("${CMAKE_CURRENT_LIST_DIR}/setup.cmake")
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What does a steered model say? The same prompt continued by the untouched model and at both strengths, token by token
-// with the most probable one.
+// What text does a steered model generate? The untouched model and the steered model at both strengths continue the
+// same prompt, always with the most probable token.
 
 #include <trimtab/trimtab.hpp>
 
@@ -16,7 +16,7 @@ int main() try {
   const auto model = from_pretrained<gpt2<eigen_backend<float>>>(TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
   const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .seed = 1});
 
-  // Places are counted from the end, because a text grows there.
+  // Positions are counted from the end, because the text grows there.
   const auto steering = steer(model, at(site::attn_out{}, policy::steer_vec{}, layers::all(), positions::from_end(1)),
                               at(site::mlp_out{}, policy::steer_vec{}, layers::all(), positions::from_end(1)));
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Causal attention of 8 prompts of equal length with the heads of GPT-2 small, forward and adjoint, in % of the
-// multiply-adds that the processor can do at all. Only the causal half is counted.
+// processor's multiply-add peak. Only the FLOPs of the causal half are counted.
 
 #include "support/machine.hpp"
 
@@ -39,7 +39,7 @@ void attention(benchmark::State& state, bool adjoint) {
       backend.attention(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width});
     benchmark::ClobberMemory();
   }
-  // Products of queries with keys and of probabilities with values; backwards the scores again and four more.
+  // Forward: queries times keys, and probabilities times values. Backward: the scores again, and four more products.
   const double products = adjoint ? 5 : 2;
   const double flops = products * 2.0 * static_cast<double>(prompts * length * (length + 1) / 2 * width);
   peak.report(state, "%peak", flops);

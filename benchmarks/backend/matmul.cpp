@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Products with frozen panels at the shapes of GPT-2 small, in % of the multiply-adds that the processor can do at all.
-// As in a model, no product finds its weights in a cache: as many matrices as 256 MB hold take turns.
+// Products with frozen panels at the shapes of GPT-2 small, in % of the processor's multiply-add peak. As in a model,
+// the weights of a product are not in a cache: the products take turns with copies of the weights that fill 256 MB.
 
 #include "support/machine.hpp"
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a step of a fit and a forward pass take on a GPU, for the shapes of real models with random weights; one JSON object
-// on standard output. cuda_versus_pytorch.py runs it. nvcc compiles this file.
+// Times a step of a fit and a forward pass on a GPU, for the shapes of real models with random weights, and prints one
+// JSON object. cuda_versus_pytorch.py runs it. nvcc compiles this file.
 //
-//     bench_cuda_step SHAPE PRECISION PROMPTS TOKENS      gpt2 | gpt2-medium | gpt2-xl | pythia-1.4b;  float | tf32 | bf16
+//     bench_cuda_step SHAPE PRECISION PROMPTS TOKENS
 //
-// A step is that of a fit of activ_scalar at attn_out, mlp_out and resid_post of every layer, each prompt at β = ±1.
+// SHAPE is gpt2, gpt2-medium, gpt2-xl or pythia-1.4b; PRECISION is float, tf32 or bf16.
+//
+// The fit is of activ_scalar at attn_out, mlp_out and resid_post of every layer, with each prompt at β = ±1.
 
 #include <trimtab/cuda.hpp>
 
@@ -55,7 +57,7 @@ std::vector<prompt_pair> prompts_of(index_t count, index_t length) {
   return prompts;
 }
 
-/// Milliseconds of the device, the median of some.
+/// The median time of f() with all work of the device, in milliseconds.
 template <typename F>
 double milliseconds(const backend& on, F&& f, int times = 20) {
   std::vector<double> all;
@@ -85,7 +87,7 @@ nlohmann::json measure(const Model& model, const std::vector<prompt_pair>& promp
   nlohmann::json found;
   const double few = fit(20), many = fit(120);
   found["fit_of_100_steps_ms"] = fit(100);
-  found["step_ms"] = (many - few) / 100;  // without what is planned once
+  found["step_ms"] = (many - few) / 100;  // without the planning at the start of a fit
 
   // Forward passes over the same rows, each recorded and started as one graph.
   const std::vector<double> strengths{+1};

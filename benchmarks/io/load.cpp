@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Loading a model of the shape of Pythia-160m's blocks (4 layers, width 768) from a Hugging Face folder to packed
-// weights, and of that the reading alone. Bytes are those of the file; it lies in the system's cache.
+// Loads a model with blocks of the shape of Pythia-160m's (4 layers, width 768) from a Hugging Face folder into packed
+// weights (`load`), and only reads the folder (`read`). Bytes are those of the file, which is in the system's cache.
 
 #include "support/random_weights.hpp"
 #include "support/stored_model.hpp"

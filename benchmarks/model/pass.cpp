@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What an intervention costs: a forward pass through the blocks of GPT-2 small (12 layers, width 768; 8 prompts of 12
-// tokens) without hooks, composed with hooks that are in no layer, and with each policy at one site and at all seven
-// sites of every layer, a policy of one's own among them. `ratio` is the time over that without hooks, the two taken in
-// turn. One thread.
+// tokens) without hooks, composed with hooks that are in no layer, and with each policy, one of them a user's, at one
+// site and at all seven sites of every layer. `ratio` is the time relative to a pass without hooks, which runs in turn.
+// One thread.
 
 #include "support/own.hpp"
 #include "support/random_weights.hpp"

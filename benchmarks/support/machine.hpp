@@ -10,8 +10,8 @@
 #include <chrono>
 #include <vector>
 
-/// What this machine can do at most: multiply-adds in registers, and copying from memory to memory. Clock rates and
-/// neighbours change within seconds, so each is measured anew, just before and after what is held against it:
+/// The limits of this machine: multiply-adds in registers, and copying from memory to memory. Clock rates and the load
+/// of the machine change within seconds, so each limit is measured just before and just after what is compared with it:
 ///
 ///     measured::limit peak(measured::fma_rate, threads);
 ///     for (auto _ : state) ...
@@ -23,7 +23,7 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// float operations per second of multiply-adds that touch no memory: a dozen chains keep any two units busy.
+/// Float operations per second of multiply-adds that touch no memory; a dozen independent chains keep two units busy.
 inline double fma_rate(int threads) {
   using packet = eigen::packet<float>;
   constexpr int chains = 12, rounds = 2'000'000;
@@ -42,7 +42,7 @@ inline double fma_rate(int threads) {
   return 2.0 * eigen::tile<float>::lanes * chains * rounds * threads / seconds_since(start);
 }
 
-/// Bytes per second, read and written counted both, of a copy between arrays far larger than the caches.
+/// Bytes per second, read and written, of a copy between arrays that are far larger than the caches.
 inline double copy_rate(int threads) {
   constexpr index_t count = index_t{1} << 25, pieces = 64;
   static const std::vector<float> from(count, 1.0f);
@@ -63,7 +63,7 @@ class limit {
     before_ = measure_(threads_);
   }
 
-  /// How much of the limit one iteration's `amount` reached.
+  /// Reports how much of the limit was reached; `amount` is that of one iteration.
   void report(benchmark::State& state, const char* name, double amount) {
     const double mean = (before_ + measure_(threads_)) / 2;
     state.counters[name] = benchmark::Counter(100 * amount / mean, benchmark::Counter::kIsIterationInvariantRate);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Tokenizing in MB/s: a page of prose again and again, with the tokenizers of the example models, and with GPT-2's own
-// and GPT-NeoX's where TRIMTAB_TEST_ASSETS names the folder that has them.
+// Tokenizing in MB/s: a repeated page of prose, with the tokenizers of the embedded models, and with those of GPT-2 and
+// GPT-NeoX if TRIMTAB_TEST_ASSETS names a folder that has them.
 
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 
@@ -34,7 +34,7 @@ void encode(benchmark::State& state, const std::filesystem::path& folder) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(text.size()));
 }
 
-/// Prompts come one by one.
+/// One short prompt at a time.
 void encode_prompts(benchmark::State& state, const std::filesystem::path& folder) {
   const text::tokenizer tokenizer = io::read_tokenizer(folder);
   const std::string_view prompt = page.substr(0, 53);

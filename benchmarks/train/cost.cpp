@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Where the time of a step goes: FLOPs and bytes of each part, its time in a real fit, and what remains above the
-// limit, which is the larger of its FLOPs at the peak of the multiply-add units and its bytes at the speed of memory,
-// both measured here. Prints a table in Markdown.
+// Where the time of a step goes: the FLOPs and bytes of each part, its time in a real fit, its limit, and its time
+// above the limit. The limit is the larger of two times: the FLOPs at the multiply-add peak, and the bytes at the speed
+// of memory, both measured here. Prints a table in Markdown.
 //
 //     bench_train_cost [gpt2|pythia [PROMPTS [LENGTH [THREADS]]]]
 //
@@ -30,7 +30,7 @@ struct part {
 };
 std::map<std::string, part> parts;
 
-/// The CPU backend, with a clock around whatever it is asked for.
+/// The CPU backend, with a clock around each operation.
 struct timed_backend : eigen_backend<float> {
   using base = eigen_backend<float>;
   using base::base;
@@ -47,11 +47,12 @@ struct timed_backend : eigen_backend<float> {
     p.bytes += bytes;
   }
 
-  /// Weights are read once; what goes in and out is small beside them or stays in the cache, and counts all the same.
+  /// The name of a product, from its shape.
   static std::string product(index_t in, index_t out) {
     if (out > 10 * in) return "unembedding";
     return out == in ? "attn_out" : out == 3 * in ? "qkv" : out > in ? "mlp_in" : "mlp_out";
   }
+  /// Counts the weights once, and all inputs and outputs, which are small beside them or stay in a cache.
   template <typename F>
   static void timed_product(const linear& w, index_t rows, const std::string& suffix, F&& f) {
     const double size = static_cast<double>(w.inputs() * w.outputs()), n = static_cast<double>(rows);
@@ -65,7 +66,7 @@ struct timed_backend : eigen_backend<float> {
     timed_product(w, d_y.rows, ", adjoint", [&] { base::multiply_backward(w, d_y, d_x); });
   }
 
-  /// Pairs of a query and a key that it sees, times the width.
+  /// The number of pairs of a query and a key that it attends to, times the width.
   static double pairs(const ragged_shape& shape, index_t width) {
     double sum = 0;
     for (index_t k = 0; k < shape.queries; ++k) sum += 1 + shape.query_positions[k];
@@ -87,7 +88,7 @@ struct timed_backend : eigen_backend<float> {
     if constexpr (std::is_same_v<F, rotary>) return "rotary";
     return "adding and copying rows";
   }
-  /// Every operand is a row of memory, near enough.
+  /// Counts every operand as a matrix of rows, which is nearly right.
   template <typename... Operand>
   static double touched(index_t rows, index_t width) {
     return 4 * static_cast<double>(rows * width) * static_cast<double>(sizeof...(Operand));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// One step of a fit, whole: forward, objective, gradient, optimizer. The blocks of GPT-2 small with random weights,
-// activ_scalar at attn_out, mlp_out and resid_post of every layer, every prompt at β = ±1.
+// One whole step of a fit: forward, objective, gradient, optimizer. The model has the blocks of GPT-2 small and random
+// weights; activ_scalar at attn_out, mlp_out and resid_post of every layer, every prompt at β = ±1.
 
 #include "support/random_weights.hpp"
 
@@ -19,7 +19,7 @@ using namespace trimtab;
 using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
 
-/// Models are made once for every depth and number of threads.
+/// The model of this depth and number of threads; each is made once.
 const model_type& model_of(index_t layers, int threads) {
   static std::map<std::pair<index_t, int>, model_type> known;
   const std::pair key(layers, threads);
@@ -56,7 +56,7 @@ std::vector<prompt_pair> prompts_of(const shape& s) {
   return prompts;
 }
 
-/// The clock runs from the first step on: planning and the untouched model are not in it.
+/// Times steps only: planning and the pass of the untouched model come before.
 void step(benchmark::State& state, const shape& s) {
   const policy::activ_scalar p;
   const auto composition =
@@ -72,7 +72,7 @@ void step(benchmark::State& state, const shape& s) {
   else
     replicas.push_back(learner.replica_of(prompts));
   auto run = learner.start(std::move(replicas));
-  while (run.step() < 2) {  // the first steps meet cold memory
+  while (run.step() < 2) {  // the first steps are slower: their memory is not in a cache
   }
   for (auto _ : state) run.step();
   state.counters["ms/prompt"] =

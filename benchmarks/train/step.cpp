@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The side of trimtab in versus_pytorch.py: reads one request a line as JSON, answers with one line.
+// The side of trimtab in versus_pytorch.py. It reads one JSON request from each line and answers with one line.
 //
 //     bench_train_step FOLDER THREADS          FOLDER is a Hugging Face model, GPT-2 or GPT-NeoX
 //
 //     {"do": "gradient", CASE, "theta": [...]}  ->  {"loss": x, "gradient": [...]}
-//     {"do": "fit", CASE, "each": bool}         ->  {"parameters": n}, then until {"do": "end"}
-//     {"do": "steps", "count": n}               ->  {"ms": [...]}, what each of the next n steps took
+//     {"do": "fit", CASE, "each": bool}         ->  {"parameters": n}; then, until {"do": "end"},
+//     {"do": "steps", "count": n}               ->  {"ms": [...]}, the time of each of the next n steps
 //
 //     CASE  "prompts": [[id, ...], ...], "correct": [id, ...], "wrong": [id, ...], "layers": [first, last],
-//           "positions": "absolute" | "from_end", "count": n, the tokens that from_end reaches, 0 for all
+//           "positions": "absolute" | "from_end", "count": n, the number of tokens of from_end, 0 for all
 //
-// activ_scalar at attn_out, mlp_out and resid_post of these layers, β = ±1; each is a fit of all prompts, or of each
-// prompt alone (`"each": true`).
+// The intervention is activ_scalar at attn_out, mlp_out and resid_post of these layers, with β = ±1. With `"each":
+// true` each prompt has a fit of its own, all in one pass; otherwise one fit has all prompts.
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
@@ -71,7 +71,7 @@ json gradient(const Model& model, const json& asked) {
   return {{"loss", loss.total()}, {"gradient", gradient}};
 }
 
-/// Between two steps the fit waits for the next request, so that the other side can run in turn.
+/// Between steps, the fit waits for the next request, so that the two sides can take turns.
 template <typename Model>
 void fit(const Model& model, const json& asked) {
   using clock = std::chrono::steady_clock;
@@ -91,7 +91,7 @@ void fit(const Model& model, const json& asked) {
     for (int left = next["count"]; left > 0; --left) {
       const auto start = clock::now();
       run.step();
-      run.losses();  // forward at the new parameters: what the next step begins with
+      run.losses();  // runs the forward pass at the new parameters, with which the next step begins
       ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
     }
     answer({{"ms", ms}});

@@ -7,16 +7,18 @@
 
 #include <string>
 
-/// The commands. Each gives what it found twice, for programs and for people (`tokenize` only as asked for: texts may be
-/// long), and prints nothing: a command that fails half way must leave standard output empty.
+/// The commands. Each returns its result in two forms, as JSON and as text (`tokenize` only in the one that is asked
+/// for, because texts may be long). None prints anything: a command that fails half way must leave standard output
+/// empty.
 
 namespace trimtab::cli {
 
 using ordered_json = nlohmann::ordered_json;
 
 struct output {
-  /// An object from the start, like all that is built member by member: where memory ends while nlohmann's makes one of
-  /// null, its destructor touches what was never made.
+  /// An object from the start, not null. If memory runs out while nlohmann's library turns null into an object, its
+  /// destructor reads memory that was never initialised. So every value that is built member by member starts like
+  /// this.
   ordered_json json = ordered_json::object();
   std::string text = {};
   int status = 0;  ///< the exit status

@@ -12,11 +12,11 @@
 #include <string_view>
 #include <vector>
 
-/// What the commands of one model share: prompts from tasks and files, and interventions from files.
+/// What the commands that load a model share: prompts from tasks and files, and interventions from files.
 
 namespace trimtab::cli {
 
-/// A model's tokenizer as a task and a file reader ask for it; a model without one complains when it is asked.
+/// A model's tokenizer in the form that tasks and file readers expect; throws on use if the model has none.
 struct model_encoder {
   const any_model& model;
 
@@ -24,21 +24,22 @@ struct model_encoder {
   std::string decode(std::span<const int> ids) const { return model.tokenizer().decode(ids); }
 };
 
-/// Sets of prompt pairs by their names in the output.
+/// A set of prompt pairs with its name in the output.
 struct named_prompts {
   std::string name;
   std::vector<prompt_pair> pairs;
 };
 
-/// The sets of a task, or of files: "train", "test", and for a task "test_other_lengths" where all positions allow other
-/// lengths. Absolute positions allow one: the key's count, or where that is 0 the first prompt's.
+/// The sets of a task or of files: "train", "test", and for a task "test_other_lengths" unless a position key is
+/// absolute. Absolute positions require one length for all prompts: the key's count, or if that is 0 the length of the
+/// first prompt.
 std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
                                      const std::vector<position_key>& keys);
 
-/// Prompt pairs of a file, checked against the model and these positions.
+/// The prompt pairs of a file, checked against the model and these position keys.
 std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys);
 
-/// An intervention from a file, on its model.
+/// An intervention from a file, composed with its model.
 struct steered_model {
   intervention_file file;
   std::unique_ptr<any_composition> composition;
@@ -46,15 +47,16 @@ struct steered_model {
 };
 steered_model read_steering(const any_model& model, const path& file, const common_options& common);
 
-/// The absolute positions among these, or nothing.
+/// The absolute key among these, or nothing.
 std::optional<position_key> absolute_of(const std::vector<position_key>& keys);
 bool has_roles(const std::vector<position_key>& keys);
 
-/// The seed that was asked for, else the file's: a task's test prompts are apart from its train prompts only with the
-/// seed of the fit. `name` is the file's, for a complaint.
+/// The seed that was asked for, else that of the file: only the seed of the fit gives test prompts that the fit was not
+/// trained on. `name` is the file's path, for an error.
 std::uint64_t seed_of(const data_options& data, const intervention_file& file, const path& name);
 
-/// Throws `io` for a file that cannot be written: hours of work must not end at a folder that does not exist.
+/// Throws `io` for a file that cannot be written. Called before the work begins, so that hours of it are not lost
+/// because a folder does not exist.
 void require_writable(const path& file);
 
 /// The strength as a key: "+1", "-0.5", "0".

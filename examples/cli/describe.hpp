@@ -10,15 +10,15 @@
 #include <string>
 #include <vector>
 
-/// The command line as CLI11 describes it. All that a user is told about it is made from this one description: the
-/// help, the completions and the manual page.
+/// The command line as CLI11 describes it. The help, the completions and the manual page are made from this one
+/// description.
 
 namespace trimtab::cli {
 
-/// What an option's value may be, for completions.
+/// The values that an option may have, for completions.
 struct option_words {
-  std::vector<std::string> words = {};  ///< none: a file or free text
-  bool list = false;                    ///< several, with commas between
+  std::vector<std::string> words = {};  ///< empty: a file or free text
+  bool list = false;                    ///< the value is a list of words, separated by commas
 };
 
 struct description {
@@ -30,26 +30,26 @@ struct description {
   std::string shell = {};  ///< `completion SHELL`
 };
 
-/// Declares every command and option; a parse stores into `to`, which must outlive it.
+/// Declares every command and option; parsing stores their values in `to`, which must outlive `d`.
 void describe(description& d, command_line& to);
 
-/// The commands with those that nobody needs listed left out, the command of that name or null.
+/// All commands; and the command of that name, or null.
 std::vector<const CLI::App*> commands_of(const CLI::App& app);
 const CLI::App* command_of(const CLI::App& app, const std::string& name);
 
-/// The option of a command that is written so, or null; whether a word follows it, and whether a command takes any
-/// number of words that are no options.
+/// The option of a command that is spelt `word`, or null; whether a value follows an option; whether a command takes
+/// any number of words that are not options.
 const CLI::Option* option_of(const CLI::App& command, const std::string& word);
 bool takes_value(const CLI::Option* option);
 bool takes_list(const CLI::App& command);
 
-/// "; did you mean '--model'?" for an argument that no command or option is called.
+/// "; did you mean '--model'?" for an argument that is not the name of a command or option.
 std::string guess_for(const CLI::App& app, const std::string& argument);
 
-/// What may follow: the last word is being written. A line each, "WORD<tab>MEANING"; nothing where files are meant.
+/// The completions of the last of `words`, a line each: "WORD<tab>MEANING". Nothing where a file name is expected.
 std::string completions(const description& d, const std::vector<std::string>& words);
 
-/// The script that teaches a shell to ask for them.
+/// The script with which a shell asks for them.
 std::string completion_script(const std::string& shell);
 
 /// The manual page, for `man`.

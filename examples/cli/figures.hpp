@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// The figures of an evaluation, for programs and for people.
+/// The figures of an evaluation, as JSON and as text.
 
 namespace trimtab::cli {
 
@@ -15,7 +15,7 @@ namespace trimtab::cli {
 /// "kl_masked", ...}
 ordered_json to_json(const metrics& m);
 
-/// A table with one line a strength, the untouched model's first.
+/// A table with a line for each strength, the untouched model's first.
 std::string to_text(const std::string& name, const metrics& m);
 
 /// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
@@ -24,7 +24,7 @@ void add_counts(const parameter_counts& c, output& to);
 /// Adds one set's figures to an output.
 void add_metrics(const std::string& name, const metrics& m, output& to);
 
-/// A table's row of aligned columns.
+/// A line of cells, in aligned columns.
 std::string columns(const std::vector<std::string>& cells);
 std::string rounded(double value);
 

@@ -36,7 +36,7 @@ struct common_options {
   bool quiet = false;
   bool verbose = false;
   bool allow_non_finite = false;
-  bool allow_other_weights = false;  ///< for interventions that were made for weights with another hash
+  bool allow_other_weights = false;  ///< accepts interventions that were made for weights with another hash
 };
 
 /// Where prompts come from: a task by name, or files.
@@ -49,7 +49,7 @@ struct data_options {
 
 struct objective_options {
   double lambda_f = 1;
-  std::optional<double> lambda_m = {};  ///< where nothing is asked for, the policy's own
+  std::optional<double> lambda_m = {};  ///< if not given, the policy's default
   double margin = 1;
   objective::psi psi = objective::psi::hinge;
   objective::vocabulary kl = objective::vocabulary::masked;
@@ -64,21 +64,21 @@ struct at_option {
   std::string policy = {};
   policy::options options = {};
   layer_set layers = layers::all();
-  std::string positions = {};           ///< absolute, from_end, role, shared; empty: the policy's own
-  index_t count = 0;                    ///< of from_end; 0: as many as the longest prompt has
-  std::vector<std::string> roles = {};  ///< of role; empty: all that the prompts have
+  std::string positions = {};           ///< absolute, from_end, role or shared; empty: the policy's default
+  index_t count = 0;                    ///< for from_end; 0: as many as the longest prompt has
+  std::vector<std::string> roles = {};  ///< for role; empty: all that the prompts have
 };
 
 struct fit_command {
   std::vector<at_option> at = {};  ///< in place of policy, sites, layers and positions
-  std::string at_text = {};        ///< as they were written, with spaces between
+  std::string at_text = {};        ///< the --at as they were written, separated by spaces
   path model;
   data_options data;
   std::string policy = "activ-scalar";
   std::vector<std::string> sites = {"attn_out", "mlp_out", "resid_post"};
   layer_set layers = layers::all();
   std::string layers_text = "all";
-  std::string positions = {};           ///< empty: the policy's own
+  std::string positions = {};           ///< empty: the policy's default
   std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
   bool no_bias = false;
   objective_options objective;
@@ -97,7 +97,7 @@ struct fit_command {
 struct report_command {
   path model;
   std::vector<path> interventions = {};
-  data_options data;  ///< none: the task that each file says it was fitted on
+  data_options data;  ///< empty: the task that each file says it was fitted on
   path out = {};
   path heatmap = {};
 };
@@ -120,7 +120,7 @@ struct loss_command {
 /// An intervention that a model runs with.
 struct strength_options {
   path intervention = {};
-  std::optional<double> strength = {};  ///< where nothing is asked for, 1
+  std::optional<double> strength = {};  ///< if not given, 1
 };
 
 struct logits_command {
@@ -149,7 +149,7 @@ struct inspect_command {
   path what;
 };
 
-/// All that can be asked for; `name` says which member counts.
+/// The parsed command line; `name` says which command was given, and only its member counts.
 struct command_line {
   std::string name = {};  ///< empty: help was asked for and is in `help`
   std::string help = {};
@@ -164,7 +164,7 @@ struct command_line {
   inspect_command inspect;
 };
 
-/// As the command line says it.
+/// The name of a precision on the command line.
 inline std::string precision_name(arithmetic precision) {
   constexpr const char* names[] = {"float", "double", "tf32", "bf16"};
   return names[static_cast<int>(precision)];

@@ -6,23 +6,23 @@
 #include <string>
 #include <vector>
 
-/// Nothing that a command writes may replace what it reads, or something else that it writes.
+/// A command must not write over a file that it reads, nor write two outputs to one file.
 
 namespace trimtab::cli {
 
 struct named_file {
-  std::string name;  ///< what a complaint calls it, such as the option
+  std::string name;  ///< its name in an error, such as the option
   path file;
 };
 
-/// What a command line reads and writes, gathered while it is read.
+/// The files that a command reads and writes, gathered while the command line is parsed.
 struct files_in_use {
   std::vector<named_file> inputs = {}, outputs = {};
   path model = {};  ///< its folder
 };
 
-/// Throws `usage_error` where two names stand for one file: by the same path however spelt, by a symbolic link, also to
-/// what is not there yet, or by a hard link. A checkpoint may be the one that is resumed.
+/// Throws `usage_error` if an output and another file are the same file: by the same path, however it is spelt, by a
+/// symbolic link, even to a file that does not exist yet, or by a hard link. --checkpoint and --resume may be the same.
 void require_own_files(const files_in_use& used);
 
 }  // namespace trimtab::cli

@@ -41,8 +41,8 @@ std::string json_of(const std::vector<report::fit_report>& fits) {
   return all.dump(1) + "\n";
 }
 
-/// Where the prompts of a file's report come from: from the command line, else from the task that it was fitted on. A path
-/// that a file names is not opened: who sends a file shall not choose what is read here.
+/// Where the prompts for an intervention file's report come from: the command line, else the task that it was fitted
+/// on. A path that the file names is not opened: whoever made the file must not choose which files are read here.
 data_options data_of(const report_command& command, const intervention_file& file, const path& name) {
   auto data = command.data;
   data.seed = seed_of(data, file, name);
@@ -60,7 +60,7 @@ report::fit_report describe(const any_composition& composition, const parameters
                             const std::vector<named_prompts>& sets, std::vector<loss_values> history,
                             const std::string& name, const std::map<std::string, std::string>& made) {
   report::describe_options options{.name = name};
-  // What a reader looks for first, then the rest.
+  // The settings that a reader looks for first come first.
   for (const std::string key : {"model", "task", "data"})
     if (made.contains(key)) options.asked.push_back({key, made.at(key)});
   for (const auto& [key, value] : made)

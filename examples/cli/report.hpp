@@ -9,19 +9,19 @@
 #include <string>
 #include <vector>
 
-/// What `fit` and `report` share: a fit as a page shows it.
+/// What `fit` and `report` share: the report of a fit.
 
 namespace trimtab::cli {
 
-/// Measures an intervention and gathers what a page shows of it; `made` says how it came to be.
+/// Measures an intervention and gathers what a page shows of it; `made` holds the settings that it was made with.
 report::fit_report describe(const any_composition& composition, const parameters& values,
                             const std::vector<named_prompts>& sets, std::vector<loss_values> history,
                             const std::string& name, const std::map<std::string, std::string>& made);
 
-/// A folder without the way to it.
+/// The last part of a folder's path.
 std::string name_of(const path& folder);
 
-/// Writes the page of some fits and the file of their heat maps, each where it has a name.
+/// Writes the page of some fits and the file of their heat maps; a path that is empty is not written.
 void write_reports(const std::vector<report::fit_report>& fits, const std::string& title, const path& page,
                    const path& heatmap);
 

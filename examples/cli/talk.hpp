@@ -7,8 +7,8 @@
 #include <chrono>
 #include <string>
 
-/// What a command tells while it works, all of it on standard error: with --verbose what is done and how long it took,
-/// and on a terminal how far it is.
+/// The messages of a command while it works, all on standard error: progress bars on a terminal, and with --verbose
+/// what was done and how long it took.
 
 namespace trimtab::cli {
 
@@ -21,10 +21,10 @@ class stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// A line, whatever stands in the names of files that it tells of.
+/// Prints one line on standard error, with the control characters in names of files replaced.
 void tell(const std::string& sentence);
 
-/// The same, with --verbose only.
+/// Does the same, but with --verbose only.
 void note(const common_options& common, const std::string& sentence);
 
 /// "gpt2, 12 layers of width 768, 50257 tokens"

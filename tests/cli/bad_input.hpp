@@ -16,8 +16,9 @@
 #include <utility>
 #include <vector>
 
-/// Tables of bad inputs: a valid small model, one thing in it made bad for the time of one run, and the sentence that
-/// the program must say of it. Every table begins with the valid input, so that a refusal is of what is bad.
+/// For tables of bad inputs. Each entry changes one thing in a valid small model for one run, and has the words that
+/// the program's error must contain. Every table begins with the valid input, which shows that the change causes the
+/// error.
 
 namespace trimtab::test {
 
@@ -25,7 +26,7 @@ inline void put_file(const std::filesystem::path& path, std::string_view content
   std::ofstream(path, std::ios::binary | std::ios::trunc).write(content.data(), std::ssize(content));
 }
 
-/// Another content for a file, or a file that was not there, until the end of the scope.
+/// Gives a file other content, or makes it, until the end of the scope.
 class file_with {
  public:
   file_with(std::filesystem::path path, std::string_view content) : path_(std::move(path)) {
@@ -45,8 +46,7 @@ class file_with {
   std::optional<std::string> before_ = {};
 };
 
-/// What every refusal has in common: exit status 1, one line on standard error with these words, nothing on standard
-/// output.
+/// Checks an error: exit status 1, one line on standard error that contains these words, nothing on standard output.
 inline void check_refused(const std::vector<std::string>& arguments, const std::vector<std::string>& words,
                           const std::string& input = "") {
   const auto run = run_trimtab(arguments, input);
@@ -65,7 +65,7 @@ inline void check_accepted(const std::vector<std::string>& arguments, const std:
   CHECK(run.status == 0);
 }
 
-/// What a shell gets of a command: its exit status and its standard error.
+/// The exit status and the standard error of a command in a shell.
 struct shell_outcome {
   int status = -1;
   std::string err = {};
@@ -89,7 +89,7 @@ inline void check_shell(const std::string& command, const std::string& sentence)
   CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring(sentence));
 }
 
-/// A safetensors file with this header, whatever it says, and data.
+/// A safetensors file with this header, which need not be valid, and data.
 inline std::string safetensors_with(const std::string& header, const std::string& data = "") {
   const auto length = std::uint64_t{header.size()};
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
@@ -98,7 +98,7 @@ inline std::string safetensors_of_length(std::uint64_t length, const std::string
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + rest;
 }
 
-/// A safetensors file taken apart, to be put together again with a change.
+/// The header and the data of a safetensors file, which can be changed and written again.
 struct taken_apart {
   io::json header;
   std::string data;
@@ -116,13 +116,13 @@ struct taken_apart {
     const auto begin = header.at(tensor).at("data_offsets").at(0).get<std::size_t>();
     std::memcpy(data.data() + begin + index * sizeof value, &value, sizeof value);
   }
-  /// Adds a tensor behind the others.
+  /// Adds a tensor after the others.
   void add(const std::string& tensor, const std::string& dtype, const std::vector<int>& shape,
            const std::string& bytes) {
     header[tensor] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
     data += bytes;
   }
-  /// Takes a tensor away and closes the gap.
+  /// Removes a tensor and closes the gap.
   void remove(const std::string& tensor) {
     std::string rest;
     std::vector<std::pair<std::size_t, std::string>> order;

@@ -17,7 +17,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-/// The program and this test are compiled apart and may round apart.
+/// The largest difference; the program and this test are compiled separately and may round differently.
 double difference(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double largest = 0;
@@ -111,7 +111,7 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   CHECK(intervention["kind"] == "intervention");
   CHECK(intervention["tensors"]["mlp_out.alpha"]["nonzero"] == 1);
   CHECK(intervention["made"]["task"] == "ioi");
-  // A terminal takes no orders from a file.
+  // Control characters from a file must not reach the terminal.
   CHECK(intervention["made"]["\x1b[31m"] == "\x07\nred");
   const auto shown = run_trimtab({"inspect", file}).out;
   CHECK_THAT(shown, ContainsSubstring("\xEF\xBF\xBD[31m") and ContainsSubstring("\xEF\xBF\xBD\xEF\xBF\xBDred\n"));

@@ -8,11 +8,11 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-/// Files that are unusual and right: each must give the very numbers of the usual one.
+/// Files that are unusual but valid: each must give exactly the numbers of the usual file.
 
 namespace {
 
-/// What `logits` prints for a model folder; the same numbers in the same digits for the same weights.
+/// What `trimtab logits` prints for a model folder.
 std::string logits_of(const std::filesystem::path& folder) {
   const auto run = run_trimtab({"logits", "--model", folder.string(), "--ids", "3,1,2", "--json"});
   CAPTURE(folder.string(), run.err);
@@ -20,7 +20,7 @@ std::string logits_of(const std::filesystem::path& folder) {
   return run.out;
 }
 
-/// The tensors of a file in this order, with `padding` spaces behind the header.
+/// The file with its tensors in this order, and with `padding` spaces after the header.
 std::string in_order(const taken_apart& file, const std::vector<std::string>& order, std::size_t padding) {
   auto header = file.header;
   std::string data;
@@ -101,7 +101,7 @@ TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, 
                             folder_style{.tied_copy = not parallel}})
     CHECK(logits(style) == usual);
 
-  // The same 16 bits as F32: numbers of 16 bits are read for what they are.
+  // Weights in 16 bits give the same numbers as the same values stored in F32.
   for (const auto type : {io::dtype::f16, io::dtype::bf16}) {
     const temporary_folder narrow, wide;
     write_model_folder(narrow.path(), weights, {.type = type});

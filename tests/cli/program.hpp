@@ -34,7 +34,7 @@ namespace trimtab::test {
 
 /// What a run left behind.
 struct outcome {
-  int status = -1;  ///< the exit status; 128 + n for a program that signal n ended, as shells say it
+  int status = -1;  ///< the exit status; 128 + n if signal n ended the program, as in a shell
   std::string out = {};
   std::string err = {};
 
@@ -52,7 +52,7 @@ inline std::string content_of(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// Whether a process has a handler for Ctrl-C, by Linux's /proc.
+/// Whether a process has a handler for Ctrl-C, as Linux's /proc says.
 inline bool catches_interrupt(pid_t process) {
   std::ifstream status("/proc/" + std::to_string(process) + "/status");
   for (std::string line; std::getline(status, line);)
@@ -60,10 +60,10 @@ inline bool catches_interrupt(pid_t process) {
   return false;
 }
 
-/// `trimtab arguments...` while it runs.
+/// A running `trimtab arguments...`.
 class running_trimtab {
  public:
-  /// `environment` is set on top of this process's, "NAME=value".
+  /// `environment`, as "NAME=value", is added to the environment of this process.
   explicit running_trimtab(std::vector<std::string> arguments, const std::string& input = "",
                            std::vector<std::string> environment = {}) {
     const auto in = folder_.file("in", input);
@@ -72,7 +72,8 @@ class running_trimtab {
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
 
-    // Closed when the child becomes the program: until then it has this process's signal handlers.
+    // The pipe is closed when the child calls exec. Waiting for that makes sure that the child no longer has the signal
+    // handlers of this process.
     int started[2];
     if (::pipe2(started, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
     child_ = ::fork();
@@ -118,13 +119,13 @@ class running_trimtab {
   pid_t child_ = -1;
 };
 
-/// Runs `trimtab arguments...` to its end.
+/// Runs `trimtab arguments...` until it ends.
 inline outcome run_trimtab(std::vector<std::string> arguments, const std::string& input = "",
                            std::vector<std::string> environment = {}) {
   return running_trimtab(std::move(arguments), input, std::move(environment)).wait();
 }
 
-/// Runs it until it catches Ctrl-C, and ends it by a signal.
+/// Runs it until it handles Ctrl-C, and then sends it a signal.
 inline outcome interrupt_trimtab(std::vector<std::string> arguments, int signal = SIGINT) {
   running_trimtab program(std::move(arguments));
   program.wait_until(true);
@@ -132,8 +133,8 @@ inline outcome interrupt_trimtab(std::vector<std::string> arguments, int signal 
   return program.wait();
 }
 
-/// What `trimtab arguments...` shows on a terminal of 80 columns, where standard output and error meet. `variables` are
-/// NAME=VALUE.
+/// What `trimtab arguments...` shows, on standard output and standard error together, on a terminal of 80 columns.
+/// `variables` of the environment are given as NAME=VALUE.
 inline std::string run_on_terminal(std::vector<std::string> arguments, std::vector<std::string> variables = {}) {
   const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
   if (terminal < 0 or ::grantpt(terminal) != 0 or ::unlockpt(terminal) != 0)

@@ -8,7 +8,7 @@
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/steer/steering.hpp>
 
-/// Models that nothing is called of: what a composition is checked against is the architecture alone.
+/// Types of models whose functions are not called: a composition is checked against the architecture only.
 
 namespace test {
 

@@ -1,6 +1,6 @@
-// expected: compile without -ffast-math and -fassociative-math
+// expected: trimtab needs floating-point sums in source order: compile without -ffast-math and -fassociative-math
 // SPDX-License-Identifier: Apache-2.0
-// The misuse is a flag, which CMakeLists.txt gives it.
+// The misuse is a compiler flag, which CMakeLists.txt sets.
 
 #include <trimtab/row/math.hpp>
 

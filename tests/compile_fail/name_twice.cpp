@@ -1,6 +1,6 @@
-// expected: the parameters of a policy need names of their own: different from each other and not h, out or beta
+// expected: a policy's parameters need distinct names other than h, out and beta
 // SPDX-License-Identifier: Apache-2.0
-// Two types, but one name in a file.
+// The two parameters have different types but the same name in a file.
 
 #include "bare_model.hpp"
 

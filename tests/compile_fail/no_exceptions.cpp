@@ -1,6 +1,6 @@
 // expected: trimtab reports bad input by exceptions: compile without -fno-exceptions
 // SPDX-License-Identifier: Apache-2.0
-// The misuse is a flag, which CMakeLists.txt gives it.
+// The misuse is a compiler flag, which CMakeLists.txt sets.
 
 #include <trimtab/core/error.hpp>
 

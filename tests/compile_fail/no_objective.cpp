@@ -6,7 +6,7 @@
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/train/trainer.hpp>
 
-// A term that does not call itself one.
+// A term for which enable_objective_term is not set.
 struct prefers_correct {
   constexpr auto value(row auto& r) const { return -r.h(r.correct()); }
   constexpr void gradient(row auto& r) const {

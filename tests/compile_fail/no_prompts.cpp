@@ -11,6 +11,6 @@ auto learn(const test::bare_gpt2& model) {
 #ifdef TRIMTAB_MISUSE
   return learner.fit(std::vector<std::vector<int>>{});
 #else
-  return learner.replica_of(std::vector<prompt_pair>{});  // what `fit` begins with, and quick to compile
+  return learner.replica_of(std::vector<prompt_pair>{});  // the first thing that `fit` does, and quick to compile
 #endif
 }

@@ -1,6 +1,6 @@
 // expected: this sentence (and nothing else?) is what the tests of misuse look for
 // SPDX-License-Identifier: Apache-2.0
-// Tests the tester: the control compiles, the misuse fails with the sentence.
+// Tests these tests: the control compiles, and the misuse fails with the sentence.
 
 #include <trimtab/core/error.hpp>
 

@@ -1,4 +1,4 @@
-// expected: the parameters of a policy need names of their own: different from each other and not h, out or beta
+// expected: a policy's parameters need distinct names other than h, out and beta
 // SPDX-License-Identifier: Apache-2.0
 
 #include "bare_model.hpp"

@@ -1,4 +1,4 @@
-// expected: this row function reads a name that it is not given here
+// expected: this row function uses a name that is not bound here
 // SPDX-License-Identifier: Apache-2.0
 
 #include "bare_model.hpp"

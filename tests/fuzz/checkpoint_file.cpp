@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <bit>
 
-/// The state of a fit, and the same state written anew.
+/// Reads the state of a fit from a checkpoint, writes it again and compares.
 
 using namespace trimtab;
 

@@ -3,7 +3,7 @@
 
 #include "fuzz.hpp"
 
-/// An intervention file, whether it fits a model, and the same file written anew.
+/// Reads an intervention file, checks whether it fits a model, writes it again and compares.
 
 using namespace trimtab;
 

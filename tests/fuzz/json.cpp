@@ -3,7 +3,7 @@
 
 #include "fuzz.hpp"
 
-/// JSON: what is accepted is what nlohmann's own parser makes of it, and is JSON when it is written again.
+/// Parses JSON: an accepted text has the value that nlohmann's own parser gives it, also after it was written again.
 
 using namespace trimtab;
 
@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto parsed = fuzz::accepted("file.json", [&] { return io::parse_json(text, "file.json"); });
   const auto expected = io::json::parse(text, nullptr, false);
   if (not parsed) {
-    // A key that stands twice, or more levels than anybody needs, is JSON all the same. Anything else was none.
+    // JSON with a repeated key, or with too many levels, is refused as well. Anything else that is refused is not JSON.
     const bool has_twice = not expected.is_discarded() and std::ranges::count(text, ':') > 1;
     const bool is_deep = std::ranges::count_if(text, [](char c) { return c == '[' or c == '{'; }) > 64;
     fuzz::require(expected.is_discarded() or has_twice or is_deep or text.find('\0') != text.npos);

@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-/// What the targets for tokenizer files do with what was read.
+/// What the fuzz targets for tokenizer files do with the data that they read.
 
 namespace trimtab::fuzz {
 
@@ -33,7 +33,7 @@ inline void check_tokenizer(const text::tokenizer_data& data, const std::string&
     if (not data.added_tokens.empty()) text += data.added_tokens.front().content + " x";
     const auto ids = tokenizer->encode(text, special);
     const auto decoded = tokenizer->decode(ids);
-    // An added token may take white space with it, or have the spelling of a byte.
+    // An added token may strip white space beside it, or be spelt like a byte.
     const bool is_exact = data.added_tokens.empty() and not data.nfc and not data.add_prefix_space;
     if (is_exact) require(decoded == text);
   }

@@ -5,7 +5,7 @@
 #include "support/random_weights.hpp"
 #include "support/stored_model.hpp"
 
-/// `config.json`, beside the weights of a small model of the family that it names.
+/// Reads `config.json`, in a folder with the weights of a small model of the family that it names.
 
 using namespace trimtab;
 
@@ -21,7 +21,7 @@ model_config small_config(const std::string& architecture) {
 struct small_folder : fuzz::scratch_folder {
   explicit small_folder(const std::string& architecture) {
     test::write_model_folder(path(), test::random_weights(small_config(architecture)));
-    std::filesystem::remove(path() / "config.json");  // to be written in place
+    std::filesystem::remove(path() / "config.json");  // each input is written in its place
   }
 };
 

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-/// Prompt pairs as JSON Lines, with a tokenizer or, where the first byte is odd, without one.
+/// Prompt pairs as JSON Lines; read with a tokenizer, or without one if the first byte is odd.
 
 using namespace trimtab;
 
@@ -24,7 +24,7 @@ void check(const prompt_pair& p) {
     fuzz::require(0 <= span.first and span.first < span.last and span.last <= std::ssize(p.ids));
 }
 
-/// Pairs that were written come back: as they were, or as ids where these are all that they had.
+/// Checks the pairs that are read, and that they are the same after they were written as ids and read again.
 template <typename Encoder>
 void check_file(std::string_view text, const Encoder& encoder) {
   auto pairs = fuzz::accepted(file, [&] { return io::parse_prompts(text, file, encoder, limits); });

@@ -7,7 +7,7 @@
 #include <functional>
 #include <numeric>
 
-/// A safetensors file: its header, its tensors as numbers, and the same file written anew.
+/// Reads a safetensors file and its tensors, writes them again and compares.
 
 using namespace trimtab;
 
@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const fuzz::scratch_file first(folder, "f.safetensors"), second(folder, "again.safetensors");
   const auto content = fuzz::safetensors_of(fuzz::text_of(data, size));
   const auto bytes = std::as_bytes(std::span(content));
-  // In a block of its own size, where the address sanitizer sees the end, as it does not in a file.
+  // In memory of exactly its size, so that the address sanitizer finds reads beyond the end.
   const auto header =
       fuzz::accepted("f.safetensors", [&] { return io::parse_safetensors_header(bytes, "f.safetensors"); });
   if (not header) return 0;

@@ -9,7 +9,8 @@
 #include <set>
 #include <vector>
 
-/// Text to ids and back by small tokenizers like GPT-2's and GPT-NeoX's; the first byte says which and how.
+/// Encodes text and decodes the ids, with small tokenizers like those of GPT-2 and GPT-NeoX; the first byte chooses the
+/// tokenizer and its options.
 
 using namespace trimtab;
 
@@ -21,7 +22,7 @@ const std::vector<std::pair<std::string, std::string>> merges = {
 
 text::tokenizer_data plain_data() { return test::small_tokenizer_data(merges); }
 
-/// The id of an added token tells nothing but its place behind the others.
+/// Adds tokens, with the ids that follow those of the vocabulary.
 text::tokenizer_data with_added(const std::vector<text::added_token>& added) {
   auto data = plain_data();
   int id = static_cast<int>(data.vocabulary.size());
@@ -55,7 +56,7 @@ text::tokenizer_data odd_data() {
 
 bool is_valid_utf8(std::string_view text) { return text::replace_invalid_utf8(text) == text; }
 
-/// Normal form C changes no character to one that is not equivalent, and nothing that it has made.
+/// Checks that the normal form C of a text is equivalent to the text, and is its own normal form.
 void check_normal_form(std::string_view text) {
   const auto decomposed = [](std::string_view of) {
     auto code_points = text::detail::canonical_decomposition(of);
@@ -68,7 +69,8 @@ void check_normal_form(std::string_view text) {
   fuzz::require(text::nfc(normal) == normal);
 }
 
-/// GPT-2's expression by hand, over one class a character: letter, number, white space, other sign.
+/// GPT-2's regular expression written out by hand, on the class of each character: letter, number, white space or
+/// other.
 std::vector<std::string_view> words_by_hand(std::string_view text) {
   static const text::pattern letter(R"(\p{L})"), number(R"(\p{N})"), space(R"(\p{White_Space})");
   text::pattern::matcher is_letter(letter), is_number(number), is_space(space);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "made_tokenizer.hpp"
 
-/// `tokenizer.json`, and the tokenizer that it makes.
+/// Reads `tokenizer.json`, and uses the tokenizer that it makes.
 
 using namespace trimtab;
 

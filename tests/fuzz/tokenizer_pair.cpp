@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "made_tokenizer.hpp"
 
-/// `vocab.json` and, after a NUL, `merges.txt`; and the tokenizer that they make.
+/// Reads `vocab.json` and, after a NUL, `merges.txt`, and uses the tokenizer that they make.
 
 using namespace trimtab;
 

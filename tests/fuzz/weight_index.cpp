@@ -3,7 +3,7 @@
 
 #include "fuzz.hpp"
 
-/// `model.safetensors.index.json`, beside two shards that hold the tensors a and b, and c.
+/// Reads `model.safetensors.index.json`, in a folder with two shards: one has the tensors a and b, the other has c.
 
 using namespace trimtab;
 
@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   folder.index.holding(fuzz::text_of(data, size));
   const auto weights = fuzz::accepted(folder.path().string(), [&] { return io::weight_files(folder.path(), "gpt2."); });
   if (not weights) return 0;
-  // What is accepted can only be the truth, or the truth about one of the shards.
+  // Only an index that is right is accepted, or one that is right about one of the shards.
   float sum = 0;
   for (const auto& [name, place] : weights->places()) {
     const auto x = weights->read<float>(name, io::non_finite::refuse);

@@ -1,6 +1,6 @@
-# Eigen 5 is accepted, by the build from source and by the installed package: a package that says 5.0.0, and refuses
-# whoever asks for 3.4 as Eigen's own does, stands in for it. Configures only. Arguments: source, build, folder, generator,
-# compiler, config, include (where Eigen's headers are).
+# Tests that Eigen 5 is accepted by the build from source and by the installed package. A package stands in for it that
+# has the version 5.0.0 and, as Eigen's own does, rejects a request for 3.4. The test only configures. Arguments:
+# source, build, folder, generator, compiler, config, include (where Eigen's headers are).
 
 cmake_minimum_required(VERSION 3.25)
 include(CMakePackageConfigHelpers)

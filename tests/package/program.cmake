@@ -1,4 +1,5 @@
-# Installs the program into a fresh folder, moves it, and uses what is there. Arguments: build, folder, config.
+# Installs the program into a fresh folder, moves the folder, and checks what is in it. Arguments: build, folder,
+# config.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -13,7 +14,7 @@ if(NOT said MATCHES "^trimtab [0-9]+\\.[0-9]+\\.[0-9]+\n$")
   message(FATAL_ERROR "trimtab --version says `${said}`.")
 endif()
 
-# Each text is the one that this very program prints.
+# Each installed text is what the installed program prints.
 foreach(text IN ITEMS
     "share/man/man1/trimtab.1|help;--man"
     "share/bash-completion/completions/trimtab|completion;bash"
@@ -24,7 +25,7 @@ foreach(text IN ITEMS
   set(arguments ${CMAKE_MATCH_2})
   execute_process(COMMAND trimtab ${arguments} OUTPUT_VARIABLE expected COMMAND_ERROR_IS_FATAL ANY)
   file(READ "${folder}/prefix/${file}" found)
-  # A page is dated by the day it was made.
+  # The page contains the date on which it was made.
   string(REGEX REPLACE "TRIMTAB 1 [0-9-]+" "" found "${found}")
   string(REGEX REPLACE "TRIMTAB 1 [0-9-]+" "" expected "${expected}")
   if(found STREQUAL "" OR NOT found STREQUAL expected)

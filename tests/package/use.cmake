@@ -1,5 +1,5 @@
-# Configures, builds and runs downstream/, or `project`, in a fresh folder. Arguments: how, source, build, folder, generator,
-# compiler, config, and what else to configure with in `more`; see CMakeLists.txt.
+# Configures, builds and runs downstream/, or `project`, in a fresh folder. Arguments: how, source, build, folder,
+# generator, compiler, config, and in `more` further options for the configuration; see CMakeLists.txt.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -9,7 +9,7 @@ endfunction()
 
 file(REMOVE_RECURSE "${folder}")
 if(how STREQUAL "find_package")
-  # Installed, then moved: a package must not remember where it was built or installed.
+  # The tree is moved after it was installed: the package must not contain the path where it was built or installed.
   run("${CMAKE_COMMAND}" --install "${build}" --config "${config}" --component development --prefix "${folder}/first")
   file(RENAME "${folder}/first" "${folder}/prefix")
 endif()

@@ -48,7 +48,7 @@ host_matrix<double> widened(const host_matrix<T>& m) {
   return wide;
 }
 
-/// The logits at the last positions, cut out where all positions are scored.
+/// The logits at the last positions, taken from a pass that scores all positions.
 template <typename Steering>
 logits_by_strength logits_of(const Steering& composition, const parameters& values, const problem& p, scored where) {
   logits_by_strength by_strength;

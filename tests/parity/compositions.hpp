@@ -9,8 +9,8 @@
 #include <map>
 #include <vector>
 
-/// What the library gives for a fixture's problems. A problem names its policy, sites and layers when the tests run, so
-/// these are compositions that are made at run time; that they do what compositions of types do has tests of its own.
+/// What the library computes for the cases of a fixture. The policy, sites and layers of a case are read from a file,
+/// so these compositions are made at run time; other tests check that they give what compositions of types give.
 
 namespace trimtab::test {
 

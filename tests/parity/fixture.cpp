@@ -10,7 +10,7 @@ namespace {
 
 using io::json;
 
-/// The value's place among the words, so that an unknown word ends the test instead of standing for something else.
+/// The enumerator whose place is that of `word` among the words; an unknown word throws.
 template <typename Enum>
 Enum choose(const json& word, std::initializer_list<const char*> words) {
   int place = 0;
@@ -66,7 +66,7 @@ void read_problem(const json& from, const fixture& all, problem& p) {
   p.strengths = o.at("strengths").get<std::vector<double>>();
 }
 
-/// The tensors of a file whose name starts with `prefix`, without it.
+/// The tensors of a file whose names start with `prefix`, under their names without it.
 std::map<std::string, host_matrix<double>> read_below(const io::safetensors_file& file, const std::string& prefix) {
   std::map<std::string, host_matrix<double>> found;
   for (const auto& [name, place] : file.tensors())

@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-/// The fixtures of the independent reference, as the head of reference.py describes them, in the words of the library.
+/// The fixtures of the independent reference, in the library's types. The head of reference.py describes the files.
 
 namespace trimtab::test {
 
@@ -77,8 +77,8 @@ inline constexpr std::array fixture_names{"gpt2-a", "gpt2-b", "neox-parallel", "
 /// The fixture of that name, read once.
 const fixture& read_fixture(const std::string& name);
 
-/// f(number in one lane of parameters, tensor, number in the tensor) for every parameter. A tensor lies as
-/// [layer][position][head, at attn_z][channel]; a record has the parameters of its place one after another.
+/// Calls f(i, tensor, k) for every parameter: number i of the parameters is number k of the tensor with this name. The
+/// order of a tensor is [layer][position][head, at attn_z][channel]; a record has its parameters one after another.
 template <typename F>
 void each_parameter(const parameter_layout& layout, F&& f) {
   for (const parameter_block& block : layout.blocks)
@@ -93,7 +93,7 @@ void each_parameter(const parameter_layout& layout, F&& f) {
           }
 }
 
-/// One lane of parameters out of a fixture's tensors.
+/// The parameters in the library's order, from a fixture's tensors.
 inline std::vector<double> lane_of(const parameter_layout& layout, const tensors& from) {
   std::vector<double> lane(static_cast<std::size_t>(layout.size()));
   each_parameter(layout, [&](std::size_t i, const std::string& tensor, std::size_t place) {
@@ -102,7 +102,7 @@ inline std::vector<double> lane_of(const parameter_layout& layout, const tensors
   return lane;
 }
 
-/// And back; layers that are not intervened on are zero.
+/// The tensors from parameters in the library's order; layers that are not intervened on are zero.
 inline tensors tensors_of(const parameter_layout& layout, std::span<const double> lane, index_t layers) {
   tensors to;
   for (const parameter_block& block : layout.blocks)

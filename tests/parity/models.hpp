@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <variant>
 
-/// A stored model of any architecture, told apart when it is read.
+/// A model of any architecture, which is known only when its folder is read.
 
 namespace trimtab::test {
 

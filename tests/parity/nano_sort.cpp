@@ -12,7 +12,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-// A trained model that sorts six digits: real weights, and activations that other people's code computed in float32.
+// A trained model that sorts six digits: published weights, and published activations, which were computed in float32.
 
 namespace {
 

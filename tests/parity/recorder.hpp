@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-/// A set of hooks that changes nothing and notes what arrives at every site.
+/// A set of hooks that changes nothing and records what arrives at every site.
 
 namespace trimtab::test {
 

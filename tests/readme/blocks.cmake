@@ -1,5 +1,5 @@
-# readme_blocks(FILE LANGUAGE RESULT) lists the fenced blocks of a language; a semicolon in them is "<semicolon>", because
-# CMake's lists have their own use for it, and a bracket "<open>" or "<close>".
+# readme_blocks(FILE LANGUAGE RESULT) lists the fenced blocks of a language. In them "<semicolon>", "<open>" and
+# "<close>" stand for semicolons and brackets, which have a meaning in CMake's lists.
 
 function(readme_blocks file language result)
   file(READ "${file}" text)
@@ -24,7 +24,7 @@ function(readme_blocks file language result)
   set(${result} "${found}" PARENT_SCOPE)
 endfunction()
 
-# readable(BLOCK) gives a block its own characters back.
+# readable(BLOCK) puts these characters back into a block.
 macro(readable block)
   string(REPLACE "<semicolon>" ";" ${block} "${${block}}")
   string(REPLACE "<open>" "[" ${block} "${${block}}")

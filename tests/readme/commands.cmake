@@ -1,6 +1,6 @@
-# Runs every block of shell commands on README.md, one after another in one folder, where the embedded models stand in for
-# those that a reader downloads. What downloads, installs or builds the project is not done again: it is what runs this
-# test. Arguments: readme, source, build, folder.
+# Runs every block of shell commands in README.md, one after another in one folder. The embedded models stand in for
+# those that a reader downloads. Commands that download, install or build are replaced by functions that do nothing,
+# because the project is built already when this test runs. Arguments: readme, source, build, folder.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/blocks.cmake")

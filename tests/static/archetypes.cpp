@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The smallest type that satisfies each concept, pushed through the library: a concept that asks too little fails here,
-// and what satisfies the library's concepts is stated once.
+// Compiles the library with the smallest type that satisfies each concept: a concept that requires too little fails
+// here. The static_asserts say which of the library's types satisfy which concept.
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
@@ -38,7 +38,7 @@ struct least_optimizer {
   step update(index_t, penalty) const { return {}; }
 };
 
-// A pass would never come by.
+// Not one of the sites that a pass runs through.
 struct somewhere_else : site::attn_out {};
 
 struct least_architecture {
@@ -58,8 +58,8 @@ struct least_source {
   }
 };
 
-// Machines, each with what one concept asks for and nothing more: no default, no assignment. They run no row function, so
-// that what is compiled is the library's side of the call alone.
+// Backends, each with what one concept requires and nothing more: no default constructor, no assignment. They run no
+// row functions, so only the library's side of each call is compiled.
 class least_storage {
  public:
   using scalar = float;
@@ -146,7 +146,7 @@ struct least_rows : Storage {
 
 using least_backend = least_rows<least_attention<least_products<least_storage>>>;
 
-// And one that records its work, whose whole numbers may be written too.
+// The same for a backend that records its work, in which indices can be written too.
 struct least_recorder : least_backend {
   struct indices {
     indices() = default;
@@ -217,7 +217,7 @@ static_assert(hook_set<no_hooks, float>);
 static_assert(exposes<site::resid_mid, residual_form::sequential> and
               not exposes<site::resid_mid, residual_form::parallel>);
 
-// The composition of nothing but archetypes, on a machine that works.
+// A fit of archetypes only, on a complete backend.
 template <typename Model>
 auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts) {
   const auto objective = 2.0 * least_term{} + objective::minimality{};
@@ -229,7 +229,7 @@ auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts)
 }
 template auto fit_archetypes(const gpt2<eigen_backend<float>>&, const std::vector<prompt_pair>&);
 
-// And on machines that do no more than they must: all that the library asks of one.
+// Everything that the library does with a backend, on the smallest backends.
 template <typename Model, typename Steering>
 void use_least_machine(const Model& model, const Steering& composition, const std::vector<prompt_pair>& prompts) {
   const auto objective = 2.0 * least_term{} + objective::faithfulness{} + objective::minimality{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One of two translation units that include everything: they link only if all of it is inline. See odr_two.cpp.
+// One of two translation units that include every header: they link only if all functions are inline. See odr_two.cpp.
 
 #include <trimtab/trimtab.hpp>
 

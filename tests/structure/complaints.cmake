@@ -1,4 +1,4 @@
-# complain(SENTENCE) notes what is wrong; end_of_check() fails if anything was, after all has been read.
+# complain(SENTENCE) prints and counts an error; end_of_check(), called last, fails if there was one.
 
 set(complaints 0)
 

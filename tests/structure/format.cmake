@@ -1,5 +1,5 @@
-# clang-format 14's output is the format of every C++ file. Other versions break lines elsewhere, so without that one the
-# test is skipped.
+# Tests that every C++ file is formatted by clang-format 14. Other versions break lines elsewhere, so without version 14
+# the test is skipped.
 
 cmake_minimum_required(VERSION 3.25)
 

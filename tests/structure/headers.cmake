@@ -1,4 +1,5 @@
-# Every header opens with the licence's line and #pragma once, and no text names a place on somebody's machine.
+# Tests that every header begins with the line of the licence and #pragma once, that every source has that line, and
+# that no file contains a path of somebody's machine.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")

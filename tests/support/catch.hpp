@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Catch2, version 2 or 3, whichever is there. What the tests use is spelled alike in both, but for what is bridged
-/// here.
+/// Catch2, version 2 or 3. This header bridges the differences between the two that matter to these tests.
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #  include <catch2/catch_template_test_macros.hpp>

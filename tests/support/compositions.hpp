@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-/// Compositions that hook every site a kind of model has, each with another policy. Site s gets policy (s + shift) mod
-/// 5: five shifts meet every pair of site and policy.
+/// Compositions that hook every site of a kind of model, each with another policy. Site s gets policy (s + shift) mod
+/// 5, so five shifts cover every pair of site and policy.
 
 namespace trimtab::test {
 
@@ -33,7 +33,7 @@ using parallel_sites =
 template <typename Kind>
 using sites_of = std::conditional_t<Kind::parallel, parallel_sites, sequential_sites>;
 
-/// Which layers and positions the k-th site has.
+/// The layers and positions of each site.
 struct hooked_places {
   std::vector<layer_set> layers;
   std::vector<position_key> positions;
@@ -65,7 +65,7 @@ auto hook_all_sites(const Model& model, const hooked_places& places) {
   (std::make_index_sequence<std::tuple_size_v<sites_of<Kind>>>{});
 }
 
-/// Small parameters that are all different from 0.
+/// Small random parameters, none of which is 0.
 inline parameters random_parameters(const parameter_layout& layout, std::uint64_t seed = 1, double scale = 0.2) {
   return {layout, random_matrix<double>(1, layout.size(), seed, scale).values};
 }
@@ -75,7 +75,7 @@ auto small_model(int threads = 1) {
   return typename Kind::template model<eigen_backend<T>>(random_weights(Kind::config(), 3), eigen_backend<T>(threads));
 }
 
-/// A steered pass that may be run again and again with other parameters, forwards and backwards.
+/// A steered pass that can be run repeatedly with other parameters, forward and backward.
 template <typename Steering>
 class repeated_pass {
  public:
@@ -106,7 +106,8 @@ class repeated_pass {
   steered<Steering> run_;
 };
 
-/// Compares the gradient of all parameters of a composition, made by compose(model), with its derivatives.
+/// Compares the gradient of all parameters of the composition that compose(model) makes with complex-step derivatives
+/// and central differences.
 template <typename Kind, typename Compose>
 void check_model_gradient(Compose compose, std::span<const prompt_pair> prompts, scored where = scored::last) {
   const std::vector<double> strengths{1, -0.7};
@@ -132,7 +133,7 @@ void check_model_gradient(Compose compose, std::span<const prompt_pair> prompts,
   check_gradient(weighted_logits, theta, pass.gradient(theta, d_logits));
 }
 
-/// The gradient of every parameter at every site under every policy, for one shift.
+/// Checks the gradient of every parameter at every site, with the policies of one shift.
 template <typename Kind, int Shift>
 void check_all_sites() {
   CAPTURE(Shift);
@@ -143,7 +144,7 @@ void check_all_sites() {
   };
   check(hooked_places::everywhere<Kind>(
       {positions::from_end(2), positions::shared(), positions::role({"subject", "end"})}));
-  // One site alone decides how far down the adjoint goes.
+  // With one site only, the backward pass ends at that site.
   for (std::size_t k = 0; k < std::tuple_size_v<sites_of<Kind>>; ++k) {
     CAPTURE(k);
     check(hooked_places::only<Kind>(k, layers::list({static_cast<index_t>(k + Shift) % 3}), positions::shared()),

@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/// Each function below has the name of one of the C library's and is found before it. What it does itself is a system
-/// call, so that it needs nothing of the library that it hides; it may run before any constructor.
+/// Each `extern "C"` function below has the name of one of the C library's, which it hides. It makes the system call
+/// itself, because it cannot call the function that it hides. It may run before any constructor.
 
 namespace trimtab::test {
 
@@ -29,7 +29,7 @@ constinit std::atomic<int> with_error = 0;
 constinit std::atomic<bool> later_too = false, reached = false;
 constinit const char* reached_file = nullptr;
 
-/// Whether this call is the one; errno is then set.
+/// Whether this call must fail; if so, errno is set.
 bool is_faulty(kind what) {
   if (armed.load() != what) return false;
   const long before = left.fetch_sub(1);
@@ -81,7 +81,7 @@ namespace faults = trimtab::test;
 
 extern "C" {
 
-/// Calls are counted from `main` on: what fails before it, in the initialisers of libraries, nobody can catch.
+/// Starts to count calls at `main`: the program cannot handle a failure before it, in the initialisers of libraries.
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
                       void (*rtld_fini)(), void* stack_end) {
   static int (*program)(int, char**, char**) = main;
@@ -103,7 +103,7 @@ int open(const char* path, int flags, ...) {
 }
 
 ssize_t write(int file, const void* bytes, size_t size) {
-  // Standard error stays: on it the program says what happened.
+  // Writing to standard error never fails: the program's error goes there.
   if (file != STDERR_FILENO and faults::is_faulty(faults::write)) {
     if (errno > 0) return -1;
     size = size > 1 ? 1 : size;
@@ -121,7 +121,7 @@ int rename(const char* from, const char* to) noexcept {
   return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
 }
 
-// Linux closes the file in any case, and says then that something was lost.
+// Linux closes the file even if `close` reports an error.
 int close(int file) {
   const int done = static_cast<int>(::syscall(SYS_close, file));
   return faults::is_faulty(faults::close) ? -1 : done;

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-/// How often one text stands in another, overlaps included.
+/// How often one text occurs in another, overlaps included.
 
 namespace trimtab::test {
 

@@ -5,8 +5,8 @@
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/row.hpp>
 
-/// A policy and a term as users write them, those of examples/own_policy.cpp and examples/own_term.cpp, for tests and
-/// benchmarks of what is not the library's own.
+/// A policy and a term as users write them, the same as in examples/own_policy.cpp and examples/own_term.cpp, for tests
+/// and benchmarks of code that is not part of the library.
 
 namespace trimtab::test {
 

@@ -17,7 +17,7 @@ inline std::string utf8(char32_t c) {
   return {static_cast<char>(0xF0 | (c >> 18)), tail(12), tail(6), tail(0)};
 }
 
-/// A character of the first `limit` code points, surrogates excepted.
+/// A character of the first `limit` code points, without surrogates.
 template <typename Generator>
 char32_t random_character(Generator& generator, char32_t limit = 0x110000) {
   const auto c =

@@ -10,14 +10,14 @@
 #include <cstdint>
 #include <utility>
 
-/// Weights for tests: for any configuration a model that is small, deterministic and alive. Attention is neither
-/// uniform nor one-hot, every block changes the stream noticeably, gains differ from 1 and biases from 0, and logits
-/// are of order 1 to 5, so that a wrong term anywhere shows in the result.
+/// Deterministic random weights for tests, for any configuration. They are chosen so that an error in any term changes
+/// the result: attention is neither uniform nor one-hot, every block changes the residual stream noticeably, gains
+/// differ from 1 and biases from 0, and logits are of order 1 to 5.
 
 namespace trimtab::test {
 
-/// Standard deviations of the random weights. Linear maps are divided by the square root of their inputs, so that a map
-/// of scale 1 keeps the size of what it maps.
+/// Standard deviations of the random weights. That of a linear map is divided by the square root of the number of its
+/// inputs, so that a map of scale 1 keeps the size of its input.
 struct random_scales {
   double embedding = 1.0;
   double query_key_value = 1.2;
@@ -26,11 +26,11 @@ struct random_scales {
   double mlp_out = 1.0;
   double bias = 0.1;
   double gain = 0.2;    ///< around 1
-  double logits = 2.0;  ///< of the logits
+  double logits = 2.0;  ///< of the logits themselves
 };
 
-/// A `weight_source` of random weights; the same arguments give the same model, whichever block is asked for first. All
-/// numbers are rounded to `float`, so that models in different precisions have equal weights.
+/// A `weight_source` of random weights. The same arguments give the same model, in whatever order its blocks are read.
+/// All numbers are rounded to `float`, so that models in different precisions have equal weights.
 class random_weights {
  public:
   /// GPT-2 ties its embeddings, GPT-NeoX does not, unless the caller says otherwise with the third argument.
@@ -59,7 +59,7 @@ class random_weights {
   template <typename T>
   outer_weights<T> outer() const {
     const auto width = config_.width;
-    // The last LayerNorm leaves rows of norm sqrt(width), so logits have the standard deviation that is asked for.
+    // The last LayerNorm gives rows of norm sqrt(width), so this gives logits of standard deviation scales_.logits.
     const auto unembedding_scale = scales_.logits / std::sqrt(static_cast<double>(width));
     auto random = generator(0);
     outer_weights<T> weights;

@@ -7,11 +7,12 @@
 
 #include <string>
 
-/// Tests of bad input: that it is refused, as which kind, and with which sentence.
+/// For tests of bad input: that it is refused, with which kind of error and with which sentence.
 
 namespace trimtab::test {
 
-/// The sentence of the `error` of this kind that `call()` throws; where there is none, a failed check and a reason.
+/// The sentence of the `error` of this kind that `call()` throws. If it throws none, a check fails and the reason is
+/// returned.
 template <typename Call>
 std::string refusal(error_kind kind, Call&& call) {
   try {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-/// The three kinds of model as small as they can be while nothing is even, square or a power of two, and prompts for
+/// The three kinds of model, as small as possible while no size is even, square or a power of two, and prompts for
 /// them.
 
 namespace trimtab::test {
@@ -79,7 +79,7 @@ inline std::vector<prompt_pair> random_prompts(const model_config& config, const
   return prompts;
 }
 
-/// Random weights that a function f(layer, block) has a say in.
+/// Random weights, of which a function f(layer, block) may change each block.
 template <typename F>
 class edited_weights {
  public:

@@ -5,7 +5,7 @@
 
 #include "small_tokenizer.hpp"
 
-/// A small tokenizer as Hugging Face's `tokenizer.json`, for tests of reading it.
+/// A small tokenizer in the form of Hugging Face's `tokenizer.json`, for tests of its reader.
 
 namespace trimtab::test {
 

@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-/// Writes a model as a Hugging Face folder of its family, in each of the ways in which such folders come: with the
-/// family's prefix or without, in shards, in 16 bits, with the buffers of older versions. The inverse of
-/// io/model_layout.hpp, written independently: element by element, after the formulas of the families' own code.
+/// Writes a model as a Hugging Face folder, in each of the styles that such folders have: with or without the prefix of
+/// the family in the names, in shards, in 16 bits, with the buffers of older versions. It is the inverse of
+/// io/huggingface/model_layout.hpp, written independently, element by element, from the families' own code.
 
 namespace trimtab::test {
 
@@ -28,8 +28,8 @@ struct folder_style {
   int shards = 1;
   io::dtype type = io::dtype::f32;
   bool buffers = false;        ///< causal masks and rotary frequencies beside the weights
-  bool tied_copy = false;      ///< a tied unembedding stored all the same
-  bool attention_bias = true;  ///< false: GPT-NeoX without biases in its attention, which must then be zero
+  bool tied_copy = false;      ///< stores the unembedding although it is tied
+  bool attention_bias = true;  ///< false: GPT-NeoX stored without the biases of its attention, which must be zero
 };
 
 /// The nearest binary16, for numbers within its range.

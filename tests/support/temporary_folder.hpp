@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-/// A new empty folder for one test, gone with everything in it at the end of the scope.
+/// A new empty folder for one test; it is removed with everything in it at the end of the scope.
 
 namespace trimtab::test {
 
@@ -30,7 +30,7 @@ class temporary_folder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Puts a file with this content into the folder and gives its path.
+  /// Writes a file with this content into the folder and returns its path.
   std::filesystem::path file(const std::string& name, std::string_view content) const {
     io::write_file_atomically(path_ / name, content);
     return path_ / name;

@@ -10,9 +10,8 @@
 #include <string_view>
 #include <vector>
 
-/// A tokenizer for tests of tasks: a word with the space before it is a token, a punctuation mark too. Ids are given as
-/// words come up. A word of more than `longest` letters is cut into tokens of that many, so that it is not a single
-/// one.
+/// A tokenizer for tests of tasks. A word with the space before it is a token, and so is a punctuation mark; new words
+/// get the next id. A word that is longer than `longest`, with its space, is split into tokens of that length.
 
 namespace trimtab::test {
 

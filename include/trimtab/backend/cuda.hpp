@@ -66,7 +66,7 @@ class cuda_backend {
       cuda::fill(*context_, m.data, m.size(), value);
   }
 
-  /// The work that f() asks for, as a graph; f must not wait for a result or take memory.
+  /// Records the work of f() as a graph; f must not wait for a result or allocate memory.
   template <typename F>
   cuda::recording record(F&& f) const {
     return cuda::recording(context_, f);

@@ -6,11 +6,11 @@
 #include <vector>
 
 /// Two derivatives to compare a gradient with: the complex step, Im f(x + ih) / h, exact to rounding, and central
-/// differences, which know nothing of `dual`.
+/// differences, which do not depend on `dual`.
 
 namespace trimtab {
 
-/// The gradient of f at x by the complex step; f(std::vector<dual>) gives a dual.
+/// The gradient of f at x by the complex step; f(std::vector<dual>) returns a dual.
 template <typename F>
 std::vector<double> complex_step_gradient(const F& f, const std::vector<double>& x) {
   constexpr double h = 1e-40;
@@ -24,7 +24,7 @@ std::vector<double> complex_step_gradient(const F& f, const std::vector<double>&
   return gradient;
 }
 
-/// And by central differences of fourth order; f(std::vector<double>) gives a double.
+/// The same by central differences of fourth order; f(std::vector<double>) returns a double.
 template <typename F>
 std::vector<double> central_gradient(const F& f, std::vector<double> x) {
   constexpr double step = 1e-5;

@@ -5,10 +5,10 @@
 #include <compare>
 
 /// A scalar that carries a derivative: x + i h with h so tiny (1e-40, say) that h² vanishes. Run any row function, or
-/// the whole model, with it and the imaginary part of the result over h is the derivative, exact to rounding, without
-/// the cancellation of a difference quotient (Squire and Trapp 1998). Comparisons look at the real part only, so `max`,
-/// a hinge or a shift by the largest logit are written as for any number. It mixes with int and double like a number;
-/// `std::complex` would not (`1 + z` does not compile there), and every policy would have to be spelt around that.
+/// the whole model, with it: the imaginary part of the result over h is the derivative, exact to rounding, without the
+/// cancellation of a difference quotient (Squire and Trapp 1998). Comparisons use the real part only, so `max`, hinges
+/// and the shift of a softmax need no special code. It mixes with int and double; with `std::complex`, `1 + z` does not
+/// compile, and every policy would have to avoid it.
 
 namespace trimtab {
 
@@ -30,7 +30,7 @@ struct dual {
   friend constexpr dual operator-(dual a) { return {-a.real, -a.imag}; }
   friend constexpr dual operator+(dual a, dual b) { return {a.real + b.real, a.imag + b.imag}; }
   friend constexpr dual operator-(dual a, dual b) { return {a.real - b.real, a.imag - b.imag}; }
-  // Products of two imaginary parts are of order h² and below every bit that is kept: they are left out.
+  // The product of two imaginary parts is of order h², below rounding, and is left out.
   friend constexpr dual operator*(dual a, dual b) { return {a.real * b.real, a.real * b.imag + a.imag * b.real}; }
   friend constexpr dual operator/(dual a, dual b) {
     const double quotient = a.real / b.real;

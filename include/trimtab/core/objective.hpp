@@ -7,12 +7,12 @@
 #include <type_traits>
 
 /// What an objective is made of (arXiv 2410.04962, section 3). A *logit term* is a function of one row of logits: it
-/// gives a value and adds the value's gradient to `d_h`; the loss takes its mean over prompts and strengths. A
-/// *parameter term* looks at the parameters instead and is left to the optimizer's proximal step.
+/// gives a value and adds the value's gradient to `d_h`; the loss averages it over prompts and strengths. A *parameter
+/// term* penalises the parameters instead; the optimizer's proximal step applies it.
 
 namespace trimtab {
 
-/// Opts a type into `term + term` and `weight * term`; the terms of the library and of users alike set it to true.
+/// Opts a type into `term + term` and `weight * term`; library terms and user-defined terms set it to true.
 template <typename T>
 inline constexpr bool enable_objective_term = false;
 
@@ -27,11 +27,11 @@ concept logit_term = enable_objective_term<T> and std::is_trivially_copyable_v<T
   term.gradient(r);
 };
 
-/// How the size of the parameters is counted.
+/// How the size of the parameters is measured.
 enum class parameter_norm {
   sum,    ///< Σ |θ|
   mean,   ///< Σ |θ| / count
-  group,  ///< Σ over places of the Euclidean norm of their record
+  group,  ///< Σ over records of their Euclidean norm
 };
 
 /// A penalty on the parameters.

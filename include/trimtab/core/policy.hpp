@@ -12,9 +12,9 @@
 #include <type_traits>
 #include <utility>
 
-/// What a policy is: a row function from the activations `h` that arrive at a site to the activations `out` that go on,
-/// with parameters of its own and the strength β. The parameters of one place (a layer and a position) form one record,
-/// the policy's `parameters` one after another; a record of zeros must leave `h` as it is.
+/// A policy is a row function from a site's activations `h` to the steered activations `out`, given parameters and the
+/// strength β. The parameters of one place (a layer and a position) form one record, in the order of `parameters`; a
+/// record of zeros must leave `h` unchanged.
 
 namespace trimtab {
 
@@ -26,7 +26,7 @@ struct parameter_place {
   index_t extent;  ///< how many numbers it has
 };
 
-/// The parameters of a policy in the order in which they lie in a record.
+/// The parameters of a policy, in the order of a record.
 template <typename... Names>
 struct parameter_list {
   static constexpr std::size_t count = sizeof...(Names);
@@ -40,7 +40,7 @@ struct parameter_list {
   template <typename Name>
   static constexpr bool contains = (std::is_same_v<Name, Names> or ...);
 
-  /// f(parameter_place...) with one argument a parameter.
+  /// f(parameter_place...) with one argument per parameter.
   template <typename F>
   static constexpr decltype(auto) apply([[maybe_unused]] index_t width, F&& f) {
     std::array<index_t, count + 1> offsets{};
@@ -62,7 +62,7 @@ struct parameter_list {
 
 namespace detail {
 
-/// Whether two parameters have the same name in files, whatever they are.
+/// Whether two parameters have the same name in files, per row or per channel alike.
 template <typename A, typename B>
 constexpr bool same_label() {
   if constexpr (requires { A::scope, B::scope; })
@@ -84,7 +84,7 @@ constexpr bool is_of_every_row() {
 
 }  // namespace detail
 
-/// Whether the parameters' names differ from each other, whatever they name, and from those that every row has.
+/// Whether the parameters' names differ from each other and from h, out and beta.
 template <typename... Names>
 constexpr bool names_are_free(parameter_list<Names...>) {
   const auto times = []<typename Name>(Name) { return (0 + ... + detail::same_label<Name, Names>()); };
@@ -100,7 +100,7 @@ std::string label(Name) {
     return std::string(Name::text);
 }
 
-/// The weight of minimality and the learning rate that suit a policy; it may say so as
+/// The minimality weight and the learning rate that suit a policy, which may declare them as
 /// `static constexpr fit_defaults defaults`.
 struct fit_defaults {
   double lambda_m = 0.01;
@@ -115,7 +115,7 @@ constexpr fit_defaults defaults_of() {
     return {};
 }
 
-/// The name of a policy in files and on the command line: its `text`, and "custom" for one without.
+/// The name of a policy in files and on the command line: its `text`, or "custom".
 template <typename P>
 constexpr std::string_view policy_text() {
   if constexpr (requires { P::text; })
@@ -124,11 +124,11 @@ constexpr std::string_view policy_text() {
     return "custom";
 }
 
-/// Where a fit starts one number of a parameter: at 0, unless the policy says
+/// The start value of one number of a parameter: 0, unless the policy declares
 ///
 ///     static double start(decltype(weight), random_generator& random, index_t width) { return random.normal(); }
 ///
-/// for it; `width` counts the row's channels.
+/// for it; `width` is the number of channels of a row.
 template <typename P, typename Name>
 double start_of(Name name, random_generator& random, index_t width) {
   if constexpr (requires {
@@ -141,7 +141,7 @@ double start_of(Name name, random_generator& random, index_t width) {
 
 namespace detail {
 
-/// A policy that says where a parameter starts.
+/// A policy that declares the start value of a parameter.
 template <typename P, typename Name>
 concept says_start = requires(random_generator& random) {
   P::start(Name{}, random, index_t{});
@@ -157,18 +157,17 @@ constexpr bool starts_at_identity() {
   }(std::remove_const_t<decltype(P::parameters)>{});
 }
 
-/// What happens to the activations of a hook site.
+/// What an intervention does to the activations of a hook site.
 ///
 /// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.
-/// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h` (but, where it
-/// adds, the sign of a zero); `backward` is its adjoint.
-/// `h`, `out`, `d_h` and `d_out` are four different pieces of memory.
+/// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h` (except, where it adds,
+/// the sign of a zero); `backward` is its adjoint. `h`, `out`, `d_h` and `d_out` do not overlap.
 template <typename P>
 concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {
   { P::parameters.size(index_t{}) } -> std::convertible_to<index_t>;
 };
 
-/// A policy whose parameters are shared by all positions unless the user says otherwise, because it reads `h` itself.
+/// Whether all positions share the policy's parameters by default, because it reads `h` itself.
 template <typename P>
 inline constexpr bool shares_positions = requires {
   requires P::shared_by_positions;

@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-/// How a place in a prompt finds its parameters:
+/// Which record of parameters each token of a prompt uses:
 ///
 ///     positions::absolute()               by index; all prompts must then have the same length
-///     positions::from_end(n)              by distance from the last token; tokens further away than n are left alone
-///     positions::role({"subject", "end"}) by label; tokens without one are left alone, the last label wins
-///     positions::shared()                 one set for all
+///     positions::from_end(n)              by distance from the last token; only the last n tokens have one
+///     positions::role({"subject", "end"}) by role; other tokens have none, and the last role listed wins
+///     positions::shared()                 one record for all
 
 namespace trimtab {
 
@@ -28,8 +28,8 @@ class position_key {
   index_t count() const { return count_; }
   const std::vector<std::string>& roles() const { return roles_; }
 
-  /// The key with its number of places fixed by the prompts of a fit. Throws `mismatch` where they cannot share one,
-  /// and `bad_data` for a role that no prompt has.
+  /// The key with the number of positions that these prompts need. Throws `mismatch` for absolute positions and prompts
+  /// of different lengths, and `bad_data` for a role that no prompt has.
   position_key resolved(std::span<const prompt_pair> prompts) const {
     position_key key = *this;
     for (const std::string& role : roles_)
@@ -52,7 +52,7 @@ class position_key {
     return key;
   }
 
-  /// The record of each token of a prompt, -1 for a token that is left alone.
+  /// [tokens] each token's record, or -1 for none. Throws `mismatch` for absolute positions and another length.
   std::vector<int> records(const prompt_pair& prompt) const {
     const auto length = static_cast<index_t>(prompt.ids.size());
     std::vector<int> record(prompt.ids.size(), -1);
@@ -117,7 +117,7 @@ class position_key {
   }
 
   kind kind_ = kind::absolute;
-  index_t count_ = 0;  ///< places; 0 until the prompts are known
+  index_t count_ = 0;  ///< positions; 0 until the prompts are known
   std::vector<std::string> roles_ = {};
 };
 

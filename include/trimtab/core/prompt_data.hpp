@@ -7,8 +7,8 @@
 #include <string_view>
 #include <type_traits>
 
-/// What a term reads of a prompt besides its two answers. A term names it, and every prompt pair then carries it, in
-/// `tokens` and `numbers` under the same names:
+/// What a term reads from a prompt besides the two answers. The term declares it, and every prompt pair must then hold
+/// it in `tokens` or `numbers` under the same name:
 ///
 ///     struct keeps_third {
 ///       static constexpr prompt_token<"third"> third{};
@@ -17,8 +17,8 @@
 ///       constexpr auto value(row auto& r) const { return r.h(r(third)) - r.h(r(rest, 0)); }
 ///       ...
 ///
-/// `r(third)` is a token's id, `r(number)` a number, `r(rest, k)` the k-th token of a set and `r(rest.size)` how many it
-/// has.
+/// `r(third)` is a token id, `r(number)` a number, `r(rest, k)` the k-th token id of a set and `r(rest.size)` the set's
+/// size.
 
 namespace trimtab {
 
@@ -39,7 +39,7 @@ struct prompt_number {
   static constexpr int count = 1;
 };
 
-/// How many tokens a set has.
+/// The number of tokens in a set.
 template <fixed_string Text>
 struct prompt_tokens_size {
   static constexpr std::string_view text = detail::name_text<Text>;
@@ -48,12 +48,12 @@ struct prompt_tokens_size {
   static constexpr int count = 1;
 };
 
-/// Any number of tokens, at least one.
+/// A set of at least one token.
 template <fixed_string Text>
 struct prompt_tokens {
   static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = true;
-  static constexpr bool is_indexed = true;  ///< by a number of its own and not by channels
+  static constexpr bool is_indexed = true;  ///< by an index of its own, not by channel
   static constexpr bool is_whole = true;
   static constexpr int count = 1;
   static constexpr prompt_tokens_size<Text> size{};
@@ -66,7 +66,7 @@ struct prompt_data {
   constexpr explicit prompt_data(Names...) requires(sizeof...(Names) > 0) {}
 };
 
-/// The list of a term, empty for one that reads the answers alone.
+/// The `data` of a term; empty for a term that reads only the answers.
 template <typename Term>
 constexpr auto prompt_data_read_by() {
   if constexpr (requires { Term::data; })

@@ -24,9 +24,9 @@ struct prompt_pair {
   int wrong_id = 0;
   std::string correct = {};  ///< with its leading space, " Mary"
   std::string wrong = {};
-  std::map<std::string, token_span> roles = {};  ///< what tokens are to the task, "subject"; each task names its own
-  std::map<std::string, std::vector<int>> tokens = {};  ///< further tokens that terms of one's own read, by name
-  std::map<std::string, double> numbers = {};           ///< and numbers
+  std::map<std::string, token_span> roles = {};         ///< by name: which tokens have which role in the task
+  std::map<std::string, std::vector<int>> tokens = {};  ///< by name: token ids that custom terms read
+  std::map<std::string, double> numbers = {};           ///< by name: numbers that custom terms read
 
   friend bool operator==(const prompt_pair&, const prompt_pair&) = default;
 };

@@ -3,13 +3,13 @@
 
 #include <trimtab/core/view.hpp>
 
-/// Prompts of different lengths, one after another as rows, without padding. Sequence s owns the rows from `offsets[s]`
-/// up to `offsets[s + 1]`. In the last layer only some positions go past the attention: the queries of sequence s are
-/// numbered from `query_offsets[s]`, and query k stands at position `query_positions[k]` of its sequence, rising.
+/// Prompts of different lengths, one after another as rows, without padding. Sequence s has the rows `offsets[s]`, ...,
+/// `offsets[s + 1] - 1`. Not every row is a query of the attention: the queries of sequence s are numbered from
+/// `query_offsets[s]`, and query k is at position `query_positions[k]` of its sequence, ascending.
 
 namespace trimtab {
 
-/// The shape of a ragged batch as an attention reads it; the arrays lie in the backend's memory.
+/// The shape of a ragged batch for the attention; the arrays are in the backend's memory.
 struct ragged_shape {
   index_t sequences = 0;
   index_t rows = 0;
@@ -17,7 +17,7 @@ struct ragged_shape {
   const int* offsets = nullptr;          ///< [sequences + 1]
   const int* query_offsets = nullptr;    ///< [sequences + 1]
   const int* query_positions = nullptr;  ///< [queries]
-  index_t longest = 0;                   ///< rows of the longest sequence; 0 where nobody counted
+  index_t longest = 0;                   ///< rows of the longest sequence; 0 if unknown
 };
 
 }  // namespace trimtab

@@ -10,9 +10,9 @@
 #include <numbers>
 #include <utility>
 
-/// Random numbers that are the same everywhere: the standard fixes its engines but not its distributions, so one seed
-/// would give other prompts with another standard library. The generator is SplitMix64 (Steele, Lea and Flood 2014): a
-/// counter with a step of odd golden ratio, whose values are mixed by two multiplications. Its period is 2^64.
+/// Random numbers that are the same everywhere: the standard specifies engines but not distributions, so with another
+/// standard library one seed would give other prompts. The generator is SplitMix64 (Steele, Lea and Flood 2014): a
+/// counter that steps by 2^64 / φ, mixed by two multiplications. Its period is 2^64.
 
 namespace trimtab {
 
@@ -37,7 +37,7 @@ class random_generator {
   constexpr std::size_t below(std::size_t count) {
     assert(count > 0);
     const auto bound = static_cast<result_type>(count);
-    // The values from here on are a whole number of rounds of `bound`; those before would favour small remainders.
+    // Values below `first` are rejected: they would make small remainders more likely.
     const auto first = (0 - bound) % bound;
     auto value = (*this)();
     while (value < first) value = (*this)();
@@ -47,13 +47,13 @@ class random_generator {
   /// A real number in [0, 1), a multiple of 2^-53.
   constexpr double uniform() { return static_cast<double>((*this)() >> 11) * 0x1p-53; }
 
-  /// Mean 0 and variance 1, by Box and Muller; the last digit is up to the standard library's logarithm and cosine.
+  /// A normal number, mean 0 and variance 1 (Box and Muller); its last digit depends on the standard library.
   double normal() {
     const auto radius = std::sqrt(-2 * std::log(1 - uniform()));
     return radius * std::cos(2 * std::numbers::pi * uniform());
   }
 
-  /// Brings a random access range into random order, all orders equally likely (Fisher and Yates).
+  /// Shuffles a random access range, all orders equally likely (Fisher and Yates).
   template <typename Range>
   constexpr void shuffle(Range& range) {
     for (auto left = std::size(range); left > 1; --left) {

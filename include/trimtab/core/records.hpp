@@ -8,8 +8,8 @@
 #include <vector>
 
 /// Which record of parameters each row of a site uses, and in which order the rows of one record add to its gradient.
-/// Rows that share a record are a *segment*; it is cut into pieces of at most 64 rows, each piece sums on its own, then
-/// the pieces of a record are added one after another. The order is part of the plan, so the sum has the same bits on any
+/// Rows that share a record are a *segment*; it is cut into pieces of at most 64 rows, each piece is summed on its own,
+/// then the pieces of a record are added in order. The order is part of the plan, so the sum has the same bits on any
 /// number of threads.
 
 namespace trimtab {
@@ -19,18 +19,18 @@ struct record_view {
   index_t rows = 0;
   index_t pieces = 0;
   index_t records = 0;
-  const int* slot = nullptr;          ///< [rows] where the row's record starts, or -1: the row is left alone
-  const int* order = nullptr;         ///< rows, those of one record together
+  const int* slot = nullptr;          ///< [rows] the offset of the row's record, or -1 for none
+  const int* order = nullptr;         ///< row indices, grouped by record
   const int* piece_begin = nullptr;   ///< [pieces + 1] into `order`
   const int* record_begin = nullptr;  ///< [records + 1] into the pieces
-  const int* record_slot = nullptr;   ///< [records] where the record starts
+  const int* record_slot = nullptr;   ///< [records] the offset of the record
 };
 
-/// What an intervention is told of the rows at its site, in a backend's memory.
+/// What an intervention knows about the rows at its site, in a backend's memory.
 template <typename T>
 struct bound_rows {
   record_view records = {};
-  const T* beta = nullptr;        ///< by sequence
+  const T* beta = nullptr;        ///< [sequences]
   const int* sequence = nullptr;  ///< [rows] which sequence a row belongs to
 };
 

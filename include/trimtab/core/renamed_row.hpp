@@ -3,7 +3,7 @@
 
 #include <trimtab/core/row.hpp>
 
-/// A row under other names: how a row function that is made of others lets each of them see its own `h`, `out` and
+/// A row with its names mapped to others, so that each part of a composed row function sees its own `h`, `out` and
 /// parameters.
 
 namespace trimtab {
@@ -17,7 +17,7 @@ struct scoped {
   static constexpr int count = Inner::count;
 };
 
-/// `Base` with every name sent through `Rename`, a function object from name to name.
+/// `Base` with every name mapped by `Rename`, a function object from name to name.
 template <row Base, typename Rename>
 struct renamed_row : row_vocabulary<renamed_row<Base, Rename>> {
   using scalar = scalar_of<Base>;

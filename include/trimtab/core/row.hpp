@@ -8,28 +8,27 @@
 #include <concepts>
 #include <utility>
 
-/// The row: the one thing that a policy, a term or a LayerNorm sees. It is one activation vector (or one row of logits)
-/// with what belongs to it, and it hides whether a SIMD lane or a GPU thread stands behind each channel.
+/// The row that a policy, a term or a LayerNorm works on: one activation vector (or one row of logits) and its
+/// operands. It hides whether a SIMD lane or a GPU thread computes each channel.
 ///
-///     r.each([&](auto j) { ... });          for every channel j, in any order, at once where the machine can
+///     r.each([&](auto j) { ... });          for every channel j, in any order or in parallel
 ///     r.each(n, [&](auto j) { ... });       for the channels below n
 ///     r.sum([&](auto j) { return ...; });   a sum over the channels, always in the same order; r.max likewise
 ///     r.at(j, [&](auto j) { ... });         for channel j alone
 ///
-/// Channels are reached as `r.h(j)`, `r.out(j)`, `r.d_out(j)`, `r.d_h(j)`; everything else by its name: `r(weight, j)`,
-/// `r(alpha)`, row k of a matrix as `r(matrix, k, j)`, and its gradient as `r.d(weight, j)`, `r.d(alpha)`,
-/// `r.d(matrix, k, j)`. One rule for all adjoints: the gradient of `h` is
-/// *set*, gradients of parameters are *added to*, because many rows share them. (Terms of an objective share a row of
-/// logits, so they *add to* `d_h`.) Inside `each`, write only what belongs to channel j: what the whole row shares goes
-/// through `sum`. Inside `sum` and `max`, write nothing. A function that inside a verb reaches other channels than j says
-/// so by `static constexpr bool crosses_channels = true`; a GPU then moves its channels one by one.
+/// Channels are `r.h(j)`, `r.out(j)`, `r.d_out(j)`, `r.d_h(j)`; everything else goes by its name: `r(weight, j)`,
+/// `r(alpha)`, row k of a matrix as `r(matrix, k, j)`, and gradients as `r.d(weight, j)`, `r.d(alpha)`,
+/// `r.d(matrix, k, j)`. Adjoints *set* the gradient of `h` and *add to* those of parameters, because many rows share
+/// them. (Objective terms share a row of logits, so they *add to* `d_h`.) Inside `each`, write only to channel j;
+/// combine channels with `sum`. Inside `sum` and `max`, write nothing. A function that accesses other channels than j
+/// there declares `static constexpr bool crosses_channels = true`; a GPU then loads its channels one by one.
 
 namespace trimtab {
 
 namespace detail {
 
-/// What the concept of a row hands to its verbs. Types instead of lambdas, because nvcc 13 takes no concept for
-/// satisfied that has a lambda in it.
+/// Arguments for the requirements of `row`. Types instead of lambdas, because nvcc 13 rejects concepts that contain a
+/// lambda.
 struct any_action {
   constexpr void operator()(auto) const {}
 };
@@ -40,7 +39,7 @@ struct any_value {
 
 }  // namespace detail
 
-/// The verbs and names above, on whatever machine.
+/// The operations above, on any backend.
 ///
 /// Satisfied by: `eigen::row<...>`, `cuda::row<...>`, `renamed_row<...>`, `row_archetype<float>`.
 template <typename R>
@@ -57,8 +56,8 @@ concept row = requires(R& r, index_t j) {
 template <row R>
 using scalar_of = typename R::scalar;
 
-/// The short spellings. A row derives from this and provides `operator()(name, j)` and `operator()(name)`; what it hands
-/// out as j may be of a type of its own that converts to a number.
+/// Short spellings such as `r.h(j)`. A row derives from this and provides `operator()(name, j)` and `operator()(name)`;
+/// its index type may be any that converts to `index_t`.
 template <typename Row>
 struct row_vocabulary {
   constexpr decltype(auto) h(auto j) const { return self()(name::h, j); }
@@ -89,7 +88,7 @@ struct row_vocabulary {
   constexpr const Row& self() const { return static_cast<const Row&>(*this); }
 };
 
-/// The smallest row: it has every name and computes nothing. Concepts use it to ask whether a row function is one.
+/// A minimal row, which has every name and computes nothing: concepts check row functions with it.
 template <typename T>
 struct row_archetype : row_vocabulary<row_archetype<T>> {
   using scalar = T;
@@ -129,7 +128,7 @@ struct row_archetype : row_vocabulary<row_archetype<T>> {
   constexpr T& operator()(Name) const {
     return *anything;
   }
-  // By a member: nvcc 13 deduces no `fixed_string` from an argument.
+  // By a member: nvcc 13 cannot deduce a `fixed_string` from an argument.
   template <typename Name>
   constexpr index_t operator()(Name) const requires Name::is_whole {
     return 0;
@@ -153,7 +152,7 @@ concept row_function = requires(const F f, row_archetype<T>& r) {
   f.backward(r);
 };
 
-/// Whether a row function reaches other channels than the one that a verb hands it.
+/// Whether a row function accesses other channels than the one it is called for.
 template <typename F>
 constexpr bool crosses_channels_of() {
   if constexpr (requires { F::crosses_channels; })
@@ -162,7 +161,7 @@ constexpr bool crosses_channels_of() {
     return false;
 }
 
-/// How many rows of scratch memory a row function asks for.
+/// How many scratch rows a row function needs.
 template <typename F>
 constexpr int scratch_rows_of() {
   if constexpr (requires { F::scratch_rows; })

@@ -8,17 +8,17 @@
 #include <utility>
 #include <vector>
 
-/// Settings: the constants that a policy, a term or an optimizer was made with, so that files and checkpoints hold them
-/// and tell two things of one type apart. A type names its settings by a member
+/// Settings: the constants of a policy, a term or an optimizer, which files and checkpoints store to tell two objects
+/// of one type apart. A type names its settings in a member
 ///
 ///     constexpr void each_setting(auto&& f) const { f("margin", margin); }
 ///
-/// with a number, a flag, an enumerator or a string each. The members of a plain struct need no names: they are settings 0, 1, ...
+/// each a number, a flag, an enumerator or a string. Without it, the members of a plain struct are settings 0, 1, ...
 
 namespace trimtab {
 
-/// A setting in full, so that reading it gives the same bits: 0.1 as "0.1", a flag as "on" or "off", an enumerator as
-/// its number.
+/// A setting as text that reads back to the same bits: 0.1 as "0.1", a flag as "on" or "off", an enumerator as its
+/// number.
 inline std::string setting_text(std::string value) { return value; }
 template <typename T>
   requires(std::is_arithmetic_v<T> or std::is_enum_v<T>)
@@ -56,7 +56,7 @@ constexpr bool has_members(std::index_sequence<I...>) {
   return requires { T{(static_cast<void>(I), any_member{})...}; };
 }
 
-/// How many numbers a plain struct holds, at most 6; 7 where it is none, or holds more or other things.
+/// How many numeric members a plain struct has, at most 6; 7 for any other type.
 template <typename T>
 constexpr std::size_t members_of() {
   if constexpr (std::is_empty_v<T>) {
@@ -106,7 +106,7 @@ concept has_settings = requires(const T of) {
   of.each_setting(detail::any_setting{});
 };
 
-/// All settings, by name; none of a type that holds other things and does not name them.
+/// All settings, in order; none for a type that neither names them nor is a plain struct of numbers.
 template <typename T>
 std::vector<named_setting> settings_of(const T& of) {
   std::vector<named_setting> all;

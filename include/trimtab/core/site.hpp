@@ -9,16 +9,16 @@
 #include <string_view>
 #include <vector>
 
-/// Where in a block one may intervene. A site kind is a type, so that a composition is checked when it is compiled;
-/// layers and positions are values. The names are TransformerLens's. `site::all` lists them once, in the order in which a
-/// forward pass meets them; whatever is asked of all kinds is made from that list.
+/// The hook sites: where in a block an intervention can act. A site is a type, so that compositions are checked at
+/// compile time; layers and positions are values. Names are TransformerLens's. `site::all` lists the sites once, in
+/// forward order; everything about all sites follows from that list.
 
 namespace trimtab {
 
 /// What one row at a site is: the whole residual stream, one head's output, or the neurons of the MLP.
 enum class site_rows { stream, head, hidden };
 
-/// What decides whether an architecture has a site.
+/// How a block joins attention and MLP, which decides whether it has a `resid_mid`.
 enum class residual_form {
   sequential,  ///< the MLP reads the stream after the attention was added (GPT-2)
   parallel,    ///< attention and MLP read the same stream (Pythia)
@@ -44,7 +44,7 @@ struct attn_out {
   static constexpr site_rows rows = site_rows::stream;
 };
 
-/// The stream between attention and MLP [row, D]; a parallel block has no such place.
+/// The residual stream between attention and MLP [row, D]; parallel blocks have none.
 struct resid_mid {
   static constexpr std::string_view text = "resid_mid";
   static constexpr site_rows rows = site_rows::stream;
@@ -75,7 +75,7 @@ struct list {
   template <typename S>
   static constexpr bool contains = (std::same_as<S, Sites> or ...);
 
-  /// Where the kind stands in the list.
+  /// The index of the site in the list.
   template <typename S>
   static constexpr std::size_t index_of = [] {
     std::size_t k = 0;
@@ -96,11 +96,11 @@ inline constexpr std::size_t count = all::count;
 
 }  // namespace site
 
-/// A kind of place in a block: one of `site::all`, because a pass must know where it is.
+/// A site: one of `site::all`, because a pass must know where it is.
 template <typename S>
 concept hook_site = site::all::contains<S>;
 
-/// The kind's number, from 0.
+/// The site's index in `site::all`.
 template <hook_site S>
 inline constexpr std::size_t site_index = site::all::index_of<S>;
 
@@ -113,7 +113,7 @@ inline constexpr bool exposes = [] {
     return true;
 }();
 
-/// What the compiler knows of a kind, for kinds that are chosen by name.
+/// A site as data, for sites that are chosen by name at run time.
 struct site_description {
   std::string_view text = {};
   site_rows rows = site_rows::stream;
@@ -122,7 +122,7 @@ struct site_description {
 
 namespace site {
 
-/// All kinds by their numbers.
+/// All sites by index.
 inline constexpr std::array<site_description, count> table = [] {
   std::array<site_description, count> descriptions{};
   all::each([&]<typename S>(S) {
@@ -131,7 +131,7 @@ inline constexpr std::array<site_description, count> table = [] {
   return descriptions;
 }();
 
-/// The names of all kinds, or of those that parallel blocks have.
+/// The names of all sites, or only of those that parallel blocks have.
 inline std::vector<std::string_view> texts(bool in_parallel_blocks = false) {
   std::vector<std::string_view> names;
   for (const site_description& one : table)
@@ -139,7 +139,7 @@ inline std::vector<std::string_view> texts(bool in_parallel_blocks = false) {
   return names;
 }
 
-/// "attn_z, attn_out, ...", for sentences.
+/// The same as one list for messages: "attn_z, attn_out, ...".
 inline std::string names(bool in_parallel_blocks = false) {
   std::string all_names;
   for (const std::string_view one : texts(in_parallel_blocks))
@@ -147,7 +147,7 @@ inline std::string names(bool in_parallel_blocks = false) {
   return all_names;
 }
 
-/// The number of the kind with this name, or nothing.
+/// The index of the site with this name, or nothing.
 constexpr std::optional<std::size_t> find(std::string_view text) {
   for (std::size_t k = 0; k < count; ++k)
     if (table[k].text == text) return k;

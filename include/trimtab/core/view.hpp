@@ -9,9 +9,9 @@
 #include <type_traits>
 #include <vector>
 
-/// Where numbers lie. Every array of the library is a row-major matrix [rows, cols] without gaps; a vector is one row.
-/// A `matrix_view` points into memory that somebody else owns (a backend's, on whichever device); a `host_matrix` owns
-/// its numbers in host memory and is how weights and results travel in and out of a backend.
+/// Matrices. Every array of the library is a contiguous row-major matrix [rows, cols]; a vector is one row. A
+/// `matrix_view` refers to memory that it does not own, on the host or on a device; a `host_matrix` owns host memory
+/// and carries weights and results into and out of a backend.
 
 namespace trimtab {
 
@@ -45,7 +45,7 @@ struct host_matrix {
   std::vector<T> values = {};
 
   host_matrix() = default;
-  /// Zeros. Throws `memory` where there is no room for them.
+  /// Zeros. Throws `memory` if the allocation fails.
   host_matrix(index_t row_count, index_t col_count) : rows(row_count), cols(col_count) {
     assert(rows >= 0 and cols >= 0);
     try {

@@ -11,10 +11,10 @@
 #include <vector>
 
 /// Intervention files of trimtab 0.1 (`trimtab-intervention-1`): one policy and one kind of positions for all sites,
-/// tensors called {site}.{parameter}, axes [L, P, (H), (D)] without P for a policy that shares its parameters, and in the
-/// metadata "policy", "position_key", "positions", "roles", "model", "layers" (by site, where not all) and how it was made
-/// in any other keys. Constants of a policy are not in such a file. One from elsewhere may lack everything but format,
-/// policy and position_key.
+/// and tensors called {site}.{parameter} with the axes [L, P, (H), (D)], without P for a policy that shares its
+/// parameters. The metadata has "policy", "position_key", "positions", "roles", "model", "layers" (by site, if not all)
+/// and, in any other keys, how it was made. A policy's constants are not stored. Files from elsewhere may lack all but
+/// format, policy and position_key.
 
 namespace trimtab::io::detail {
 
@@ -76,7 +76,7 @@ class intervention_reader_1 {
                      text::in_quotes(policy_, '\'') + did_you_mean(parameter, known));
   }
 
-  /// What the library's policies have is known; of others the shape tells.
+  /// The library's policies declare their parameters; for others the shape decides.
   std::vector<tensor_axis> axes_of(const std::string& name, const std::string& site, const std::string& parameter,
                                    const std::vector<index_t>& shape) const {
     const bool shared = kind_ == position_key::kind::shared;

@@ -6,8 +6,8 @@
 
 #include <string_view>
 
-/// What the compiler must know of a model family: which sites its blocks have. Everything else is a number in
-/// `model_config`.
+/// The compile-time part of a model family: how a block joins attention and MLP, and so which sites it has. All else is
+/// in `model_config`.
 
 namespace trimtab {
 
@@ -16,7 +16,7 @@ struct gpt2_architecture {
   static constexpr residual_form residual = residual_form::sequential;
 };
 
-/// Pythia's blocks are parallel; `use_parallel_residual: false` makes the sequential kind.
+/// Pythia's blocks are parallel; `use_parallel_residual: false` selects sequential ones.
 template <residual_form Form = residual_form::parallel>
 struct gpt_neox_architecture {
   static constexpr std::string_view text = "gpt_neox";
@@ -46,7 +46,7 @@ index_t site_width(const model_config& config) {
   return site_width(Site::rows, config);
 }
 
-/// Rows at a site for each token: the heads, or one.
+/// Rows per token at a site: the number of heads at `attn_z`, else 1.
 inline index_t site_parts(site_rows rows, const model_config& config) {
   return rows == site_rows::head ? config.heads : 1;
 }

@@ -5,8 +5,8 @@
 
 #include <string>
 
-/// The numbers that define a pre-norm decoder-only transformer: what a Hugging Face `config.json`
-/// says, in the words of this library. Reading and checking the file is the business of io/.
+/// The hyperparameters of a pre-norm decoder-only transformer: the content of Hugging Face's `config.json` under this
+/// library's names. io/ reads and checks the file.
 
 namespace trimtab {
 
@@ -23,7 +23,7 @@ struct model_config {
   index_t hidden = 0;             ///< F, neurons of one MLP
   index_t context = 0;            ///< the longest prompt
   index_t vocabulary = 0;         ///< V, rows of the token embedding, padding included
-  index_t rotary_channels = 0;    ///< leading channels of each head that rotary positions turn; 0 without
+  index_t rotary_channels = 0;    ///< leading channels of each head that are rotated; 0 for learned positions
   double rotary_base = 10000;     ///< theta of the rotary frequencies
   double layer_norm_epsilon = 1e-5;
   activation nonlinearity = activation::gelu_tanh;

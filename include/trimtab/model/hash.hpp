@@ -8,13 +8,13 @@
 #include <string>
 #include <string_view>
 
-/// A 64-bit fingerprint of bytes, to tell one model's weights from another's: not for secrets. After the manner of
-/// FNV-1a, but over words of 8 bytes, and with a shift that lets high bits reach low ones:
+/// A 64-bit, non-cryptographic hash of bytes, to tell one model's weights from another's. Like FNV-1a, but over words
+/// of 8 bytes, and with a shift that mixes high bits into low ones:
 ///
 ///     h <- (h xor word) * 0x100000001b3,  h <- h xor (h >> 32)
 ///
-/// Each part goes in with its length behind it, so that ("ab", "c") and ("a", "bc") differ; the last word of a part is
-/// filled up with zeros. The value is part of saved files and must not change.
+/// Each part is followed by its length, so that ("ab", "c") and ("a", "bc") differ; the last word of a part is padded
+/// with zeros. The value is part of saved files and must not change.
 
 namespace trimtab {
 

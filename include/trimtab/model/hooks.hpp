@@ -9,17 +9,16 @@
 #include <cstddef>
 #include <vector>
 
-/// What a pass asks of the interventions and observers that ride on it. Whether a site can be hooked at all is known to
-/// the compiler: where it cannot, nothing is left of the question, and a pass without hooks is the same instructions as
-/// if hooks did not exist.
+/// What a pass requires of interventions and observers. Which sites can be hooked is known at compile time, so a pass
+/// without hooks compiles to the same instructions as if hooks did not exist.
 
 namespace trimtab {
 
-/// Interventions, as a pass meets them.
+/// The interventions of a pass.
 ///
 /// Satisfied by: `no_hooks`, `static_hooks<...>`, `dynamic_hooks<...>`.
-/// `forward` sets `out` from `h`; `backward` sets `d_h` and keeps the gradients of its parameters to itself.
-/// `lowest_layer()` is the first layer with an active hook: nothing below it is run backwards.
+/// `forward` sets `out` from `h`; `backward` sets `d_h` and stores the parameters' gradients. `lowest_layer()` is the
+/// first layer with an active hook: no backward pass goes below it.
 template <typename H, typename T>
 concept hook_set = requires(H& hooks, index_t layer, matrix_view<const T> h, matrix_view<T> out) {
   { H::template has<site::attn_out> } -> std::convertible_to<bool>;
@@ -44,8 +43,8 @@ struct no_hooks {
   static index_t lowest_layer() { return 0; }
 };
 
-/// Looks at activations as they pass: `h` is what arrives at a site, `out` what goes on from there, both [rows, width] at
-/// the site (a row a head at `attn_z`); where no intervention is they are the same. They are gone when the call returns.
+/// Sees activations as they are computed: `h` before a site's hook and `out` after it, both [rows, width] of the site
+/// (at `attn_z` a row per head); without an intervention they are equal. Both are valid only during the call.
 ///
 /// Satisfied by: `no_observer`, `geometry_observer`, and what `observe` makes of a function.
 template <typename O, typename T>

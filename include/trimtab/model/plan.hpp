@@ -3,8 +3,8 @@
 
 #include <trimtab/model/hooks.hpp>
 
-/// What a pass computes, decided before it runs. Parameters move only what lies above the lowest hook: that is computed
-/// again in every step, and to that alone a gradient goes; all the rest is computed once and kept.
+/// What a pass computes, decided before it runs. Parameters affect only activations above the lowest hook: every step
+/// recomputes these and gives them gradients; everything else is computed once and kept.
 
 namespace trimtab {
 
@@ -14,11 +14,11 @@ struct layer_interval {
   index_t last;
 };
 
-/// Whether a pass saves what going backward, and a repetition with other parameters, needs.
+/// Whether a pass saves what a backward pass, or a repetition with other parameters, needs.
 enum class pass_use { forward_only, forward_and_backward };
 
-/// The parts of a block that parameters move, each as it leaves its hook. A part is made of those before it: in a
-/// parallel block `middle` is the stream itself, and the two halves do not move each other.
+/// Which activations of a block, after their hooks, parameters affect. Each depends on those before it; in a parallel
+/// block `middle` is the stream itself, and the halves do not affect each other.
 struct moving_parts {
   bool stream, attn_z, attn_out, middle, mlp_post, mlp_out;
 

@@ -8,9 +8,9 @@
 #include <functional>
 #include <string>
 
-/// A transformer's weights in host memory, in the one layout that both families share: every linear map as [in, out],
-/// query, key and value beside each other as [D, 3D] = [q | k | v], each with its heads in order. Readers of files turn
-/// GPT-2's and GPT-NeoX's own layouts into this one, so that the model code never asks which family it runs.
+/// A transformer's weights in host memory, in the layout that both families share: every linear map as [in, out],
+/// query, key and value side by side as [D, 3D] = [q | k | v], each with its heads in order. File readers convert the
+/// families' own layouts to this one, so the model code does not depend on the family.
 
 namespace trimtab {
 
@@ -47,16 +47,16 @@ struct outer_weights {
   host_matrix<T> unembedding = {};  ///< [V, D]; empty when tied to the token embedding
 };
 
-/// Where weights are from, for those who must know more than their values.
+/// Where the weights came from.
 struct weights_origin {
-  /// The hash of their bytes as version 0.1 computed it; reads all of them. Empty where they are from no folder.
+  /// The hash of the stored bytes as version 0.1 computed it; reads all weights. Empty without a model folder.
   std::function<std::string()> stored_hash = {};
 };
 
 /// Gives a model its weights block by block, so that a large model never lies in host memory twice.
 ///
 /// Satisfied by: `io::model_folder`, `random_weights` of the tests.
-/// A source delivers shapes that agree with its `config()`; it throws `error` where it cannot.
+/// A source returns shapes that agree with its `config()`; it throws `error` if it cannot read them.
 template <typename S, typename T>
 concept weight_source = requires(S& source, index_t layer) {
   { source.config() } -> std::convertible_to<model_config>;

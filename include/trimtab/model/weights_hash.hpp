@@ -12,9 +12,9 @@
 #include <span>
 #include <string>
 
-/// A fingerprint of a model's weights by their values, in the layout of model/weights.hpp: whatever type, names and files
-/// they were stored in, the same numbers have the same hash. They count as float: a model read in float and in double is
-/// one model. Eight words are hashed side by side, so that a large model is read no slower for it.
+/// A hash of a model's weights by value, in the layout of model/weights.hpp: types, names and files in which they were
+/// stored do not matter. Values are hashed as float, so that a model has one hash in float and in double. Eight words
+/// are hashed in parallel, so that hashing does not slow down reading.
 
 namespace trimtab {
 
@@ -58,7 +58,7 @@ class weights_hash {
   template <typename T>
   static float value(T x) {
     const float narrow = static_cast<float>(static_cast<double>(x));
-    return narrow == 0 ? 0.0f : narrow;  // -0 computes as 0 does
+    return narrow == 0 ? 0.0f : narrow;  // -0 and 0 compute the same
   }
   void add_shape(index_t rows, index_t cols) {
     for (std::uint64_t& state : states_)
@@ -68,7 +68,7 @@ class weights_hash {
   std::array<std::uint64_t, 8> states_ = {1, 2, 3, 4, 5, 6, 7, 8};
 };
 
-/// That of a source, which it reads once.
+/// The hash of a source's weights, which are read once.
 template <typename T, weight_source<T> Source>
 std::string hash_of_weights(const Source& source) {
   weights_hash hash;

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-/// The memory of a pass, taken while it is planned and kept as long as it lives: running it allocates nothing.
+/// The memory of a pass, allocated while it is planned and kept for its lifetime: running it allocates nothing.
 
 namespace trimtab {
 

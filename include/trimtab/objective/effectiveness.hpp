@@ -4,7 +4,7 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/row/math.hpp>
 
-/// L_E: the steered logits prefer the token that β points at, by a margin m:
+/// L_E of arXiv 2410.04962: the steered logits prefer the token that β points at, by a margin m:
 ///
 ///     ψ(m − sign(β) · (z[correct] − z[wrong])),   ψ(u) = max(0, u), u, or log(1 + e^u)
 ///
@@ -29,7 +29,7 @@ struct effectiveness {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::exp, math::abs;
     const T u = shortfall(r);
-    const T positive = u <= 0 ? T(0) : u;  // NaN stays NaN: a model that broke down has no loss
+    const T positive = u <= 0 ? T(0) : u;  // NaN stays NaN instead of becoming a loss of 0
     if (shape == psi::identity) return u;
     if (shape == psi::softplus) return positive + log_1_plus(exp(-abs(u)));
     return positive;
@@ -51,7 +51,7 @@ struct effectiveness {
   }
 
  private:
-  /// log(1 + e) for 0 < e <= 1, exact also where 1 + e rounds to 1 (Kahan's quotient of equally wrong numbers).
+  /// log(1 + e) for 0 < e <= 1, accurate also where 1 + e rounds to 1 (Kahan: the rounding errors cancel).
   template <typename T>
   static constexpr T log_1_plus(T e) {
     using math::log;

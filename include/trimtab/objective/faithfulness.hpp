@@ -4,13 +4,13 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/row/math.hpp>
 
-/// L_F: everything that was not asked to change stays. With p the softmax of the untouched model's logits and q that of
-/// the steered ones, both over the vocabulary without the two answers (or over all of it),
+/// L_F of arXiv 2410.04962: everything but the answer stays the same. With p the softmax of the untouched model's
+/// logits and q that of the steered ones, both over the vocabulary without the two answers (or over all of it),
 ///
 ///     KL(p ‖ q) = Σ p (log p − log q)       gradient  q − p
 ///     KL(q ‖ p) = Σ q (log q − log p)       gradient  q (log q − log p − KL)     (reversed)
 ///
-/// A vocabulary of which the two answers are all, or all but one token, has nothing to keep: the masked KL is 0.
+/// If the vocabulary has at most one token besides the two answers, the masked KL divergence is 0.
 
 namespace trimtab::objective {
 
@@ -54,8 +54,8 @@ struct faithfulness {
   }
 
  private:
-  /// Which words count. The two answers are read once and what they do not belong to is computed before it is chosen:
-  /// a compiler makes SIMD code of a choice between two numbers, but not of a branch around a calculation.
+  /// Which tokens count. Callers compute a value for every token and then select: compilers vectorise a selection
+  /// between two numbers, but not a branch around a calculation.
   struct kept_words {
     int first = -1, second = -1;  // as wide as a float: an index of 64 bits would halve the lanes
 

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/objective.hpp>
 
-/// L_M: few and small parameters, Σ |θ| (or its mean, or the Euclidean norms of the places). Its weight reaches the
-/// optimizer, whose proximal step makes zeros exact.
+/// L_M of arXiv 2410.04962: few and small parameters, Σ |θ|, its mean, or the sum of the records' Euclidean norms. The
+/// optimizer's proximal step applies it, so zeros are exact.
 
 namespace trimtab::objective {
 

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
-/// The static scalar, Eq. 5 of arXiv 2410.04962: out = (1 + β α) h. One number a place: the paper's ActivScalar, which
-/// shows where an answer is decided, because what it turns up or down is what the model itself computed there.
+/// The static scalar, Eq. 5 of arXiv 2410.04962: out = (1 + β α) h, the paper's ActivScalar. One number per place; it
+/// shows where an answer is decided, because it only scales what the model itself computed there.
 
 namespace trimtab::policy {
 

@@ -24,7 +24,7 @@ struct gate {
 
 template <gate Gate = gate{}>
 struct dyn_scalar {
-  /// The gates are different functions, so files tell them apart; a bias shows in the parameters.
+  /// Different gates have different names in files; a bias shows in the parameters.
   static constexpr std::string_view text = [] {
     const bool bounded = Gate.squash_by == squash::tanh;
     return bounded and Gate.rms_normalised ? "dyn-scalar-tanh-rms"
@@ -58,7 +58,7 @@ struct dyn_scalar {
     if constexpr (Gate.squash_by == squash::tanh) d_u *= 1 - g * g;
 
     const T gain = 1 + r.beta() * g;
-    T radial = 0;  // what the normaliser takes out of d_h along h
+    T radial = 0;  // the normaliser's part of d_h, along h
     if constexpr (Gate.rms_normalised) {
       const T n = static_cast<T>(static_cast<double>(r.width()));
       radial = d_u * scale * scale * scale * r.sum([&](auto j) { return r(weight, j) * r.h(j); }) / n;

@@ -7,10 +7,10 @@
 
 #include <string>
 
-/// Policies one after another at one site: each reads what the one before it wrote, out = p_n(... p_2(p_1(h))).
+/// Policies one after another at one site: each reads the output of the one before it, out = p_n(... p_2(p_1(h))).
 /// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters
-/// of the k-th policy carry the prefix `k.`. What lies between two policies is kept in scratch rows and made again in
-/// the adjoint.
+/// of the k-th policy carry the prefix `k.`. Activations between two policies are kept in scratch rows and recomputed
+/// in the adjoint.
 
 namespace trimtab::policy {
 
@@ -19,7 +19,7 @@ struct sequence;
 
 namespace detail {
 
-/// How the first policy of a sequence calls things: its own parameters carry the scope 0.
+/// The names of the first policy in a sequence: its own parameters have scope 0.
 template <typename First>
 struct own_scope {
   template <typename Name>
@@ -35,7 +35,7 @@ struct own_scope {
   }
 };
 
-/// And with the activation that it hands on in scratch memory instead of `out`.
+/// The same, with `out` in scratch memory for the next policy.
 template <typename First>
 struct to_first : own_scope<First> {
   using own_scope<First>::operator();
@@ -48,7 +48,7 @@ struct to_first : own_scope<First> {
   }
 };
 
-/// How the rest calls things: everything is one scope further in, and `h` is what the first handed on.
+/// The names of the remaining policies: scopes are one higher, and `h` is the first policy's output.
 template <int FirstScratchRows>
 struct to_rest {
   template <typename Name>

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
-/// The static vector, Eq. 4 of arXiv 2410.04962: out = h + β v. The steering vector that most work uses; D numbers a
-/// place.
+/// The static vector, Eq. 4 of arXiv 2410.04962: out = h + β v, the steering vector of most work; one number per
+/// channel and place.
 
 namespace trimtab::policy {
 

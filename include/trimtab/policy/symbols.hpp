@@ -3,7 +3,7 @@
 
 #include <string>
 
-/// The letters that the formulas have for parameters.
+/// The symbols of parameters in formulas.
 
 namespace trimtab::policy {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// A table of text in HTML, in a frame that scrolls by itself where the page is narrower.
+/// A table of text in HTML, in a frame that scrolls where the page is too narrow.
 
 namespace trimtab::report {
 

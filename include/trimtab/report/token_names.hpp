@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-/// Tokens and places by names that people can read; a model without a tokenizer has numbers for them.
+/// Readable names of tokens and places; for a model without a tokenizer, numbers.
 
 namespace trimtab::report {
 
@@ -30,8 +30,7 @@ std::vector<std::string> tokens_of(const Model& model, const std::vector<int>& i
   return tokens;
 }
 
-/// What stands at each place of prompts: the token where all agree, else the role in [brackets], else the token of the
-/// first prompt ‹so›.
+/// Names of the places of prompts: the token where all prompts agree, else the [role], else the first prompt's ‹token›.
 template <typename Model>
 std::vector<std::string> common_tokens(const Model& model, const position_key& key,
                                        std::span<const prompt_pair> pairs) {

@@ -9,8 +9,8 @@
 
 namespace trimtab {
 
-/// out = h · ½ (1 + tanh(u)) with u = √(2/π) (h + 0.044715 h³), `gelu_new` of GPT-2. As ½ (1 + tanh(u)) =
-/// 1 / (1 + exp(-2u)), an exponential and a division do, and small results keep all their digits.
+/// out = h · ½ (1 + tanh(u)) with u = √(2/π) (h + 0.044715 h³), `gelu_new` of GPT-2. Computed as h / (1 + exp(-2u)):
+/// one exponential and one division, and small results keep all their digits.
 struct gelu_tanh {
   static constexpr double sqrt_2_over_pi = 0.79788456080286535588;
   static constexpr double cubic = 0.044715;

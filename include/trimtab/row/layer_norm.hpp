@@ -5,8 +5,7 @@
 #include <trimtab/row/math.hpp>
 
 /// LayerNorm over the channels of a row (Ba et al. 2016): out = (h - mean) / sqrt(variance + epsilon) · gain + bias,
-/// with the variance of the population. Mean and deviation are computed again in the adjoint: two sums are cheaper than
-/// keeping them.
+/// with the population variance. The adjoint recomputes mean and scale: two sums are cheaper than storing them.
 
 namespace trimtab {
 
@@ -22,7 +21,7 @@ struct layer_norm {
     adjoint(r, name::h, [&](auto j, auto d_x) { r.d_h(j) = d_x; });
   }
 
-  /// The same of the channels of another name; `give(j, d)` gets their gradient.
+  /// The same for the channels named `x` instead of `h`; `give(j, d)` receives their gradient.
   constexpr void normalise(row auto& r, auto x) const {
     const auto [mean, scale] = statistics(r, x);
     r.each([&, mean = mean, scale = scale](auto j) { r.out(j) = (r(x, j) - mean) * scale * r(gain, j) + r(bias, j); });
@@ -51,8 +50,8 @@ struct layer_norm {
     const T n = static_cast<T>(static_cast<double>(r.width()));
     const T mean = r.sum([&](auto j) { return r(x, j); }) / n;
     const T variance = r.sum([&](auto j) { return (r(x, j) - mean) * (r(x, j) - mean); }) / n;
-    // Where the variance overflows there is no scale: NaN, which is noticed, where one over infinity would go on as 0.
-    const T undefined_or_zero = variance - variance;
+    // If the variance is infinite, infinity - infinity makes the scale NaN: 1 / infinity would silently be 0.
+    const T undefined_or_zero = variance - variance;  // NOLINT(misc-redundant-expression)
     return {mean, 1 / sqrt(variance + static_cast<T>(epsilon)) + undefined_or_zero};
   }
 };

@@ -4,8 +4,8 @@
 #include <trimtab/row/layer_norm.hpp>
 #include <trimtab/row/residual.hpp>
 
-/// A sum on the stream and what the next half of a block reads of it, while the row is at hand: sum = h + branch,
-/// out = LayerNorm(sum). The sum goes on along the skip connection, so its gradient comes from both sides.
+/// A residual addition and the LayerNorm after it, in one pass over the row: sum = h + branch, out = LayerNorm(sum).
+/// The sum also goes on along the skip connection, so its gradient has two parts.
 
 namespace trimtab {
 
@@ -18,7 +18,7 @@ struct residual_norm {
     r.each([&](auto j) { r(sum, j) = r.h(j) + r(residual::branch, j); });
     norm.normalise(r, sum);
   }
-  /// d_h, which is d_branch too, from the gradients of both results.
+  /// d_h, which is also d_branch, from the gradients of `sum` and `out`.
   constexpr void backward(row auto& r) const {
     norm.adjoint(r, sum, [&](auto j, auto d_sum) { r.d_h(j) = r.d(sum, j) + d_sum; });
   }

@@ -3,8 +3,8 @@
 
 #include <trimtab/core/row.hpp>
 
-/// Rotary positions (Su et al. 2021) of one attention head, in GPT-NeoX's pairing: of the first r channels, channel i
-/// is turned together with i + r/2 by the angle position · base^(-2i/r); the others pass. The row is one head of a
+/// Rotary positions (Su et al. 2021) of one attention head, in GPT-NeoX's pairing: of the first r channels, i and i +
+/// r/2 are rotated together by the angle position · base^(-2i/r); the others pass through. The row is one head of a
 /// query or key; `cosine` and `sine` hold r/2 values for its position. `h` and `out` may be the same memory, and `d_h`
 /// and `d_out` too.
 
@@ -27,7 +27,7 @@ struct rotary {
     r.each(r.width() - channels, [&](auto j) { r.out(j + channels) = r.h(j + channels); });
   }
 
-  /// The turn back.
+  /// The inverse rotation.
   constexpr void backward(row auto& r) const {
     const index_t half = channels / 2;
     r.each(half, [&](auto j) {

@@ -4,8 +4,8 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
-/// Softmax over a row, shifted by its largest value so that nothing overflows: out = exp(h - max) / Σ exp(h - max).
-/// The adjoint reads `out` as forward left it. `h` and `out` may be the same memory, and `d_h` and `d_out` too.
+/// Softmax over a row, shifted by its largest value so that nothing overflows: out = exp(h - max) / Σ exp(h - max). The
+/// adjoint reads the `out` of forward. `h` and `out` may be the same memory, and `d_h` and `d_out` too.
 
 namespace trimtab {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <utility>
 
-/// A policy whose type is chosen at run time: what a file or a command line asks for. Each policy is compiled once for a
-/// backend, whatever model, site or composition it ends up in, and called once for each site and layer.
+/// A policy chosen at run time, by a file or a command line. Each policy is compiled once per backend, for all models,
+/// sites and compositions, and costs one virtual call per site and layer.
 
 namespace trimtab {
 
@@ -33,7 +33,7 @@ class any_policy {
   policy_description describe(index_t width) const { return held_->describe(width); }
   fit_defaults defaults() const { return held_->defaults(); }
   bool starts_at_identity() const { return held_->starts_at_identity(); }
-  /// Where a fit starts one record.
+  /// Fills one record with the values that a fit starts from.
   void start(std::span<double> record, index_t width, random_generator& random) const {
     held_->start(record, width, random);
   }

@@ -12,15 +12,15 @@
 #include <memory>
 #include <vector>
 
-/// A binding run by a table: which policies are at which site of which layer is data. A call for each site and layer is
-/// all that it costs. Where several meet they act one after another, each on what the one before it left.
+/// Hooks that look up their policies in a table, at the cost of one virtual call per site and layer. Several policies
+/// at one site act one after another, each on the previous one's output.
 
 namespace trimtab {
 
-/// A policy at a site, by number.
+/// A policy at a site.
 template <tensor_backend B>
 struct any_placement {
-  std::size_t site;  ///< its number in site::all
+  std::size_t site;  ///< its index in site::all
   any_policy<B> policy;
 };
 
@@ -65,7 +65,7 @@ class dynamic_hooks {
   }
 
  private:
-  /// The interventions at one site of one layer in the order in which they act, and memory for what lies between them.
+  /// The interventions at one site of one layer, in the order in which they act, and the activations between them.
   struct chain {
     std::vector<std::size_t> interventions = {};
     std::vector<matrix_view<T>> between = {};

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-/// From the interventions of a composition, as data, to where their parameters lie.
+/// The layout of a composition's parameters, from its interventions as data.
 
 namespace trimtab {
 
@@ -45,8 +45,8 @@ inline parameter_block block_of(const model_config& config, const chosen_interve
 
 }  // namespace detail
 
-/// The layout of a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, `mismatch` where prompts
-/// of different lengths cannot share absolute positions, and `bad_data` for a role that no prompt has.
+/// The layout of a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, `mismatch` for
+/// absolute positions and prompts of different lengths, and `bad_data` for a role that no prompt has.
 inline parameter_layout lay_out(const model_config& config, std::span<const chosen_intervention> chosen,
                                 std::span<const prompt_pair> prompts) {
   parameter_layout all;
@@ -77,7 +77,7 @@ inline void require_same_composition(const model_config& config, std::span<const
                 "settings, widths and the number of parameters must be those of this one");
 }
 
-/// θ with each record started by `start(block's number, record, width, random)`.
+/// θ with each record filled by start(block index, record, width, random).
 template <typename Start>
 std::vector<double> start_records(const parameter_layout& layout, std::uint64_t seed, Start start) {
   std::vector<double> theta(static_cast<std::size_t>(layout.size()));

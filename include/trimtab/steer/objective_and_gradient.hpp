@@ -9,8 +9,7 @@
 #include <utility>
 #include <vector>
 
-/// The objective at given parameters, and its gradient: what an optimizer of one's own needs, and what every step of a
-/// fit computes.
+/// The objective and its gradient at given parameters, for custom optimizers; every step of a fit computes the same:
 ///
 ///     const auto [loss, gradient] = objective_and_gradient(steering, objective, parameters, prompts);
 
@@ -20,7 +19,7 @@ struct objective_gradient {
   loss_values loss = {};              ///< with `per_sequence`: all prompts at the first strength, then at the second
   std::vector<double> gradient = {};  ///< of the logit terms with their weights, laid out as the parameters
 
-  /// By strength and prompt, as `per_sequence`: z[correct] − z[wrong].
+  /// The logit difference z[correct] − z[wrong] of each sequence, in the order of `per_sequence`.
   std::vector<double> logit_diffs = {};
 };
 
@@ -59,7 +58,7 @@ objective_gradient evaluate_objective(const Steering& composition, const objecti
 
 }  // namespace detail
 
-/// Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` for what does not go together.
+/// Throws `bad_data` or `bad_text` for prompts, `bad_argument` for strengths, `mismatch` for other parameters.
 template <typename Steering, typename Objective>
 objective_gradient objective_and_gradient(const Steering& composition, const Objective& objective, const parameters& at,
                                           std::span<const prompt_pair> prompts,

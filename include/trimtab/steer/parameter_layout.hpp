@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-/// Where the parameters of a composition lie: one flat array θ, [intervention][layer][position][part][record]. A part is
-/// a head at `attn_z`, else there is one; a record is what the policy has for one place.
+/// The layout of a composition's parameters: one flat array θ, [intervention][layer][position][part][record]. At
+/// `attn_z` each head is a part, elsewhere there is one; a record holds the policy's parameters for one place.
 
 namespace trimtab {
 
@@ -23,7 +23,7 @@ struct parameter_slice {
   index_t offset;
   index_t extent;               ///< how many numbers
   index_t count = 1;            ///< rows of a matrix, or numbers of a row
-  bool is_per_channel = false;  ///< whether each of them is a number for every channel
+  bool is_per_channel = false;  ///< whether each has one number per channel
 
   friend bool operator==(const parameter_slice&, const parameter_slice&) = default;
 };
@@ -34,7 +34,7 @@ struct policy_description {
   std::vector<named_setting> settings = {};  ///< the constants it was made with
   std::vector<parameter_slice> slices = {};
   index_t record_size = 0;
-  bool shares_positions = false;  ///< whether one record serves all positions unless the user says otherwise
+  bool shares_positions = false;  ///< whether all positions share one record by default
 
   friend bool operator==(const policy_description&, const policy_description&) = default;
 };
@@ -51,7 +51,7 @@ policy_description describe(const P& policy, index_t width) {
   return d;
 }
 
-/// Where a fit starts one record of a policy: at zeros, where the policy says nothing else.
+/// Fills one record with the policy's start values, zeros unless it declares others.
 template <intervention_policy P>
 void start_record(std::span<double> record, index_t width, random_generator& random) {
   P::parameters.apply(width, [&](auto... p) {
@@ -68,9 +68,9 @@ struct parameter_block {
   std::string site = {};
   std::string policy = {};
   std::vector<named_setting> settings = {};  ///< of the policy
-  std::vector<index_t> layers = {};          ///< those with parameters, rising
+  std::vector<index_t> layers = {};          ///< those with parameters, ascending
   position_key positions = {};
-  bool shares_positions = false;  ///< whether one record serves all positions unless the user says otherwise
+  bool shares_positions = false;  ///< whether all positions share one record by default
   index_t parts = 1;
   index_t width = 0;  ///< channels of a row at the site
   index_t record_size = 0;
@@ -81,13 +81,13 @@ struct parameter_block {
   index_t records() const { return static_cast<index_t>(layers.size()) * records_per_layer(); }
   index_t size() const { return records() * record_size; }
 
-  /// Which of the block's layers it is; -1 for a layer that is not intervened on.
+  /// The layer's index in `layers`; -1 for a layer without the intervention.
   index_t layer_number(index_t layer) const {
     const auto at = std::ranges::lower_bound(layers, layer);
     return at == layers.end() or *at != layer ? -1 : at - layers.begin();
   }
 
-  /// Where the layer's records start in θ; -1 for a layer that is not intervened on.
+  /// The offset in θ of the layer's records; -1 for a layer without the intervention.
   index_t layer_offset(index_t layer) const {
     const index_t number = layer_number(layer);
     return number < 0 ? -1 : offset + number * records_per_layer() * record_size;

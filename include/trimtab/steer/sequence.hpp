@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-/// The unit of a steered pass: one prompt on its way through the model at one strength, under the parameters of one
-/// replica. A *replica* is one of several fits, or sets of parameters, that share a pass.
+/// The unit of a steered pass: one prompt at one strength with the parameters of one replica. A *replica* is one of
+/// several fits, or sets of parameters, that share a pass.
 
 namespace trimtab {
 
@@ -16,8 +16,8 @@ struct sequence {
   index_t prompt = 0;   ///< which of the prompts
   double beta = 0;      ///< the strength
   index_t replica = 0;  ///< whose parameters
-  double weight = 1;    ///< how much it counts in its replica's loss
-  index_t past = 0;     ///< of so many of its first tokens keys and values are known: they are no rows of the pass
+  double weight = 1;    ///< its weight in the replica's loss
+  index_t past = 0;     ///< leading tokens whose keys and values are known: the pass has no rows for them
 };
 
 /// Each prompt once for every strength, all at the first, then all at the second.

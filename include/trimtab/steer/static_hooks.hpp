@@ -8,7 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
-/// A binding run by types: which policy is at which site is known to the compiler, and a site without one costs nothing.
+/// Hooks whose sites and policies are known at compile time; a site without one costs nothing.
 
 namespace trimtab {
 
@@ -23,7 +23,7 @@ class static_hooks {
   template <hook_site Site>
   static constexpr bool has = (std::is_same_v<Site, typename Interventions::site_type> or ...);
 
-  /// Which of the interventions is at the site.
+  /// The index of the intervention at the site.
   template <hook_site Site>
   static constexpr std::size_t index = [] {
     std::size_t k = 0;

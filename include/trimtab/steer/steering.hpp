@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-/// A composition: a model and the interventions on it. The types carry which sites and policies there are, so that a
-/// wrong composition is a sentence from the compiler; layers, positions and parameters are values.
+/// A composition: a model and the interventions on it. Sites and policies are types, so that a wrong composition is a
+/// readable compile error; layers, positions and parameters are values.
 
 namespace trimtab {
 
@@ -25,7 +25,7 @@ struct is_intervention : std::false_type {};
 template <typename Site, typename Policy>
 struct is_intervention<intervention<Site, Policy>> : std::true_type {};
 
-/// One element of a composition, checked on its own so that the message names it.
+/// Checks one intervention of a composition on its own, so that the message names it.
 template <typename Model, typename Intervention>
 struct checked {
   static_assert(
@@ -59,8 +59,8 @@ class steering {
 
   const Model& model() const { return *model_; }
 
-  /// Where the parameters lie for a fit on these prompts. Throws `bad_argument` for a layer that the model lacks, and
-  /// `mismatch` where prompts of different lengths cannot share absolute positions.
+  /// The layout of the parameters for a fit on these prompts. Throws `bad_argument` for a layer that the model lacks,
+  /// `mismatch` for absolute positions and prompts of different lengths, `bad_data` for a role that no prompt has.
   parameter_layout layout(std::span<const prompt_pair> prompts) const {
     return lay_out(model_->config(), chosen(), prompts);
   }
@@ -70,7 +70,7 @@ class steering {
     require_same_composition(model_->config(), chosen(), given, numbers);
   }
 
-  /// The parameters that a fit starts with; a policy that starts at random draws them by the seed.
+  /// The parameters that a fit starts from; `seed` is for policies that start at random.
   std::vector<double> starting_parameters(const parameter_layout& layout, std::uint64_t seed) const {
     return start_records(layout, seed, [this](std::size_t k, auto... record) {
       std::size_t number = 0;
@@ -83,7 +83,7 @@ class steering {
     });
   }
 
-  /// What a pass meets as its hooks. They refer to this steering and to the binding.
+  /// The hooks of a pass, which refer to this steering and to the binding.
   hooks_type hooks(const binding<backend_type>& bound) const { return {interventions_, bound}; }
 
  private:
@@ -101,9 +101,9 @@ class steering {
   std::tuple<Interventions...> interventions_;
 };
 
-/// Composes interventions on a model, which must outlive the result. They are applied where they are, in the order in
-/// which a forward pass meets them, whatever the order here. Of a model from a file this takes the model itself, so that
-/// a composition is of one type wherever its weights are from.
+/// Composes interventions on a model, which must outlive the result. They act in forward order, whatever their order
+/// here. A `pretrained` model is taken as its `transformer`, so that the type does not depend on where the weights came
+/// from.
 template <tensor_backend B, model_architecture A, typename... Interventions>
 steering<transformer<B, A>, Interventions...> steer(const transformer<B, A>& model, Interventions... interventions) {
   return steering<transformer<B, A>, Interventions...>(model, std::move(interventions)...);

@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-/// How tasks come to a set of prompts: draw at random until enough different ones are there.
+/// How tasks make a set of prompts: they draw at random until there are enough different ones.
 
 namespace trimtab::task {
 
-/// More would not fit into memory, and is a slip of the finger.
+/// More would not fit into memory and must be a mistake.
 inline constexpr int prompt_limit = 1'000'000;
 
 /// Throws `bad_argument` unless 0 <= count <= `prompt_limit`.
@@ -29,9 +29,9 @@ inline void require_count(const std::string& name, int count) {
                                               std::to_string(prompt_limit) + ", found " + std::to_string(count));
 }
 
-/// Calls `draw()`, which returns a prompt or nothing, until `count` prompts are there that differ in text or in
-/// answers. Throws `bad_data` where it seems that there are no more: `set` names what was asked for, `remedy` says what
-/// to change.
+/// Calls `draw()`, which returns a prompt or nothing, until there are `count` prompts that differ in text or in
+/// answers. Throws `bad_data` if there seem to be no more: `set` names what was asked for, `remedy` says what to
+/// change.
 template <typename Draw>
 std::vector<prompt_pair> draw_distinct(int count, std::string_view set, std::string_view remedy, Draw draw) {
   std::vector<prompt_pair> prompts;
@@ -54,7 +54,7 @@ std::vector<prompt_pair> draw_distinct(int count, std::string_view set, std::str
   return prompts;
 }
 
-/// The value that occurs most often, of equals the one that comes first. `values` must not be empty.
+/// The most frequent value, the first of several. `values` must not be empty.
 inline int most_common(const std::vector<int>& values) {
   std::map<int, std::ptrdiff_t> counts;
   for (const auto value : values) ++counts[value];

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-/// What a task gives: prompt pairs to learn from and to test on, made with any tokenizer.
+/// The result of a task: prompt pairs to train and to test on, for any tokenizer.
 
 namespace trimtab::task {
 
@@ -22,7 +22,7 @@ struct prompt_sets {
 /// Text to token ids.
 ///
 /// Satisfied by: `text::tokenizer`.
-/// Where a text is cut before a space, the ids of its two parts are together the ids of the whole.
+/// Cutting a text before a space must not change its ids.
 template <typename T>
 concept text_encoder = requires(const T& encoder, std::string_view text) {
   { encoder.encode(text) } -> std::convertible_to<std::vector<int>>;

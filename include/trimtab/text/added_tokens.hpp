@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-/// Tokens that are found in the text as they are, before it is cut into words: `<|endoftext|>`, or GPT-NeoX's runs of
-/// spaces. The rules are those of Hugging Face's tokenizers: the leftmost match counts, of those the longest.
+/// Tokens that are matched literally, before the text is split into words: `<|endoftext|>`, or GPT-NeoX's runs of
+/// spaces. The rules are those of Hugging Face's tokenizers: the leftmost match wins, and of those the longest.
 
 namespace trimtab::text {
 
@@ -24,14 +24,14 @@ struct added_token {
   int id = 0;
   std::string content = {};
   bool special = false;      ///< a control token; matched only where the caller allows it
-  bool normalized = true;    ///< looked for in normalized text instead of the text as given
+  bool normalized = true;    ///< matched in the normalized text instead of the given one
   bool single_word = false;  ///< no match next to a word character
   bool lstrip = false;       ///< takes the white space before it
   bool rstrip = false;       ///< takes the white space after it
 };
 
 enum class special_tokens {
-  ordinary,  ///< their text is text like any other: what comes from outside cannot forge control tokens
+  ordinary,  ///< their text is ordinary text, so that input cannot forge control tokens
   allow,     ///< their text stands for the token
 };
 
@@ -89,8 +89,8 @@ class added_token_splitter {
     return static_cast<unsigned char>(token.content[i]);
   }
 
-  /// Byte by byte, the tokens are narrowed down to those that begin as the text does: the time does not depend on how
-  /// many there are, but for a logarithm.
+  /// Narrows the sorted tokens down, byte by byte, to those that begin like the text: the time is logarithmic in their
+  /// number.
   const added_token* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
     const added_token* longest = nullptr;
     const auto lead = std::size_t{static_cast<unsigned char>(text[at])};

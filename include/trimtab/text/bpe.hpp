@@ -40,14 +40,14 @@ class bpe {
   };
 
  public:
-  /// What `encode` works with; kept from word to word it saves allocations.
+  /// The scratch memory of `encode`; reusing it from word to word saves allocations.
   class workspace {
     friend class bpe;
     std::vector<symbol> symbols_;
     std::priority_queue<candidate, std::vector<candidate>, std::greater<>> candidates_;
   };
 
-  /// The id of each byte (-1: none) and the rules by rank. Of two rules for one pair the later counts.
+  /// The id of each byte (-1: none) and the rules by rank. Of two rules for one pair the later wins.
   bpe(const std::array<int, 256>& byte_ids, std::span<const merge_rule> rules) : byte_ids_(byte_ids) {
     ranked_.reserve(rules.size());
     for (std::size_t rank = 0; rank < rules.size(); ++rank)

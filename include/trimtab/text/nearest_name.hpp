@@ -8,22 +8,22 @@
 #include <string>
 #include <string_view>
 
-/// Which of some known names somebody meant who wrote an unknown one: the nearest by the number of letters to insert,
-/// delete, replace or swap with their neighbour (Damerau and Levenshtein's distance, where no pair is edited twice).
-/// Case, and `-` for `_`, cost nothing. A name that differs in more than a third of its letters was hardly meant.
+/// The known name closest to a misspelled one, by the number of letters to insert, delete, replace or swap with their
+/// neighbour (Damerau-Levenshtein distance, restricted: no pair is edited twice). Case, and `-` for `_`, cost nothing.
+/// A name that differs in more than a third of its letters is not suggested.
 
 namespace trimtab {
 
 namespace detail {
 
-inline constexpr std::size_t longest_guess = 64;  // a file may hold a name of a megabyte, and nobody mistypes that
+inline constexpr std::size_t longest_guess = 64;  // a malformed file may hold a name of a megabyte
 
 constexpr char plain_letter(char c) {
   if (c == '_') return '-';
   return 'A' <= c and c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-/// Neither text longer than `longest_guess`.
+/// The edit distance of two texts of at most `longest_guess` bytes.
 constexpr std::size_t edits_between(std::string_view a, std::string_view b) {
   using row = std::array<std::size_t, longest_guess + 1>;
   row before{}, last{}, now{};
@@ -61,7 +61,7 @@ constexpr std::optional<std::string_view> nearest_name(std::string_view wanted, 
   return nearest;
 }
 
-/// "; did you mean 'attn_out'?", for the end of a sentence that refuses a name, or nothing.
+/// The end of an error message, "; did you mean 'attn_out'?", or nothing.
 template <typename Names>
 std::string did_you_mean(std::string_view wanted, const Names& names) {
   const auto name = nearest_name(wanted, names);

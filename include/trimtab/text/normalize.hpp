@@ -14,8 +14,8 @@
 #include <vector>
 
 /// Unicode's normal form C: characters decomposed, combining marks put into canonical order, and composed again. The
-/// tables are utf8proc's. The order is made here, by sorting: utf8proc exchanges neighbours, which takes minutes for a
-/// megabyte of combining marks.
+/// tables are utf8proc's. Marks are sorted here, because utf8proc swaps neighbours, which takes minutes for a megabyte
+/// of combining marks.
 
 namespace trimtab::text {
 
@@ -50,9 +50,9 @@ inline void order_canonically(std::vector<utf8proc_int32_t>& code_points) {
   }
 }
 
-/// Puts together what canonically ordered code points have composites for. utf8proc takes U+11A7, the code point before
-/// Hangul's trailing consonants, for one of them and loses it after a syllable. It composes with nothing, so that what
-/// stands before it and what follows can be composed without it.
+/// Composes canonically ordered code points. utf8proc mistakes U+11A7, the code point before Hangul's trailing
+/// consonants, for one of them and drops it after a syllable. It composes with nothing, so the text before and after it
+/// is composed separately.
 inline void compose(std::vector<utf8proc_int32_t>& code_points) {
   auto done = code_points.begin();
   for (auto begin = done; begin != code_points.end();) {
@@ -71,8 +71,7 @@ inline void compose(std::vector<utf8proc_int32_t>& code_points) {
 
 /// `text`, which must be valid UTF-8, in normal form C.
 inline std::string nfc(std::string_view text) {
-  // Every character below U+0300, the first combining mark, is its own normal form: all that begins with a byte below
-  // 0xCC.
+  // Characters below U+0300, the first combining mark, are their own normal form; they begin with a byte below 0xCC.
   if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0xCC; })) return std::string(text);
   auto code_points = detail::canonical_decomposition(text);
   detail::order_canonically(code_points);

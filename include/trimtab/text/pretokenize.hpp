@@ -8,13 +8,13 @@
 #include <cstddef>
 #include <string_view>
 
-/// Cuts text into the words within which byte pairs are merged, by GPT-2's expression
+/// Splits text into the words within which byte pairs are merged, by GPT-2's regular expression
 ///
 ///     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 ///
-/// of which every piece of text is a sequence of matches: a contraction; letters, digits or other signs, with one space
-/// before them; or white space, which leaves its last character to the word that follows. `\s` here is Unicode's
-/// White_Space, as in Hugging Face's tokenizers; PCRE2's own `\s` adds U+180E and Python's adds U+001C to U+001F.
+/// whose matches cover every text: a contraction; letters, digits or other signs, with one optional space before them;
+/// or white space, which leaves its last character to the word that follows. `\s` here is Unicode's White_Space, as in
+/// Hugging Face's tokenizers; PCRE2's own `\s` adds U+180E and Python's adds U+001C to U+001F.
 
 namespace trimtab::text {
 
@@ -33,9 +33,9 @@ class word_splitter {
   }
 
  private:
-  /// Compiled once for all splitters: that takes far longer than to split a prompt.
+  /// Compiled once for all splitters, because compiling takes far longer than splitting a prompt.
   static const pattern& word() {
-    // The possessive `++` changes no match (each class is followed by the end) and keeps PCRE2 from noting ways back.
+    // The possessive `++` changes no match (each class is followed by the end) and avoids backtracking.
     static const pattern compiled(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^\p{White_Space}\p{L}\p{N}]++)"
                                   R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}++)");
     return compiled;

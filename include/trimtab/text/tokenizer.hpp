@@ -27,7 +27,7 @@
 
 namespace trimtab::text {
 
-/// Everything that defines a tokenizer, as its files say it; reading them is the business of io/.
+/// Everything that defines a tokenizer, as its files say it; io/ reads them.
 struct tokenizer_data {
   std::vector<std::pair<std::string, int>> vocabulary = {};      ///< token in byte-level spelling, id
   std::vector<std::pair<std::string, std::string>> merges = {};  ///< in order of rank
@@ -41,7 +41,7 @@ class tokenizer {
   /// Throws `bad_file` for data that contradicts itself.
   explicit tokenizer(const tokenizer_data& data)
       : vocabulary_(vocabulary_of(data)),
-        bpe_{byte_ids(vocabulary_), merge_rules(data, vocabulary_)},  // braces: a missing byte is complained of first
+        bpe_{byte_ids(vocabulary_), merge_rules(data, vocabulary_)},  // braces: a missing byte is reported first
         given_text_tokens_(added_tokens_of(data, false)),
         normal_text_tokens_(added_tokens_of(data, true)),
         nfc_(data.nfc),
@@ -65,8 +65,8 @@ class tokenizer {
     return ids;
   }
 
-  /// The text that `ids` stand for. Where their bytes are no UTF-8, as with part of a character, it holds U+FFFD.
-  /// Throws `bad_argument` for an id without a token.
+  /// The text that `ids` stand for. Bytes that are not UTF-8, such as part of a character, become U+FFFD. Throws
+  /// `bad_argument` for an id without a token.
   std::string decode(std::span<const int> ids) const {
     std::string joined;
     for (const auto id : ids) joined += bytes(id);

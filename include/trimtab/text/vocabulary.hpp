@@ -18,14 +18,14 @@
 
 namespace trimtab::text {
 
-/// Ids are below this; no vocabulary in use comes near.
+/// The limit of ids, which no vocabulary in use comes near.
 inline constexpr int token_id_limit = 1'000'000;
-/// Added tokens are looked for at each place of a text, so their length counts.
+/// The longest added token in bytes; limited, because added tokens are searched for at each place of a text.
 inline constexpr std::size_t added_token_limit = 1'000;
 
 class vocabulary {
  public:
-  /// Throws `bad_file` for an id or a spelling that is taken, and for one that cannot be.
+  /// Throws `bad_file` for an id or a spelling that is taken or invalid.
   void add(const std::string& token, int id, const std::string& bytes) {
     const auto name = "the token " + in_quotes(token);
     if (token.empty()) refuse("the token with the id " + std::to_string(id) + " is empty");
@@ -39,7 +39,7 @@ class vocabulary {
     entries_[id] = {token, bytes};
   }
 
-  /// Adds a token that stands for its spelling as it is, even where the byte-level spelling would say otherwise.
+  /// Adds a token that stands for its literal spelling, even where the byte-level spelling means something else.
   void add_literal(const std::string& token, int id) {
     if (token.size() > added_token_limit)
       refuse("the added token " + in_quotes(token) + " has " + std::to_string(token.size()) + " bytes; at most " +
@@ -72,7 +72,7 @@ class vocabulary {
     std::string bytes = {};
   };
 
-  /// Lets the map be searched by a string_view without making a string of it.
+  /// Lets a string_view be looked up without making a string of it.
   struct string_hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
@@ -88,7 +88,7 @@ class vocabulary {
     return found->second;
   }
 
-  std::unordered_map<int, entry> entries_;  // by id; no array, in which one wild id would claim memory for all below
+  std::unordered_map<int, entry> entries_;  // by id; no array, which one huge id would make as large
   index_t size_ = 0;
   std::unordered_map<std::string, int, string_hash, std::equal_to<>> ids_;
 };

@@ -15,7 +15,7 @@
 
 namespace trimtab {
 
-/// u [the row's theta] is replaced by the proximal point.
+/// Replaces u, the row's theta, by the proximal point.
 template <row R, typename Threshold>
 constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
   using T = scalar_of<R>;
@@ -39,8 +39,8 @@ constexpr void shrink(R& r, parameter_norm norm, Threshold threshold) {
     r.each([&](auto j) { r(theta, j) = 0; });
     return;
   }
-  // The sum falls and is convex in s, so Newton's steps from the left rise to the root and never pass it. No summand
-  // may exceed 1 there, so the root lies beyond every |u_j| − t_j; from that start on no quotient overflows, however
+  // The sum is decreasing and convex in s, so Newton steps from the left approach the root without passing it. At the
+  // root no summand exceeds 1, so s >= |u_j| − t_j for every j; starting from there, no quotient overflows, however
   // small thresholds are.
   const T nearest = r.max([&](auto j) { return abs(r(theta, j)) - threshold(j); });
   T s = nearest > 0 ? nearest : T(0);

@@ -11,17 +11,17 @@
 #include <utility>
 #include <vector>
 
-/// Learns the parameters of a composition: `trainer(steering, objective, adam{...}).fit(prompts, {.steps = 200})`. A fit
-/// that the caller steps is in fit_run.hpp.
+/// Learns the parameters of a composition: `trainer(steering, objective, adam{...}).fit(prompts, {.steps = 200})`. For
+/// a fit that the caller steps see fit_run.hpp.
 
 namespace trimtab {
 
 struct fit_options {
-  index_t steps = 200;                           ///< of `fit`; `start` leaves the end to its caller
-  std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, each counts alike
-  /// Where the fit starts; nothing: where the policies start, mostly at zeros, where the model is untouched.
+  index_t steps = 200;                           ///< of `fit`; `start` leaves the end to the caller
+  std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, weighted equally
+  /// Parameters to start from; nothing: the policies' own, mostly zeros, with which the model is untouched.
   std::optional<parameters> start = {};
-  std::uint64_t seed = 1;  ///< of what policies start with at random
+  std::uint64_t seed = 1;  ///< for policies that start at random
   /// Resumes from here: results and history are those of a fit without a break.
   std::optional<fit_state> resume_from = {};
 };
@@ -40,7 +40,7 @@ inline constexpr bool is_objective = false;
 template <typename... Terms>
 inline constexpr bool is_objective<objective::weighted_sum<Terms...>> = true;
 
-/// Takes anything, so that an argument of the wrong type ends in the sentence above it and in nothing else.
+/// Accepts anything, so that an argument of the wrong type gives only the message of a static_assert.
 struct no_fit {
   template <typename... Anything>
   no_fit fit(Anything&&...) const {
@@ -58,7 +58,7 @@ struct no_fit {
 
 }  // namespace detail
 
-/// What is left of a trainer whose arguments are of the wrong type: a sentence.
+/// The trainer for arguments of the wrong type: only a message.
 template <typename Steering, typename Objective, typename Optimizer = adam>
 class trainer : public detail::no_fit {
   static_assert(detail::composition<Steering>,
@@ -85,14 +85,14 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   trainer(Steering composition, objective_type objective, Optimizer with = {})
       : steering_(std::move(composition)), objective_(std::move(objective)), optimizer_(std::move(with)) {}
 
-  /// One set of parameters for all prompts, as it is after the last step. Throws `bad_data`, `bad_text`, `bad_argument`
-  /// or `mismatch` before any work is done, and `bad_argument` where the loss stops being a number.
+  /// Fits one set of parameters to all prompts. Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` before any
+  /// work is done, and `bad_argument` if the loss is no longer finite.
   template <typename Prompts>
   fitted<Steering> fit(const Prompts& prompts, const fit_options& options = {}) const {
     return std::move(run_to_end({replica_of(prompts, options, options.steps)}).front());
   }
 
-  /// A fit for each prompt alone, all in one pass: what as many calls of `fit` would give.
+  /// Fits each prompt alone, all in one pass, with the results of as many calls of `fit`.
   std::vector<fitted<Steering>> fit_each(std::span<const prompt_pair> prompts, const fit_options& options = {}) const {
     check_prompts(prompts, steering_.model().config().vocabulary);
     std::vector<replica_type> replicas;
@@ -100,7 +100,7 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
     return run_to_end(std::move(replicas));
   }
 
-  /// Fits that differ in what each of them says, all in one pass. Each must say how many steps it makes.
+  /// Fits replicas that may differ, all in one pass. Throws `bad_argument` for one without `steps`.
   std::vector<fitted<Steering>> fit_all(std::vector<replica_type> replicas) const {
     for (const replica_type& r : replicas)
       if (not r.steps)
@@ -115,7 +115,7 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   }
   run_type start(std::vector<replica_type> replicas) const { return run_type(steering_, std::move(replicas)); }
 
-  /// A replica as this trainer fits it; what is to differ is then changed in it.
+  /// A replica with this trainer's objective and optimizer, for the caller to change.
   template <typename Prompts>
   replica_type replica_of(const Prompts& prompts, const fit_options& options = {},
                           std::optional<index_t> steps = {}) const {

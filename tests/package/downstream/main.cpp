@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a stranger's program does: it includes the library, composes an intervention, and is told in a sentence that the
-// model is not there. Headers of the library and of each dependency are found and linked through trimtab::trimtab
-// alone.
+// A program that uses trimtab: it includes the library, composes an intervention, and gets a one-sentence error because
+// there is no model. Linking trimtab::trimtab alone must be enough to find the headers of the library and of each
+// dependency.
 
 #include <trimtab/trimtab.hpp>
 

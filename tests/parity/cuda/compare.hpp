@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-/// The CUDA backend beside the CPU's in double. The same sources are compiled twice: by nvcc for a device, where the
-/// tests say "skipped: no CUDA device" if there is none, and by the host's compiler for the emulated device of
-/// tests/support/emulated, which checks the kernels' arithmetic and barriers and nothing about a GPU.
+/// Compares the CUDA backend with the CPU's in double. The same sources are compiled twice: by nvcc for a device
+/// (without one, the tests print "skipped: no CUDA device"), and by the host's compiler for the emulated device of
+/// tests/support/emulated, which checks the arithmetic and the barriers of the kernels and says nothing about a GPU.
 
 namespace trimtab::test {
 
-/// Every piece of memory is an allocation of its own, so that whoever watches memory sees where it ends.
+/// Every piece of memory is an allocation of its own, so that tools that check memory see where it ends.
 template <typename T = float>
 cuda_backend<T> watched_backend(cuda::precision precision = cuda::precision::full) {
   return cuda_backend<T>(cuda::options{.precision = precision, .slab_bytes = 0});
@@ -28,8 +28,8 @@ inline bool lacks_device() {
   return true;
 }
 
-/// f() gives the same bits every time: on a device many times, or TRIMTAB_REPEATS times for tools that make a device
-/// slow; emulated for several orders of the threads.
+/// Checks that f() gives the same bits every time. On a device it runs `times` times, or TRIMTAB_REPEATS times, for
+/// tools that make a device slow; on the emulated device it runs once in each of several orders of the threads.
 template <typename F>
 void check_repeats(F&& f, [[maybe_unused]] int times = 100) {
   const auto first = f();
@@ -49,13 +49,13 @@ void check_repeats(F&& f, [[maybe_unused]] int times = 100) {
   CHECK(different == 0);
 }
 
-/// The largest difference over the largest number of `right`, or over 1 if that is larger.
+/// The largest difference, relative to the largest number of `right` or to 1, whichever is larger.
 template <typename T>
 double relative_difference(const std::vector<T>& found, const std::vector<double>& right) {
   return largest_difference(std::vector<double>(found.begin(), found.end()), right) / std::max(1.0, largest(right));
 }
 
-/// A matrix in a backend's memory and back in double.
+/// A matrix in a backend's memory, which can be read back in double.
 template <typename B>
 class on_device {
  public:
@@ -92,7 +92,7 @@ inline host_matrix<double> not_numbers(index_t rows, index_t cols) {
   return m;
 }
 
-/// Parameters of every shape: out = h + β Σ_k lift_k (probe_k·h + offset_k).
+/// A policy with parameters of every shape: out = h + β Σ_k lift_k (probe_k·h + offset_k).
 struct two_responses {
   static constexpr per_channel<"probe", 2> probe{};
   static constexpr per_row<"offset", 2> offset{};
@@ -125,7 +125,8 @@ struct two_responses {
   }
 };
 
-/// Every kind of data that prompts carry: a number times a token's logit, plus half the square of each listed one's.
+/// A term that reads every kind of prompt data: a number times one token's logit, plus half the square of the logit of
+/// each token in a list.
 struct listed_answers {
   static constexpr prompt_token<"third"> third{};
   static constexpr prompt_tokens<"others"> others{};
@@ -143,7 +144,8 @@ struct listed_answers {
   }
 };
 
-/// The prompts with what `listed_answers` reads, of each another number of tokens below `vocabulary`.
+/// The prompts with the data that `listed_answers` reads; each has a list of another length, with ids below
+/// `vocabulary`.
 inline std::vector<prompt_pair> with_listed_answers(std::vector<prompt_pair> prompts, int vocabulary) {
   for (std::size_t n = 0; n < prompts.size(); ++n) {
     const int k = static_cast<int>(n);

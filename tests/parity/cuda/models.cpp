@@ -8,7 +8,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Aligned rows, several tiles of the attention.
+/// A model with aligned rows, whose attention has several tiles.
 template <typename Kind>
 struct even : Kind {
   static model_config config() {

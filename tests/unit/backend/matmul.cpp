@@ -30,7 +30,7 @@ host_matrix<T> transposed(const host_matrix<T>& m) {
   return t;
 }
 
-/// A matrix that stands inside a larger one: what lies around it must stay.
+/// A matrix with a margin of memory before and after it, which must stay as it is.
 template <typename T>
 struct guarded {
   static constexpr index_t margin = 32;

@@ -14,7 +14,7 @@ constexpr per_row<"alpha"> alpha{};
 constexpr per_channel<"vector"> vector{};
 constexpr per_row<"beta_2"> other{};
 
-/// Eleven lines of a stranger: h̃ = h + β α.
+/// A policy as a user writes it, in eleven lines: h̃ = h + β α.
 struct shift {
   static constexpr parameter_list parameters{alpha};
 

@@ -31,7 +31,8 @@ TEST_CASE("Whole numbers below a bound are equally likely") {
 }
 
 TEST_CASE("A bound that does not divide the generator's range is not biased") {
-  // Of two thirds of the range, a plain remainder would give the lower half twice as often as the upper one.
+  // With a bound of two thirds of the range, a plain remainder would give the lower half twice as often as the upper
+  // one.
   const auto bound = static_cast<std::size_t>(random_generator::max() / 3 * 2);
   random_generator random(1);
   int lower = 0;

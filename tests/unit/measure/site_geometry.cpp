@@ -23,7 +23,7 @@ TEST_CASE("A scalar changes lengths and no directions") {
       steer(model(), at(site::attn_z{}, policy::activ_scalar{}, layers::range(1, 2), positions::from_end(3)),
             at(site::resid_pre{}, policy::activ_scalar{}, layers::list({2}), positions::shared()));
   auto values = random_parameters(composition.layout(prompts));
-  values.theta[3] = -3;  // layer 1, second from the end, second head: it turns around
+  values.theta[3] = -3;  // layer 1, second from the end, second head: reversed
   const auto geometry = measure_geometry(composition, values, prompts, 0.8);
   REQUIRE(geometry.size() == 2);
   for (const auto& g : geometry)

@@ -21,7 +21,7 @@ std::string hash_of(std::initializer_list<std::string> parts) {
 }  // namespace
 
 TEST_CASE("The hash is the documented one: saved files contain it") {
-  // From twelve lines of Python that follow the formula.
+  // Computed by a Python implementation of the documented formula.
   CHECK(hash_of({}) == "cbf29ce484222325");
   CHECK(hash_of({""}) == "af63bd4c29620a93");
   CHECK(hash_of({"trimtab"}) == "6c61288a6b1440c2");

@@ -14,7 +14,7 @@ using namespace trimtab;
 
 namespace {
 
-/// Error in units of the last place of the true value; none where both are beyond the largest number.
+/// The error in units of the last place of the true value; 0 if both are beyond the largest number.
 template <typename T>
 double ulps(T found, long double truth) {
   using limits = std::numeric_limits<T>;
@@ -25,7 +25,7 @@ double ulps(T found, long double truth) {
   return static_cast<double>(std::abs(found - truth) / spacing);
 }
 
-/// The largest error over numbers of either sign and every exponent, infinities and subnormal numbers included.
+/// The largest error over numbers of both signs and every exponent, with infinities and subnormal numbers.
 template <typename T, typename F, typename Truth>
 double worst(F f, Truth truth) {
   using bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
@@ -50,8 +50,8 @@ TEMPLATE_TEST_CASE("The functions are right to 2 units in the last place over th
   CHECK(worst<T>([](T x) { return math::erf(x); }, [](long double x) { return std::erf(x); }) <= 2);
 }
 
-// Takes minutes, so it runs only when it is asked for: unit_row "[every_float]". A function of double is right to far less
-// than a float's last place.
+// Takes minutes, so it runs only on request: unit_row "[every_float]". The functions in double are far more exact than
+// the last place of a float, so they serve as the truth.
 TEST_CASE("The functions are right to 2 units in the last place for every float", "[.][every_float]") {
   const auto worst_of_all = [](auto f, auto truth) {
     double largest = 0;

@@ -6,7 +6,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Large enough that the work is shared between threads.
+/// A model that is large enough for the work to be divided among threads.
 template <typename Kind>
 model_config wide_config() {
   auto config = Kind::config();

@@ -8,8 +8,8 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-// What holds exactly, whatever the weights. The gradients have files of their own, gradients_*.cpp; what must be equal
-// bit for bit has identity.cpp and batch_mates.cpp.
+// Facts of the method that hold exactly for any weights. Gradients are tested in gradients_*.cpp; what must be equal
+// bit for bit is tested in identity.cpp and batch_mates.cpp.
 
 namespace {
 
@@ -28,7 +28,7 @@ double_model<Kind> exact_norm_model() {
   return double_model<Kind>(random_weights(config, 3), eigen_backend<double>(1));
 }
 
-/// The number of `alpha` of layer l at a position, in a block of activ_scalar records with all layers.
+/// The index of the `alpha` of layer l at a position, in a block of activ_scalar records with all layers.
 std::size_t place(const parameter_block& block, index_t l, index_t position) {
   return static_cast<std::size_t>(block.layer_offset(l) + position);
 }
@@ -174,7 +174,7 @@ TEMPLATE_TEST_CASE("Fact 6: vectors that all positions share fold into biases", 
       };
       shift(w.attn_out, values.layout.blocks[0]);
       shift(w.mlp_out, values.layout.blocks[1]);
-      shift(w.mlp_out, values.layout.blocks[2]);  // resid_post: added to the stream by the same layer's MLP
+      shift(w.mlp_out, values.layout.blocks[2]);  // resid_post: a vector here equals a bias of the same layer's MLP
     });
     const auto a = steered_logits(composition, values, prompts, beta, scored::all);
     const auto b = logits(folded, ids_of(prompts), scored::all);

@@ -36,7 +36,7 @@ TEST_CASE("Values without a slot are left out, a template without slots is its o
 
 namespace {
 
-/// Joins any two words into one token, as no byte-level tokenizer does.
+/// A tokenizer that joins any two words into one token, which no byte-level tokenizer does.
 struct pairs_of_words {
   std::vector<int> encode(std::string_view text) const {
     std::vector<int> ids;

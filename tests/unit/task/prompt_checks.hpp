@@ -13,7 +13,7 @@
 #include <tuple>
 #include <vector>
 
-/// What holds for the prompts of every task.
+/// Checks that hold for the prompts of every task.
 
 namespace trimtab::test {
 
@@ -26,7 +26,7 @@ std::string text_of(const Tokenizer& tokenizer, const prompt_pair& pair, const s
       std::span(pair.ids).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
 }
 
-/// Each prompt's ids, answers and last token are what its texts say, and no prompt comes twice.
+/// Checks that each prompt's ids, answers and last token agree with its texts, and that no prompt occurs twice.
 template <typename Tokenizer>
 void check_prompts(const Tokenizer& tokenizer, const std::vector<prompt_pair>& prompts) {
   std::set<std::tuple<std::string, std::string, std::string>> different;
@@ -43,7 +43,7 @@ void check_prompts(const Tokenizer& tokenizer, const std::vector<prompt_pair>& p
   CHECK(different.size() == prompts.size());
 }
 
-/// All prompts of train and test have one length, those of the other set have others.
+/// Checks that all prompts of `train` and `test` have the same length, and those of `test_other_lengths` other lengths.
 inline void check_lengths(const task::prompt_sets& sets) {
   const auto length = sets.train.at(0).ids.size();
   for (const auto& pair : sets.train) CHECK(pair.ids.size() == length);

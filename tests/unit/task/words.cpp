@@ -24,7 +24,7 @@ std::set<std::string> slots(std::string_view pattern) {
   return found;
 }
 
-/// Every template has the slots `needed`, and no others than these and `allowed`.
+/// Checks that every template has all slots in `needed`, and otherwise only slots in `allowed`.
 template <typename List>
 void check_slots(const List& templates, const std::set<std::string>& needed, const std::set<std::string>& allowed) {
   for (const auto pattern : templates) {

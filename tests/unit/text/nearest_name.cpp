@@ -15,11 +15,11 @@ const std::vector<std::string> sites = {"resid_pre", "attn_z",  "attn_out",  "re
 }
 
 TEST_CASE("An unknown name is taken for the nearest known one") {
-  CHECK(nearest_name("atn_out", sites) == "attn_out");     // a letter too few
-  CHECK(nearest_name("mlp_outt", sites) == "mlp_out");     // one too many
-  CHECK(nearest_name("resid_nid", sites) == "resid_mid");  // a wrong one
-  CHECK(nearest_name("mlp_psot", sites) == "mlp_post");    // two swapped
-  CHECK(nearest_name("Attn-Out", sites) == "attn_out");    // nothing but case and hyphens
+  CHECK(nearest_name("atn_out", sites) == "attn_out");     // one letter too few
+  CHECK(nearest_name("mlp_outt", sites) == "mlp_out");     // one letter too many
+  CHECK(nearest_name("resid_nid", sites) == "resid_mid");  // one wrong letter
+  CHECK(nearest_name("mlp_psot", sites) == "mlp_post");    // two letters swapped
+  CHECK(nearest_name("Attn-Out", sites) == "attn_out");    // only case and hyphens differ
   CHECK(nearest_name("attn_out", sites) == "attn_out");
 }
 
@@ -29,7 +29,7 @@ TEST_CASE("The distance counts inserted, deleted, replaced and swapped letters")
   CHECK(detail::edits_between("abc", "") == 3);
   CHECK(detail::edits_between("kitten", "sitting") == 3);
   CHECK(detail::edits_between("ab", "ba") == 1);
-  CHECK(detail::edits_between("ca", "abc") == 3);  // no pair is edited twice
+  CHECK(detail::edits_between("ca", "abc") == 3);  // a swapped pair is not edited again
   CHECK(detail::edits_between("A_b", "a-B") == 0);
 }
 

@@ -1,4 +1,4 @@
-# An overlay port: it packages the checkout that it lies in.
+# An overlay port that packages the checkout that it is part of.
 
 set(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../../../..")
 set(VCPKG_BUILD_TYPE release)  # headers are the same for every build type

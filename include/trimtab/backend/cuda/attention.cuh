@@ -9,14 +9,14 @@
 #include <string>
 
 /// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
-/// width. Nothing of size T² is kept: a block takes some queries of one head of one sequence, a warp each, and walks over
-/// the keys in tiles of 32 in shared memory, a lane a key, with the running maximum and sum of the exponentials (Milakov
-/// and Gimelshein 2018). The adjoint makes the probabilities again,
+/// width. Nothing of size T² is kept: a block takes some queries of one head of one sequence, one warp each, and loops
+/// over the keys in tiles of 32 in shared memory, one lane per key, with a running maximum and sum of the exponentials
+/// (Milakov and Gimelshein 2018). The adjoint recomputes the probabilities,
 ///
-///     dv_j = Σ_i p_ij dz_i,   ds_ij = p_ij (dz_i·v_j − Σ_m p_im dz_i·v_m),   dq_i = Σ_j ds_ij k_j / √w,   dk_j likewise
+///     dv_j = Σ_i p_ij dz_i,  ds_ij = p_ij (dz_i·v_j − Σ_m p_im dz_i·v_m),  dq_i = Σ_j ds_ij k_j / √w,  dk_j likewise
 ///
-/// once a query for dq and once a key for dk and dv. Each number has one thread that adds it up, tile after tile, so the
-/// order of every sum is the positions' own.
+/// once per query for dq and once per key for dk and dv. One thread sums each number, tile after tile, so every sum is
+/// in the order of positions.
 
 namespace trimtab::cuda {
 
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1) attention_kerne
   if (block.busy) out.store(1 / softmax.sum, z + block.in_rows_of_queries(), a.width);
 }
 
-/// For each query and head: log Σ exp of its scores, and Σ_j p_ij dz_i·v_j. Sets dq of the queries.
+/// Sets dq, and `statistics` [queries, heads, 2]: log Σ exp of the scores, and Σ_j p_ij dz_i·v_j.
 template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size, 1)
     attention_query_adjoint_kernel(attention_view<T> a, const T* d_z, T* d_qkv, T* statistics) {
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1)
     const auto [p, shrink] = softmax.add(seen, score);
     weighted = weighted * shrink + lane_sum(p * d_p_of(seen));
   });
-  if (not block.busy) softmax.sum = 1;  // walks on, because the block's loads need it
+  if (not block.busy) softmax.sum = 1;  // goes on, because the block's loads need every warp
   const T log_sum = softmax.top + log(softmax.sum), mean = weighted / softmax.sum;
 
   lane_channels<T, PerLane> d_query;
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1)
   }
 }
 
-/// dk and dv: a warp has a key and walks over the queries that see it.
+/// Sets dk and dv: one warp per key, looping over the queries that see it.
 template <typename T, int PerLane>
 __global__ void __launch_bounds__(attention_warps* warp_size, 1)
     attention_key_adjoint_kernel(attention_view<T> a, const T* d_z, const T* statistics, T* d_qkv) {
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1)
   d_value.store(1, d_row + 2 * a.model_width, a.width);
 }
 
-/// f(numbers of a head's vector a lane has); throws `device` for a head that is wider than the kernels.
+/// f(channels of a head per lane); throws `device` for a head wider than 256.
 template <typename F>
 void with_head_width(index_t width, F&& f) {
   if (width <= 32) return f(std::integral_constant<int, 1>{});

@@ -6,15 +6,15 @@
 #include <trimtab/core/view.hpp>
 #include <trimtab/row/math.hpp>
 
-/// What the kernels of attention.cuh are made of: a block's place in the batch, tiles of vectors in shared memory, and the
-/// softmax that runs along.
+/// Parts of the kernels in attention.cuh: a block's place in the batch, tiles of vectors in shared memory, and the
+/// running softmax.
 
 namespace trimtab::cuda {
 
 inline constexpr int attention_warps = 8;  // queries, or keys, of a block
 inline constexpr int tile_positions = warp_size;
 
-/// What a kernel of the attention sees of the batch.
+/// The batch as an attention kernel sees it.
 template <typename T>
 struct attention_view {
   ragged_shape shape;
@@ -39,8 +39,8 @@ struct attention_view {
   const __device__ T* value(index_t row, index_t head) const { return query(row, head) + 2 * model_width; }
 };
 
-/// `count` vectors into shared memory, one number between two of them so that the lanes of a warp read from different
-/// banks; vector(j) is where the j-th lies. The whole block takes part.
+/// Copies `count` vectors to shared memory, padded by one number so that the lanes of a warp read from different banks;
+/// vector(j) points to the j-th. The whole block takes part.
 template <typename T, typename Vector>
 __device__ void load_tile(T* tile, int width, index_t count, Vector vector) {
   for (int k = static_cast<int>(threadIdx.x); k < static_cast<int>(count) * width; k += static_cast<int>(blockDim.x)) {
@@ -56,7 +56,7 @@ __device__ T dot(const T* a, const T* b, int width) {
   return sum;
 }
 
-/// The numbers of a head's vector that one lane adds up: channels lane, lane + 32, ...
+/// The numbers of a head's vector that one lane sums: channels lane, lane + 32, ...
 template <typename T, int PerLane>
 struct lane_channels {
   T sum[PerLane] = {};
@@ -92,14 +92,14 @@ __device__ T lane_sum(T x) {
 template <typename T>
 inline constexpr T no_score = T(-1e30);
 
-/// A block's queries, a warp each, before the keys that they see. A warp without a query only helps to load.
+/// A block's queries, one warp each, and the keys that they see. A warp without a query only helps to load.
 template <typename T>
 struct query_block {
   const attention_view<T>& a;
   index_t row, head;     ///< of the sequence's first position
   index_t query;         ///< of this warp
   index_t i, last;       ///< positions of this warp's query and of the block's last
-  bool empty, busy;      ///< has no query: the block, not the warp
+  bool empty, busy;      ///< the block has no query; the warp has one
   T *keys, *values, *q;  ///< in shared memory; q is the first of the warp's own vectors
 
   __device__ query_block(const attention_view<T>& view, int vectors_per_warp) : a(view) {
@@ -123,10 +123,10 @@ struct query_block {
   __device__ int stride() const { return a.width + 1; }
   const __device__ T* my_key() const { return keys + warp_team::rank() * stride(); }
   const __device__ T* my_value() const { return values + warp_team::rank() * stride(); }
-  /// Where the query's row is in what has a row a query.
+  /// The offset of this query and head in a matrix [queries, D].
   __device__ index_t in_rows_of_queries() const { return query * a.model_width + head * a.width; }
 
-  /// use(j0, seen, score) for every tile of keys that the query sees: key j0 + lane is seen, and has the score.
+  /// use(j0, seen, score) for every tile of keys that the query sees: whether it sees key j0 + lane, and the score.
   template <typename Use>
   __device__ void each_tile(Use use) const {
     for (index_t j0 = 0; j0 <= last; j0 += tile_positions) {
@@ -154,7 +154,7 @@ template <typename T>
 struct running_softmax {
   T top = no_score<T>, sum = 0;
 
-  /// exp(score - top) of the lane's key, and what sums so far have to be multiplied with.
+  /// exp(score - top) of the lane's key, and the factor for all sums so far.
   struct step {
     T p, shrink;
   };

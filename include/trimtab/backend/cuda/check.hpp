@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-/// Every call of CUDA and cuBLAS goes through `check`: what fails becomes an error of kind `device` that names the call,
-/// what the driver says about it, and the place in this library. What must not throw, a destructor's call, is `let_go`.
+/// Every call of CUDA and cuBLAS goes through `check`: a failure becomes an error of kind `device` with the call, the
+/// driver's message and the place in this library. Calls in destructors, which must not throw, go through `let_go`.
 
 namespace trimtab::cuda {
 
@@ -43,11 +43,11 @@ inline void check(cublasStatus_t status, const char* call,
   detail::fail(call, cublasLtGetStatusName(status), cublasLtGetStatusString(status), place);
 }
 
-/// For destructors: there is nobody to tell, and after a failed call every later one fails too.
+/// For destructors: an error cannot be reported there, and after a failed call every later one fails too.
 template <typename Status>
 void let_go(Status) noexcept {}
 
-/// What CUDA or cuBLAS knows a thing by; `put` is where the call that makes it leaves it.
+/// An owned handle of CUDA or cuBLAS; `put` is where the call that creates it stores it.
 template <typename Handle, auto Destroy>
 class handle {
  public:
@@ -67,7 +67,7 @@ class handle {
   Handle handle_ = nullptr;
 };
 
-/// Starts a kernel. What shared memory it may take only grows: a recorded start may have been one of more.
+/// Starts a kernel. Its limit of shared memory only grows: a recorded launch may need more than this one.
 template <typename... P, typename... A>
 void launch(const char* name, void (*kernel)(P...), const grid_shape& grid, cudaStream_t stream, A&&... arguments) {
   constexpr std::size_t without_asking = 48 * 1024;

@@ -8,23 +8,22 @@
 #include <string>
 #include <vector>
 
-/// One device as the backend uses it: its memory, one stream for all work, and cuBLAS. Copies of a backend share it. CUDA
-/// sends every call to the device that the calling thread named last; so whoever takes the stream names this one, and
-/// several devices in turn, or a thread that never named any, are no trouble.
+/// One device: its memory, one stream for all work, and cuBLAS. Copies of a backend share it. CUDA sends every call to
+/// the calling thread's current device, so `stream` sets it: a program may use several devices and threads.
 
 namespace trimtab::cuda {
 
-/// What matrix products are computed with; sums are float in any case.
+/// The precision of matrix products; sums are at least float in any case.
 enum class precision {
   full,  ///< the scalar's own
   tf32,  ///< float with the mantissas of factors cut to 10 bits
-  bf16,  ///< weights kept and factors rounded to bfloat16
+  bf16,  ///< weights stored and factors rounded as bfloat16
 };
 
 struct options {
   int device = 0;
   cuda::precision precision = cuda::precision::full;
-  std::size_t slab_bytes = std::size_t{64} << 20;  ///< least memory asked of the device at once
+  std::size_t slab_bytes = std::size_t{64} << 20;  ///< the smallest device allocation
 };
 
 /// How many devices there are; 0 also where there is no driver.
@@ -35,12 +34,12 @@ inline int device_count() {
   return 0;
 }
 
-/// Working memory for one purpose each, kept from call to call.
+/// The purposes of scratch memory, which is kept from call to call.
 enum class scratch_use { rows, gradients, attention, factors, count };
 
 class context {
  public:
-  /// Throws `device` where there is none.
+  /// Throws `device` if there is no such device.
   explicit context(const options& with) : options_(with), arena_(with.device, with.slab_bytes) {
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
@@ -67,7 +66,7 @@ class context {
     let_go(cudaStreamSynchronize(stream_.get()));
   }
 
-  static constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS advises for Hopper
+  static constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS recommends for Hopper
 
   const options& with() const { return options_; }
   cudaStream_t stream() const {
@@ -79,8 +78,8 @@ class context {
   arena& memory() { return arena_; }
   void synchronize() const { check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
-  /// At least `bytes`, valid as long as the context: what was handed out before a larger call may be part of a recorded
-  /// graph and is kept.
+  /// Room for at least `count` numbers, valid as long as the context: memory that was handed out before a larger call
+  /// may be part of a recorded graph and is kept.
   template <typename T>
   T* scratch(scratch_use use, std::size_t count) {
     piece& kept = scratch_[static_cast<std::size_t>(use)];

@@ -10,16 +10,16 @@
 #include <cstddef>
 #include <utility>
 
-/// The seam between kernels and the machine: everything that is not plain C++ in a kernel but `__global__`,
-/// `threadIdx`, `__shared__` and the shuffles is here. A kernel starts through `launch` and nowhere else, so that tests
-/// can run the same kernels without a device, one fiber a thread (tests/support/emulated).
+/// What tests emulate of CUDA: everything in a kernel that is not plain C++, except `__global__`, `threadIdx`,
+/// `__shared__` and the shuffles, is here. Kernels start only through `launch`, so that tests can run them without a
+/// device, one fiber per thread (tests/support/emulated).
 
 namespace trimtab::cuda {
 
 inline constexpr int warp_size = 32;
 inline constexpr unsigned all_lanes = 0xffffffffu;
 
-/// How many threads, and how much memory they share beyond what the kernel declares.
+/// The number of threads, and the shared memory beyond what the kernel declares.
 struct grid_shape {
   dim3 blocks;
   dim3 threads;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-/// Memory of the CUDA backend: arrays on the device, owned, moved but never copied by accident. New numbers are zero.
+/// Memory of the CUDA backend: owned, move-only arrays on the device. New numbers are zero.
 
 namespace trimtab::cuda {
 
@@ -24,7 +24,7 @@ class array {
     if (count == 0) return;
     data_ = static_cast<T*>(owner_->memory().take(bytes()));
     check(cudaMemcpyAsync(data_, host, bytes(), cudaMemcpyHostToDevice, owner_->stream()), "cudaMemcpyAsync");
-    owner_->synchronize();  // the caller's numbers may go
+    owner_->synchronize();  // the caller may free `host`
   }
   array(array&& other) noexcept
       : owner_(std::move(other.owner_)),

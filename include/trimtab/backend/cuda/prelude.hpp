@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// What must come before everything else in a source of nvcc; the target trimtab::cuda includes it by force. nvcc 13's
-/// front end calls the template parameter of every conversion to a reference in a base as the first such declaration
-/// of the translation unit did; libstdc++'s `functional` has one with `_Tp`, and range-v3 after it no longer compiles.
-/// With this declaration first the name is `T`, whatever follows in whatever order.
+/// Comes before everything else in a source that nvcc compiles; the target trimtab::cuda force-includes it. nvcc 13's
+/// front end gives the template parameter of every conversion to a reference in a base class the name in the first such
+/// declaration of the translation unit; libstdc++'s <functional> has one with `_Tp`, after which range-v3 does not
+/// compile. This declaration makes the name `T`, whatever follows.
 
 namespace trimtab::detail {
 

@@ -6,8 +6,7 @@
 #include <memory>
 #include <utility>
 
-/// Work of the stream as a CUDA graph: recorded once, then started as a whole, which costs the host one call instead of
-/// one for every kernel.
+/// Work of the stream as a CUDA graph: recorded once, then started with one host call instead of one per kernel.
 
 namespace trimtab::cuda {
 

@@ -12,11 +12,11 @@
 #include <utility>
 
 /// Running row functions over rows on the GPU. How many threads share a row, and so the order of its sums, depends on
-/// the row's width alone: a row has the same bits in any company.
+/// its width and its operands' alignment, not on the other rows.
 
 namespace trimtab::cuda {
 
-/// Numbers of a record of parameters, which start anywhere.
+/// A parameter of a record, without any alignment.
 template <typename Name, typename U>
 struct record_operand {
   U* data;
@@ -24,14 +24,14 @@ struct record_operand {
   const int* select;
 };
 
-/// The row's own piece of gradient, which starts at zero.
+/// The row's own gradient, which starts at zero.
 template <typename Name, typename U>
 struct gradient_operand {
   U* data;
   index_t stride;
 };
 
-/// Operands that a row function only reads, whatever the caller may do with the memory: they are not stored back.
+/// Operands that a row function only reads: they are not stored back, even if the memory is writable.
 struct inputs_of_forward {
   template <typename Name>
   static constexpr bool has = std::is_same_v<Name, per_channel<"h">>;
@@ -54,14 +54,14 @@ auto read_only(const operand<Name, U>& o) {
     return o;
 }
 
-/// Where row i sees the operand. A row without a record, which does not look, sees the first.
+/// The operand's memory for row i. A row without a record, which does not read it, gets the first.
 template <typename U>
 __device__ U* place(U* data, index_t stride, const int* select, index_t i) {
   const index_t k = select ? static_cast<index_t>(select[i]) : i;
   return data + stride * (k < 0 ? 0 : k);
 }
 
-/// What a row has of a name: copies of a few numbers, zeros where `Cleared`.
+/// The row's copies of a name's few numbers, zeros if `Cleared`.
 template <typename Name, bool Cleared, typename U>
 __device__ auto numbers_at(U* data) {
   if constexpr (count_of<Name> == 1) {
@@ -117,8 +117,8 @@ bool is_aligned(const gradient_operand<Name, U>&) {
   return true;
 }
 
-/// What each task does with row i. One block at least is to fit on a multiprocessor: ptxas then spills no register for
-/// the sake of more.
+/// Runs the task on row i. The bounds ask for only one block per multiprocessor, because ptxas would spill registers to
+/// fit more.
 template <typename T, typename Team, int Lanes, typename Task, typename... Operand>
 __global__ void __launch_bounds__(Team::most_threads, 1)
     rows_kernel(Task task, index_t rows, index_t width, Operand... operands) {

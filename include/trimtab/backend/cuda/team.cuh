@@ -3,8 +3,8 @@
 
 #include <trimtab/backend/cuda/device.hpp>
 
-/// The threads that share one row: a warp, or a whole block. A reduction adds in a fixed tree, first the lanes of a warp
-/// by butterfly, then the warps in order, so every thread gets the same bits, and gets them in every run.
+/// The threads that share one row: a warp, or a whole block. A reduction adds in a fixed tree, first the lanes of a
+/// warp by butterfly, then the warps in order, so every thread gets the same bits in every run.
 
 namespace trimtab::cuda {
 
@@ -16,7 +16,7 @@ __device__ T reduce_warp(T x, Combine combine) {
   return x;
 }
 
-/// A row a warp.
+/// One row per warp.
 struct warp_team {
   static constexpr int rows_per_block = 4;
   static constexpr int most_threads = rows_per_block * warp_size;
@@ -32,7 +32,7 @@ struct warp_team {
   }
 };
 
-/// A row a block, of as many threads as it was started with.
+/// One row per block, with as many threads as it was started with.
 struct block_team {
   static constexpr int rows_per_block = 1;
   static constexpr int most_threads = 512;

@@ -14,14 +14,14 @@
 #include <utility>
 
 /// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
-/// width. One task is one head of one sequence: batch mates cannot meet, and what it touches stays in its core's cache.
-/// Queries go by blocks through the kernels of the frozen products, with keys and values packed as those are; a block
-/// sees the keys up to its last query. The adjoint computes the probabilities again instead of keeping T² numbers.
+/// width. One task is one head of one sequence: sequences do not affect each other, and its data stays in its core's
+/// cache. Queries go in blocks through the kernels of the frozen products, with keys and values packed like weights; a
+/// block sees the keys up to its last query. The adjoint recomputes the probabilities instead of keeping T² numbers.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
 
-/// One head of one sequence, and pieces of the working memory of the thread that has it.
+/// One head of one sequence, with scratch memory of its thread.
 template <typename T>
 class attention_head {
  public:
@@ -59,7 +59,7 @@ class attention_head {
   index_t position(index_t k) const { return positions_[k]; }
 
   /// f(k, count, seen) for each block of queries k, ..., k + count - 1, the last of which sees `seen` keys. By then `q`
-  /// holds the queries, scaled, and `p` their probabilities, zero where a query does not look.
+  /// holds the scaled queries and `p` their probabilities, zero for keys that a query does not see.
   template <typename F>
   void for_each_block(F f) const {
     for (index_t k = 0; k < queries; k += block) {
@@ -138,7 +138,7 @@ void attention_backward(int threads, const ragged_shape& shape, index_t heads, m
     head.for_each_block([&](index_t k, index_t count, index_t seen) {
       const strided<const T> d_out{d_z.row(head.first_query + k) + head.column, d_z.cols};
       multiply_packed<T>(count, width, seen, values_across, d_out, head.nothing_yet(), {d_p, p_stride});
-      // sums[j] += Σ_i weights_ij rows_i: what every query of the block adds to the keys, or to the values.
+      // sums[j] += Σ_i weights_ij rows_i: the block's part of the gradient of the keys, or of the values.
       const auto add_weighted = [&](const T* weights, strided<const T> rows, T* sums) {
         const packed<T> by_query{head.out, count};
         by_query.pack_rows(count, width, [&](index_t i) { return rows.row(i); });

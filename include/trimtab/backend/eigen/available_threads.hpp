@@ -13,8 +13,8 @@
 #include <system_error>
 #include <thread>
 
-/// How many threads this process may keep busy: what OMP_NUM_THREADS asks for, else the processors that its affinity mask
-/// leaves, but no more than its control group's quota pays for.
+/// How many threads this process may use: OMP_NUM_THREADS if it is set, else the processors in its affinity mask, but
+/// no more than the CPU quota of its control group.
 
 namespace trimtab::eigen {
 
@@ -39,8 +39,8 @@ inline int processors() {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-/// Processors that a "quota period" of control groups version 2 pays for, in microseconds; 0 for "max" or for another
-/// text. A part of a processor counts as none beyond the first: threads that are stopped together wait for each other.
+/// The whole processors, at least 1, in a "quota period" of control groups version 2 (both in microseconds); 0 for
+/// "max" or other text. Rounded down, because throttled threads make the others wait.
 inline int processors_paid_for(std::string_view quota_and_period) {
   double numbers[2] = {};
   for (double& number : numbers) {
@@ -60,7 +60,7 @@ inline std::string first_line_of(const std::filesystem::path& file) {
   return line;
 }
 
-/// The least quota of the group and of those it lies in; 0 without one.
+/// The smallest quota of the group and its parents; 0 without one.
 inline int quota_of_control_group(const std::filesystem::path& root = "/sys/fs/cgroup",
                                   const std::filesystem::path& membership = "/proc/self/cgroup") {
   int least = 0;
@@ -75,7 +75,7 @@ inline int quota_of_control_group(const std::filesystem::path& root = "/sys/fs/c
     const bool version_2 = controllers.empty();
     if (not version_2 and ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
     const std::filesystem::path top = version_2 ? root : root / controllers;
-    // In a container the path may be the host's: what is not there is passed over, up to the group that is seen.
+    // In a container the path may be the host's: folders that do not exist are skipped, up to a visible group.
     auto below = std::filesystem::path(group).relative_path();
     for (;; below = below.parent_path()) {
       const auto folder = top / below;

@@ -12,13 +12,12 @@
 #include <cassert>
 #include <utility>
 
-/// Products with frozen matrices. A thread takes a part of the rows, slice of the depth by slice: it copies them close
-/// together, where they stay in the second cache while every panel of the weights comes by, and a block of them that
-/// fills the register file is multiplied with a slice of a panel; meanwhile the next slice is fetched, so that reading
-/// weights and multiplying overlap. (Where they come from, rows may lie a multiple of 4 KB apart, which a cache cannot
-/// hold side by side.) Each output number is one chain of multiply-adds in the order of the depth, whatever the number
-/// of rows: between slices it rests in y, which changes no bit. So a prompt alone and the same prompt in a batch give the
-/// same bits.
+/// Products with frozen matrices. A thread takes a part of the rows, one slice of the depth at a time: it copies them
+/// to contiguous memory, where they stay in the L2 cache while every panel of the weights is read (rows a multiple of 4
+/// KB apart would evict each other), multiplies a block of them that fills the registers with a slice of a panel, and
+/// prefetches the next slice meanwhile. Each output is one chain of multiply-adds in the order of the depth, whatever
+/// the number of rows: between slices it is kept in y, which changes no bit. So a prompt gives the same bits alone and
+/// in a batch.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -47,7 +46,7 @@ class linear {
   array<T> bias_;
 };
 
-/// Rows as a block of the product sees them.
+/// Rows at a fixed distance of each other.
 template <typename T>
 struct strided {
   T* data;
@@ -56,13 +55,13 @@ struct strided {
   T* row(index_t i) const { return data + i * stride; }
 };
 
-/// The share of the next slice that one block of rows fetches while it multiplies.
+/// The share of the next slice that one block of rows prefetches while it multiplies.
 struct share_of_next {
   slice_place place;
   index_t from, step;  ///< in bytes: in each square, and for each of the square's rows
 };
 
-/// Keeps the compiler from what it knows of x.
+/// Hides from the compiler what it knows of x.
 template <typename T>
 void forget(T& x) {
   asm("" : "+r"(x));
@@ -77,14 +76,14 @@ void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<c
                     share_of_next next) {
   using namespace Eigen::internal;
   constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
-  // All loops over `sums` are unrolled: an array that is indexed by a variable anywhere lives in memory everywhere.
+  // All loops over `sums` are unrolled, because an array that any variable indexes is kept in memory.
   packet<T> sums[Rows][2];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
     sums[i][0] = ploadu<packet<T>>(start.row(i));
     sums[i][1] = ploadu<packet<T>>(start.row(i) + lanes);
   }
-  // Every fourth row has a pointer, the others are reached from it: a pointer for each is more than there are registers.
+  // One pointer per four rows, because a pointer for each would need too many registers.
   constexpr int group = 4;
   const T* rows[(Rows + group - 1) / group];
 #pragma GCC unroll 16
@@ -116,14 +115,14 @@ void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<c
   }
 }
 
-/// The kernel of each height, that of one row first.
+/// The kernels for 1, 2, ... rows.
 template <typename T>
 inline constexpr auto block_kernels = []<int... I>(std::integer_sequence<int, I...>) {
   return std::array{&multiply_block<I + 1, T>...};
 }
 (std::make_integer_sequence<int, tile<T>::rows>{});
 
-/// Rows `first`, ..., `first + count - 1` of y from x and the panels from `first_panel` up to `end_panel` of the weights.
+/// Rows `first`, ..., `first + count - 1` of y, from x and the weights' panels `first_panel`, ..., `end_panel - 1`.
 template <typename T, typename Weights>
 void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y, index_t first, index_t count,
                    index_t first_panel, index_t end_panel) {

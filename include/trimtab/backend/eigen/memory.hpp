@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <utility>
 
-/// Memory of the CPU backend: arrays aligned for SIMD, owned, moved but never copied by accident. New numbers are zero.
-/// Large arrays ask for huge pages: weights that stream past the processor are read up to a fifth faster from them.
+/// Memory of the CPU backend: owned, move-only arrays, aligned for SIMD. New numbers are zero. Large arrays ask for
+/// huge pages, from which large weights are read up to a fifth faster.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -55,7 +55,7 @@ class array {
     if (memory == nullptr) throw_no_memory(static_cast<double>(count) * sizeof(T));
     pointer p(static_cast<T*>(memory), {alignment});
 #ifdef MADV_HUGEPAGE
-    // Whole pages only: the rest of the last one would take memory. It is a wish; nothing depends on its being granted.
+    // Whole pages only, so that the last one wastes no memory. Only advice: nothing depends on it.
     if (bytes >= huge_page) ::madvise(p.get(), bytes / huge_page * huge_page, MADV_HUGEPAGE);
 #endif
     return p;
@@ -65,7 +65,7 @@ class array {
   index_t size_ = 0;
 };
 
-/// `count` numbers that the calling thread keeps from call to call, a piece of memory for each purpose.
+/// Scratch for `count` numbers, kept by the calling thread from call to call, separate for each purpose.
 template <typename Purpose, typename T>
 T* scratch(index_t count) {
   thread_local array<T> memory;

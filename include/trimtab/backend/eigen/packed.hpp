@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <utility>
 
-/// Small matrices packed on the way, so that the kernels of the frozen products (eigen/matmul.hpp) multiply with them
-/// too.
+/// Small matrices packed on the fly, so that the kernels of the frozen products (eigen/matmul.hpp) can multiply with
+/// them.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
 
-/// A matrix [depth, columns] in panels as those of eigen/panels.hpp, in memory that somebody else owns.
+/// A matrix [depth, columns] in panels like those of eigen/panels.hpp, in memory owned elsewhere.
 template <typename T>
 struct packed {
   T* data;

@@ -10,10 +10,9 @@
 #include <utility>
 
 /// A frozen matrix W [depth, columns] cut into panels as wide as two SIMD registers, [panel][depth][tile columns], so
-/// that a product reads it from the first number to the last. One packing serves both directions: x W takes slices of
-/// the panels as they lie, dy Wᵀ turns each slice over in registers on its way into the cache, which costs a few percent
-/// of the time and saves a second copy of the weights. Packets are Eigen's, so every instruction set and every scalar
-/// has them.
+/// that a product reads it sequentially. One packing serves both directions: x W uses slices of the panels as they are,
+/// dy Wᵀ transposes each slice in registers, which costs a few percent of the time and saves a second copy of the
+/// weights. Packets are Eigen's, so they exist for every instruction set and every scalar.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -21,8 +20,8 @@ inline namespace TRIMTAB_TARGET {
 template <typename T>
 using packet = typename Eigen::internal::packet_traits<T>::type;
 
-/// How a product is cut: numbers of one packet, columns of a panel, rows of a register block, depth of a slice. A slice
-/// of a panel and the next one live in the second cache while all rows of a part use it, and so do these.
+/// How a product is tiled: numbers of one packet, columns of a panel, rows of a register block, depth of a slice. A
+/// slice, the next one and the rows that use them fit in the L2 cache.
 template <typename T>
 struct tile {
   static constexpr int lanes = Eigen::internal::unpacket_traits<packet<T>>::size;
@@ -52,7 +51,7 @@ class panels {
 
   index_t depth() const { return depth_; }
   index_t columns() const { return columns_; }
-  /// From row k of panel p on.
+  /// Panel p from row k on.
   const T* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * tile<T>::columns; }
 
   static index_t whole_tiles(index_t extent) { return (extent + tile<T>::columns - 1) / tile<T>::columns; }
@@ -62,7 +61,7 @@ class panels {
   array<T> numbers_;
 };
 
-/// Where a slice lies in memory: squares of tile columns rows, at a fixed distance in bytes.
+/// A slice in memory: squares of as many rows as a tile has columns, `distance` bytes apart.
 struct slice_place {
   const char* first;
   index_t distance;
@@ -70,10 +69,10 @@ struct slice_place {
   const char* square(index_t n) const { return first + n * distance; }
 };
 
-/// Has the line at `p` brought into the caches.
+/// Prefetches the cache line at `p`.
 inline void fetch(const char* p) { __builtin_prefetch(p, 0, 3); }
 
-/// Rows become columns: the first half of the vectors interleaved with the second, as often as a half can be halved.
+/// Transposes n vectors of n numbers: interleaves the first half of the vectors with the second, log2(n) times.
 template <typename Packet, int... I>
 void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
   constexpr int n = sizeof...(I);
@@ -117,10 +116,10 @@ struct as_packed {
   const T* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
 };
 
-/// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, turned over.
+/// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, transposed.
 template <typename T>
 struct turned_over {
-  static constexpr index_t part_rows = 20 * tile<T>::rows;  // that share the work of turning over
+  static constexpr index_t part_rows = 20 * tile<T>::rows;  // that share the work of transposing
   const panels<T>& w;
 
   index_t depth() const { return w.columns(); }
@@ -131,12 +130,12 @@ struct turned_over {
     return {first, reinterpret_cast<const char*>(w.at(k / columns + 1, p * columns)) - first};
   }
 
-  /// Few rows wait for memory: short slices read it nearly from first to last, as the processor foresees.
+  /// Products of few rows wait for memory: short slices read it nearly sequentially, so it is prefetched.
   static constexpr index_t slice_depth(index_t rows) {
     return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
   }
-  /// The slice, made in `room`. Meanwhile the next one is fetched if so few rows use this one that they leave no time
-  /// for it; else that would only crowd what is waited for.
+  /// The slice, transposed into `room`. If too `few` rows use it to prefetch the next slice while they multiply, that
+  /// is done here; otherwise it would delay the loads of this one.
   const T* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
     for (index_t from = 0; from < depth; from += tile<T>::columns) {
       const T* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);

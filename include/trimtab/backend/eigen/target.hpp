@@ -3,10 +3,10 @@
 
 #include <Eigen/Core>
 
-/// For which processor this source is compiled, as the name of an inline namespace. The CPU backend packs weights as wide
-/// as a SIMD register, so sources of one program that are compiled for different processors must not share its types:
-/// with the processor in every name they link side by side, and what one hands to the other does not link at all. A
-/// macro, because a namespace takes its name from nothing else.
+/// The processor that this source is compiled for, as the name of an inline namespace. The CPU backend packs weights by
+/// SIMD width, so sources compiled for different processors must not share its types: with the processor in every name
+/// they can be linked into one program, and exchanging these types is a link error. A macro, because nothing else can
+/// name a namespace.
 
 #if defined(EIGEN_VECTORIZE_AVX512)
 #  define TRIMTAB_TARGET avx512

@@ -16,18 +16,17 @@
 #include <utility>
 #include <vector>
 
-/// The threads of the CPU backend. Whoever calls brings a team of helpers of its own, which live as long as the calling
-/// thread. Work is handed out in claims: everyone first takes most of its own share, which is the same in every
-/// operation and so still in its cache, then small pieces of whatever is left. Two rules make
-/// a team a good neighbour on a machine that others use too:
+/// The threads of the CPU backend. Each calling thread has its own team of helpers, which live as long as it does. Work
+/// is handed out in claims: every member first takes most of its own share, which is the same in every operation and so
+/// still in its cache, then small pieces of what is left. Two rules keep a team efficient on a shared machine:
 ///
-/// - nobody waits for a helper that has not come yet: whoever is there does its share, and the door is closed behind the
-///   last claim; only who is inside is waited for;
-/// - whoever waits spins for a moment, because the next operation mostly follows at once, and then sleeps.
+/// - nobody waits for a helper that has not started: the others do its share, and after the last claim no helper may
+///   enter; only those inside are waited for;
+/// - a waiting thread spins for a moment, because the next operation usually follows at once, and then sleeps.
 
 namespace trimtab::eigen {
 
-/// Some of the things to be done: [begin, end).
+/// A range of work items, [begin, end).
 struct claim {
   index_t begin;
   index_t end;
@@ -35,8 +34,8 @@ struct claim {
   constexpr explicit operator bool() const { return begin < end; }
 };
 
-/// What is done with a claim: a function object that outlives this reference to it. By a pointer, so that what it does is
-/// compiled once for one thread and for many.
+/// A reference to the function object that processes claims, which must outlive it. Type-erased, so that it is compiled
+/// once for one thread and for many.
 class claim_work {
  public:
   claim_work() = default;
@@ -62,8 +61,7 @@ inline void pause_processor() {
 #endif
 }
 
-/// Waits until `done()`: spins for at most 50 microseconds, then sleeps until `word`, which changes when it may be done,
-/// is told to have changed.
+/// Waits until done(word): spins for at most 50 microseconds, then sleeps until `word` has changed and was notified.
 template <typename Done>
 void wait_until(const std::atomic<int>& word, Done done) {
   using clock = std::chrono::steady_clock;
@@ -78,7 +76,7 @@ void wait_until(const std::atomic<int>& word, Done done) {
     word.wait(seen, std::memory_order_acquire);
 }
 
-/// How often this process has become another one by fork(): helpers do not come along.
+/// How often this process was forked: a child has no helper threads.
 inline std::atomic<int> forks{0};
 inline void count_forks() {
   static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
@@ -99,8 +97,8 @@ class team {
     for (std::thread& helper : helpers_) helper.join();
   }
 
-  /// work(claim) on at most `threads` threads, this one included, for claims that together are 0, ..., n - 1. Throws what
-  /// the first of them throws.
+  /// Runs work(claim) on at most `threads` threads, this one included, for claims that cover 0, ..., n - 1. Rethrows
+  /// the first exception of work.
   void run(int threads, index_t n, claim_work work) {
     if (forks_ != detail::forks) abandon();
     const auto members = static_cast<int>(std::min<index_t>(threads, n));
@@ -115,7 +113,7 @@ class team {
     }
     work_ = work;
     hire(members - 1);
-    inside_.store(0, std::memory_order_release);  // the door is open
+    inside_.store(0, std::memory_order_release);  // helpers may enter
     call();
     take_part(0);
     inside_.fetch_or(closed, std::memory_order_acq_rel);
@@ -134,7 +132,7 @@ class team {
     index_t piece = 1;
   };
 
-  /// Three quarters of one's own share at first, then pieces of whichever share has any left.
+  /// First three quarters of the member's own share, then pieces of any share that has some left.
   claim take(int member, bool first) {
     for (int k = 0; k < members_; ++k) {
       share& from = shares_[static_cast<std::size_t>((member + k) % members_)];
@@ -186,7 +184,7 @@ class team {
     }
   }
 
-  /// After a fork: their threads do not exist here.
+  /// After a fork: the helpers do not exist in this process.
   void abandon() {
     for (std::thread& helper : helpers_) helper.detach();
     helpers_.clear();
@@ -200,8 +198,8 @@ class team {
   claim_work work_ = {};
   std::exception_ptr problem_ = nullptr;
   std::atomic<bool> failed_{false};
-  alignas(cache_line) std::atomic<int> called_{0};       ///< how often there was something to do
-  alignas(cache_line) std::atomic<int> inside_{closed};  ///< helpers at work, and whether the door is closed
+  alignas(cache_line) std::atomic<int> called_{0};       ///< how often `call` was called
+  alignas(cache_line) std::atomic<int> inside_{closed};  ///< helpers at work, and whether more may enter
   std::atomic<bool> ending_{false};
   std::vector<std::thread> helpers_ = {};
 };
@@ -233,7 +231,7 @@ inline void run_claims(int threads, index_t n, claim_work work) {
 
 }  // namespace detail
 
-/// f(claim) for claims that together are 0, ..., n - 1, on at most `threads` threads.
+/// f(claim) for claims that cover 0, ..., n - 1, on at most `threads` threads.
 template <typename F>
 void parallel_claims(int threads, index_t n, const F& f) {
   detail::run_claims(threads, n, claim_work(f));

@@ -10,17 +10,17 @@
 
 #include <unistd.h>
 
-/// An open POSIX file that closes itself, and what to do where the operating system refuses.
+/// An owned POSIX file descriptor, and errors for failed system calls.
 
 namespace trimtab::io {
 
-/// "cannot open 'x': No such file or directory", of kind `io`; reads errno, so nothing may come between.
+/// Throws `io`, "cannot open 'x': No such file or directory"; call it at once, because it reads errno.
 [[noreturn]] inline void throw_system_error(const std::string& what, const std::string& file) {
   const auto reason = std::generic_category().message(errno);
   throw error(error_kind::io, "cannot " + what + " '" + file + "': " + reason);
 }
 
-/// Calls the system again where a signal interrupted it.
+/// Repeats a system call that a signal interrupted.
 template <typename Call>
 auto uninterrupted(Call call) {
   auto result = call();

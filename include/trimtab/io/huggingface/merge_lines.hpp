@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-/// Merges of byte pairs as text: "left right", one a line in `merges.txt` and `vocab.bpe`.
+/// Merges of byte pairs as text: "left right", one per line, in `merges.txt` and `vocab.bpe`.
 
 namespace trimtab::io {
 
-/// The two tokens of `merge`; `file` and `where` are named if there are not two.
+/// The two tokens of `merge`. Throws `bad_file`, naming `file` and `where`, unless there are two.
 inline std::pair<std::string, std::string> merge_of(std::string_view merge, const std::string& file,
                                                     const std::string& where) {
   const auto space = merge.find(' ');
@@ -26,8 +26,8 @@ inline std::pair<std::string, std::string> merge_of(std::string_view merge, cons
   return {std::string(merge.substr(0, space)), std::string(merge.substr(space + 1))};
 }
 
-/// The merges in `lines`, after a byte order mark if there is one. Only the first line can be a comment: GPT-2 has merges
-/// of "#" signs.
+/// The merges in `lines`, after a byte order mark if there is one. Only the first line can be a comment: GPT-2 has
+/// merges of "#" signs.
 inline std::vector<std::pair<std::string, std::string>> merges_of(std::string_view lines, const std::string& file) {
   std::vector<std::pair<std::string, std::string>> merges;
   if (const std::string_view mark = "\xEF\xBB\xBF"; lines.starts_with(mark)) lines.remove_prefix(mark.size());

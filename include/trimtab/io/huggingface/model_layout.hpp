@@ -15,15 +15,15 @@
 /// How each family names and stores its weights, and how they become the layout of model/weights.hpp.
 ///
 /// A layout asks `tensors` for every weight: `tensors.matrix(name, rows, cols)`, `tensors.row(name, cols)`, and
-/// `tensors.zeros(cols)` for what a model does without. The folder runs it twice, once with tensors that only compare
-/// names and shapes and once with tensors that read, so what is checked and what is read are the same list.
+/// `tensors.zeros(cols)` for a bias that the model lacks. The folder runs it twice, once with tensors that only compare
+/// names and shapes and once with tensors that read, so the same list is checked and read.
 
 namespace trimtab::io {
 
 namespace detail {
 
-/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares by way of a small buffer, because one of the two
-/// sides is walked against its grain, and the far lines of large matrices push each other out of the cache.
+/// [n, m] -> [m, n]; row i becomes column `column_of(i)`. In squares through a small buffer, because one side is
+/// accessed column by column, where lines of a large matrix would evict each other from the cache.
 template <typename T, typename ColumnOf>
 host_matrix<T> transposed(const host_matrix<T>& matrix, const ColumnOf& column_of) {
   constexpr index_t side = 32;

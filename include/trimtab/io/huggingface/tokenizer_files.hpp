@@ -17,14 +17,14 @@
 #include <utility>
 
 /// A tokenizer from the files that models come with: Hugging Face's `tokenizer.json`; `vocab.json` with `merges.txt`;
-/// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2. The pairs name no added tokens: GPT-2's one is known.
-/// Of `tokenizer_config.json` beside them one entry changes ids, `add_prefix_space`.
+/// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2. The pairs list no added tokens, so GPT-2's one is
+/// built in. Of a `tokenizer_config.json` beside them only `add_prefix_space` changes ids.
 
 namespace trimtab::io {
 
 namespace detail {
 
-/// The tokenizer of `data`; complaints name the file that the data is from.
+/// The tokenizer of `data`; errors name the file that the data came from.
 inline text::tokenizer make_tokenizer(const text::tokenizer_data& data, const std::string& file) {
   try {
     return text::tokenizer(data);
@@ -33,7 +33,7 @@ inline text::tokenizer make_tokenizer(const text::tokenizer_data& data, const st
   }
 }
 
-/// What `tokenizer_config.json` says of a space before the text, if it says anything.
+/// The `add_prefix_space` of `tokenizer_config.json`, if there is one.
 inline std::optional<bool> configured_prefix_space(const std::filesystem::path& folder) {
   const auto file = folder / "tokenizer_config.json";
   if (not is_present(file)) return std::nullopt;
@@ -42,7 +42,7 @@ inline std::optional<bool> configured_prefix_space(const std::filesystem::path& 
   return config.has(key) and not config.is_null(key) ? std::optional(config.flag(key)) : std::nullopt;
 }
 
-/// Without merges every text would come apart into bytes, and nothing would tell.
+/// Throws `bad_file` for missing merges, without which every text would silently be split into bytes.
 inline void require_merges(const text::tokenizer_data& data, const std::string& vocabulary, const std::string& merges) {
   const auto is_merged = [&](const auto& entry) {
     return text::first_utf8_step(entry.first).length < entry.first.size() and
@@ -56,8 +56,8 @@ inline void require_merges(const text::tokenizer_data& data, const std::string& 
 
 }  // namespace detail
 
-/// The tokenizer that one `tokenizer.json`, of whatever name, describes. Throws `bad_config` where a
-/// `tokenizer_config.json` beside it says something else.
+/// The tokenizer of one `tokenizer.json`, under any file name. Throws `bad_config` if a `tokenizer_config.json` beside
+/// it contradicts it.
 inline text::tokenizer read_tokenizer_json(const std::filesystem::path& file) {
   const auto name = file.string();
   const auto data = tokenizer_json_reader(name).whole(read_json_file(file));
@@ -69,7 +69,7 @@ inline text::tokenizer read_tokenizer_json(const std::filesystem::path& file) {
   return detail::make_tokenizer(data, name);
 }
 
-/// A tokenizer like GPT-2's from a vocabulary (an object of tokens and ids) and merges (two tokens a line).
+/// A tokenizer like GPT-2's from a vocabulary (an object of tokens and ids) and merges (two tokens per line).
 inline text::tokenizer read_tokenizer_pair(const std::filesystem::path& vocabulary,
                                            const std::filesystem::path& merges) {
   const auto more = vocabulary.parent_path() / "added_tokens.json";

@@ -26,8 +26,8 @@ namespace trimtab::io {
 
 namespace detail {
 
-/// Whether `name` is a causal mask or a table of rotary frequencies. The point matters: `.attn.bias` is GPT-2's mask,
-/// while `.attn.c_attn.bias` is a weight.
+/// Whether `name` is a causal mask or a table of rotary frequencies. The leading dot matters: `.attn.bias` is GPT-2's
+/// mask, while `.attn.c_attn.bias` is a weight.
 inline bool is_buffer(std::string_view name) {
   constexpr auto buffers = std::to_array<std::string_view>(
       {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"});
@@ -35,7 +35,7 @@ inline bool is_buffer(std::string_view name) {
       buffers, [&](std::string_view ending) { return name.ends_with(ending) or name == ending.substr(1); });
 }
 
-/// A name from an index file is only a name: whatever could lead out of the folder, or end the name early, is refused.
+/// Throws `bad_file` for a shard name from an index file that could lead out of the folder or end early.
 inline void check_shard_name(const std::string& shard, const std::string& index) {
   const bool is_strange = shard.starts_with('.') or shard.find_first_of("/\\") != shard.npos or
                           text::has_control(shard) or shard.size() > 255;

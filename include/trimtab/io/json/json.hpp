@@ -11,8 +11,8 @@
 #include <string>
 #include <utility>
 
-/// JSON files of others, read with suspicion: parsed as json_text.hpp says, with getters whose complaint names file,
-/// key, what was expected and what was found.
+/// Untrusted JSON files: parsed as json_text.hpp says, with getters whose errors name the file, the key, what was
+/// expected and what was found.
 
 namespace trimtab::io {
 
@@ -24,11 +24,11 @@ inline json read_json_file(const std::filesystem::path& path) {
   return parse_json(file.text(), path.string());
 }
 
-/// An object of a JSON file that knows the file's name, with typed getters. One without a fallback requires its key;
-/// null is a wrong type like any other, so a reader that gives it a meaning asks `is_null` first.
+/// An object of a JSON file that knows the file's name, with typed getters. A getter without a fallback requires its
+/// key; null is a wrong type, so readers that give it a meaning check `is_null` first.
 class json_object {
  public:
-  /// `kind` is the kind of error that every complaint about this object gets.
+  /// `kind` is the kind of every error about this object.
   json_object(json value, std::string file, error_kind kind = error_kind::bad_config)
       : value_(std::move(value)), file_(std::move(file)), kind_(kind) {
     if (not value_.is_object())
@@ -75,7 +75,7 @@ class json_object {
     return has(key) ? text(key) : fallback;
   }
 
-  /// Says that the value of `key` is not what it should be.
+  /// Throws that the value of `key` is not what was `expected`.
   [[noreturn]] void refuse(const std::string& key, const std::string& expected) const {
     throw error(kind_, "'" + file_ + "': " + abbreviated(key) + " should be " + expected + ", found " +
                            (has(key) ? abbreviated(value_.at(key)) : "nothing"));

@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
-/// The charts of fits: how the loss went, what each strength buys and costs, and what became of every prompt pair.
+/// The charts of fits: the loss, the effect and the cost of each strength, and every prompt pair.
 
 namespace trimtab::report {
 
 namespace detail {
 
-/// At most `most` of the indices below `count`, evenly, the first and the last among them.
+/// At most `most` indices below `count`, evenly spaced, including the first and the last.
 inline std::vector<std::size_t> spread(std::size_t count, std::size_t most) {
   std::vector<std::size_t> chosen;
   if (count <= most) {

@@ -20,8 +20,8 @@ namespace trimtab::report {
 
 namespace detail {
 
-/// A map of something measured at each place of a site; places that no prompt covers have no number, and those that
-/// nothing is done to have `centre`.
+/// A map of something measured at each place of a site: NaN for places that no prompt covers, `centre` for places whose
+/// parameters are all zero.
 inline heat_map measured_map(const parameters& values, const site_geometry& g, std::size_t index,
                              const std::vector<std::vector<double>>& numbers, double centre, double scale,
                              std::vector<std::string> names) {

@@ -45,7 +45,7 @@ inline std::string asked_table(const std::vector<fit_report>& fits) {
                              element("tbody", {}, "\n" + rows)));
 }
 
-/// A row of the table of metrics; columns where a group of them begins are marked.
+/// A row of the table of metrics; the first column of each group is marked.
 inline std::string metrics_cells(const std::vector<std::string>& cells, const std::string& tag) {
   std::string out;
   for (std::size_t c = 0; c < cells.size(); ++c) {

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-/// A report as one HTML file that needs nothing but itself and asks nobody for anything:
+/// A report as one self-contained HTML file that makes no requests:
 ///
 ///     report::write_html("ioi.html", result, prompts);
 ///
@@ -60,7 +60,7 @@ inline std::string page_of(const std::string& title, const std::vector<chapter>&
   return page + "</script>\n</body>\n</html>\n";
 }
 
-/// Writes a page; one that stands there is replaced whole or kept. Throws `io`.
+/// Writes a page; an existing file is replaced as a whole or kept. Throws `io`.
 inline void write_html(const std::filesystem::path& path, const std::string& title,
                        const std::vector<chapter>& chapters) {
   io::write_file_atomically(path, page_of(title, chapters));

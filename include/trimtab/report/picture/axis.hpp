@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-/// An axis of a chart: where a number lies on paper, and the round numbers that are written at it.
+/// An axis of a chart: maps numbers to pixels and gives round numbers as ticks.
 
 namespace trimtab::report::detail {
 
@@ -19,7 +19,7 @@ inline std::string fixed(double x) {
   return digits;
 }
 
-/// A range of numbers on a stretch of paper, with round numbers to write at it.
+/// The numbers from `low` to `high` on the pixels `from` to `to`.
 struct axis {
   double low = 0, high = 0, from = 0, to = 0;
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-/// The numbers of heat maps as a table of comma-separated values (RFC 4180), one line a cell, numbers in full; a cell
+/// The numbers of heat maps as a table of comma-separated values (RFC 4180), one line per cell, numbers in full; a cell
 /// that was not measured has an empty value.
 ///
 ///     fit,quantity,site,layer,place,token,value

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <string>
 
-/// Every colour of pages and pictures, for light and for dark surroundings. Blue and red, and the four of the lines,
-/// are told apart by people who do not see red from green; text and marks keep the contrast that WCAG 2.1 asks for
+/// Every colour of pages and pictures, for light and for dark surroundings. Blue and red, and the four colours of
+/// lines, can be told apart with red-green colour blindness; text and marks keep the contrast that WCAG 2.1 asks for
 /// (4.5 for text, 3 for marks), which a test computes.
 
 namespace trimtab::report {
@@ -87,13 +87,13 @@ inline colour shade(const theme& t, int step) {
   return {mixed(&colour::red), mixed(&colour::green), mixed(&colour::blue)};
 }
 
-/// Black or white, whichever is better read there.
+/// Black or white, whichever is more legible on the surface.
 inline colour ink_on(colour surface) {
   const colour black = rgb(0x000000), white = rgb(0xffffff);
   return contrast(surface, black) >= contrast(surface, white) ? black : white;
 }
 
-/// The step of a number whose largest companion lies `reach` from the centre; only the centre itself has step 0.
+/// The step of a number on a scale that ends `reach` from the centre; only the centre itself has step 0.
 inline int step_of(double from_centre, double reach) {
   if (from_centre == 0 or not(reach > 0)) return 0;
   const int step = std::clamp(static_cast<int>(std::ceil(shades * std::abs(from_centre) / reach)), 1, shades);

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-/// A line on standard error that shows how far long work is, at what rate, and how long it will still take. It is drawn
+/// A line on standard error that shows how much of a long task is done, at what rate, and the time left. It is drawn
 /// only on a terminal, at most ten times a second, and removed at the end.
 
 namespace trimtab::report {
@@ -44,7 +44,7 @@ inline std::string progress_line(const std::string& label, index_t done, index_t
   }
   if (not note.empty()) line += "  " + note;
 
-  // A line that wraps could not be taken back.
+  // A line that wraps could not be erased.
   int column = 0;
   for (std::size_t i = 0; i < line.size(); ++i)
     if ((static_cast<unsigned char>(line[i]) & 0xC0) != 0x80 and ++column > width) return line.substr(0, i);

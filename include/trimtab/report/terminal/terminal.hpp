@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-/// What may be written to a file descriptor: colours only where it is a terminal that has them and nobody has set
-/// NO_COLOR (no-color.org), and lines no wider than its window.
+/// What a file descriptor can show: colours only if it is a terminal that has them and NO_COLOR is not set
+/// (no-color.org), and lines no wider than its window.
 
 namespace trimtab::report {
 
@@ -22,13 +22,13 @@ inline bool wants_colour(int descriptor) {
   return is_terminal(descriptor) and variable("NO_COLOR").empty() and variable("TERM") != "dumb";
 }
 
-/// Columns of the window, or `otherwise` where there is none.
+/// Columns of the window, or `otherwise` if there is none.
 inline int width_of(int descriptor, int otherwise = 100) {
   winsize window{};
   return ::ioctl(descriptor, TIOCGWINSZ, &window) == 0 and window.ws_col > 0 ? window.ws_col : otherwise;
 }
 
-/// Text between an escape sequence ("1" bold, "31" red, ...) and its end; text alone without colour.
+/// Text in a style ("1" bold, "31" red, ...) by escape sequences; plain text without `colour`.
 inline std::string styled(std::string_view text, std::string_view style, bool colour) {
   if (not colour) return std::string(text);
   return "\033[" + std::string(style) + "m" + std::string(text) + "\033[0m";

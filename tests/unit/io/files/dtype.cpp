@@ -26,7 +26,7 @@ TEST_CASE("binary16 has the values of IEEE 754") {
   CHECK(value(0xfc00) == -std::numeric_limits<float>::infinity());
   CHECK(std::isnan(value(0x7e00)));
 
-  // All of them, against the definition.
+  // All 16-bit patterns, compared with the definition.
   for (unsigned bits = 0; bits < 0x10000; ++bits) {
     const auto exponent = static_cast<int>(bits >> 10 & 31);
     const auto fraction = static_cast<double>(bits & 1023);

@@ -115,7 +115,7 @@ TEST_CASE("GPT-NeoX: the ids of the reference") {
   CHECK(t.encode("w048 7tuijk dsdfhu") == ids{88, 27244, 818, 16853, 16392, 20505, 4989, 11917});
   CHECK(t.encode("нещо на Български") == ids{32520, 11514, 1068, 8713, 38177, 13396, 3415, 9925, 12559, 10453, 1389});
 
-  // Runs of 2 to 24 spaces are added tokens, 50276 down to 50254; they take the space that GPT-2 leaves to the word.
+  // Runs of 2 to 24 spaces are added tokens, 50276 down to 50254; they include the space that GPT-2 leaves to the word.
   CHECK(t.encode(" ") == ids{209});
   for (int count = 2; count <= 24; ++count)
     CHECK(t.encode(std::string(static_cast<std::size_t>(count), ' ') + "Hello") == ids{50278 - count, 12092});
