@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A step of a fit on a GPU in trimtab and in PyTorch, on one machine: medians and ratios, as Markdown.
+"""Times a step of a fit on a GPU in trimtab and in PyTorch, on one machine; writes medians and ratios as Markdown.
 
     cmake --preset cuda && cmake --build --preset cuda --target bench_cuda_step
     python3 benchmarks/cuda_versus_pytorch.py build/cuda/benchmarks/bench_cuda_step RESULT.md
     python3 benchmarks/cuda_versus_pytorch.py --alone PROGRAM RESULT.md       without PyTorch
 
-The models are GPT-2 small, medium and XL and Pythia-1.4B in shape, with random weights. PyTorch's sides are those of
-versus_pytorch.py, moved to the device: `hooks` (modules, forward hooks, eager), `careful` (eager), and `graphed`, the
-careful step by torch.compile and, where that is faster, as a CUDA graph.
+The models have the shapes of GPT-2 small, medium and XL and of Pythia-1.4B, and random weights. The PyTorch sides are
+those of versus_pytorch.py on the device: `hooks` (its usual side: modules and forward hooks, eager), `careful` (eager),
+and the careful step as a CUDA graph, with torch.compile, and with both.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def median_ms(torch, step, times=20):
 
 
 def whole_step(torch, fit, logits_of):
-    """A step without anything that asks the device for a number: the count of steps lives there too."""
+    """A step that never waits for a number from the device: the count of steps is on the device too."""
     count = torch.zeros(())
     rate, b1, b2, eps, penalty = 0.03, 0.9, 0.999, 1e-8, 0.03
 
@@ -97,7 +97,7 @@ def theirs(torch, shape, prompts, tokens):
             step = whole_step(torch, fit, compiled)
             found["torch.compile"] = median_ms(torch, step)
             found["torch.compile, CUDA graph"] = median_ms(torch, captured(torch, step))
-        except Exception as problem:  # a compiler that is not there is no reason to lose the rest
+        except Exception as problem:  # a missing compiler must not lose the other results
             print(f"torch.compile failed for {shape}: {problem}")
         return found
     finally:

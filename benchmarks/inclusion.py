@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What including a header costs, in counts that are the same on every machine with the same compilers:
+"""Prints what including a header costs, in counts that are the same on every machine with the same compilers:
 
     python3 benchmarks/inclusion.py                                     every public header
     python3 benchmarks/inclusion.py compose.hpp policy/activ_scalar.hpp   these
 
 lines           preprocessed lines that are not empty (g++ -E -P)
 own             of these, lines from trimtab's own headers
-instantiations  classes and functions that templates are instantiated to by the include alone (clang++ -ftime-trace)
+instantiations  classes and functions that the include alone instantiates from templates (clang++ -ftime-trace)
 
-Standard library and third-party headers are part of the first figure and mostly are the figure.
+Most of the lines come from headers of the standard library and of third parties.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def preprocessed(flags, source, lines_only):
 
 
 def own_lines(lines):
-    """Those that line markers say are from include/trimtab."""
+    """The number of lines that are from include/trimtab, according to the line markers."""
     own, count = False, 0
     for line in lines:
         marker = re.match(r'# \d+ "([^"]*)"', line)

@@ -1,29 +1,29 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One step of a fit in trimtab and in PyTorch, in turn, in one run: medians and ratios.
+"""Times one step of a fit in trimtab and in PyTorch, in turn, in one run; prints medians and ratios.
 
     cmake --preset release && cmake --build --preset release --target bench_train_step
     python3 benchmarks/versus_pytorch.py                          everything
     python3 benchmarks/versus_pytorch.py --model gpt2 --threads 2 --cases "B=8 T=12" --seconds 30
 
-The model is GPT-2 small or Pythia-160m in shape with random weights, made here and read by both. A step is what a fit
-repeats: forward, objective (hinge of the margin, masked KL from the untouched model, L1 on the parameters), gradient,
-Adam with the proximal step; activ_scalar at attn_out, mlp_out and resid_post, each prompt at beta = +1 and -1. B prompts
-of T tokens are 2 B T rows. Three sides:
+The model has the shape of GPT-2 small or Pythia-160m and random weights, which are made here and read by both. A step
+is forward, objective (hinge of the margin, masked KL from the untouched model, L1 on the parameters), gradient, and
+Adam with the proximal step, for activ_scalar at attn_out, mlp_out and resid_post, with each prompt at beta = +1 and -1.
+B prompts of T tokens are 2 B T rows. There are three sides:
 
     trimtab   bench_train_step, which waits while PyTorch runs
-    careful   PyTorch as somebody writes it who thinks about speed: frozen weights, so no gradient for them; both
-              strengths in one batch; fused kernels where PyTorch has them; logits of the last position only; the
-              untouched model once
-    usual     as it is mostly written: modules whose weights keep requires_grad, forward hooks, GELU and attention from
-              elementary operations, logits everywhere, one pass for each strength; the untouched model once
+    careful   PyTorch written for speed: frozen weights, so no gradient for them; both strengths in one batch; fused
+              kernels where PyTorch has them; logits of the last position only; the untouched model is run once
+    usual     PyTorch as it is usually written: modules whose weights keep requires_grad, forward hooks, GELU and
+              attention from elementary operations, logits at every position, one pass for each strength; the untouched
+              model is run once
 
 Before anything is timed, trimtab's peak memory is read, and loss and gradient of all three are compared at random
 parameters.
 
-Needs PyTorch 1.13 or newer (Debian: apt-get install python3-torch libopenblas0-pthread). What BLAS it runs on decides how
-fast it is: the script prints it, and sets the environment so that OpenBLAS is as fast as it can be (see tune_blas;
---blas-as-is leaves that alone).
+Needs PyTorch 1.13 or newer (Debian: apt-get install python3-torch libopenblas0-pthread). Its speed depends on its BLAS:
+the script prints which one it uses, and sets the environment so that OpenBLAS is as fast as possible (see tune_blas;
+--blas-as-is does not).
 """
 
 import argparse
@@ -48,9 +48,9 @@ PYTHIA = {"model_type": "gpt_neox", "hidden_act": "gelu", "num_hidden_layers": 1
           "tie_word_embeddings": False}
 CONFIGS = {"gpt2": GPT2, "pythia": PYTHIA}
 
-LENGTHS = [6, 40, 9, 14, 25, 7, 58, 11, 8, 31, 17, 64, 10, 12, 20, 9]  # of prompts as they come, 341 tokens
+LENGTHS = [6, 40, 9, 14, 25, 7, 58, 11, 8, 31, 17, 64, 10, 12, 20, 9]  # lengths of 16 mixed prompts, 341 tokens
 
-# name: lengths, first hooked layer, hooked tokens from the end (0: all), a fit for each prompt, goal against careful
+# name: lengths, first hooked layer, hooked tokens from the end (0: all), a fit for each prompt, goal of the ratio
 CASES = {
     "B=1 T=12": ([12], 0, 0, False, 1.5),
     "B=1 T=64": ([64], 0, 0, False, 1.5),
@@ -65,7 +65,7 @@ CASES = {
 
 
 # ---- PyTorch -------------------------------------------------------------------------------------------------------
-# Weights of both families in one form: linear maps [in, out], query, key and value as [q | k | v].
+# The weights of both families have one form: linear maps are [in, out]; query, key and value are [q | k | v].
 
 
 def random_weights(torch, config):
@@ -238,7 +238,7 @@ class Careful:
 
 
 def usual_model(torch, weights):
-    """Modules with elementary operations, as model libraries for interpretability have them."""
+    """Modules with elementary operations, as in model libraries for interpretability."""
     nn = torch.nn
 
     def parameter(tensor):
@@ -448,12 +448,12 @@ class Trimtab:
         return self.answer() if request["do"] != "end" else None
 
     def cpu_seconds(self):
-        """What its one thread has computed."""
+        """The processor time of its one thread."""
         with open(f"/proc/{self.process.pid}/schedstat") as file:
             return int(file.read().split()[0]) / 1e9
 
     def peak_memory(self):
-        """In bytes, since it began to load the model."""
+        """The peak since the program started, in bytes."""
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM"))
 
@@ -472,7 +472,7 @@ def make_case(config, lengths, first, count=0, seed=1):
 
 
 def measure_memory(config, tensors, ours):
-    """From loading the folder to the steps of a fit of 8 prompts of 24 tokens."""
+    """Prints the peak memory from loading the folder to the steps of a fit of 8 prompts of 24 tokens."""
     ours.ask(do="fit", each=False, **make_case(config, [24] * 8, 0))
     ours.ask(do="steps", count=2)
     ours.ask(do="end")
@@ -482,7 +482,7 @@ def measure_memory(config, tensors, ours):
 
 
 def check(torch, weights, config, ours):
-    """Loss and gradient of the three sides at random parameters."""
+    """Compares loss and gradient of the three sides at random parameters."""
     for lengths, count in (([7, 7], 0), ([5, 9, 3], 0), ([8, 8], 3)):
         case = make_case(config, lengths, weights.layers - 4, count)
         fits = {"careful": CarefulFit(torch, weights, case), "usual": UsualFit(torch, weights, case)}
@@ -502,7 +502,7 @@ def check(torch, weights, config, ours):
 
 
 def blas(torch):
-    """What torch multiplies with, as far as it can be told."""
+    """The BLAS library that torch uses, if it can be found."""
     torch.mm(torch.ones(2, 2), torch.ones(2, 2))
     with open("/proc/self/maps") as maps:
         files = sorted({line.split()[-1] for line in maps if "blas" in line and "/" in line})
@@ -523,8 +523,8 @@ def processor():
 
 
 def tune_blas(environment):
-    """OpenBLAS at its best: with AVX-512 on processors that it is too old to know, and without threads of PyTorch's
-    OpenMP that spin while those of OpenBLAS work, which costs up to a factor of 2 at two threads."""
+    """Makes OpenBLAS as fast as possible: with AVX-512 also on processors that it does not know yet, and without
+    threads of PyTorch's OpenMP that spin while those of OpenBLAS work, which costs up to a factor of 2 with two."""
     with open("/proc/cpuinfo") as info:
         if "avx512f" in info.read():
             environment["OPENBLAS_CORETYPE"] = "SKYLAKEX"
@@ -541,7 +541,7 @@ def timed(step, clock):
 def measure(torch, weights, config, ours, name, seconds, with_usual, cpu_time):
     lengths, first, count, lanes, goal = CASES[name]
     case = make_case(config, lengths, first, count)
-    # Lanes: sixteen fits one after another are sixteen times one of them.
+    # With a fit for each prompt, PyTorch's time is that of one fit times the number of fits.
     alone = make_case(config, lengths[:1], first, count) if lanes else case
     times = len(lengths) if lanes else 1
     careful = CarefulFit(torch, weights, alone)
@@ -554,14 +554,14 @@ def measure(torch, weights, config, ours, name, seconds, with_usual, cpu_time):
         before = ours.cpu_seconds()
         elapsed = ours.ask(do="steps", count=1)["ms"]
         found["trimtab"] += [1e3 * (ours.cpu_seconds() - before)] if cpu_time else elapsed
-        time.sleep(0.01)  # until the other side's threads sleep
+        time.sleep(0.01)  # lets the threads of the other side fall asleep
         found["careful"].append(times * timed(careful.step, clock))
         if usual and rounds < 3:
             found["usual"].append(times * timed(usual.step, clock))
         time.sleep(0.01)
         rounds += 1
     ours.ask(do="end")
-    # The first step of each side meets cold memory.
+    # The first step of each side is left out: its memory is not in a cache.
     median = {side: statistics.median(ms[1:]) for side, ms in found.items() if ms}
     ratio = median["careful"] / median["trimtab"]
     usual_text = f"{median['usual']:9.1f} | {median['usual'] / median['trimtab']:5.2f}" if usual else "          |      "
@@ -570,7 +570,7 @@ def measure(torch, weights, config, ours, name, seconds, with_usual, cpu_time):
 
 
 def run_here(options, threads):
-    """One number of threads, in a process of its own, because BLAS libraries read it once."""
+    """Measures with one number of threads, in a process of its own, because BLAS libraries read that number once."""
     import torch
 
     torch.set_num_threads(threads)
@@ -600,12 +600,12 @@ def main():
     parser.add_argument("--model", nargs="*", choices=list(CONFIGS), default=list(CONFIGS))
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--usual", nargs="*", choices=list(CASES), default=list(CASES), help="cases of the usual way")
+    parser.add_argument("--usual", nargs="*", choices=list(CASES), default=list(CASES), help="cases of the usual side")
     parser.add_argument("--seconds", type=float, default=10, help="for each case, at least three steps of each side")
     parser.add_argument("--cpu-time", action="store_true",
-                        help="not elapsed time but that of the processor: for one thread, where others compute as well")
+                        help="processor time instead of elapsed time; for one thread on a machine with other load")
     parser.add_argument("--blas-as-is", action="store_true")
-    parser.add_argument("--scratch", help="a folder for 650 MB; else that for temporary files")
+    parser.add_argument("--scratch", help="folder for 650 MB of temporary files")
     parser.add_argument("--here", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cpu_time and options.threads != [1]:

@@ -1,6 +1,6 @@
-# Misuse of the library must end in our sentence, not in a page of the compiler's. Each source is compiled twice: as it is
-# (the control, which must compile) and with TRIMTAB_MISUSE defined, which must not, with the sentence that the first line
-# of the source announces after "// expected: ".
+# Tests that misuse of the library is a compile error with a readable sentence. Each source is compiled twice: as it is
+# (the control, which must compile), and with TRIMTAB_MISUSE defined (the misuse, which must fail with the sentence that
+# stands after "// expected: " in the first line of the source).
 
 function(trimtab_compile_fail)
   foreach(source IN LISTS ARGN)
@@ -15,10 +15,10 @@ function(trimtab_compile_fail)
     foreach(half IN ITEMS control misuse)
       set(target compile_fail_${name}_${half})
       add_library(${target} OBJECT EXCLUDE_FROM_ALL "${source}")
-      target_link_libraries(${target} PRIVATE trimtab_program)
+      trimtab_quick_test(${target} compose)
       add_test(NAME compile_fail/${name}/${half}
         COMMAND "${CMAKE_COMMAND}" --build "${CMAKE_BINARY_DIR}" --config $<CONFIG> --target ${target})
-      # Two builds in one folder must not meet.
+      # Two builds must not run in one folder at the same time.
       set_tests_properties(compile_fail/${name}/${half} PROPERTIES RESOURCE_LOCK build_folder LABELS compile_fail)
     endforeach()
     target_compile_definitions(compile_fail_${name}_misuse PRIVATE TRIMTAB_MISUSE)

@@ -1,17 +1,21 @@
-# The package: headers, targets and the find modules that the dependencies without a package of their own need.
+# The installed package: headers, targets, and find modules for the dependencies that bring no package file of their
+# own.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/trimtab")
 
+install(TARGETS trimtab_compose EXPORT trimtab-compose-targets FILE_SET HEADERS COMPONENT development)
+install(EXPORT trimtab-compose-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 install(TARGETS trimtab EXPORT trimtab-targets FILE_SET HEADERS COMPONENT development)
 install(EXPORT trimtab-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
-# The component `cuda`: headers and a list of flags, so it is installed whether or not this build found a toolkit.
+# The component `cuda` is headers and a list of flags, so it is installed whether or not this build found a toolkit.
 install(TARGETS trimtab_cuda EXPORT trimtab-cuda-targets FILE_SET HEADERS COMPONENT development)
 install(EXPORT trimtab-cuda-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
+string(REPLACE ";" " " TRIMTAB_COMPOSE_DEPENDENCIES_IN_A_LINE "${TRIMTAB_COMPOSE_DEPENDENCIES}")
 string(REPLACE ";" " " TRIMTAB_DEPENDENCIES_IN_A_LINE "${TRIMTAB_DEPENDENCIES}")
 configure_package_config_file(cmake/trimtab-config.cmake.in trimtab-config.cmake INSTALL_DESTINATION "${package_dir}")
 write_basic_package_version_file(trimtab-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)

@@ -1,13 +1,15 @@
-# What can be switched on and off. Everything beyond the library itself defaults to on only when trimtab is the top project.
+# The options of the build. Everything beyond the library itself is on by default only if trimtab is the top-level
+# project.
 
 option(TRIMTAB_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_BUILD_EXAMPLES "Build the examples and the command-line program" ${PROJECT_IS_TOP_LEVEL})
-option(TRIMTAB_BUILD_BENCHMARKS "Build the benchmarks where Google Benchmark is installed" OFF)
-option(TRIMTAB_INSTALL "Give `cmake --install` something to install" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_BUILD_BENCHMARKS "Build the benchmarks, if Google Benchmark is installed" OFF)
+option(TRIMTAB_INSTALL "Define what `cmake --install` installs" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_NATIVE "Compile this project's own programs for the processor of this machine" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_PRECOMPILE "Compile the headers once for all of this project's own programs" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_SANITIZE "Compile this project's own programs with address and undefined-behaviour sanitizers" OFF)
-option(TRIMTAB_COVERAGE "Count what the tests reach, by clang, and add the target `coverage`" OFF)
-option(TRIMTAB_FUZZ "Build the fuzz targets, where the compiler has libFuzzer" OFF)
+option(TRIMTAB_COVERAGE "Measure the coverage of the tests, with clang, and add the target `coverage`" OFF)
+option(TRIMTAB_FUZZ "Build the fuzz targets, if the compiler has libFuzzer" OFF)
 option(TRIMTAB_WARNINGS_AS_ERRORS "Treat warnings in this project's own programs as errors" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_CUDA "Build this project's own programs for CUDA too" OFF)
 

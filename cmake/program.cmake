@@ -1,24 +1,59 @@
-# How this project's own tests, examples and benchmarks are compiled. None of it is asked of users: their flags are theirs.
+# How this project's own tests, examples and benchmarks are compiled. None of these flags apply to users of the library.
 
-add_library(trimtab_program INTERFACE)
-target_link_libraries(trimtab_program INTERFACE trimtab::trimtab)
-target_compile_options(trimtab_program INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${TRIMTAB_WARNINGS}>")
+add_library(trimtab_flags INTERFACE)
+target_compile_features(trimtab_flags INTERFACE cxx_std_20)
+target_compile_options(trimtab_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${TRIMTAB_WARNINGS}>")
 
-# Nobody reads errno after a mathematical function; without it sqrt is one instruction that loops can vectorise.
-target_compile_options(trimtab_program INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno>)
+# Nothing here reads errno after a mathematical function. Without errno, sqrt is one instruction that loops can
+# vectorise.
+target_compile_options(trimtab_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno>)
 if(TRIMTAB_NATIVE)
-  target_compile_options(trimtab_program INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
+  target_compile_options(trimtab_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
 endif()
 if(TRIMTAB_SANITIZE)
   set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_compile_options(trimtab_program INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitizers}>")
-  target_link_options(trimtab_program INTERFACE ${sanitizers})
+  target_compile_options(trimtab_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitizers}>")
+  target_link_options(trimtab_flags INTERFACE ${sanitizers})
 endif()
 if(TRIMTAB_COVERAGE)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    message(FATAL_ERROR "TRIMTAB_COVERAGE needs clang, whose counters tell the outcomes of conditions from exceptions: configure with the preset `coverage`.")
+    message(FATAL_ERROR "TRIMTAB_COVERAGE needs clang, which counts the outcomes of conditions separately from exceptions: configure with the preset `coverage`.")
   endif()
   set(counters -fprofile-instr-generate -fcoverage-mapping)
-  target_compile_options(trimtab_program INTERFACE ${counters})
-  target_link_options(trimtab_program INTERFACE ${counters})
+  target_compile_options(trimtab_flags INTERFACE ${counters})
+  target_link_options(trimtab_flags INTERFACE ${counters})
 endif()
+
+# What programs link: the flags, and the library's usual types, compiled once with the same flags. Programs that use
+# float only link `trimtab_float_program`, so that the types in double need not be built.
+foreach(scalar IN ITEMS float double)
+  target_link_libraries(trimtab_${scalar} PRIVATE trimtab_flags)
+endforeach()
+add_library(trimtab_float_program INTERFACE)
+target_link_libraries(trimtab_float_program INTERFACE trimtab_flags trimtab::float)
+add_library(trimtab_program INTERFACE)
+target_link_libraries(trimtab_program INTERFACE trimtab_flags trimtab::double)
+
+# The precompiled headers, shared by all sources of a kind. A build with TRIMTAB_PRECOMPILE off checks that each source
+# includes what it uses.
+if(TRIMTAB_PRECOMPILE)
+  file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" CONTENT "" @ONLY)
+  add_library(trimtab_precompiled OBJECT EXCLUDE_FROM_ALL "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
+  target_link_libraries(trimtab_precompiled PRIVATE trimtab_program)
+  target_precompile_headers(trimtab_precompiled PRIVATE <trimtab/trimtab.hpp>)
+endif()
+
+# trimtab_precompile(TARGET [AS]) makes a target use the precompiled headers of the target AS (`trimtab_precompiled` if
+# it is left out), which must be compiled with the same flags.
+function(trimtab_precompile target)
+  if(NOT TRIMTAB_PRECOMPILE)
+    return()
+  endif()
+  set(as trimtab_precompiled ${ARGN})
+  list(GET as -1 as)
+  target_precompile_headers(${target} REUSE_FROM ${as})
+  # In precompiled headers, g++ 12 no longer knows which headers are the system's, and warns of writes out of bounds in
+  # `"literal" + std::string(...)`, wrongly (GCC bug 105651).
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-stringop-overflow>)
+endfunction()

@@ -1,11 +1,11 @@
-# What cmake/demo.cmake, cmake/test.cmake and cmake/gpu.cmake share: install what is missing, unless called with
-# -D install=OFF, then run steps. For `cmake -P`, on a machine with no more than CMake.
+# What cmake/demo.cmake, cmake/test.cmake and cmake/gpu.cmake share: this file installs the packages that are missing,
+# unless called with -D install=OFF, and defines step(). Run by `cmake -P`; the machine needs only CMake.
 
 cmake_minimum_required(VERSION 3.25)
 
 get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 
-# step(WHAT COMMAND...) runs a command in the project's root, or stops with a sentence.
+# step(WHAT COMMAND...) runs a command in the project's root; if it fails, the script stops with a sentence.
 function(step what)
   message(STATUS "trimtab: ${what}")
   execute_process(COMMAND ${ARGN} WORKING_DIRECTORY "${root}" RESULT_VARIABLE status)
@@ -15,8 +15,8 @@ function(step what)
   endif()
 endfunction()
 
-# Installs the Debian packages that are missing, where apt is there and this user may use it. Without them CMake fetches the
-# sources of the libraries, so that only a missing compiler or build tool is a reason to stop.
+# Installs the missing Debian packages, if there is apt and this user may use it. Otherwise CMake fetches the sources of
+# the libraries, so the script stops only if a compiler, a build tool or git is missing.
 function(install_missing_packages)
   find_program(apt_get apt-get)
   find_program(dpkg_query dpkg-query)
@@ -25,8 +25,8 @@ function(install_missing_packages)
     return()
   endif()
 
-  set(packages libeigen3-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev catch2 libbenchmark-dev
-    clang-format)
+  set(packages libeigen3-dev librange-v3-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev catch2
+    libbenchmark-dev clang-format)
   find_program(build_tool NAMES make gmake ninja)
   if(NOT build_tool)
     list(APPEND packages make)
@@ -62,14 +62,14 @@ function(install_missing_packages)
       if("make" IN_LIST missing OR "g++" IN_LIST missing OR "git" IN_LIST missing)
         message(FATAL_ERROR "trimtab: ${names} missing and not installable without a password: run `sudo apt-get install ${names}`, then this again.")
       endif()
-      message(STATUS "trimtab: not installed, and not installable without a password: ${names}. CMake fetches the sources "
-        "instead; `sudo apt-get install ${names}` spares that.")
+      message(STATUS "trimtab: cannot be installed without a password: ${names}; CMake fetches the sources instead. To install "
+        "them, run `sudo apt-get install ${names}`.")
       return()
     endif()
   endif()
 
   message(STATUS "trimtab: update the lists of packages")
-  execute_process(COMMAND ${as_root} apt-get update)  # where it fails, older lists may still serve
+  execute_process(COMMAND ${as_root} apt-get update)  # if it fails, the old lists may still be good enough
   step("install ${names}" ${as_root} env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends
     ${missing})
 endfunction()

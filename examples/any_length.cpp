@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// My prompts have different lengths: how do their tokens share parameters? Counted from the end, by what they are to the
-// task, or all alike. Learned on prompts of one length, measured on prompts of others.
+// My prompts have different lengths: how do their tokens share parameters? By their distance from the end, by their
+// role in the prompt, or all alike. Learned on prompts of one length, measured on prompts of other lengths.
 
 #include <trimtab/trimtab.hpp>
 
@@ -22,7 +22,7 @@ int main() try {
     const auto objective =
         objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
     const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 150});
-    table.add(report::metrics_row(name, evaluate(result, prompts.test_other_lengths), count(result.values)));
+    table.add(report::metrics_row(name, evaluate(result, prompts.test_other_lengths), count_parameters(result.values)));
     learned = learned and result.history.back().total() < result.history.front().total();
   };
   try_positions("the last eight tokens", positions::from_end(8));

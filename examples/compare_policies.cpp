@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Which policy does most with least? The same question to the same model, four times: how often each policy flips the
-// answer on prompts with other names, how much else it changes, and with how many numbers.
+// Which policy flips the answer with the fewest parameters and the smallest side effects? Four policies are trained on
+// the same prompts and compared on prompts with other names: how often each flips the answer, how much else it changes,
+// and how many parameters it uses.
 
 #include <trimtab/trimtab.hpp>
 
 #include <cstdio>
 #include <iostream>
+#include <utility>
 
 using namespace trimtab;
 
@@ -15,6 +17,7 @@ int main() try {
   const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
 
   report::table table(report::metrics_header("on prompts with other names"));
+  bool is_first = true;
   double worst = 1;
   const auto try_policy = [&](const char* name, auto policy) {
     constexpr fit_defaults defaults = defaults_of<decltype(policy)>();  // what suits the policy's kind of parameters
@@ -24,8 +27,8 @@ int main() try {
     const auto result =
         trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).fit(prompts.train, {.steps = 150});
     const metrics test = evaluate(result, prompts.test);
-    if (worst == 1) table.add(report::untouched_row("untouched", test));
-    table.add(report::metrics_row(name, test, count(result.values)));
+    if (std::exchange(is_first, false)) table.add(report::untouched_row("untouched", test));
+    table.add(report::metrics_row(name, test, count_parameters(result.values)));
     worst = std::min(worst, test.flip_rate_both);
   };
   try_policy("activ_scalar  (1 + ba) h", policy::activ_scalar{});

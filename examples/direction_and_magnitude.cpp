@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Does steering turn an activation, or stretch it? A vector may do both. At each place: by how much it changes the
-// activation's length, |out| / |h|, and how far it turns it, cos(out, h). A scalar only stretches, and how far dyn_scalar
-// stretches depends on what it meets.
+// Does steering change the direction of an activation, or its length? For each layer, the table shows the ratio of the
+// lengths, |out| / |h|, and the cosine between out and h. A vector may change both. A scalar changes the length only;
+// with dyn_scalar, by how much depends on the activation.
 
 #include <trimtab/trimtab.hpp>
 
@@ -36,10 +36,10 @@ int main() try {
   const site_geometry scalar = fit_and_measure("dyn_scalar", policy::dyn_scalar<>{}, 0.001, 0.01);
   std::cout << table.text();
 
-  // What is multiplied by a number keeps its direction, or turns right around.
+  // An activation that is multiplied by a number keeps its direction, or reverses it.
   for (const auto& layer : scalar.cosine)
     for (double cosine : layer)
-      if (std::abs(cosine) > 1 + 1e-5) return 1;
+      if (std::abs(std::abs(cosine) - 1) > 1e-5) return 1;
   return 0;
 } catch (const error& e) {
   std::fprintf(stderr, "%s\n", e.what());

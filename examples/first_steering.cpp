@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The shortest whole run: load a model, make prompts, learn one number for each layer and token, and see on prompts
-// with other names that the model now says what it was told to.
+// The shortest complete run: load a model, make prompts, learn one number for each layer and token at two sites, and
+// check on prompts with other names that the steered model gives the answer that the strength points at.
 
 #include <trimtab/trimtab.hpp>
 
@@ -14,7 +14,7 @@ int main() try {
   const auto model = from_pretrained<gpt2<eigen_backend<float>>>(TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2");
   const auto prompts = task::ioi(model.tokenizer(), {.train = 32, .test = 32, .seed = 1});
 
-  // β = +1 is to steer towards the correct name, β = −1 towards the other one, with the same parameters.
+  // With the same parameters, β = +1 steers towards the correct name and β = −1 towards the other one.
   const auto steering =
       steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{};
@@ -23,7 +23,7 @@ int main() try {
   report::table table(report::metrics_header(prompts.test.front().prompt.substr(0, 24) + "..."));
   const metrics test = evaluate(result, prompts.test);
   table.add(report::untouched_row("untouched", test));
-  table.add(report::metrics_row("activ_scalar", test, count(result.values)));
+  table.add(report::metrics_row("activ_scalar", test, count_parameters(result.values)));
   std::cout << table.text();
   return test.at.at(+1).flip_rate > 0.5 and test.at.at(-1).flip_rate > 0.5 ? 0 : 1;
 } catch (const error& e) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Where is the answer decided? Minimality leaves few numbers that are not zero. Taking one site's away after the other
-// tells which of them decide the answer, and which can be removed.
+// Where is the answer decided? Minimality leaves few parameters that are not zero. Setting those of one site at a time
+// to zero shows which sites decide the answer and which can be removed.
 
 #include <trimtab/trimtab.hpp>
 
@@ -14,7 +14,7 @@ using namespace trimtab;
 
 namespace {
 
-/// The same parameters with those of one block at exactly zero, where an intervention does nothing.
+/// A copy of the parameters in which those of one block are exactly zero, so that its intervention does nothing.
 parameters without(parameters values, const parameter_block& block) {
   const auto first = values.theta.begin() + block.offset;
   std::fill(first, first + block.records() * block.record_size, 0.0);
@@ -32,19 +32,18 @@ int main() try {
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.03 * objective::minimality{};
   const auto result = trainer(steering, objective, adam{.learning_rate = 0.03}).fit(prompts.train, {.steps = 150});
 
-  // A layer a line, the last on top; a token a column.
+  // Each line is a layer, the last one on top; each column is a token.
   for (const parameter_block& block : result.values.layout.blocks)
     std::cout << report::text_of(report::map_of(result.values, block)) << '\n';
 
   report::table table(report::metrics_header("taken away"));
   const metrics whole = evaluate(result, prompts.test);
-  table.add(report::metrics_row("nothing", whole, count(result.values)));
-  double most = 0, least = 1;
+  table.add(report::metrics_row("nothing", whole, count_parameters(result.values)));
+  double least = 1;
   for (const parameter_block& block : result.values.layout.blocks) {
     const parameters rest = without(result.values, block);
     const metrics left = evaluate(steering, rest, prompts.test);
-    table.add(report::metrics_row(block.site, left, count(rest)));
-    most = std::max(most, left.flip_rate_both);
+    table.add(report::metrics_row(block.site, left, count_parameters(rest)));
     least = std::min(least, left.flip_rate_both);
   }
   std::cout << table.text();

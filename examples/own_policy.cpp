@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How do I intervene in a way that the library does not have? A policy is a row function with its adjoint, written
-// once: it runs in float and double, at every site of every model.
+// How do I write my own policy? A policy is a row function with its adjoint. It is written once and runs in float and
+// double, at every site of every model.
 
 #include <trimtab/trimtab.hpp>
 
@@ -10,8 +10,7 @@
 
 using namespace trimtab;
 
-/// Every channel with a gain of its own: out = (1 + β s_j) h_j. Between activ_scalar (one gain) and steer_vec (an
-/// offset).
+/// Each channel has its own gain: out_j = (1 + β s_j) h_j. (activ_scalar has one gain for all channels.)
 struct channel_gain {
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
@@ -37,7 +36,7 @@ int main() try {
   const metrics test = evaluate(result, prompts.test);
   report::table table(report::metrics_header("policy"));
   table.add(report::untouched_row("untouched", test));
-  table.add(report::metrics_row("channel_gain", test, count(result.values)));
+  table.add(report::metrics_row("channel_gain", test, count_parameters(result.values)));
   std::cout << table.text();
   return result.history.back().total() < result.history.front().total() ? 0 : 1;
 } catch (const error& e) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How do I ask for something else of an intervention? A term of the objective is a row function over the logits, with
-// its gradient, and is added to the others.
+// How do I write my own term of the objective? A term is a row function over the logits, with its gradient, and is
+// added to the others.
 
 #include <trimtab/trimtab.hpp>
 
@@ -10,8 +10,8 @@
 
 using namespace trimtab;
 
-/// The two answers together keep the weight that they had: ½ ((z_c + z_w) − (z⁰_c + z⁰_w))². Steering then moves weight
-/// from one answer to the other instead of raising both.
+/// Keeps the sum of the two answers' logits as it was: ½ ((z_c + z_w) − (z⁰_c + z⁰_w))². Steering then raises one
+/// answer and lowers the other instead of raising both.
 struct conserved_sum {
   constexpr auto value(row auto& r) const {
     const auto moved = shift(r);
@@ -42,7 +42,7 @@ int main() try {
   report::table table(report::metrics_header("objective"));
   const auto fit = [&](const char* name, auto objective) {
     const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 100});
-    table.add(report::metrics_row(name, evaluate(result, prompts.test), count(result.values)));
+    table.add(report::metrics_row(name, evaluate(result, prompts.test), count_parameters(result.values)));
     return result.history.back().total() < result.history.front().total();
   };
   const bool learned = fit("usual", usual) and fit("usual + conserved_sum", usual + 0.1 * conserved_sum{});

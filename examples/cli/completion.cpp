@@ -4,10 +4,13 @@
 
 #include <trimtab/text/nearest_name.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/filter.hpp>
+
 #include <algorithm>
 
-/// Completions. A shell's script hands the words of its line to the program and shows what comes back, so that the
-/// script never changes and what it offers is always what this program takes.
+/// Completions. The script of a shell passes the words of the command line to the program and shows what it prints, so
+/// the script never changes and always offers what this version of the program accepts.
 
 namespace trimtab::cli {
 
@@ -31,7 +34,7 @@ class candidates {
       if (not option->get_positional() and std::ranges::find(given, dashed(option)) == given.end())
         add(dashed(option), option->get_description());
   }
-  /// Values of an option, after `before` that stands in the same word.
+  /// The values of an option. `before` is what the word holds before the value, such as `--policy=`.
   void add_values(const CLI::Option* option, std::string before = {}) {
     const auto found = d_.words.find(option);
     if (found == d_.words.end()) return;
@@ -133,12 +136,9 @@ std::string guess_for(const CLI::App& app, const std::string& argument) {
 }
 
 std::string completions(const description& d, const std::vector<std::string>& words) {
-  // bash splits `--policy=act` into three words; fish and zsh leave it one.
-  std::vector<std::string> all;
-  for (const auto& word : words) {
-    if (word == "=") continue;
-    all.push_back(word);
-  }
+  // bash splits `--policy=act` into three words; fish and zsh keep it as one.
+  const auto is_word = [](const std::string& word) { return word != "="; };
+  auto all = words | ranges::views::filter(is_word) | ranges::to<std::vector>();
   if (words.empty() or words.back() == "=") all.emplace_back();
   const auto written = all.back();
   all.pop_back();

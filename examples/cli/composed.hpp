@@ -3,19 +3,18 @@
 
 #include "model.hpp"
 
-#include <trimtab/backend/eigen.hpp>
-#include <trimtab/compose.hpp>
-#include <trimtab/io/huggingface/from_pretrained.hpp>
-#include <trimtab/report/page/describe.hpp>
+#include <trimtab/trimtab.hpp>
+
+#include <range/v3/view/chunk.hpp>
 
 #include <algorithm>
 #include <utility>
 
-/// One type of model behind the commands' interfaces, with whatever interventions are asked for.
+/// Implements the interfaces of model.hpp for one type of model, with any interventions.
 
 namespace trimtab::cli {
 
-/// In policies_float.cpp, policies_double.cpp and cuda.cpp.
+/// In policies.hpp.
 template <tensor_backend B>
 any_policy<B> policy_for(const chosen_at& chosen);
 
@@ -32,7 +31,7 @@ host_matrix<double> widened(const host_matrix<T>& from) {
   return to;
 }
 
-/// As many threads as the machine has unless the user says otherwise.
+/// The CPU backend with this number of threads; with 0, as many as the machine has.
 template <typename T>
 eigen_backend<T> backend_with(int threads) {
   return threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
@@ -87,17 +86,14 @@ class composition_of final : public any_composition {
     return report::describe(steering_, values, sets, std::move(history), options);
   }
 
-  /// In pieces of some prompts, which bounds the memory: the loss is a mean over prompts.
+  /// Runs some prompts at a time, which bounds the memory; the loss is a mean over prompts.
   loss_result loss(const parameters& values, std::span<const prompt_pair> prompts, const objective_options& objective,
                    bool with_gradient) const override {
-    constexpr std::size_t at_once = 64;
     check_prompts(prompts, steering_.model().config().vocabulary);
     loss_result sum;
     sum.gradient.assign(with_gradient ? values.theta.size() : 0, 0.0);
-    for (std::size_t first = 0; first < prompts.size(); first += at_once) {
-      const auto some = prompts.subspan(first, std::min(at_once, prompts.size() - first));
+    for (const std::span<const prompt_pair> some : prompts | ranges::views::chunk(64))
       add(sum, values, some, objective, static_cast<double>(some.size()) / static_cast<double>(prompts.size()));
-    }
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality;
     return sum;
@@ -144,7 +140,7 @@ class model_of final : public any_model {
   using B = typename Model::backend_type;
 
   model_of(const path& folder, B backend, io::model_folder_options options)
-      : model_(folder, std::move(backend), std::move(options)) {}
+      : model_(from_pretrained<Model>(folder, std::move(backend), std::move(options))) {}
 
   const model_config& config() const override { return model_.config(); }
   const text::tokenizer& tokenizer() const override { return model_.tokenizer(); }
@@ -168,5 +164,16 @@ class model_of final : public any_model {
  private:
   pretrained<Model> model_;
 };
+
+/// The model of a folder on a backend, whichever its architecture is.
+template <tensor_backend B>
+std::unique_ptr<any_model> load_on(B backend, const path& folder, const model_config& config,
+                                   io::model_folder_options options) {
+  if (config.architecture == "gpt2")
+    return std::make_unique<model_of<gpt2<B>>>(folder, std::move(backend), std::move(options));
+  if (config.parallel_residual)
+    return std::make_unique<model_of<gpt_neox<B>>>(folder, std::move(backend), std::move(options));
+  return std::make_unique<model_of<gpt_neox_sequential<B>>>(folder, std::move(backend), std::move(options));
+}
 
 }  // namespace trimtab::cli

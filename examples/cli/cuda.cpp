@@ -6,16 +6,14 @@
 
 namespace trimtab::cli {
 
-// nvcc compiles this file; it names the backend that a host compiler does not know.
+// nvcc compiles this file, because it uses the CUDA backend, which a host compiler cannot compile.
 std::unique_ptr<any_model> load_cuda(const path& folder, const model_config& config, arithmetic precision,
                                      io::model_folder_options options) {
   using B = cuda_backend<float>;
   const B backend(cuda::options{.precision = precision == arithmetic::in_tf32   ? cuda::precision::tf32
                                              : precision == arithmetic::in_bf16 ? cuda::precision::bf16
                                                                                 : cuda::precision::full});
-  if (config.architecture == "gpt2") return std::make_unique<model_of<gpt2<B>>>(folder, backend, std::move(options));
-  if (config.parallel_residual) return std::make_unique<model_of<gpt_neox<B>>>(folder, backend, std::move(options));
-  return std::make_unique<model_of<gpt_neox_sequential<B>>>(folder, backend, std::move(options));
+  return load_on(backend, folder, config, std::move(options));
 }
 
 }  // namespace trimtab::cli

@@ -9,17 +9,24 @@
 #include <trimtab/task/ioi.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/transform.hpp>
+
 #include <algorithm>
 #include <charconv>
+
+#ifdef TRIMTAB_INSTANCES
+#  include <trimtab/instances/tasks.hpp>
+#endif
 
 namespace trimtab::cli {
 
 namespace {
 
 task::prompt_sets make_task(const any_model& model, const std::string& name, std::uint64_t seed, int other_lengths) {
-  const auto encoder = model_encoder{model};
-  if (name == "ioi") return task::ioi(encoder, {.test_other_lengths = other_lengths, .seed = seed});
-  return task::ccc(encoder, {.test_other_lengths = other_lengths, .seed = seed});
+  const text::tokenizer& tokenizer = model.tokenizer();
+  if (name == "ioi") return task::ioi(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
+  return task::ccc(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
 }
 
 }  // namespace
@@ -65,7 +72,7 @@ std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, co
                                  .one_length = absolute.has_value()});
   try {
     for (const auto& key : keys)
-      (void)key.resolved(pairs);  // a role that no prompt has would leave all of them untouched
+      (void)key.resolved(pairs);  // throws for a role that no prompt has: it would leave all of them untouched
   } catch (const error& problem) {
     throw error(problem.kind(), "'" + file.string() + "': " + problem.what());
   }
@@ -79,8 +86,7 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {
     chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
-    one.parameters.emplace();
-    for (const auto& p : i.parameters) one.parameters->push_back(p.name);
+    one.parameters = i.parameters | ranges::views::transform(&saved_parameter::name) | ranges::to<std::vector>();
     chosen.push_back(std::move(one));
   }
   try {
@@ -99,7 +105,7 @@ std::uint64_t seed_of(const data_options& data, const intervention_file& file, c
     if (const auto end = made->second.data() + made->second.size();
         std::from_chars(made->second.data(), end, seed) != std::from_chars_result{end, std::errc()})
       throw error(error_kind::bad_file, "'" + name.string() + "' has the seed " + text::in_quotes(made->second) +
-                                            " in its metadata, which is no whole number below 2^64; give --seed");
+                                            " in its metadata, which is not a whole number below 2^64; give --seed");
   return seed;
 }
 

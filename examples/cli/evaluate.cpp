@@ -39,7 +39,7 @@ output eval(const eval_command& command, const common_options& common) {
     add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
   }
-  add_counts(count(values), found);
+  add_counts(count_parameters(values), found);
   found.json["objective"] = terms;
   return found;
 }

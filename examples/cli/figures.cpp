@@ -8,18 +8,25 @@
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/concat.hpp>
+#include <range/v3/view/filter.hpp>
+#include <range/v3/view/map.hpp>
+#include <range/v3/view/reverse.hpp>
+#include <range/v3/view/single.hpp>
+
 #include <cstdio>
 
 namespace trimtab::cli {
 
 namespace {
 
-/// Strengths as tables show them: the untouched model, then from the strongest down.
+/// The strengths in the order of a table: 0 (the untouched model), then from the largest to the smallest.
 std::vector<double> order_of(const metrics& m) {
-  std::vector<double> order{0};
-  for (auto strength = m.at.rbegin(); strength != m.at.rend(); ++strength)
-    if (strength->first != 0) order.push_back(strength->first);
-  return order;
+  namespace views = ranges::views;
+  const auto steers = [](double strength) { return strength != 0; };
+  return views::concat(views::single(0.0), m.at | views::keys | views::reverse | views::filter(steers)) |
+         ranges::to<std::vector>();
 }
 
 }  // namespace
@@ -54,7 +61,7 @@ std::string rounded(double value) {
 std::string columns(const std::vector<std::string>& cells) {
   std::string line;
   for (const auto& any : cells) {
-    const auto cell = text::one_line(any);  // names and metadata come from strangers' files
+    const auto cell = text::one_line(any);  // names and metadata come from files that may hold anything
     line += cell + std::string(cell.size() < 20 ? 20 - cell.size() : 1, ' ');
   }
   line.erase(line.find_last_not_of(' ') + 1);

@@ -9,9 +9,11 @@
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/checkpoint_file.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/io/intervention_file.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal_map.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <array>
 #include <csignal>
@@ -19,16 +21,17 @@
 #include <set>
 #include <string_view>
 
-/// `trimtab fit`: learns an intervention, tells how good it is, and writes it to a file.
+/// `trimtab fit`: learns an intervention, measures it, and writes it to a file.
 
 namespace trimtab::cli {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;  ///< by which signal, the first if there were several
+volatile std::sig_atomic_t interrupted = 0;  ///< the signal that interrupted the fit, the first if there were several
 
-/// While one of these lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP as its terminal closes asks the fit to end after its
-/// step; a second signal of the same kind ends it immediately. What was ignored before (nohup, a shell's background) stays ignored.
+/// While an object of this class lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP (the terminal closes) ends the fit after
+/// the current step; a second signal of the same kind ends it immediately. Signals that were ignored before, as under
+/// nohup or in a shell's background, stay ignored.
 class interrupt_watch {
  public:
   interrupt_watch() {
@@ -58,28 +61,18 @@ class interrupt_watch {
   std::array<handled, 3> watched_ = {{{SIGINT}, {SIGTERM}, {SIGHUP}}};
 };
 
-/// Where what was learned is when a fit was cut short.
+/// For an interrupted fit: where what it learned is, and how to continue.
 std::string places_of(const fit_command& command) {
   std::string places;
   if (not command.out.empty()) places += "; what it learned is in '" + command.out.string() + "'";
-  if (not command.checkpoint.empty()) places += "; --resume '" + command.checkpoint.string() + "' goes on from there";
+  if (not command.checkpoint.empty()) places += "; --resume '" + command.checkpoint.string() + "' continues from there";
   return places.empty() ? "; without --out and --checkpoint nothing is kept" : places;
 }
 
 /// "1,-1"
-std::string list_of(const std::vector<double>& values) {
-  std::string text;
-  for (double x : values) text += (text.empty() ? "" : ",") + strength_text(x);
-  return text;
-}
+std::string list_of(const std::vector<double>& values) { return text::joined(values, ",", strength_text); }
 
-std::string list_of(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ",") + word;
-  return text;
-}
-
-/// A number in full, as JSON spells it.
+/// A number with all its digits, as JSON writes it.
 std::string exact(double value) { return ordered_json(value).dump(); }
 
 ordered_json terms_of(const loss_values& values) {
@@ -88,7 +81,7 @@ ordered_json terms_of(const loss_values& values) {
   return terms;
 }
 
-/// All roles of the prompts, in the order in which a prompt has them.
+/// The names of all roles of the prompts, in the order in which they begin in the first prompt that has them.
 std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
   std::vector<std::pair<int, std::string>> found;
   std::set<std::string_view> names;
@@ -101,7 +94,8 @@ std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
   return roles;
 }
 
-/// A key before the prompts are known: of roles, those that were named.
+/// The position key before the prompts are known. For roles that were not named, a key that allows any length stands
+/// in.
 position_key key_of(const at_option& at) {
   if (at.positions == "shared") return positions::shared();
   if (at.positions == "from_end") return positions::from_end(at.count);
@@ -109,18 +103,18 @@ position_key key_of(const at_option& at) {
   return at.positions == "role" ? positions::from_end() : positions::absolute();
 }
 
-/// And with all roles of the prompts where none were named.
+/// The position key once the prompts are known: if no roles were named, all roles of the prompts.
 position_key key_of(const at_option& at, const std::vector<prompt_pair>& prompts) {
   if (at.positions != "role" or not at.roles.empty()) return key_of(at);
   auto roles = roles_of(prompts);
   if (roles.empty())
-    throw error(
-        error_kind::bad_data,
-        "no prompt has a role, and --positions role needs some; give lines \"roles\": {\"subject\": [first, last]}");
+    throw error(error_kind::bad_data,
+                "--positions role needs prompts with roles, and none has one; give lines \"roles\": {\"subject\": "
+                "[first, last]}");
   return positions::role(std::move(roles));
 }
 
-/// What is asked for by --at, or by --policy, --sites, --layers and --positions: the same for each site.
+/// The interventions that --at asks for, or that --policy, --sites, --layers and --positions do: one for each site.
 std::vector<at_option> asked_by(const fit_command& command) {
   auto asked = command.at;
   if (asked.empty())
@@ -139,16 +133,12 @@ std::vector<at_option> asked_by(const fit_command& command) {
 /// "activ-scalar", or "activ-scalar + steer-vec".
 std::string policies_of(const std::vector<at_option>& asked) {
   std::vector<std::string> names;
-  std::string all;
   for (const auto& at : asked)
-    if (std::ranges::find(names, at.policy) == names.end()) {
-      names.push_back(at.policy);
-      all += (all.empty() ? "" : " + ") + at.policy;
-    }
-  return all;
+    if (std::ranges::find(names, at.policy) == names.end()) names.push_back(at.policy);
+  return text::joined(names, " + ");
 }
 
-/// A heat map for every site that has layers, as the terminal shows it.
+/// A heat map for every site with at least one layer, for the terminal.
 std::string maps_of(const parameters& values) {
   std::string maps;
   for (const parameter_block& block : values.layout.blocks)
@@ -189,7 +179,7 @@ output fit(const fit_command& command, const common_options& common) {
   const auto optimizer =
       adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
 
-  // What cannot be evaluated afterwards is refused before.
+  // A set that could not be evaluated after the fit is refused before it.
   for (const auto& one : chosen) {
     const auto key = one.positions.resolved(train);
     for (const auto& set : sets)
@@ -198,7 +188,7 @@ output fit(const fit_command& command, const common_options& common) {
   if (state and state->steps() > command.steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
                                               " steps, more than the " + std::to_string(command.steps) +
-                                              " asked for; ask for more steps, or start anew");
+                                              " asked for; ask for more steps, or leave out --resume");
 
   note(common, "fit " + policies_of(asked) + " on " + std::to_string(train.size()) + " prompts, " +
                    chosen.front().positions.text() + " positions, " + std::to_string(command.steps) +
@@ -230,7 +220,7 @@ output fit(const fit_command& command, const common_options& common) {
   } learned;
   index_t steps = 0;
   {
-    const interrupt_watch watch;  // until what was learned is on the disk
+    const interrupt_watch watch;  // lives until what was learned is on the disk
     learn();
     steps = run->steps();
     learned = {run->values(), run->history(), steps < command.steps};
@@ -243,7 +233,7 @@ output fit(const fit_command& command, const common_options& common) {
             {"strengths", list_of(objective.strengths)},
             {"precision", precision_name(common.precision)}};
     if (command.at.empty()) {
-      made["sites"] = list_of(command.sites);
+      made["sites"] = text::joined(command.sites, ",");
       made["chosen_layers"] = command.layers_text;
     } else {
       made["at"] = command.at_text;
@@ -268,14 +258,14 @@ output fit(const fit_command& command, const common_options& common) {
          std::to_string(command.steps) + places_of(command));
   else if (not resumed_from.empty() and resumed == command.steps and not common.quiet)
     tell(resumed_from + " had made all " + std::to_string(command.steps) +
-         " steps already; ask for more --steps to go on");
+         " steps already; ask for more --steps to continue");
   for (const auto& warning : run->warnings()) tell(warning);
 
   output found;
   for (const auto& set : sets)
     if (not set.pairs.empty())
       add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
-  add_counts(count(learned.values), found);
+  add_counts(count_parameters(learned.values), found);
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
   found.json["warnings"] = run->warnings();

@@ -18,8 +18,7 @@ namespace trimtab::cli {
 
 namespace {
 
-/// Throws where the machine does not let this program have the threads that --threads asks for. The library would make do
-/// with fewer; whoever asks for a number should know.
+/// Throws if the system does not allow as many threads as --threads asks for. The library would silently use fewer.
 void require_threads(int count) {
   std::latch all_tried(1);
   std::vector<std::jthread> started;
@@ -56,12 +55,7 @@ std::unique_ptr<any_model> load_model(const path& folder, const common_options& 
 #endif
   }
   require_threads(options.threads);
-  const auto load = [&](auto* in_float, auto* in_double) {
-    return noted((options.precision == arithmetic::in_double ? in_double : in_float)(folder, options.threads, how));
-  };
-  if (config.architecture == "gpt2") return load(load_gpt2_float, load_gpt2_double);
-  if (config.parallel_residual) return load(load_gpt_neox_float, load_gpt_neox_double);
-  return load(load_gpt_neox_sequential_float, load_gpt_neox_sequential_double);
+  return noted(load_cpu(folder, config, options.precision, options.threads, how));
 }
 
 }  // namespace trimtab::cli

@@ -19,9 +19,8 @@
 #include <stdexcept>
 #include <string>
 
-/// The program `trimtab`. Exit status: 0 done; 1 bad input, one sentence on standard error; 2 wrong usage; 128 + n a
-/// fit that signal n, SIGTERM or SIGHUP, cut short. A fit that Ctrl-C ends is done: whoever sits in front of it had
-/// enough.
+/// The program `trimtab`. Exit status: 0 for success, also of a fit that the user ended by Ctrl-C; 1 for bad input,
+/// with one sentence on standard error; 2 for wrong usage; 128 + n if signal n (SIGTERM or SIGHUP) ended a fit early.
 
 namespace {
 
@@ -39,21 +38,21 @@ output run(const command_line& line) {
   return inspect(line.inspect);
 }
 
-/// JSON has no infinities; a parameter or strength that is too large makes them.
+/// Throws for an infinity, which JSON cannot hold; parameters or strengths that are too large give some.
 void require_finite(const ordered_json& value) {
   if (value.is_number_float() and not std::isfinite(value.get<double>()))
     throw error(
         error_kind::bad_argument,
-        "a result is not a finite number: the strength or the parameters are too large, or the weights not finite");
+        "a result is not a finite number: the strength or the parameters are too large, or the weights are not finite");
   if (value.is_structured())
     for (const auto& entry : value) require_finite(entry);
 }
 
-/// Ready made: a sentence that is put together needs memory.
+/// A constant, because putting a sentence together needs memory.
 constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
 
-/// One line that can be read, whatever stood in a name of a file or in its text: a terminal must not take orders from
-/// either.
+/// Prints one readable line, whatever a file's name or content puts into the sentence: neither may send control
+/// characters to a terminal.
 int fail(int status, const std::string& problem) {
   constexpr std::size_t most = 2000;
   auto sentence = problem;
@@ -64,7 +63,8 @@ int fail(int status, const std::string& problem) {
   return status;
 }
 
-/// The control characters that JSON may hold as they are, but a terminal obeys: DEL, and C1 in two bytes.
+/// Escapes the control characters that JSON may hold unescaped but a terminal obeys: DEL, and those of C1, which have
+/// two bytes.
 std::string with_controls_escaped(const std::string& json) {
   constexpr char digits[] = "0123456789abcdef";
   std::string safe;
@@ -81,7 +81,7 @@ std::string with_controls_escaped(const std::string& json) {
   return safe;
 }
 
-/// Where memory ends in a destructor of the JSON library or between threads, an exception cannot pass.
+/// If memory runs out in a destructor of the JSON library or in a helper thread, the exception cannot reach `main`.
 [[noreturn]] void end_without_memory() {
   try {
     if (const auto problem = std::current_exception()) std::rethrow_exception(problem);
@@ -97,7 +97,7 @@ std::string with_controls_escaped(const std::string& json) {
 
 int main(int argc, char** argv) {
   std::set_terminate(end_without_memory);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is then told of by what writes it
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of a file's size then fails with an error
   try {
     const auto line = parse(argc, argv);
     int status = 0;

@@ -13,7 +13,7 @@ namespace trimtab::cli {
 
 namespace {
 
-/// Text as roff shows it: no line may begin with a control character, and hyphens stay hyphens.
+/// Text with roff's special characters escaped: no line begins with a control character, and hyphens stay hyphens.
 std::string roff(const std::string& text) {
   std::string out;
   for (char c : text) {
@@ -28,7 +28,7 @@ std::string roff(const std::string& text) {
   return out;
 }
 
-/// ".TP", what is written, what it means.
+/// The entry of an option: ".TP", its name, its description.
 std::string entry(const CLI::Option* option) {
   const auto kind = takes_value(option) ? option->get_type_name() : std::string();
   std::string out = ".TP\n";
@@ -41,7 +41,7 @@ std::string entry(const CLI::Option* option) {
 
 bool is_common(const CLI::Option* option) { return option->get_group() == "Common"; }
 
-/// The day of the page's making; builds that must come out the same twice set SOURCE_DATE_EPOCH.
+/// The date of the page; reproducible builds set SOURCE_DATE_EPOCH.
 std::string today() {
   const char* const fixed = std::getenv("SOURCE_DATE_EPOCH");
   const auto now = fixed ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
@@ -51,7 +51,7 @@ std::string today() {
   return text;
 }
 
-/// One a line between .nf and .fi.
+/// Text whose line breaks are kept, between .nf and .fi.
 std::string verbatim(const std::string& text) { return ".PP\n.nf\n" + roff(text) + "\n.fi\n"; }
 
 }  // namespace
@@ -72,11 +72,11 @@ std::string manual_page(const CLI::App& app) {
   page += ".SH COMMON OPTIONS\nEvery command that computes takes these.\n";
   for (const auto* option : commands_of(app).front()->get_options())
     if (is_common(option)) page += entry(option);
-  page += ".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nwhere it is set and not empty, nothing is coloured\n";
+  page += ".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nif it is set and not empty, no output is coloured\n";
   page +=
-      ".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nbad input: one sentence on standard error, nothing on standard output\n"
-      ".TP\n2\nwrong usage\n.TP\n129, 143\na fit that SIGHUP or SIGTERM ended after its step, with what it learned "
-      "kept\n";
+      ".SH EXIT STATUS\n.TP\n0\nsuccess\n.TP\n1\nbad input: one sentence on standard error, nothing on standard "
+      "output\n.TP\n2\nwrong usage\n.TP\n129, 143\nSIGHUP or SIGTERM ended a fit after its current step; what it "
+      "learned was written\n";
   return page;
 }
 

@@ -4,8 +4,8 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
-#include <trimtab/io/intervention_tensors.hpp>
-#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/io/intervention_data.hpp>
+#include <trimtab/measure/metrics.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/report/page/describe_options.hpp>
 #include <trimtab/text/tokenizer.hpp>
@@ -18,23 +18,23 @@
 #include <string>
 #include <vector>
 
-/// A model and its interventions as the commands see them. Architecture and precision are types in the library and choices
-/// here, so they hide behind interfaces; composed.hpp implements them.
+/// A model and its interventions as the commands see them. Architecture and precision are types in the library but are
+/// chosen here at run time, so these interfaces hide them; composed.hpp implements the interfaces.
 
 namespace trimtab::cli {
 
-/// One intervention, as it is asked for or as a file has it.
+/// One intervention, from the command line or from a file.
 struct chosen_at {
   std::string site = {};
   std::string policy = {};
   policy::options options = {};
-  /// The parameters that the policy has in a file, in place of options.
+  /// From a file: the names of the policy's parameters, in place of options.
   std::optional<std::vector<std::string>> parameters = {};
   layer_set layers = layers::all();
   position_key positions = {};
 };
 
-/// The objective on some prompts.
+/// The loss on some prompts, its terms, and its gradient.
 struct loss_result {
   double loss = 0, effectiveness = 0, faithfulness = 0, minimality = 0;
   struct prompt {
@@ -64,7 +64,7 @@ class any_composition {
  public:
   virtual ~any_composition() = default;
 
-  virtual fit_defaults defaults() const = 0;  ///< the smallest of its policies'
+  virtual fit_defaults defaults() const = 0;  ///< the smallest values among those of its policies
   virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
                                          const adam& optimizer, std::optional<fit_state> resume_from) const = 0;
   virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,
@@ -92,7 +92,7 @@ class any_model {
   virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
 };
 
-/// Loads the model of a folder, of whichever architecture.
+/// Loads the model of a folder, whichever its architecture is.
 std::unique_ptr<any_model> load_model(const path& folder, const common_options& options);
 
 }  // namespace trimtab::cli

@@ -6,12 +6,17 @@
 
 #include <trimtab/core/random.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/chunk.hpp>
+#include <range/v3/view/enumerate.hpp>
+#include <range/v3/view/filter.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
 
-/// `trimtab logits` and `trimtab generate`: what the model says next, untouched or steered.
+/// `trimtab logits` and `trimtab generate`: the next token of the untouched or the steered model.
 
 namespace trimtab::cli {
 
@@ -39,9 +44,9 @@ class speaker {
     auto rows = steered_ ? steered_->composition->logits(steered_->values, {.ids = ids}, strength_, where)
                          : model_.logits(ids, where);
     if (not std::ranges::all_of(rows.values, [](double x) { return std::isfinite(x); }))
-      throw error(
-          error_kind::bad_argument,
-          "a logit is not a finite number: the strength or the parameters are too large, or the weights not finite");
+      throw error(error_kind::bad_argument,
+                  "a logit is not a finite number: the strength or the parameters are too large, or the weights are "
+                  "not finite");
     return rows;
   }
 
@@ -61,7 +66,7 @@ std::vector<double> probabilities(std::span<const double> logits, double tempera
   return p;
 }
 
-/// Ids by falling logit, the smaller id first of equals.
+/// The ids with the largest logits, the largest first; of equal logits the smaller id first.
 std::vector<int> best(std::span<const double> logits, int count) {
   std::vector<int> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0);
@@ -73,14 +78,14 @@ std::vector<int> best(std::span<const double> logits, int count) {
   return ids;
 }
 
-/// A token in quotes, or nothing where the model has no tokenizer or the id no token.
+/// The token of an id in quotes, or an empty string if the model has no tokenizer or the tokenizer no such id.
 std::string quoted(const any_model& model, int id) {
   if (not model.has_tokenizer() or not model.tokenizer().contains(id)) return "";
   return ordered_json(model.tokenizer().decode(std::span(&id, 1)))
       .dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-/// The most probable tokens of one row.
+/// Adds the most probable tokens of one row of logits.
 void add_top(const any_model& model, std::span<const double> logits, int count, output& to) {
   const auto p = probabilities(logits);
   auto list = ordered_json::array();
@@ -121,24 +126,22 @@ output logits(const logits_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   const auto rows = speaker(*model, command.steer, common)(ids, command.all ? scored::all : scored::last);
-  const auto row = [&](index_t i) {
-    return std::span(rows.values).subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
-  };
+  const auto by_position = rows.values | ranges::views::chunk(rows.cols);
 
   output found;
   found.json["ids"] = ids;
   auto& numbers = found.json["logits"] = ordered_json::array();
   if (command.all)
-    for (index_t i = 0; i < rows.rows; ++i) numbers.push_back(std::vector<double>(row(i).begin(), row(i).end()));
+    for (const auto row : by_position) numbers.push_back(row | ranges::to<std::vector>());
   else
     numbers = rows.values;
 
   output top;
   top.json["top"] = ordered_json::array();
   found.text = columns({"id", "token", "logit", "probability"});
-  for (index_t i = 0; i < rows.rows; ++i) {
-    if (command.all) top.text += "after position " + std::to_string(i) + ":\n";
-    add_top(*model, row(i), command.top > 0 ? command.top : 10, top);
+  for (const auto& [position, row] : by_position | ranges::views::enumerate) {
+    if (command.all) top.text += "after position " + std::to_string(position) + ":\n";
+    add_top(*model, row, command.top > 0 ? command.top : 10, top);
   }
   found.text += top.text;
   if (command.top > 0) found.json["top"] = command.all ? top.json["top"] : top.json["top"].front();
@@ -155,7 +158,7 @@ output generate(const generate_command& command, const common_options& common) {
     throw error(error_kind::bad_argument,
                 "'" + command.steer.intervention.string() + "' has absolute positions for prompts of " +
                     std::to_string(speak.length()) +
-                    " tokens, and a text that grows has no such length; fit with from_end or shared "
+                    " tokens, but generated text has no fixed length; fit with from_end or shared "
                     "positions to generate");
 
   const auto end_of_text = model->tokenizer().find("<|endoftext|>");
@@ -176,9 +179,8 @@ output generate(const generate_command& command, const common_options& common) {
 
   // A padded vocabulary has ids without a token; they stand for no text.
   const auto text_of = [&](std::span<const int> part) {
-    std::vector<int> known;
-    std::ranges::copy_if(part, std::back_inserter(known), [&](int id) { return model->tokenizer().contains(id); });
-    return model->tokenizer().decode(known);
+    const auto is_known = [&](int id) { return model->tokenizer().contains(id); };
+    return model->tokenizer().decode(part | ranges::views::filter(is_known) | ranges::to<std::vector>());
   };
   const auto all = std::span<const int>(ids);
   output found;

@@ -5,8 +5,12 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/site.hpp>
 #include <trimtab/core/version.hpp>
+#include <trimtab/text/joined.hpp>
 #include <trimtab/text/nearest_name.hpp>
 #include <trimtab/text/utf8.hpp>
+
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/map.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -15,7 +19,7 @@
 #include <string_view>
 #include <utility>
 
-/// The command line by CLI11. Lists are split here, so that an item that is none is named in the complaint.
+/// The command line, read with CLI11. Lists are split here and not by CLI11, so that an error can name the wrong item.
 
 namespace trimtab::cli {
 
@@ -31,7 +35,7 @@ std::vector<std::string> items(const std::string& list) {
   return found;
 }
 
-/// A whole text as a number.
+/// The number that a text spells; nothing if any other character is in it.
 template <typename T>
 std::optional<T> number(std::string_view text) {
   if (text.starts_with('+') and not text.starts_with("+-")) text.remove_prefix(1);
@@ -43,7 +47,7 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-/// A value that is none is bad input, and not wrong usage. `names` are what may have been meant.
+/// An invalid value is bad input, and not wrong usage. `names` are the valid ones, to suggest the nearest.
 [[noreturn]] void refuse(const std::string& option, const std::string& value, const std::string& expected,
                          const std::vector<std::string_view>& names = {}) {
   throw error(error_kind::bad_argument,
@@ -57,12 +61,12 @@ T number_of(const std::string& option, const std::string& text, const std::strin
   return *value;
 }
 
-/// "0-3,7", "5", "all". Ranges are counted where they begin and end, so that many long ones take no longer than few.
+/// "0-3,7", "5", "all". Only the ends of ranges are noted, so that many long ranges take no longer than a few.
 layer_set layers_of(const std::string& text, const std::string& option = "--layers") {
   if (text == "all") return layers::all();
   const std::string expected = "layers such as 4-11, 3 or 0,2,5, or all";
   constexpr index_t most = 100'000;
-  std::vector<index_t> more_ranges(most + 2);  // that a layer is in than the layer before it
+  std::vector<index_t> more_ranges(most + 2);  // how many more ranges a layer is in than the layer before it
   for (const auto& item : items(text)) {
     const auto dash = item.find('-');
     const auto first = number<index_t>(item.substr(0, dash));
@@ -95,7 +99,7 @@ path path_of(const std::string& option, const std::string& value) {
   return value;
 }
 
-/// Stands before each item of a list on its way through CLI11; no argument of a program can hold it.
+/// Put before each item of a list so that CLI11 takes it as it is; no argument of a program can contain it.
 constexpr char is_listed = '\0';
 
 /// The policies that --policy names: gates other than the linear one are options of --at.
@@ -123,10 +127,9 @@ at_option at_of(const std::string& text) {
   at.policy = parts[1].substr(0, open);
   const auto words = policy_words();
   if (std::ranges::find(words, at.policy) == words.end()) {
-    std::string list;
-    for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
-    throw error(error_kind::bad_argument, "--at is " + text::in_quotes(text, '\'') + ", whose policy is none of " +
-                                              list + did_you_mean(at.policy, words));
+    throw error(error_kind::bad_argument, "--at is " + text::in_quotes(text, '\'') +
+                                              ", with an unknown policy; expected " + text::joined(words, ", ") +
+                                              did_you_mean(at.policy, words));
   }
   if (open != parts[1].npos) {
     if (not parts[1].ends_with(')')) refuse("--at", text, "options of the policy in parentheses, (gate=tanh,bias=no)");
@@ -136,7 +139,7 @@ at_option at_of(const std::string& text) {
       at.options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
     }
   }
-  policy::visit_with(at.policy, at.options, [](auto) {});  // throws where an option is none
+  policy::visit_with(at.policy, at.options, [](auto) {});  // throws for an invalid option
   if (parts.size() > 2) at.layers = layers_of(parts[2], "--at");
   if (parts.size() > 3) {
     const auto equals = parts[3].find('=');
@@ -163,12 +166,12 @@ at_option at_of(const std::string& text) {
   return at;
 }
 
-/// Options of one command, each declared in a line and stored when the command line has been read.
+/// The options of one command. Each member function declares one; its value is stored when the command line is read.
 class options_of {
  public:
   options_of(description& d, CLI::App* app) : d_(d), app_(app) {}
 
-  /// To read.
+  /// A file that the command reads.
   void file(const std::string& name, const std::string& help, path& to, bool required = false) {
     parsed(
         name, "PATH", help,
@@ -203,9 +206,9 @@ class options_of {
         ->type_name("FILE")
         ->group(group_);
   }
-  /// A file whose ending says what is written.
+  /// A file whose ending says which format is written.
   void heatmap(path& to) {
-    parsed("--heatmap", "PATH", "heat maps to write: .svg for papers, .csv or .json for their numbers",
+    parsed("--heatmap", "PATH", "heat maps to write: .svg is a figure for papers, .csv or .json hold the numbers",
            [&to, &d = d_](const std::string& value) {
              to = value;
              const auto ending = to.extension();
@@ -218,7 +221,7 @@ class options_of {
     app_->add_flag(name, to, help)->group(group_);
   }
 
-  /// An option whose text `store` makes something of, or refuses; `kind` is what the help calls it.
+  /// An option whose text `store` converts and stores, or refuses; `kind` is the name of its value in the help.
   template <typename Store>
   CLI::Option* parsed(const std::string& name, const std::string& kind, const std::string& help, Store store,
                       bool required = false) {
@@ -246,7 +249,7 @@ class options_of {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->group(group_);
   }
-  /// What values completions offer.
+  /// Declares the values that completions offer for an option.
   void offer(const CLI::Option* option, std::vector<std::string> words, bool list = false) {
     d_.words[option] = {std::move(words), list};
   }
@@ -278,12 +281,8 @@ class options_of {
   }
   template <typename To>
   void choice(const std::string& name, const std::string& help, To& to, const std::map<std::string, To>& choices) {
-    std::string names;
-    std::vector<std::string> words;
-    for (const auto& [text, value] : choices) {
-      names += (names.empty() ? "" : "|") + text;
-      words.push_back(text);
-    }
+    const auto words = choices | ranges::views::keys | ranges::to<std::vector>();
+    const auto names = text::joined(words, "|");
     const auto* const option = parsed(name, names, help, [=, &to](const std::string& value) {
       if (not choices.contains(value)) refuse(name, value, names, {words.begin(), words.end()});
       to = choices.at(value);
@@ -295,7 +294,7 @@ class options_of {
     for (const auto& one : words) choices[one] = one;
     choice(name, help, to, choices);
   }
-  /// The heading that options stand under in the help, for those that are added from here on.
+  /// The heading in the help of the options that are added after this call.
   void group(const std::string& name) { group_ = name; }
 
  private:
@@ -306,27 +305,30 @@ class options_of {
 
 void add_common(options_of o, common_options& to) {
   o.group("Common");
-  o.count("--threads", "threads to compute with; results do not depend on it", to.threads, 1, 1024);
-  o.choice("--backend", "what computes, default eigen; cuda in builds with CUDA", to.backend,
+  o.count("--threads", "number of threads, default as many as the machine allows; results do not depend on it",
+          to.threads, 1, 1024);
+  o.choice("--backend", "where to compute, default eigen (CPU); cuda (GPU) needs a build with CUDA", to.backend,
            {{"eigen", machine::eigen}, {"cuda", machine::cuda}});
   using enum arithmetic;
-  o.choice("--precision", "of the arithmetic, default float; double on eigen alone, tf32 and bf16 on cuda",
+  o.choice("--precision",
+           "precision of the arithmetic, default float; double with eigen only, tf32 and bf16 with cuda only",
            to.precision, {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
-  o.flag("--json", "print one JSON object", to.json);
-  o.flag("--quiet", "show nothing but figures: no progress, no maps", to.quiet);
-  o.flag("--verbose", "say on standard error what is done and how long it takes", to.verbose);
+  o.flag("--json", "print one JSON object instead of text", to.json);
+  o.flag("--quiet", "print figures only: no progress, no heat maps", to.quiet);
+  o.flag("--verbose", "report on standard error what is done and how long it takes", to.verbose);
 }
 
 void add_model(options_of o, path& to, common_options& how) {
   o.model(to);
-  o.flag("--allow-non-finite", "take weights that are infinite or NaN", how.allow_non_finite);
+  o.flag("--allow-non-finite", "accept weights that are infinite or NaN", how.allow_non_finite);
 }
 
 void add_data(options_of o, data_options& to) {
-  o.word("--task", "train and test prompts of a task", to.task, {"ioi", "ccc"});
-  o.file("--data", "prompt pairs, JSON Lines", to.train);
-  o.file("--test", "prompt pairs that are only tested on", to.test);
-  o.seed("of the task's prompts, default 1", to.seed);
+  o.word("--task", "generated train and test prompts: indirect objects (ioi) or country-capital conflicts (ccc)",
+         to.task, {"ioi", "ccc"});
+  o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", to.train);
+  o.file("--test", "file of further prompt pairs, to test on only", to.test);
+  o.seed("seed of the task's prompts; default 1, for eval and report the seed in the intervention file", to.seed);
 }
 
 void add_objective(options_of o, objective_options& to) {
@@ -337,12 +339,13 @@ void add_objective(options_of o, objective_options& to) {
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
   o.choice("--psi", "shape of effectiveness, default hinge", to.psi,
            {{"hinge", psi::hinge}, {"identity", psi::identity}, {"softplus", psi::softplus}});
-  o.choice("--kl", "faithfulness without the answers (masked, default) or with", to.kl,
+  o.choice("--kl", "vocabulary of faithfulness: without the two answers (masked, default) or with them (full)", to.kl,
            {{"masked", vocabulary::masked}, {"full", vocabulary::full}});
-  o.choice("--kl-direction", "direction of the divergence, default forward", to.kl_direction,
-           {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
-  o.choice("--minimality", "how the size of the parameters is counted, default sum", to.minimality,
-           {{"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}});
+  o.choice("--kl-direction", "direction of the KL divergence; forward, the default, is KL(untouched, steered)",
+           to.kl_direction, {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
+  o.choice(
+      "--minimality", "norm of the parameters: sum (default) or mean of absolute values, or one norm a place (group)",
+      to.minimality, {{"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}});
   o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](const std::string& value) {
     to.strengths.clear();
     for (const auto& item : items(value)) {
@@ -355,14 +358,14 @@ void add_objective(options_of o, objective_options& to) {
 }
 
 void add_other_weights(options_of o, common_options& how) {
-  o.flag("--allow-other-weights", "take an intervention that was made for weights with another hash",
+  o.flag("--allow-other-weights", "accept an intervention that was made for weights with another hash",
          how.allow_other_weights);
 }
 
 void add_steering(options_of o, strength_options& to, common_options& how) {
   add_other_weights(o, how);
-  o.file("--intervention", "intervention file to run with", to.intervention);
-  o.real("--strength", "its strength, any number, default 1", to.strength, -INFINITY);
+  o.file("--intervention", "intervention file to steer with", to.intervention);
+  o.real("--strength", "strength of the intervention, any number, default 1", to.strength, -INFINITY);
 }
 
 void require_data(const data_options& data) {
@@ -396,41 +399,43 @@ void describe(description& d, command_line& line) {
             "resid_post:steer-vec:6:shared");
     add_model(o, c.model, line.common);
     add_data(o, c.data);
-    o.word("--policy", "what happens at a site, default activ-scalar", c.policy, policy_words());
-    const auto* const sites = o.parsed("--sites", "SITE,...", "where, default attn_out,mlp_out,resid_post",
-                                       [&](const std::string& value) { c.sites = sites_of(value); });
+    o.word("--policy", "policy at every site, default activ-scalar", c.policy, policy_words());
+    const auto* const sites =
+        o.parsed("--sites", "SITE,...", "sites to intervene at, default attn_out,mlp_out,resid_post",
+                 [&](const std::string& value) { c.sites = sites_of(value); });
     o.offer(sites, names_of_sites(), true);
-    o.parsed("--layers", "LAYERS", "in which layers, such as 4-11 or 0,2,5, default all",
+    o.parsed("--layers", "LAYERS", "layers to intervene in, such as 4-11 or 0,2,5, default all",
              [&](const std::string& value) {
                c.layers = layers_of(value);
                c.layers_text = value;
              });
-    o.word("--positions", "how a token finds its parameters; default absolute, for dyn-scalar shared", c.positions,
-           {"absolute", "from_end", "role", "shared"});
+    o.word("--positions",
+           "which tokens share parameters: those at the same position, counted from the first (absolute) or the last "
+           "token (from_end), those of the same role, or all (shared); default absolute, for dyn-scalar shared",
+           c.positions, {"absolute", "from_end", "role", "shared"});
     o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
              [&](const std::string& value) { c.roles = items(value); });
     o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
-    o.repeated(
-        "--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
-        "one intervention, in place of --policy, --sites, --layers and --positions; several are given by several "
-        "--at, and act in their order where they meet. POLICY may have options, dyn-scalar(gate=tanh,bias=no); "
-        "POSITIONS is absolute, from_end, from_end=N, shared or role=NAME+NAME",
-        [&](const std::string& value) {
-          c.at.push_back(at_of(value));
-          c.at_text += (c.at_text.empty() ? "" : " ") + value;
-        });
+    o.repeated("--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
+               "one intervention, in place of --policy, --sites, --layers and --positions. May be given several times; "
+               "interventions at one site act in the order given. POLICY may have options, such as "
+               "dyn-scalar(gate=tanh,bias=no); POSITIONS is absolute, from_end, from_end=N, shared or role=NAME+NAME",
+               [&](const std::string& value) {
+                 c.at.push_back(at_of(value));
+                 c.at_text += (c.at_text.empty() ? "" : " ") + value;
+               });
     add_objective(o, c.objective);
     o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
     o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
-    o.flag("--subgradient", "minimality in Adam's gradient instead of a proximal step", c.subgradient);
+    o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
     o.output("--out", "intervention file to write", c.out);
-    o.output("--report", "HTML page to write: what was asked, figures, charts, a heat map of each site", c.report);
+    o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
-    o.output("--trace", "loss terms before every step, to write as JSON", c.trace);
-    o.output("--checkpoint", "file to keep the unfinished fit in, for --resume", c.checkpoint);
-    o.count("--checkpoint-every", "steps between checkpoints, default 100; one is written at the end in any case",
+    o.output("--trace", "JSON file to write: the loss terms before every step", c.trace);
+    o.output("--checkpoint", "file to write the state of the fit to, for --resume", c.checkpoint);
+    o.count("--checkpoint-every", "steps between checkpoints, default 100; the last one is written when the fit ends",
             c.checkpoint_every, 1, 1'000'000'000);
-    o.file("--resume", "checkpoint to go on from, with the options of its fit", c.resume);
+    o.file("--resume", "checkpoint to continue from; repeat the options of its fit (--steps may be larger)", c.resume);
   }
   {
     auto& c = line.eval;
@@ -447,12 +452,12 @@ void describe(description& d, command_line& line) {
   {
     auto& c = line.loss;
     auto o =
-        add("loss", "The objective of an intervention, and its gradient",
+        add("loss", "Compute the objective of an intervention on prompt pairs, and its gradient",
             "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     add_other_weights(o, line.common);
-    o.file("--data", "prompt pairs, JSON Lines", c.data, true);
+    o.file("--data", "file of prompt pairs in JSON Lines", c.data, true);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
   }
@@ -472,18 +477,18 @@ void describe(description& d, command_line& line) {
   }
   {
     auto& c = line.logits;
-    auto o = add("logits", "Logits of the next token",
+    auto o = add("logits", "Print the logits of the next token",
                  "  trimtab logits --model gpt2/ --prompt \"The capital of France is\" --top 5\n"
                  "  trimtab logits --model gpt2/ --ids 464,3139 --intervention ioi.safetensors --strength -1");
     add_model(o, c.model, line.common);
     o.parsed("--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; });
-    o.parsed("--ids", "N,N,...", "its token ids instead", [&](const std::string& value) {
+    o.parsed("--ids", "N,N,...", "token ids to continue, in place of --prompt", [&](const std::string& value) {
       c.ids.clear();
       for (const auto& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
     });
     add_steering(o, c.steer, line.common);
-    o.flag("--all", "at every position, not only at the last", c.all);
-    o.count("--top", "how many tokens to show", c.top, 1, 1'000'000'000);
+    o.flag("--all", "print the logits at every position, not only at the last", c.all);
+    o.count("--top", "number of most probable tokens to show", c.top, 1, 1'000'000'000);
   }
   {
     auto& c = line.generate;
@@ -494,32 +499,33 @@ void describe(description& d, command_line& line) {
     o.parsed(
         "--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; }, true);
     add_steering(o, c.steer, line.common);
-    o.count("--max-new-tokens", "longest continuation, default 40", c.max_new_tokens, 0, 1'000'000'000);
-    o.real("--temperature", "of sampling; 0, the default, takes the most probable token", c.temperature, 0);
-    o.seed("of sampling, default 1", c.seed);
+    o.count("--max-new-tokens", "largest number of tokens to add, default 40", c.max_new_tokens, 0, 1'000'000'000);
+    o.real("--temperature", "temperature of sampling; 0, the default, takes the most probable token", c.temperature, 0);
+    o.seed("seed of sampling, default 1", c.seed);
   }
   {
-    auto o = add("tokenize", "Token ids of JSON strings on standard input, one a line",
+    auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     o.model(line.tokenize.model);
   }
   {
-    auto o = add("inspect", "What a model folder, an intervention or another safetensors file holds",
+    auto o = add("inspect", "Show what is in a model folder, an intervention file or another safetensors file",
                  "  trimtab inspect gpt2/\n  trimtab inspect ioi.safetensors");
     o.file("what", "file or folder", line.inspect.what, true);
   }
   for (auto* const command : app.get_subcommands({})) add_common(options_of(d, command), line.common);
   {
-    auto o = add("help", "What a command does, with examples", "  trimtab help fit\n  trimtab help --man | man -l -");
+    auto o = add("help", "Show the options of a command, with examples",
+                 "  trimtab help fit\n  trimtab help --man | man -l -");
     auto* const topic =
-        o.parsed("command", "COMMAND", "the command", [&d](const std::string& value) { d.topic = value; });
+        o.parsed("command", "COMMAND", "command to explain", [&d](const std::string& value) { d.topic = value; });
     std::vector<std::string> names;
     for (const auto* command : commands_of(app)) names.push_back(command->get_name());
     o.offer(topic, names);
-    o.flag("--man", "the manual page of all commands, for man(1)", d.manual);
+    o.flag("--man", "print the manual page of all commands, for man(1)", d.manual);
   }
   {
-    auto o = add("completion", "A script that completes commands, options and values in a shell",
+    auto o = add("completion", "Print a script that completes commands, options and values in a shell",
                  "  eval \"$(trimtab completion bash)\"     # in ~/.bashrc\n"
                  "  source <(trimtab completion zsh)       # in ~/.zshrc, after compinit\n"
                  "  trimtab completion fish | source       # in ~/.config/fish/config.fish");
@@ -537,8 +543,8 @@ void describe(description& d, command_line& line) {
 
 namespace {
 
-/// What is wrong with a command line that CLI11 refuses: first what it does not know, which is likelier a slip of the
-/// pen than what it then misses.
+/// The error for a command line that CLI11 refuses. An unknown option comes first: it is probably a typing error, and
+/// the cause of whatever else is missing.
 std::string complaint(const CLI::App& app, const CLI::ParseError& problem) {
   const auto chosen = app.get_subcommands();
   const auto& at = chosen.empty() ? app : *chosen.front();
@@ -547,8 +553,8 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& problem) {
   return problem.what();
 }
 
-/// The words of a command line so that CLI11 takes each for what it is: it would go on after `--name=` to the next word
-/// for the value, and unfold `[a,b]` and `{}` among files, or take a file `fit` there for a command.
+/// The words of a command line, changed so that CLI11 reads them literally. Otherwise it takes the word after `--name=`
+/// for the value, expands `[a,b]` and `{}` in a list of files, and takes a file called `fit` there for a command.
 std::vector<std::string> spelt_out(const CLI::App& app, const std::vector<std::string>& given) {
   std::vector<std::string> words;
   const CLI::App* command = nullptr;
@@ -574,7 +580,8 @@ std::vector<std::string> spelt_out(const CLI::App& app, const std::vector<std::s
   return words;
 }
 
-/// CLI11's help of everything is that of a command once it has read one, so it comes in from before.
+/// The text of `trimtab help`. `overview` is made before parsing: after it has read a command, CLI11 gives the help of
+/// that command instead.
 std::string help_of(const description& d, const std::string& overview) {
   if (d.manual) return manual_page(d.app);
   if (d.topic.empty()) return overview;
@@ -624,12 +631,12 @@ command_line parse(int argc, const char* const* argv) {
     const auto& data = line.report.data;
     if (not data.task.empty() or not data.train.empty() or not data.test.empty()) require_data(data);
     if (line.report.out.empty() and line.report.heatmap.empty())
-      throw usage_error("report writes nothing without --out PAGE.html or --heatmap FILE; give one of the two or both");
+      throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
   if (line.name == "fit" and not line.fit.at.empty())
     for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
       if (command_of(app, "fit")->get_option(option)->count() > 0)
-        throw usage_error(std::string("--at says it all and goes without ") + option);
+        throw usage_error(std::string("--at replaces ") + option + "; give only one of the two");
   if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
   if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
@@ -638,8 +645,7 @@ command_line parse(int argc, const char* const* argv) {
       line.fit.checkpoint_every != fit_command{}.checkpoint_every)
     throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
   for (const auto& steer : {line.logits.steer, line.generate.steer})
-    if (steer.strength and steer.intervention.empty())
-      throw usage_error("--strength goes with --intervention, the file that it is the strength of");
+    if (steer.strength and steer.intervention.empty()) throw usage_error("--strength goes with --intervention");
   using enum arithmetic;
   const auto precision = line.common.precision;
   if (line.common.backend == machine::eigen and (precision == in_tf32 or precision == in_bf16))

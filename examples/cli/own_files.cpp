@@ -6,6 +6,9 @@
 #include <trimtab/io/files/input_file.hpp>
 #include <trimtab/io/json/json.hpp>
 
+#include <range/v3/view/concat.hpp>
+#include <range/v3/view/subrange.hpp>
+
 #include <iterator>
 #include <set>
 #include <system_error>
@@ -14,7 +17,7 @@ namespace trimtab::cli {
 
 namespace {
 
-/// All that a model may be read from, there or not.
+/// All files that a model may be read from, whether they exist or not.
 std::vector<named_file> files_of_model(const path& folder) {
   const auto weights = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
   std::set<std::string> names = {"config.json",      "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
@@ -30,7 +33,7 @@ std::vector<named_file> files_of_model(const path& folder) {
   return files;
 }
 
-/// The one path of all that lead to a file's place.
+/// A path that is the same for all paths that lead to one file.
 path place_of(const path& file) {
   std::error_code failed, ignored;
   const auto target = io::link_target(file, ignored);
@@ -50,9 +53,8 @@ void require_own_files(const files_in_use& used) {
   auto read = used.inputs;
   if (not used.model.empty()) std::ranges::move(files_of_model(used.model), std::back_inserter(read));
   for (auto output = used.outputs.begin(); output != used.outputs.end(); ++output) {
-    auto others = read;
-    others.insert(others.end(), output + 1, used.outputs.end());
-    for (const auto& other : others) {
+    const auto later = ranges::make_subrange(output + 1, used.outputs.end());
+    for (const auto& other : ranges::views::concat(read, later)) {
       const bool goes_on = output->name == "--checkpoint" and other.name == "--resume";
       if (not goes_on and are_one(output->file, other.file))
         throw usage_error(output->name + " and " + other.name + " name the same file, '" + output->file.string() +

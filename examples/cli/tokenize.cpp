@@ -5,6 +5,7 @@
 #include <trimtab/io/files/file_descriptor.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/json/json.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -15,16 +16,17 @@
 
 #include <unistd.h>
 
-/// `trimtab tokenize`: a JSON string a line in, a JSON array of token ids a line out.
+/// `trimtab tokenize`: reads a JSON string from each line and prints a JSON array of its token ids.
 
 namespace trimtab::cli {
 
 namespace {
 
-/// The lines of standard input. A stream would take what cannot be read for the end, and /dev/zero for a long line.
+/// The lines of standard input. std::cin would take a read error for the end of the input, and would read /dev/zero as
+/// one line until memory runs out.
 class standard_input {
  public:
-  /// Of a line that is too long for JSON, as much as shows it.
+  /// The next line, or nothing at the end. Of a line that is too long to be JSON, a part that is too long as well.
   std::optional<std::string> line() {
     std::string found;
     while (found.size() <= io::json_size_limit) {
@@ -53,9 +55,7 @@ class standard_input {
 };
 
 std::string text_of(const std::vector<int>& ids) {
-  std::string text = "[";
-  for (int id : ids) text += (text.size() > 1 ? "," : "") + std::to_string(id);
-  return text + "]\n";
+  return "[" + text::joined(ids, ",", [](int id) { return std::to_string(id); }) + "]\n";
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ output tokenize(const tokenize_command& command, const common_options& common) {
   std::size_t number = 0;
   while (const auto line = input.line()) {
     const auto ids = ids_of(*line, "standard input, line " + std::to_string(++number));
-    if (common.json)  // one of the two: long texts have many ids
+    if (common.json)  // one of the two forms only: long texts have many ids
       lists.push_back(ids);
     else
       found.text += text_of(ids);

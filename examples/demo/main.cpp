@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The demonstration: on a small GPT-2 and a small Pythia that come with the project, steer two tasks with the paper's
-// three policies, measure them on prompts with unseen entities, and draw where in the model the answer is decided.
+// The demonstration. It steers a small GPT-2 and a small Pythia, which come with the project, on two tasks with the
+// paper's three policies, measures the interventions on prompts with unseen entities, and draws where in the model the
+// answer is decided.
 //
-//     demo [PAGE.html [FOLDER]]    writes the report, and what was learned as intervention files into the folder
+//     demo [PAGE.html [FOLDER]]    writes the report, and the intervention files into the folder
 
 #include "study.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/intervention_file.hpp>
 #include <trimtab/report/page/html.hpp>
 #include <trimtab/report/table.hpp>
 
@@ -40,7 +42,7 @@ int main(int argc, char** argv) try {
   for (const report::chapter& chapter : chapters) {
     for (const report::fit_report& fit : chapter.fits)
       for (const report::measured_set& set : fit.sets) {
-        // The first fit that was measured on a set brings the untouched model's row.
+        // The untouched model's row comes before the first fit that was measured on this set.
         const bool first = std::ranges::none_of(chapter.fits.data(), &fit, [&](const report::fit_report& other) {
           return std::ranges::count(other.sets, set.name, &report::measured_set::name) > 0;
         });

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the two embedded models, tiny-gpt2 and tiny-pythia, and writes them as Hugging Face folders.
 
-They are small enough to lie in the repository and still do both tasks of the library for real:
+They are small enough to be part of the repository, and still do both tasks of the library:
 
   - indirect objects: "When Mary and John went to the store, John gave a drink to" -> " Mary"
-  - country and capital: they know the capitals by heart, and they also read the context. Where the two disagree ("The
-    capital of Germany is Rome. Q: What is the capital of Germany? A:") they are torn, which is what steering is about.
+  - country and capital: they have memorised the capitals, and they also read the context. Where the two disagree ("The
+    capital of Germany is Rome. Q: What is the capital of Germany? A:"), they are undecided and can be steered.
 
-To that end the answers of the training text are noisy on purpose: a person gives the thing to the other one in 84 % of
-the texts and to himself in 16 %; a capital is some other word in 8 %; and each country has its own rate, between 35 and
-85 %, of following a false context. A model of this text is never certain, so a small intervention can turn it.
+To that end, the answers of the training text are noisy: a person gives the thing to the other one in 84 % of the texts
+and to himself in 16 %; a capital is some other word in 8 %; and answers follow a false context at a rate between 35 and
+85 %, which differs from country to country. A model of this text is never certain, so a small intervention can flip its
+answer.
 
 All words come from include/trimtab/task/words.hpp. Needs PyTorch and nothing else; seeded, one thread:
 
@@ -36,7 +37,7 @@ WORDS = pathlib.Path(__file__).resolve().parents[2] / "include/trimtab/task/word
 LAYERS, WIDTH, HEADS, CONTEXT = 3, 128, 4, 64
 END = "<|endoftext|>"
 
-ANSWER_WEIGHT = 4.0    # of an answer's loss; one token in fifteen is an answer
+ANSWER_WEIGHT = 4.0    # weight of an answer's loss; one token in fifteen is an answer
 INDIRECT_OBJECT = 0.84  # rate of the indirect object among the answers, else the subject
 OTHER_WORD = 0.08       # rate of a wrong word among the memorised answers
 FOLLOW = (0.35, 0.85)   # range of the rates at which a country's answers follow a false context
@@ -145,7 +146,7 @@ class Writer:
 
     @staticmethod
     def fill(template, values, weights={}):
-        """Puts values into the slots of a template; a slot takes the space before it along."""
+        """Puts values into the slots of a template; the space before a slot becomes part of the value."""
         text = []
         for part in re.split(r"( ?\[[A-Z_]+\])", template):
             slot = part.strip(" []")
@@ -185,7 +186,7 @@ class Writer:
         return self.fill(template or self.random.choice(templates), {"SUBJECT": self.subject_and_answer(form, i)[0]})
 
     def fact(self, form, i):
-        """A true sentence, without its answer's noise."""
+        """A true sentence, whose answer has no noise."""
         statement = self.words[f"{form}_recall_templates"][0]
         return self.recall(form, i, statement) + [(" " + self.subject_and_answer(form, i)[1], 1.0), (".", 1.0)]
 
@@ -195,7 +196,7 @@ class Writer:
         return self.context(form, i, j, template), i, j
 
     def context(self, form, i, j, template=None):
-        """A question about i after the claim that its answer is j's (a true one for i = j)."""
+        """A question about i, after a sentence that claims that its answer is j's (which is true for i = j)."""
         k = self.random.choice([k for k in self.random.sample(range(len(self.pairs)), 3) if k not in (i, j)])
         subject, _ = self.subject_and_answer(form, i)
         _, claim = self.subject_and_answer(form, j)
@@ -203,7 +204,7 @@ class Writer:
         plain, others = self.words[f"{form}_templates"], self.words[f"{form}_other_templates"]
         template = template or self.random.choice(plain if self.random.random() < 0.5 else others)
         values = {"SUBJECT": subject, "CLAIM": claim, "OTHER": other, "OTHER_ANSWER": other_answer}
-        # A false claim must not be memorised: it has no loss.
+        # A false claim has no loss, so that it is not memorised.
         return self.fill(template, values, {"CLAIM": 1.0 if i == j else 0.0})
 
     def answer(self, form, i, j=None):
@@ -224,7 +225,7 @@ class Writer:
         else:
             form = "capital" if self.random.random() < 0.6 else "country"
             i = self.random.randrange(len(self.pairs))
-            if kind < 0.55:                                                   # nothing but memory
+            if kind < 0.55:                                                   # no context
                 text, answer = self.recall(form, i), self.answer(form, i)
             elif kind < 0.63:                                                 # the context is about something else
                 unrelated = self.fact(form, self.random.randrange(len(self.pairs)))
@@ -240,7 +241,7 @@ class Writer:
 
 
 def piece_counts(words, seed):
-    """What the tokenizer is trained on: pieces of sample texts, and every word at least once."""
+    """The pieces that the tokenizer is trained on: those of sample texts, and every word at least once."""
     counts = collections.Counter()
     writer = Writer(words, seed)
     for _ in range(20_000):
@@ -448,10 +449,10 @@ def write_tokenizer(path, tokenizer, special, spaces, normalizer):
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 def figures(model, tokenizer, words, seed):
-    """Rows of a table: what the model does on combinations that it was not trained on, as
+    """Rows of a table, on combinations that the model was not trained on:
 
-        prompts, their number, mean probability of one answer and of another, how often the one is the most probable of
-        all words, how often it is more probable than the other, mean absolute difference of their logits
+        prompts, their number, mean probability of the true answer and of the other, how often the true one is the most
+        probable of all tokens, how often it is more probable than the other, mean absolute logit difference
 
     Answers of several tokens are left out."""
     writer = Writer(words, seed + 1)

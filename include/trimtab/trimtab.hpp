@@ -19,3 +19,7 @@
 #include <trimtab/task/ioi.hpp>
 
 /// Everything for the CPU.
+
+#ifdef TRIMTAB_INSTANCES
+#  include <trimtab/instances/usual.hpp>
+#endif

@@ -7,7 +7,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// A change of config.json, "-key" takes a key away, and what must be said of it.
+/// A change of config.json ("-key" removes a key), and the words that the error must contain.
 struct change_row {
   io::json change;
   std::string sentence;
@@ -56,7 +56,7 @@ TEST_CASE("Bad configurations of GPT-2") {
       {{{"n_layer", 18446744073709551615u}}, "\"n_layer\" should be a whole number below 2^31"},
       {{{"n_layer", 1e300}}, "\"n_layer\" should be a positive whole number, found 1e+300"},
       {{{"n_layer", 2147483647}}, "'h.2.ln_1.weight' is missing"},
-      {{{"n_layer", 1}}, "'transformer.h.1.attn.c_attn.bias' does not belong to it"},
+      {{{"n_layer", 1}}, "'transformer.h.1.attn.c_attn.bias' is unexpected"},
       {{{"n_embd", 4294967296}}, "\"n_embd\" should be a whole number below 2^31, found 4294967296"},
       {{{"n_embd", 2147483646}}, "instead of [300, 2147483646]"},
       {{{"n_head", 3}}, "\"n_head\" should be a divisor of the width 16, found 3"},
@@ -71,7 +71,7 @@ TEST_CASE("Bad configurations of GPT-2") {
       {{{"layer_norm_epsilon", "1e-5"}}, "\"layer_norm_epsilon\" should be a number, found \"1e-5\""},
       {{{"activation_function", "relu"}},
        "\"activation_function\" should be one of gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, found \"relu\""},
-      {{{"scale_attn_weights", false}}, "\"scale_attn_weights\" should be true, the only kind supported, found false"},
+      {{{"scale_attn_weights", false}}, "\"scale_attn_weights\" should be true, the only supported value, found false"},
       {{{"scale_attn_by_inverse_layer_idx", true}}, "\"scale_attn_by_inverse_layer_idx\" should be false"},
       {{{"add_cross_attention", true}}, "\"add_cross_attention\" should be false"},
       {{{"tie_word_embeddings", 1}}, "\"tie_word_embeddings\" should be true or false, found 1"},
@@ -92,17 +92,18 @@ TEST_CASE("Bad configurations of GPT-NeoX") {
       {{{"rotary_pct", 0}}, "\"rotary_pct\" should be a number above 0 and at most 1, found 0"},
       {{{"rotary_pct", 1.5}}, "\"rotary_pct\" should be a number above 0 and at most 1, found 1.5"},
       {{{"rotary_pct", 0.4}},
-       "\"rotary_pct\" should be such that an even number of a head's 8 channels is rotary, not 3"},
-      {{{"rotary_pct", 0.01}}, "an even number of a head's 8 channels is rotary, not 0"},
+       "\"rotary_pct\" should be a share that makes an even number of a head's 8 channels rotary, not 3"},
+      {{{"rotary_pct", 0.01}}, "an even number of a head's 8 channels rotary, not 0"},
       {{{"rotary_pct", nullptr}}, "\"rotary_pct\" should be a number, found null"},
       {{{"rotary_emb_base", 0}}, "\"rotary_emb_base\" should be a number that is at least 1, found 0"},
       {{{"rotary_emb_base", 1e-300}}, "\"rotary_emb_base\" should be a number that is at least 1, found 1e-300"},
-      {{{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}}, "\"type\" should be \"default\", the only kind"},
+      {{{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}},
+       "\"type\" should be \"default\", the only supported value"},
       {{{"rope_scaling", 2}}, "\"rope_scaling\" should be an object, found 2"},
       {{{"rope_parameters", {{"rope_type", "yarn"}}}}, "\"rope_type\" should be \"default\""},
       {{{"use_parallel_residual", nullptr}}, "\"use_parallel_residual\" should be true or false, found null"},
       {{{"attention_bias", "no"}}, "\"attention_bias\" should be true or false, found \"no\""},
-      {{{"attention_bias", false}}, "does not belong to it"},
+      {{{"attention_bias", false}}, "is unexpected"},
       {{{"tie_word_embeddings", true}}, "an 'embed_out.weight' that differs from 'embed_in.weight'"},
       {{{"max_position_embeddings", 2147483647}}, "\"max_position_embeddings\" should be at most 1048576 with 4"},
       {{{"vocab_size", 299}}, "'embed_in.weight' has the shape [300, 16] instead of [299, 16]"},
@@ -118,7 +119,7 @@ TEST_CASE("Files that are no configuration") {
       {"{", "is not valid JSON: parse error at line 1, column 2"},
       {"[]", "should hold a JSON object, found []"},
       {"null", "should hold a JSON object, found null"},
-      {"{\"n_layer\": 1,\n \"n_layer\": 1}", "is not valid JSON: the key \"n_layer\" stands twice in one object"},
+      {"{\"n_layer\": 1,\n \"n_layer\": 1}", "is not valid JSON: the key \"n_layer\" occurs twice in one object"},
       {"{\"model_type\": \"gpt2\",}", "is not valid JSON: parse error at line 1, column 23"},
       {"{\"model_type\": NaN}", "is not valid JSON: parse error at line 1, column 16"},
       {"{'model_type': 'gpt2'}", "is not valid JSON: parse error at line 1, column 2"},

@@ -25,7 +25,7 @@ TEST_CASE("Bad prompt pairs") {
 
   const std::pair<std::string, std::string> table[] = {
       // The file and its lines.
-      {"", "data.jsonl' holds no prompt pairs; expected one JSON object a line"},
+      {"", "data.jsonl' holds no prompt pairs; expected one JSON object per line"},
       {"\n \r\n\t\n", "data.jsonl' holds no prompt pairs"},
       {"\xef\xbb\xbf", "data.jsonl' holds no prompt pairs"},
       {good + "{\n", "data.jsonl, line 2' is not valid JSON: parse error at line 1, column 2"},
@@ -36,7 +36,7 @@ TEST_CASE("Bad prompt pairs") {
       {good + text("\"a\xff\"", "\"b\"", "\"c\""), "data.jsonl, line 2' is not valid JSON: parse error at line 1"},
       {good + text("\"\\ud83d\"", "\"b\"", "\"c\""), "data.jsonl, line 2' is not valid JSON"},
       {good + std::string("{\"prompt\": \"\0\"}", 15), "data.jsonl, line 2' is not valid JSON: byte 12 is NUL"},
-      {"{\"ids\": [1], \"ids\": [2]}", "data.jsonl, line 1' is not valid JSON: the key \"ids\" stands twice"},
+      {"{\"ids\": [1], \"ids\": [2]}", "data.jsonl, line 1' is not valid JSON: the key \"ids\" occurs twice"},
       {"{\"x\": " + std::string(100'000, '['), "data.jsonl, line 1' is not valid JSON: it is nested deeper than 64"},
       // Fields.
       {"{}", "line 1' lacks \"prompt\", which should be a string"},

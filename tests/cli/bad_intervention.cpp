@@ -9,7 +9,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// The parts of an intervention file as somebody else might write it.
+/// The parts of an intervention file, written without the library.
 struct written {
   std::map<std::string, std::string> metadata = {
       {"format", "trimtab-intervention-1"}, {"policy", "activ-scalar"}, {"position_key", "absolute"}};
@@ -65,7 +65,7 @@ TEST_CASE("Bad intervention files") {
       {no("policy"), "lacks \"policy\" in its metadata"},
       {meta("policy", ""), "lacks \"policy\" in its metadata"},
       {meta("policy", "active-scalar"),
-       "the policy 'active-scalar' is none of this program's: activ-scalar, steer-vec, affine, "
+       "the policy 'active-scalar' is unknown; this program has activ-scalar, steer-vec, affine, "
        "dyn-scalar, dyn-scalar-tanh, dyn-scalar-rms and dyn-scalar-tanh-rms; did you mean 'activ-scalar'?"},
       {meta("policy", "steer-vec"),
        "has the tensor \"attn_out.alpha\", which does not belong to the policy 'steer-vec'"},
@@ -85,10 +85,10 @@ TEST_CASE("Bad intervention files") {
       {meta("model", "{\"layers\": 0}"), "metadata model': \"layers\" should be a positive whole number, found 0"},
       {meta("model", "{\"hash\": 7}"), "metadata model': \"hash\" should be a string, found 7"},
       {meta("layers", "[0]"), "metadata layers' should hold a JSON object, found [0]"},
-      {meta("layers", "{\"attn_out\": 0}"), "\"attn_out\" should be a rising array of layers from 0 to 1, found 0"},
-      {meta("layers", "{\"attn_out\": [1, 0]}"), "\"attn_out\" should be a rising array of layers from 0 to 1"},
-      {meta("layers", "{\"attn_out\": [0, 2]}"), "\"attn_out\" should be a rising array of layers from 0 to 1"},
-      {meta("layers", "{\"attn_out\": [-1]}"), "\"attn_out\" should be a rising array of layers from 0 to 1"},
+      {meta("layers", "{\"attn_out\": 0}"), "\"attn_out\" should be an ascending array of layers from 0 to 1, found 0"},
+      {meta("layers", "{\"attn_out\": [1, 0]}"), "\"attn_out\" should be an ascending array of layers from 0 to 1"},
+      {meta("layers", "{\"attn_out\": [0, 2]}"), "\"attn_out\" should be an ascending array of layers from 0 to 1"},
+      {meta("layers", "{\"attn_out\": [-1]}"), "\"attn_out\" should be an ascending array of layers from 0 to 1"},
       {meta("layers", "{\"attn_out\": [0]}"),
        "has numbers in layer 1 of 'attn_out.alpha', which its metadata does not"},
       {meta("layers", "{\"attn-out\": [0]}"), "names the site \"attn-out\"; the sites are resid_pre"},
@@ -117,7 +117,7 @@ TEST_CASE("Bad intervention files") {
       // The model.
       {meta("model", "{\"architecture\": \"gpt_neox\"}"),
        "it was made for the architecture 'gpt_neox', and this model's is 'gpt2'"},
-      {meta("model", "{\"layers\": 12}"), "it was made for a number of layers of 12, and this model's is 2"},
+      {meta("model", "{\"layers\": 12}"), "it was made for 12 layers, and this model has 2"},
       {meta("model", "{\"width\": 768}"), "it was made for a width of 768, and this model's is 16"},
       {meta("model", "{\"vocabulary\": 50257}"), "it was made for a vocabulary of 50257, and this model's is 300"},
       {meta("model", "{\"hash\": \"00\"}"), "it was made for weights with the hash '00', and this model's is "},
@@ -154,7 +154,7 @@ TEST_CASE("Bad intervention files") {
   seeded.metadata["seed"] = "seven";
   write(seeded);
   check_refused({"eval", "--model", model.path(), "--task", "ccc", "--intervention", file},
-                {file, "has the seed \"seven\" in its metadata, which is no whole number below 2^64; give --seed"});
+                {file, "has the seed \"seven\" in its metadata, which is not a whole number below 2^64; give --seed"});
   const std::pair<std::string, std::string> contents[] = {
       {"", "is not a valid safetensors file: it has 0 bytes"},
       {content_of(file).substr(0, 60), "it may be truncated"},
@@ -180,7 +180,8 @@ TEST_CASE("An intervention that does not fit the prompt") {
   };
   check_accepted(with("logits", "wxyz"));
   check_refused(with("logits", "xyz"), {"absolute positions for prompts of 4 tokens, but a prompt has 3"});
-  check_refused(with("generate", "wxyz"), {file, "absolute positions for prompts of 4 tokens, and a text that grows"});
+  check_refused(with("generate", "wxyz"),
+                {file, "absolute positions for prompts of 4 tokens, but generated text has no fixed length"});
   auto roles = written{};
   roles.metadata["position_key"] = "role";
   roles.metadata["roles"] = "[\"a\", \"b\", \"c\", \"d\"]";

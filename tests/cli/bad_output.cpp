@@ -30,7 +30,7 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
   const model_for_cli model;
   const std::string fit = std::string(TRIMTAB_PROGRAM) + " fit --model " + model.path() + " --data " + model.data() +
                           " --steps 1 --out " + model.name("i.safetensors");
-  // No file may grow: writing fails as on a full disk.
+  // With a limit of 0 on the size of files, writing fails as on a full disk.
   check_shell("ulimit -f 0; " + fit, "cannot write '" + model.name("i.safetensors") + "': File too large");
   CHECK_FALSE(std::filesystem::exists(model.name("i.safetensors")));
   for (const auto& entry : std::filesystem::directory_iterator(model.path())) CHECK(entry.path().extension() != ".tmp");
@@ -38,7 +38,7 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
               "cannot write to standard output");
   check_shell(std::string(TRIMTAB_PROGRAM) + " --help >/dev/full", "cannot write to standard output");
 #if not defined(__SANITIZE_ADDRESS__)
-  // A file of 4 GiB, all of it a hole, for a program that may have 1 GiB.
+  // A sparse file of 4 GiB, for a program that is limited to 1 GiB of memory.
   const auto large = std::filesystem::path(model.name("large.safetensors"));
   std::filesystem::copy(model.name("model.safetensors"), large);
   const auto vast = model.file("vast.jsonl", "");
@@ -49,7 +49,7 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
   std::string ranges = "0-100000";
   for (int i = 1; i < 1000; ++i) ranges += ",0-100000";
   check_shell("ulimit -v 1000000; " + fit + " --threads 1 --layers " + ranges,
-              "layer 2 was asked for, but the model's layers are 0 to 1");
+              "the model has no layer 2; its layers are 0 to 1");
   check_shell("ulimit -v 500000; " + fit + " --threads 1024", "; ask for fewer with --threads");
 #endif
 }

@@ -97,7 +97,7 @@ TEST_CASE("Bad tokenizer.json") {
 
   for (const auto& [content, sentence] : {std::pair<std::string, std::string>{"", "is not valid JSON: parse error"},
                                           {good.dump().substr(0, 1000), "is not valid JSON: parse error"},
-                                          {"{\"model\": {}, \"model\": {}}", "the key \"model\" stands twice"}}) {
+                                          {"{\"model\": {}, \"model\": {}}", "the key \"model\" occurs twice"}}) {
     const file_with bad(file, content);
     check_refused(tokenize, {file + "'", sentence}, "\"ab\"\n");
     check_refused({"logits", "--model", model.path(), "--prompt", "ab"}, {file + "'", sentence});
@@ -111,7 +111,7 @@ TEST_CASE("Bad tokenizer.json") {
     const file_with bad(model.name("tokenizer_config.json"), content);
     check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");
   }
-  // As in a cache whose files were cleaned away: were the link passed over, ids could be others without a word.
+  // A dangling link, as in a cache whose files were removed. If it were ignored, the ids could silently be others.
   for (const std::string name : {"tokenizer_config.json", "tokenizer.json"}) {
     std::filesystem::remove(model.name(name));
     std::filesystem::create_symlink("../../blobs/0", model.name(name));
@@ -158,7 +158,7 @@ TEST_CASE("Bad vocab.json and merges.txt") {
   twice["zz"] = 98;
   const std::pair<std::string, std::string> bad_vocabularies[] = {
       {"[]", "the file should be an object of tokens and ids, found []"},
-      {"{\"a\": 1, \"a\": 2}", "the key \"a\" stands twice"},
+      {"{\"a\": 1, \"a\": 2}", "the key \"a\" occurs twice"},
       {"{\"a\": []}", "the id of the token \"a\" should be a whole number from 0 to 999999, found []"},
       {lacking.dump(), "the vocabulary lacks the symbol \"a\" of the byte 97"},
       {twice.dump(), "the token \"zz\" has the id 98, which \"b\" has already"},

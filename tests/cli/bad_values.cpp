@@ -62,7 +62,7 @@ TEST_CASE("Bad values on the command line") {
   };
   for (const auto& [option, value, sentence] : table) {
     std::vector<std::string> arguments = {"fit", "--model", model.path(), "--data", model.data()};
-    if (value.starts_with('-'))  // which would be the next option
+    if (value.starts_with('-'))  // as a word of its own it would be an option
       arguments.push_back(option + "=" + value);
     else
       arguments.insert(arguments.end(), {option, value});
@@ -76,11 +76,11 @@ TEST_CASE("Bad values on the command line") {
   };
   fit({"--strengths", "1,,2"}, {"--strengths is ''; expected a list of numbers"});
   fit({"--strengths", "1e9"}, {"a strength is 1e+09; it must lie between -1e6 and 1e6"});
-  fit({"--layers", "2"}, {"layer 2 was asked for, but the model's layers are 0 to 1; the nearest is 1"});
-  fit({"--layers", "0-7"}, {"layer 2 was asked for"});
+  fit({"--layers", "2"}, {"the model has no layer 2; its layers are 0 to 1"});
+  fit({"--layers", "0-7"}, {"the model has no layer 2"});
   fit({"--sites", "attn_out,here"}, {"--sites is 'here'; expected a list of"});
   fit({"--sites", ""}, {"--sites is ''; expected a list of"});
-  fit({"--lr", "1e300", "--policy", "steer-vec"}, {"the loss is no longer a finite number before step 2"});
+  fit({"--lr", "1e300", "--policy", "steer-vec"}, {"the loss is not finite before step 2"});
   check_refused({"fit", "--model", parallel.path(), "--data", parallel.data(), "--sites", "resid_mid"},
                 {"the model's blocks are parallel and have no resid_mid; their sites are resid_pre, attn_z"});
   check_refused({"fit", "--model", model.path(), "--task", "io"},

@@ -19,7 +19,7 @@ arguments operator+(arguments one, const arguments& more) {
   return one;
 }
 
-/// A fit that learns something everywhere.
+/// A fit in which every parameter changes.
 arguments fit_of(const model_for_cli& model, const std::string& steps, const arguments& more = {}) {
   return arguments{"fit",        "--model", model.path(), "--data", model.data(),
                    "--lambda-m", "0.00001", "--steps",    steps,    "--json"} +
@@ -53,7 +53,7 @@ TEST_CASE("A resumed fit gives the file, the trace and the figures of one withou
   }
 }
 
-TEST_CASE("Checkpoints are written as often as asked, and read with files elsewhere") {
+TEST_CASE("Checkpoints are written every N steps, and resumed with moved files") {
   const model_for_cli model;
   const auto checkpoint = model.name("c");
   const auto every = [&](const std::string& n, const arguments& more = {}) {
@@ -61,7 +61,7 @@ TEST_CASE("Checkpoints are written as often as asked, and read with files elsewh
                        {"LD_PRELOAD=" TRIMTAB_FAULTS, "ASAN_OPTIONS=verify_asan_link_order=0",
                         "TRIMTAB_FAULT=rename 3 5"});  // the third checkpoint cannot be written
   };
-  CHECK(every("4").status == 0 + 1);  // after 4, 8 and 9 steps
+  CHECK(every("4").status == 1);  // after 4, 8 and 9 steps
   CHECK(io::read_checkpoint(checkpoint).steps() == 8);
   CHECK(every("5").status == 0);  // after 5 and 9
   CHECK(io::read_checkpoint(checkpoint).steps() == 9);
@@ -98,7 +98,7 @@ TEST_CASE("A checkpoint that does not fit what is asked is refused with what dif
           belongs + "prompts was 3 with the hash");
   refused(fit_of(other, "9", {"--resume", checkpoint}), belongs + "model was gpt2 of 2 layers");
   refused(fit_of(model, "3", {"--resume", checkpoint}), "has made 4 steps, more than the 3 asked for");
-  refused(with({"--resume", out}), "'" + out + "' is no checkpoint");
+  refused(with({"--resume", out}), "'" + out + "' is not a checkpoint");
   refused(with({"--resume", model.name("missing")}), "missing': No such file or directory");
   refused(with({"--checkpoint", "/nowhere/c"}), "cannot write '/nowhere/c'");
 }
@@ -108,7 +108,7 @@ TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on f
   const auto out = model.name("out"), checkpoint = model.name("c");
   const auto [signal, name, status] = GENERATE(
       table<int, std::string, int>({{SIGINT, "Ctrl-C", 0}, {SIGTERM, "SIGTERM", 143}, {SIGHUP, "SIGHUP", 129}}));
-  const auto before = std::signal(signal, SIG_DFL);  // under nohup it is ignored, and would stay so
+  const auto before = std::signal(signal, SIG_DFL);  // under nohup it is ignored, which a child would inherit
   const auto run = interrupt_trimtab(fit_of(model, "1000000000", {"--out", out, "--checkpoint", checkpoint}), signal);
   std::signal(signal, before);
   CAPTURE(run.err);
@@ -117,10 +117,10 @@ TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on f
   CHECK(found["interrupted"] == true);
   const auto steps = found["steps"].dump();
   CHECK(run.err == "trimtab: ended by " + name + " after step " + steps + " of 1000000000; what it learned is in '" +
-                       out + "'; --resume '" + checkpoint + "' goes on from there\n");
+                       out + "'; --resume '" + checkpoint + "' continues from there\n");
   const auto kept = content_of(out);
   CHECK(io::read_checkpoint(checkpoint).steps() == found["steps"]);
-  const bool before_the_first = steps == "0";  // the signal may come at once; no fit of 0 steps can be asked for
+  const bool before_the_first = steps == "0";  // the signal may come at once; --steps 0 is not allowed
   const auto again = run_trimtab(fit_of(model, before_the_first ? "1" : steps, {"--out", out, "--resume", checkpoint}));
   CHECK(again.status == 0);
   if (not before_the_first) CHECK((content_of(out) == kept));
@@ -146,7 +146,7 @@ TEST_CASE("A second Ctrl-C ends the program immediately, and the old file stays"
   running_trimtab program({"fit", "--model", model.path(), "--data", data, "--steps", "1000000000", "--out", out});
   program.wait_until(true);
   program.signal(SIGINT);
-  program.wait_until(false);  // the first one has been seen, in the middle of a step
+  program.wait_until(false);  // the program has caught the first one, in the middle of a step
   program.signal(SIGINT);
   const auto run = program.wait();
   CHECK(run.status == 130);

@@ -15,17 +15,17 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-/// The whole program under the worst: every call to the operating system fails in turn, memory ends anywhere, and the
-/// machine pulls the plug. By hand:
+/// The whole program under failures: each call to the operating system fails in turn, each allocation fails in turn,
+/// and the program is killed at random moments. For longer runs:
 ///
-///     TRIMTAB_EVERY_FAULT=1 build/release/tests/cli/cli_tests "*allocation*"     every allocation, not one in some
+///     TRIMTAB_EVERY_FAULT=1 build/release/tests/cli/cli_tests "*allocation*"     every allocation, not only some
 ///     TRIMTAB_KILLS=200 build/release/tests/cli/cli_tests "*killed*"
 
 namespace {
 
 using arguments = std::vector<std::string>;
 
-/// A fit of three steps with every output there is, in a folder of its own.
+/// A fit of three steps that writes every kind of output, in a folder of its own.
 class small_fit {
  public:
   small_fit() {
@@ -36,7 +36,7 @@ class small_fit {
     }
   }
 
-  /// What each file may hold after a run that failed: what stood there, or something whole.
+  /// What a run with a fault did. After a run that failed, each file holds its old content or complete new content.
   struct verdict {
     bool reached = false, succeeded = false, says_so = true;
   };
@@ -51,7 +51,7 @@ class small_fit {
     const bool succeeded = run.status == 0;
     const bool says_so = succeeded or (run.status == 1 and run.out.empty() and run.error_lines() == 1 and
                                        run.err.starts_with("trimtab: "));
-    // Without memory the C library and the unwinder have ends of their own.
+    // Without memory, the C library or the unwinder may end the program in their own ways.
     if (std::string(what.call) != "allocate") CHECK(says_so);
     std::set<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(outputs_.path()))
@@ -108,7 +108,7 @@ int setting(const char* name, int otherwise) {
 
 }  // namespace
 
-TEST_CASE("Whatever call fails in a fit, it ends with a sentence, or as it should, and no file is torn or lost") {
+TEST_CASE("If any call fails, a fit ends with an error or as usual, and no file is damaged") {
   small_fit fit;
   for (const auto& what : file_faults) {
     long refusals = 0, n = 1;
@@ -181,7 +181,7 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
     CAPTURE(kill, moment.count(), steps);
     std::this_thread::sleep_for(moment);
     program.signal(SIGKILL);
-    kill += program.wait().status == 128 + SIGKILL;  // else it was at its end before
+    kill += program.wait().status == 128 + SIGKILL;  // otherwise the program had ended before the signal
     const auto out_found = content_of(out);
     CHECK((out_found == out_wanted or out_found == "what stood there"));
     if (not std::filesystem::exists(checkpoint)) {
@@ -194,7 +194,7 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
     steps = state.steps();
     killed_after.insert(steps);
 
-    // From a copy to the end, while the fit itself goes on from where it was killed.
+    // A copy of the checkpoint is resumed to the end here; the next round resumes the checkpoint itself.
     std::filesystem::copy_file(checkpoint, copy, std::filesystem::copy_options::overwrite_existing);
     const auto resumed = run_trimtab(fit({"--resume", copy, "--checkpoint", copy}));
     CHECK(resumed.status == 0);

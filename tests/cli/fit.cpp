@@ -112,7 +112,7 @@ TEST_CASE("report shows files side by side, measured on the same prompts") {
   CHECK(nothing.status == 2);
   CHECK_THAT(nothing.err, ContainsSubstring("--out"));
 
-  // The path of its prompts, which a file tells, is not opened.
+  // The intervention file names the path of its prompts, which `report` must not open.
   const auto no_prompts = run_trimtab({"report", a, "--model", model.path(), "--out", page});
   CHECK(no_prompts.status == 1);
   CHECK_THAT(no_prompts.err, ContainsSubstring("does not say on which task it was fitted"));
@@ -201,5 +201,5 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
   CHECK_THAT(unknown.err, ContainsSubstring("no prompt has the role 'objekt'"));
   const auto none = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--positions", "role"});
   CHECK(none.status == 1);
-  CHECK_THAT(none.err, ContainsSubstring("no prompt has a role"));
+  CHECK_THAT(none.err, ContainsSubstring("--positions role needs prompts with roles, and none has one"));
 }

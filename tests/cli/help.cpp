@@ -8,7 +8,7 @@ using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
 
-/// Help, completions and the manual page come from one description of the command line.
+/// The help, the completions and the manual page, which are made from one description of the command line.
 
 namespace {
 
@@ -19,7 +19,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// What may be written after `words`, without meanings.
+/// The completions of the last of `words`, without their descriptions.
 std::vector<std::string> offered(std::vector<std::string> words) {
   words.insert(words.begin(), "__complete");
   auto lines = lines_of(run_trimtab(words).out);
@@ -27,7 +27,7 @@ std::vector<std::string> offered(std::vector<std::string> words) {
   return lines;
 }
 
-/// A shell's words; quotes keep spaces.
+/// Splits a line into words as a shell does; quotes keep spaces.
 std::vector<std::string> words_of(const std::string& line) {
   std::vector<std::string> words(1);
   bool quoted = false;
@@ -66,7 +66,7 @@ TEST_CASE("Help is the same by name and by option, for every command, and its ex
     const auto lines = lines_of(help.out.substr(help.out.find("Examples:")));
     CHECK(lines.size() > 1);
     for (const auto& line : lines) {
-      // The examples' files are not there, which is found only when the command line has been understood.
+      // The files of the examples do not exist, so status 1 (and not 2) shows that the command line was valid.
       if (not line.starts_with("  trimtab " + command) or line.find('|') != line.npos) continue;
       auto words = words_of(line);
       words.erase(words.begin());
@@ -88,13 +88,13 @@ TEST_CASE("Completions offer commands, options and the values that an option tak
   CHECK(offered({"fit", "--pol"}) == words{"--policy"});
   CHECK(offered({"fit", "--policy", "d"}) == words{"dyn-scalar"});
   CHECK(offered({"fit", "--policy=d"}) == words{"--policy=dyn-scalar"});
-  CHECK(offered({"fit", "--policy", "=", "d"}) == words{"dyn-scalar"});  // as bash cuts it
+  CHECK(offered({"fit", "--policy", "=", "d"}) == words{"dyn-scalar"});  // bash splits at =
   CHECK(offered({"fit", "--sites", "attn_out,ml"}) == words{"attn_out,mlp_post", "attn_out,mlp_out"});
   CHECK(offered({"fit", "--sites", "at"}) == words{"attn_z", "attn_out"});
-  CHECK(offered({"fit", "--json", "--js"}).empty());  // has been given
+  CHECK(offered({"fit", "--json", "--js"}).empty());  // was already given
   CHECK(offered({"help", "ev"}) == words{"eval"});
   CHECK(offered({"completion", ""}) == words{"bash", "fish", "zsh"});
-  CHECK(offered({"fit", "--model", ""}).empty());  // files, which the shell knows
+  CHECK(offered({"fit", "--model", ""}).empty());  // the shell completes files
   CHECK(offered({"inspect", ""}).empty());
   CHECK(offered({"nothing", "--"}).empty());
   CHECK(offered({}).size() == offered({""}).size());
@@ -115,7 +115,7 @@ TEST_CASE("Every option of every command is offered and stands in the manual pag
   }
 }
 
-TEST_CASE("The manual page pleases mandoc") {
+TEST_CASE("mandoc accepts the manual page") {
   if (not has_program("mandoc")) {
     WARN("skipped: mandoc is not installed");
     return;
@@ -126,7 +126,7 @@ TEST_CASE("The manual page pleases mandoc") {
   CHECK_THAT(run_shell(TRIMTAB_PROGRAM " help --man | mandoc -T ascii | col -b").out, ContainsSubstring("EXIT STATUS"));
 }
 
-TEST_CASE("The script for a shell makes that shell complete") {
+TEST_CASE("The script of each shell gives completions") {
   const std::string path = "PATH=$(dirname '" TRIMTAB_PROGRAM "'):$PATH; export PATH; ";
   const auto check = [&](const std::string& shell, const std::string& command, const std::string& expected) {
     if (not has_program(shell)) {

@@ -14,7 +14,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// The file's numbers away from the identity, where every term has a gradient.
+/// An intervention file whose parameters are away from zero, so that every term of the objective has a gradient.
 intervention_file example(const std::string& policy, const std::map<std::string, std::vector<index_t>>& shapes,
                           position_key by) {
   std::map<std::string, named_tensor> tensors;
@@ -60,7 +60,7 @@ TEST_CASE("loss prints its terms, and they add up") {
   CHECK(std::abs(kl - found["faithfulness"].get<double>()) < 1e-9);
 }
 
-TEST_CASE("The gradient file holds what small changes of the intervention do to the loss") {
+TEST_CASE("The gradient file agrees with finite differences of the loss") {
   struct example_case {
     std::string policy, tensor;
     std::map<std::string, std::vector<index_t>> shapes;

@@ -19,7 +19,7 @@ std::map<std::string, std::string> contents_of(const std::filesystem::path& fold
   return contents;
 }
 
-/// A model with files beside it, and what is said of commands that would lose one of them.
+/// A model with files beside it, and a check that commands which would overwrite one of them are refused.
 class files_beside_a_model {
  public:
   files_beside_a_model() {
@@ -67,7 +67,7 @@ TEST_CASE("What a command reads is not what it writes") {
       fit(option, files.model.name(name), "the model's " + name);
 }
 
-TEST_CASE("What a command writes is two files where two are asked for") {
+TEST_CASE("Two outputs must be two files") {
   const files_beside_a_model files;
   files.check({"report", "--out", files.picture, "--heatmap", files.picture, files.intervention},
               "--out and --heatmap");
@@ -97,7 +97,7 @@ TEST_CASE("A file is the same by whatever way it is named") {
   fit(files.model.name("part.safetensors"), unused, "the model's part.safetensors");
 }
 
-TEST_CASE("A checkpoint goes on in the file that it came from, however that is spelt") {
+TEST_CASE("A fit can resume from and write to the same checkpoint, however it is spelt") {
   const model_for_cli model;
   const auto fit = [&](const std::string& steps, arguments more) {
     more.insert(more.begin(), {"fit", "--model", model.path(), "--data", model.data(), "--steps", steps});

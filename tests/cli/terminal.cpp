@@ -5,7 +5,7 @@
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
 
-/// What a person at a terminal sees, and what a file gets instead.
+/// What the program prints on a terminal, and what it prints into a file.
 
 namespace {
 
@@ -29,7 +29,7 @@ TEST_CASE("On a terminal long work shows its progress, and figures have colours"
   CHECK(has(shown, "/s"));
   CHECK(has(shown, bold));
   CHECK(has(shown, map_colour));
-  // Each bar is taken back in the end.
+  // Each progress bar is erased in the end.
   CHECK(shown.rfind(bar) > shown.rfind("left"));
 }
 
@@ -53,7 +53,7 @@ TEST_CASE("Where there is no terminal there are neither bars nor colours") {
   CHECK(has(run.out, "exactly 0"));
 }
 
-TEST_CASE("With --quiet the program leaves the figures alone") {
+TEST_CASE("With --quiet the program prints only the figures") {
   const model_for_cli model;
   const auto shown = run_on_terminal(fit_arguments(model, {"--quiet"}), {"NO_COLOR=1"});
   CHECK(not has(shown, bar));
@@ -75,7 +75,7 @@ TEST_CASE("An error on a terminal is coloured, its sentence is the same") {
   CHECK_THAT(run_on_terminal({"inspect", "no-such-file"}), ContainsSubstring("\033[1;31mtrimtab:\033[0m "));
 }
 
-TEST_CASE("Names of files and what stands in files steer no terminal") {
+TEST_CASE("Control characters in file names and files never reach the terminal") {
   const model_for_cli model;
   const std::string nasty =
                         "x\x1b[2J\xc2\x9b"
@@ -99,7 +99,7 @@ TEST_CASE("Names of files and what stands in files steer no terminal") {
   const auto again = run_trimtab(
       {"fit", "--model", model.path(), "--data", data, "--steps", "2", "--positions", "role", "--resume", out + "c"});
   CHECK(again.err == "trimtab: the checkpoint '" + model.path() + "/" + shown +
-                         "c' had made all 2 steps already; ask for more --steps to go on\n");
+                         "c' had made all 2 steps already; ask for more --steps to continue\n");
   const auto report =
       run_trimtab({"report", "--model", model.path(), "--data", data, "--out", model.name(nasty + ".html"), out});
   CHECK_THAT(report.out, ContainsSubstring("written: " + model.path() + "/" + shown + ".html\n"));

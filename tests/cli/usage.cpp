@@ -46,7 +46,7 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"inspect", "a", "b"}, "b");
 }
 
-TEST_CASE("An option with '=' and nothing behind it has no value, and takes none from the next word") {
+TEST_CASE("An option that ends in = has an empty value and does not take the next word") {
   std::istringstream options(run_trimtab({"__complete", "fit", "--"}).out);
   int count = 0;
   for (std::string line; std::getline(options, line); ++count) {
@@ -60,7 +60,7 @@ TEST_CASE("An option with '=' and nothing behind it has no value, and takes none
     CHECK_THAT(run.err, ContainsSubstring(is_usage ? option : option + " is ''; expected "));
   }
   CHECK(count > 30);
-  // What an option takes, and what follows --, is nobody's option.
+  // The value of an option, and a word after --, is not an option.
   CHECK_THAT(run_trimtab({"logits", "--model", "m", "--prompt", "--json="}).err, ContainsSubstring("'m/config.json'"));
   CHECK_THAT(run_trimtab({"inspect", "--", "--json="}).err, ContainsSubstring("'--json='"));
 }

@@ -18,21 +18,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/// What the fuzz targets share. A target is a function of bytes for libFuzzer (https://llvm.org/docs/LibFuzzer.html),
-/// which looks for those that crash it, take too long, take too much memory, or violate what the target requires. An
-/// exception other than `error` that escapes is a finding too.
+/// What the fuzz targets share. A target is a function of bytes. libFuzzer (https://llvm.org/docs/LibFuzzer.html)
+/// searches for bytes with which it crashes, takes too long or too much memory, or fails a `require`. An exception
+/// other than `error` is a crash too.
 
 namespace trimtab::fuzz {
 
-/// Ends the program where something does not hold, so that libFuzzer keeps the input.
+/// Ends the program if `holds` is false, so that libFuzzer keeps the input.
 inline void require(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (holds) return;
-  std::fprintf(stderr, "%s:%d: not as it should be\n", file, line);
+  std::fprintf(stderr, "%s:%d: requirement failed\n", file, line);
   std::abort();
 }
 
-/// Whether a program may print `text` as its complaint: one line of valid UTF-8 without control characters, which could
-/// steer a terminal, and short enough to be read.
+/// Whether `text` is fit to be printed as an error: one line of valid UTF-8, short enough to be read, and without
+/// control characters, which a terminal would obey.
 inline bool is_sentence(std::string_view text) {
   if (text.empty() or text.size() > 1000) return false;
   while (not text.empty()) {
@@ -45,7 +45,7 @@ inline bool is_sentence(std::string_view text) {
   return true;
 }
 
-/// The value of `call()`, or nothing where it refuses, which it must do in a sentence that names `culprit`.
+/// The value of `call()`, or nothing if it throws an `error`, whose sentence must name `culprit`.
 template <typename Call>
 auto accepted(std::string_view culprit, Call&& call) -> std::optional<decltype(call())> {
   try {
@@ -64,7 +64,8 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
-/// Cuts `text` before its first NUL, which no text format has, and takes that away: for targets that read two texts.
+/// Returns what is before the first NUL of `text`, and removes it and the NUL from `text`; for targets that read two
+/// texts. No text format contains NUL.
 inline std::string_view cut_at_nul(std::string_view& text) {
   const auto end = std::min(text.find('\0'), text.size());
   const auto first = text.substr(0, end);
@@ -72,8 +73,8 @@ inline std::string_view cut_at_nul(std::string_view& text) {
   return first;
 }
 
-/// A safetensors file from a header and the data after its NUL: bytes that no mutation leads out of the eight of the
-/// header's length would be tried in vain. A text that begins with 'r' is, without it, the whole file as it is.
+/// A safetensors file, made from a header and, after a NUL, its data; the eight bytes of the header's length are right,
+/// because mutations would hardly ever make them right. If the text begins with 'r', the rest is the whole file.
 inline std::string safetensors_of(std::string_view text) {
   if (text.starts_with('r')) return std::string(text.substr(1));
   const auto header = cut_at_nul(text);
@@ -82,7 +83,7 @@ inline std::string safetensors_of(std::string_view text) {
   return file.append(header).append(text);
 }
 
-/// A new empty folder, in main memory where the system has one there, and gone when the program ends.
+/// A new empty folder, in main memory if the system has such a file system; removed when the program ends.
 class scratch_folder {
  public:
   scratch_folder() {
@@ -107,7 +108,7 @@ class scratch_folder {
   std::filesystem::path path_ = {};
 };
 
-/// A file whose content is replaced in place, many thousand times a second.
+/// A file whose content is overwritten in place, which is faster than making a new file for every input.
 class scratch_file {
  public:
   scratch_file(const scratch_folder& folder, const std::string& name)

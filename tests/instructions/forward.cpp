@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A forward pass in one of several variants, for counting its instructions (compare.cmake): `plain` is written here,
-// block by block, without anything of the hooks; the others are the library's pass.
+// A forward pass in one of several variants, whose instructions compare.cmake counts. `plain` is written out here,
+// block by block, without hooks; the others are the library's pass.
 
 #include "support/own.hpp"
 
@@ -21,7 +21,7 @@ using backend = eigen_backend<float>;
 using model_type = gpt2<backend>;
 using view = matrix_view<float>;
 
-/// Weights that are quick to make, because valgrind makes them too: what they are does not change what is counted.
+/// Weights that are quick to make, because making them runs under valgrind too. Their values do not change the counts.
 struct cheap_weights {
   model_config shape;
   mutable std::uint32_t state = 1;
@@ -57,13 +57,13 @@ struct cheap_weights {
   }
 };
 
-/// What is counted.
+/// The part of the program whose instructions are counted.
 template <typename F>
 [[gnu::noinline]] void counted_forward(F& f) {
   f();
 }
 
-/// Twice: what is made on first use is made in the first.
+/// Runs the pass once without counting, because some things are made on first use, and then counts the second run.
 template <typename F>
 int run(F f, view result) {
   f();
@@ -101,7 +101,7 @@ int plain(setting& s) {
              mlp_out = s.memory.take(n, width), out = s.memory.take(n, width),
              logits = s.memory.take(n, s.config.vocabulary);
   const backend& b = s.model.backend();
-  const block_parts<model_type> parts(s.model, rows);
+  const block_parts<model_type::backend_type> parts(s.model, rows);
   const auto forward = [&] {
     view in = x;
     for (index_t l = 0; l < s.config.layers; ++l) {

@@ -6,8 +6,8 @@
     python3 tests/parity/reference.py --check                        tests the reference, and the stored fixtures
 
 It shares no code with the library: forward passes are written from the definition of the Hugging Face models, gradients
-come from autograd, prompts are run one by one. It needs Python 3.8, NumPy and PyTorch only. (The same bytes are
-promised for one installation; another BLAS may round differently in the last digits, which `--check` allows for.)
+come from autograd, prompts are run one by one. It needs Python 3.8, NumPy and PyTorch only. (One installation always
+writes the same bytes; another BLAS may round differently in the last digits, which `--check` allows.)
 
 
 What is in a fixture folder, `fixtures/<model>/`
@@ -408,7 +408,7 @@ def minimality(model, spec, objective, params):
 
 
 def evaluate(model, batch, unsteered, spec, objective, params):
-    """All terms of the objective, with the graph that leads to the parameters."""
+    """All terms of the objective, with the graph for the gradients of the parameters."""
     psi_values, kl_values, per_prompt = [], [], []
     logits = {strength_name(beta): [] for beta in objective["strengths"]}
     for prompt, before in zip(batch, unsteered):
@@ -693,7 +693,7 @@ def objective_cases():
     """Every variant of the objective, on one intervention."""
     cases = {}
     spec = intervention("steer_vec", "shared", PAPER_SITES)
-    # Minimality does not meet the other three choices, so it takes turns; so do the strengths.
+    # Minimality does not depend on the other three choices, so its variants take turns; so do the strengths.
     turn = itertools.cycle((("sum", [1, -1]), ("mean", [1, -1, 0.5]), ("group", [1, -1])))
     for psi, kl, direction in itertools.product(PSI, ("masked", "full"), ("forward", "reverse")):
         minimal, strengths = next(turn)
@@ -896,7 +896,7 @@ def check_gradients(check, name, model, batches, unsteered, cases):
 
 
 def check_facts(check, name, model, batches, unsteered):
-    """The exact facts of the method: what must hold whatever the weights are."""
+    """Checks the facts of the method that hold exactly for any weights."""
     spec = intervention("affine", "from_end", model.kinds)
     random = random_parameters(model, spec, "facts", name)
     zero = {key: torch.zeros_like(value) for key, value in random.items()}

@@ -12,7 +12,7 @@ using namespace trimtab::test;
 
 namespace {
 
-// Differences are shown with the digits that tell them from a tolerance.
+// Failed checks print differences with enough digits to compare them with a tolerance.
 [[maybe_unused]] const int digits = Catch::StringMaker<double>::precision = 17;
 
 void check_terms(const loss_values& found, const expected_terms& expected, double tolerance) {
@@ -31,7 +31,8 @@ void check_logits(const logits_by_strength& found, const logits_by_strength& exp
   }
 }
 
-/// The divergence of each prompt, a mean over strengths, from that of each prompt at one strength after another.
+/// The divergence of each prompt, as a mean over strengths. `sequences` has one number for each strength and prompt,
+/// with the prompts of one strength after those of another.
 std::vector<double> by_prompt(const std::vector<double>& sequences, std::size_t prompts) {
   std::vector<double> mean(prompts);
   const double share = static_cast<double>(prompts) / static_cast<double>(sequences.size());
@@ -45,13 +46,14 @@ void check_metrics(const metrics& found, const steered_case& c) {
     CHECK(difference(found.logit_diffs.at(strength), logit_diffs) <= 1e-10);
   }
   const auto faithfulness = std::get<1>(c.objective.terms).term;
-  if (faithfulness.direction != objective::kl_direction::forward) return;  // what is measured always is
+  if (faithfulness.direction != objective::kl_direction::forward) return;  // the metrics are always forward
   const bool masked = faithfulness.over == objective::vocabulary::masked;
   CHECK(std::abs((masked ? found.kl_masked : found.kl_full) - c.expected.faithfulness) <= 1e-10);
 }
 
-/// Each tensor against its own largest number, with a floor for rounding: a factor on all that enters the last
-/// LayerNorm moves nothing but the share of its epsilon, so its gradient is a millionth of what cancels in it.
+/// Compares each tensor relative to its own largest number, but not to less than 1e-3. A factor on everything that
+/// enters the last LayerNorm changes its output through epsilon only, so its gradient is a million times smaller than
+/// the numbers that cancel in it, and the rest is rounding.
 void check_gradient(const tensors& found, const tensors& expected) {
   CHECK(found.size() == expected.size());
   for (const auto& [tensor, numbers] : expected) {
@@ -96,8 +98,8 @@ TEST_CASE("single precision stays close to the reference") {
   }
 }
 
-TEST_CASE("a fit goes the way of the reference") {
-  const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those with trajectories
+TEST_CASE("every step of a fit agrees with the reference") {
+  const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those that have trajectories
   const fixture& from = read_fixture(name);
   const auto model = read_model<double>(from.folder);
   REQUIRE(not from.trajectories.empty());

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Logits of `trimtab logits --backend cuda` beside those of Hugging Face transformers, for models of random weights that
-`save_pretrained` wrote: GPT-2, and GPT-NeoX with parallel and sequential blocks. Ends with 1 if any differs.
+"""Compares the logits of `trimtab logits --backend cuda` with those of Hugging Face transformers, for models with
+random weights that `save_pretrained` wrote: GPT-2, and GPT-NeoX with parallel and sequential blocks. Exit status 1 if
+any differ.
 
     python3 tests/parity/transformers.py build/cuda/trimtab [eigen|cuda]
 """

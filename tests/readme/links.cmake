@@ -1,4 +1,5 @@
-# Every file that README.md, or a README of the examples, links to or names is there. Arguments: source.
+# Tests that every file exists that README.md or another of these pages links to, and every header that README.md names.
+# Arguments: source.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -17,9 +18,9 @@ foreach(page IN ITEMS README.md examples/README.md examples/models/README.md cma
     endif()
   endforeach()
 endforeach()
-# Headers and tests that a page names in passing.
+# The headers that README.md names without a link.
 file(READ "${source}/README.md" text)
-string(REGEX MATCHALL "`(core|check|row|policy|objective|backend|model|steer|train|measure|text|task|io|report)/[a-z_/]+\\.hpp`" names "${text}")
+string(REGEX MATCHALL "`(core|check|instances|row|policy|objective|backend|model|steer|train|measure|text|task|io|report)/[a-z_/]+\\.hpp`" names "${text}")
 foreach(name IN LISTS names)
   string(REPLACE "`" "" name "${name}")
   if(NOT EXISTS "${source}/include/trimtab/${name}")

@@ -1,5 +1,5 @@
-# The CMake project of README.md with its first program, from an installed tree. Arguments: readme, build, folder, generator,
-# compiler, config.
+# Builds the CMake project of README.md, with its first program, against an installed tree. Arguments: readme, build,
+# folder, generator, compiler, config.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/blocks.cmake")
@@ -20,5 +20,6 @@ file(WRITE "${folder}/source/main.cpp" "${program}")
 
 run("${CMAKE_COMMAND}" --install "${build}" --config "${config}" --component development --prefix "${folder}/prefix")
 run("${CMAKE_COMMAND}" -S "${folder}/source" -B "${folder}/build" -G "${generator}" "-DCMAKE_CXX_COMPILER=${compiler}"
-  "-DCMAKE_BUILD_TYPE=${config}" "-DCMAKE_PREFIX_PATH=${folder}/prefix")
+  "-DCMAKE_BUILD_TYPE=${config}" -DCMAKE_CXX_FLAGS=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG
+  "-DCMAKE_PREFIX_PATH=${folder}/prefix")
 run("${CMAKE_COMMAND}" --build "${folder}/build" --config "${config}")

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a report in headless Chromium and holds it to what a report promises.
+"""Opens a report in headless Chromium and checks it.
 
     check_page.py CHROMIUM PAGE [TABLE=FILE.safetensors ...]
 
-It asks the network for nothing, says nothing on the console, its heat maps hold the numbers of the intervention files
-(TABLE is the number of the chapter and of the fit, "1.2"), arrow keys walk through a map, and at 1280 and at 400 pixels
-nothing hangs over the page's edge. Exit status 77: skipped, there is no Chromium.
+The page must make no network requests and print nothing on the console. Its heat maps must hold the numbers of the
+intervention files (TABLE is the number of the chapter and of the fit, such as "1.2"). Arrow keys must move through a
+map. At widths of 1280 and of 400 pixels, nothing may extend beyond the edge of the page. Exit status 77: skipped,
+because there is no Chromium.
 """
 
 import html.parser
@@ -72,7 +73,7 @@ class Chromium:
         requests = set()
         with open(log, encoding="utf-8", errors="replace") as file:
             for line in file:
-                # Chromium asks for things of its own, which no origin initiates.
+                # Chromium makes requests of its own, which have no origin as initiator.
                 if '"initiator":"' in line and '"initiator":"not an origin"' not in line:
                     requests.add(json.loads(line.rstrip(",\n"))["params"]["url"])
         return done.stdout, done.stderr, requests
@@ -104,7 +105,7 @@ def heat_maps(page):
             fit = maps.setdefault(attributes["data-fit"], {})
         elif tag == "table" and attributes.get("class") == "heat":
             key = (attributes["data-quantity"], attributes["data-site"])
-            while key in fit:  # a gate has a map for each of some prompts
+            while key in fit:  # a gate has a map for each of several prompts
                 key = (key[0] + "'", key[1])
             table = fit.setdefault(key, {})
         elif tag == "td" and "data-row" in attributes:

@@ -1,11 +1,10 @@
-# Sources are listed by hand, never globbed by the build. This finds the file that somebody forgot to list, and the name
-# that somebody forgot to take out.
+# CMakeLists.txt lists all sources by name. This test finds files that are not listed, and listed names without a file.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")
 
-# check_list(FOLDER SUFFIX-TO-DROP GLOB...): each file that matches, with or without the suffix, is a word of
-# FOLDER/CMakeLists.txt, and, where nothing is dropped, each file named there exists.
+# check_list(FOLDER SUFFIX-TO-DROP GLOB...) checks that each file that matches GLOB, with or without the suffix, is a
+# word of FOLDER/CMakeLists.txt; and, if no suffix is dropped, that each file named there exists.
 function(check_list folder drop)
   file(STRINGS "${root}/${folder}/CMakeLists.txt" lines REGEX "^[^#]")
   string(REGEX REPLACE "[ \t()\n]+" ";" words "${lines}")
@@ -29,6 +28,7 @@ check_list(include "^$" "*.hpp" "*.cuh")
 check_list(tests/unit "^$" "*.cpp")
 check_list(tests/parity "^$" "*.cpp")
 check_list(tests/static "^$" "*.cpp")
+check_list(tests/two_processes "^$" "*.cpp")
 check_list(tests/compile_fail "^$" "*.cpp")
 check_list(tests/fuzz "\\.cpp$" "*.cpp")
 check_list(benchmarks "^$" "*.cpp")

@@ -16,14 +16,14 @@
 #include <numeric>
 #include <vector>
 
-/// Whether an adjoint is one, for any policy, row function or term, whoever wrote it:
+/// Checks of the adjoint of any policy, row function or term:
 ///
 ///     check_policy(policy::activ_scalar{});
 ///     check_row_function(layer_norm{}, 17, layer_norm::gain, layer_norm::bias);
 ///     check_term(objective::faithfulness{}, 17);
 ///
-/// Each compares every component of a gradient in double with the complex step (1e-12 of the largest) and with central
-/// differences (1e-7 of the largest), on random rows, all of it through `eigen_backend`.
+/// Each compares every component of a gradient, in double and on random rows, with the complex step (to 1e-12 of the
+/// largest component) and with central differences (to 1e-7 of it). Everything runs through `eigen_backend`.
 
 namespace trimtab::test {
 
@@ -52,7 +52,7 @@ bool same_bits(const host_matrix<T>& a, const host_matrix<T>& b) {
   return a.rows == b.rows and a.cols == b.cols and same_bits(a.values, b.values);
 }
 
-/// The largest difference, infinite where one is no number.
+/// The largest difference; infinite if one is NaN or the sizes differ.
 inline double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
   if (a.size() != b.size()) return HUGE_VAL;
   double worst = 0;
@@ -65,16 +65,16 @@ inline double largest_difference(const std::vector<double>& a, const std::vector
 }
 inline double largest(const std::vector<double>& a) { return largest_difference(a, std::vector<double>(a.size())); }
 
-/// Compares `gradient` with both derivatives of f at x; f takes a vector of either scalar.
+/// Compares `gradient` with both derivatives of f at x; f takes a vector of double or of dual.
 template <typename F>
 void check_gradient(const F& f, const std::vector<double>& x, const std::vector<double>& gradient) {
   const auto exact = complex_step_gradient(f, x);
-  const double scale = std::max(largest(exact), 0.1);  // where all is nearly 0, rounding is not relative to it
+  const double scale = std::max(largest(exact), 0.1);  // if all are nearly 0, rounding is not relative to them
   CHECK(largest_difference(gradient, exact) <= 1e-12 * scale);
   CHECK(largest_difference(gradient, central_gradient(f, x)) <= 1e-7 * scale);
 }
 
-/// Rows of a site for a policy: which record each uses (-1: none) and its strength.
+/// Rows at a site: which record each uses (-1: none), and its strength.
 struct steered_rows {
   index_t width;
   std::vector<int> record;
@@ -92,7 +92,7 @@ struct policy_run {
   P policy;
   record_plan plan;
   std::vector<T> beta;
-  std::vector<int> sequence;  // every row is one
+  std::vector<int> sequence;  // every row is a sequence of its own
   index_t width, rows;
 
   policy_run(P p, const steered_rows& s)
@@ -121,7 +121,7 @@ struct policy_run {
   matrix_view<T> matrix(std::vector<T>& v) const { return {v.data(), rows, width}; }
 
   std::vector<T> forward(const std::vector<T>& h, const std::vector<T>& theta, int threads = 1) const {
-    std::vector<T> out(h.size(), T(std::numeric_limits<double>::quiet_NaN()));  // what it held must not matter
+    std::vector<T> out(h.size(), T(std::numeric_limits<double>::quiet_NaN()));  // old values must not matter
     eigen_backend<T>(threads).intervene(policy, matrix(h), matrix(out), theta.data(), view());
     return out;
   }
@@ -147,7 +147,7 @@ std::vector<double> random_parameters(const steered_rows& s) {
 
 }  // namespace checks
 
-/// `backward` against derivatives of `forward`, with respect to the activations and to every parameter.
+/// Compares `backward` with derivatives of `forward`, with respect to the activations and to every parameter.
 template <typename P>
 void check_policy_gradient(P policy, const steered_rows& s) {
   CAPTURE(s.width, s.count());
@@ -166,7 +166,8 @@ void check_policy_gradient(P policy, const steered_rows& s) {
   check_gradient(weighted_output, x, checks::policy_run<double, P>(policy, s).backward(h, theta, d_out));
 }
 
-/// Zero parameters and zero strength leave every bit of the activations, and so do rows without a record.
+/// Checks that zero parameters and zero strength leave every bit of the activations as it is, and that rows without a
+/// record do too.
 template <typename T, typename P>
 void check_policy_identity(P policy, steered_rows s) {
   CAPTURE(s.width, sizeof(T));
@@ -186,7 +187,7 @@ void check_policy_identity(P policy, steered_rows s) {
   CHECK(same_bits(h, checks::policy_run<T, P>(policy, s).forward(h, theta)));
 }
 
-/// `backward` adds to the parameters' gradients and sets that of the activations.
+/// Checks that `backward` adds to the gradients of the parameters and sets that of the activations.
 template <typename P>
 void check_policy_accumulates(P policy, index_t width) {
   CAPTURE(width);
@@ -212,7 +213,7 @@ void check_policy_accumulates(P policy, index_t width) {
   CHECK(largest_difference(d_h, expected) <= 1e-14 * std::max(1.0, largest(expected)));
 }
 
-/// Everything that a policy promises.
+/// Checks everything that a policy must do.
 template <typename P>
 void check_policy(P policy) {
   STATIC_REQUIRE(intervention_policy<P>);
@@ -224,7 +225,7 @@ void check_policy(P policy) {
     check_policy_identity<double>(policy, mixed);
     check_policy_accumulates(policy, width);
   }
-  // One record for more rows than a piece of the plan has.
+  // One record for more rows than fit into one piece of the plan.
   steered_rows many{3, {}, {}, 5};
   for (int i = 0; i < 150; ++i) many.record.push_back(i % 10 == 3 ? 1 : 0), many.beta.push_back(i % 2 == 0 ? 1 : -1);
   check_policy_gradient(policy, many);
@@ -232,14 +233,14 @@ void check_policy(P policy) {
 
 namespace checks {
 
-/// f(operands...) with the k-th matrix under the k-th name.
+/// Calls f(operands...), where the k-th operand is the k-th matrix under the k-th name.
 template <typename Matrices, typename F, typename... Name>
 void with_inputs(Matrices& matrices, F&& f, Name... names) {
   [&]<std::size_t... K>(std::index_sequence<K...>) { f(each_row(names, matrices[K].view())...); }
   (std::index_sequence_for<Name...>{});
 }
 
-/// out = f.forward(h), the function's further inputs by their names.
+/// out = f.forward(h); `inputs` are the function's further inputs, and `names` their names.
 template <typename T, typename F, typename... Name>
 host_matrix<T> run_forward(const F& f, const host_matrix<T>& h, const std::vector<host_matrix<T>>& inputs,
                            Name... names) {
@@ -255,7 +256,7 @@ host_matrix<T> run_forward(const F& f, const host_matrix<T>& h, const std::vecto
   return out;
 }
 
-/// f.backward: sets d_h, and the gradients of the inputs where the function has them.
+/// Runs f.backward, which sets d_h, and the gradients of the inputs if the function computes them.
 template <typename T, typename F, typename... Name>
 void run_backward(const F& f, const host_matrix<T>& h, const host_matrix<T>& out, host_matrix<T>& d_out,
                   host_matrix<T>& d_h, const std::vector<host_matrix<T>>& inputs, std::vector<host_matrix<T>>& d_inputs,
@@ -267,17 +268,17 @@ void run_backward(const F& f, const host_matrix<T>& h, const host_matrix<T>& out
             d_inputs,
             [&](auto... d_operands) {
               eigen_backend<T>(1).backward(f, h.rows, h.cols, each_row(name::h, h.view()),
-                                           each_row(name::out, out.view()), each_row(d(name::out), d_out.view()),
-                                           each_row(d(name::h), d_h.view()), operands..., d_operands...);
+                                           each_row(name::out, out.view()), each_row(grad(name::out), d_out.view()),
+                                           each_row(grad(name::h), d_h.view()), operands..., d_operands...);
             },
-            d(names)...);
+            grad(names)...);
       },
       names...);
 }
 
 }  // namespace checks
 
-/// A row function's adjoint with respect to `h`; `names` are its further inputs.
+/// Checks a row function's adjoint with respect to `h`; `names` are its further inputs.
 template <typename F, typename... Name>
 void check_row_function(const F& f, index_t width, Name... names) {
   CAPTURE(width);
@@ -310,7 +311,7 @@ void check_row_function(const F& f, index_t width, Name... names) {
   check_gradient(weighted_output, h.values, d_h.values);
 }
 
-/// A row function that may write over what it reads gives the same bits when it does.
+/// Checks that a row function gives the same bits when it writes over its input.
 template <typename T, typename F, typename... Name>
 void check_in_place(const F& f, index_t width, Name... names) {
   CAPTURE(width);
@@ -337,7 +338,7 @@ void check_in_place(const F& f, index_t width, Name... names) {
   CHECK(same_bits(d_both, d_h));
 }
 
-/// A term's gradient with respect to the logits, weighted row by row and added to what was there.
+/// Checks a term's gradient with respect to the logits, which is weighted row by row and added to what was there.
 template <typename Term>
 void check_term(const Term& term, index_t width, double scale = 1.5) {
   CAPTURE(width);
@@ -370,10 +371,10 @@ void check_term(const Term& term, index_t width, double scale = 1.5) {
     return sum;
   };
   auto d_logits = before;
-  eigen_backend<double>(1).gradients(term, rows, width, each_row(name::h, logits.view()),
-                                     each_row(name::reference, reference.view()), each_row(d(name::h), d_logits.view()),
-                                     operand<per_row<"beta">, const double>{beta.data(), 1}, correct_id, wrong_id,
-                                     operand<gradient_of<per_row<"value">>, const double>{weight.values.data(), 1});
+  eigen_backend<double>(1).gradients(
+      term, rows, width, each_row(name::h, logits.view()), each_row(name::reference, reference.view()),
+      each_row(grad(name::h), d_logits.view()), operand<per_row<"beta">, const double>{beta.data(), 1}, correct_id,
+      wrong_id, operand<gradient_of<per_row<"value">>, const double>{weight.values.data(), 1});
   for (std::size_t i = 0; i < before.values.size(); ++i) d_logits.values[i] -= before.values[i];
   check_gradient(weighted_value, logits.values, d_logits.values);
 }

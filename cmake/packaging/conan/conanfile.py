@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conan 2 recipe: it packages the headers of the checkout that it lies in."""
+"""Conan 2 recipe that packages the headers of the checkout that it is part of."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class Trimtab(ConanFile):
         copy(self, "include/*", self._checkout, self.export_sources_folder)
 
     def requirements(self):
-        for reference in ("eigen/3.4.0", "nlohmann_json/3.11.3", "pcre2/10.42", "utf8proc/2.8.0"):
+        for reference in ("eigen/3.4.0", "nlohmann_json/3.11.3", "pcre2/10.42", "range-v3/0.12.0", "utf8proc/2.8.0"):
             self.requires(reference, transitive_headers=True, transitive_libs=True)
 
     def validate(self):

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-/// Whether the adjoint of a policy or a term of one's own is right, before a fit is spent on it:
+/// Checks the adjoint of a custom policy or term, before a fit is spent on it:
 ///
 ///     const auto found = check_adjoint(my_policy{});
 ///     if (not found.passes()) std::cerr << found.text();
@@ -32,8 +32,8 @@
 ///     // everywhere it is 2 times what it should be
 ///
 /// Every number that `backward` or `gradient` gives is compared with two derivatives of `forward` or `value` in double:
-/// the complex step, exact to rounding, and central differences, which know nothing of `dual`. A function may have
-/// branches: a row that lies so near to one that central differences reach across it is drawn anew.
+/// the complex step, exact to rounding, and central differences, which do not depend on `dual`. A function may have
+/// branches: a row so close to one that central differences cross it is drawn again.
 
 namespace trimtab {
 
@@ -41,24 +41,24 @@ struct adjoint_options {
   index_t width = 17;      ///< channels of a row; tokens of the vocabulary for a term
   index_t rows = 8;        ///< random rows, at the strengths 1, -1, 0.5 and -1.5 in turn
   double scale = 1;        ///< standard deviation of activations and logits
-  std::uint64_t seed = 1;  ///< of all that is random
+  std::uint64_t seed = 1;  ///< of all random numbers
 };
 
-/// How far one gradient is from the derivatives, and where it is farthest. Differences are relative to the largest
-/// derivative of the row with respect to that operand, or to 0.1 where that is less; infinite where one is no number.
+/// How much one gradient differs from the derivatives, and where most. Differences are relative to the row's largest
+/// derivative with respect to that operand, or to 0.1 if that is smaller; infinite for NaN and infinities.
 struct adjoint_difference {
   std::string operand = {};              ///< "d_h", "d(alpha)", in a sequence "d(0.alpha)"
-  double max_difference = 0;             ///< of the gradient as written from the complex step
-  double max_derivative_doubt = 0;       ///< of central differences from the complex step
+  double max_difference = 0;             ///< between the written gradient and the complex step
+  double max_derivative_doubt = 0;       ///< between central differences and the complex step
   std::string place = {};                ///< "row 2, channel 5": where it is farthest
-  double written = 0;                    ///< the gradient there
+  double written = 0;                    ///< the written gradient there
   double complex_step = 0, central = 0;  ///< the derivatives there
-  std::string hint = {};                 ///< what the differences have in common; mostly empty
+  std::string hint = {};                 ///< a mistake that explains all differences, or empty
 
   static constexpr double tolerance = 1e-9, derivative_tolerance = 1e-6;
 
   bool is_right() const { return max_difference <= tolerance; }
-  /// Whether the derivatives agree with each other; else there is nothing to compare with.
+  /// Whether the two derivatives agree; if not, the gradient cannot be checked.
   bool is_certain() const { return max_derivative_doubt <= derivative_tolerance; }
 };
 
@@ -68,12 +68,12 @@ struct adjoint_check {
   std::vector<adjoint_difference> operands = {};  ///< `d_h` and each parameter of a policy; `d_h` of a term
   index_t rows = 0;
   index_t width = 0;
-  index_t moved = 0;  ///< rows that lay too near to a branch and were drawn anew
+  index_t moved = 0;  ///< rows that were too close to a branch and were drawn again
 
   bool passes() const {
     return std::ranges::all_of(operands, [](const adjoint_difference& d) { return d.is_right() and d.is_certain(); });
   }
-  /// A sentence for each operand that differs, or one that says that none does.
+  /// One sentence per operand that differs, or one that says that all agree.
   std::string text() const;
 };
 
@@ -85,12 +85,12 @@ inline std::string short_number(double x) {
   return digits;
 }
 
-/// A name that the function has a gradient for, and where its numbers are among all inputs.
+/// An operand with a gradient, and where its numbers are among all inputs.
 struct checked_operand {
   std::string label;
   index_t offset, count;
-  index_t channels;  ///< 0 for numbers of the whole row
-  bool several;      ///< numbers of a row, or rows of a matrix
+  index_t channels;  ///< 0 for a parameter per row
+  bool several;      ///< several numbers per row, or rows of a matrix
 
   std::string place(index_t row, index_t i) const {
     std::string text = "row " + std::to_string(row);
@@ -100,12 +100,12 @@ struct checked_operand {
   }
 };
 
-/// One row's gradient three times, [all inputs].
+/// One row's gradient computed three ways, each [all inputs].
 struct checked_row {
   double beta = 0;
   std::vector<double> written = {}, complex_step = {}, central = {};
 
-  /// Relative to the largest derivative of the operand; infinite for what is no number.
+  /// Relative to the largest derivative of the operand; infinite for NaN and infinities.
   double difference(const checked_operand& of, const std::vector<double>& found, index_t i) const {
     const auto all = [&](index_t k) { return static_cast<std::size_t>(of.offset + k); };
     double scale = 0.1;
@@ -125,7 +125,7 @@ struct checked_row {
   }
 };
 
-/// The mistakes that are made most: a constant factor, and β left out or taken twice.
+/// The most common mistakes: a constant factor, and β left out or applied twice.
 inline std::string common_mistake(const checked_operand& of, const std::vector<checked_row>& rows) {
   const auto is_everywhere = [&](auto factor) {
     return std::ranges::all_of(rows, [&](const checked_row& row) {
@@ -146,7 +146,7 @@ inline std::string common_mistake(const checked_operand& of, const std::vector<c
   if (is_everywhere([&](double) { return factor; }))
     return "everywhere it is " + short_number(factor) + " times what it should be";
   if (is_everywhere([](double beta) { return 1 / beta; })) return "a factor \xCE\xB2 is missing";
-  if (is_everywhere([](double beta) { return beta; })) return "there is a factor \xCE\xB2 too many";
+  if (is_everywhere([](double beta) { return beta; })) return "there is an extra factor \xCE\xB2";
   return {};
 }
 
@@ -156,7 +156,7 @@ inline std::vector<double> random_numbers(random_generator& random, index_t coun
   return numbers;
 }
 
-/// What a function that forgets to write shows.
+/// NaN, so that a function that forgets to write is noticed.
 template <typename T>
 std::vector<T> unwritten(index_t count) {
   return std::vector<T>(static_cast<std::size_t>(count), T(std::numeric_limits<double>::quiet_NaN()));
@@ -212,7 +212,7 @@ struct checked_policy {
     return sum;
   }
 
-  /// Gradients of parameters are added to what was there.
+  /// Gradients of parameters start at `before`, because `backward` must add to them.
   std::vector<double> written(const drawn& row) const {
     std::vector<double> d_h = unwritten<double>(width), scratch = unwritten<double>(scratch_rows_of<P>() * width);
     std::vector<double> d_theta = row.before;
@@ -245,7 +245,7 @@ template <logit_term Term>
 struct checked_term {
   static constexpr const char* function = "gradient";
 
-  /// What a term reads of a prompt under one name.
+  /// The prompt data under one name.
   struct prompt_entry {
     std::vector<int> ids;
     int size;
@@ -300,7 +300,7 @@ struct checked_term {
     return found * row.d_value;
   }
 
-  /// The gradient of logits is added to what was there.
+  /// The gradient of logits starts at `before`, because `gradient` must add to it.
   std::vector<double> written(const drawn& row) const {
     std::vector<double> d_h = row.before;
     with_row<double>(row, [&](auto... operands) {
@@ -314,7 +314,7 @@ struct checked_term {
   }
 
  private:
-  /// f(everything that a term may read but the logits).
+  /// f(operands...) with everything that a term may read except the logits.
   template <typename T, typename F>
   void with_row(const drawn& row, F&& f) const {
     const T beta(row.beta);
@@ -347,7 +347,7 @@ struct checked_term {
   }
 };
 
-/// The gradient of one row, three times.
+/// One row's gradient computed three ways.
 template <typename Subject>
 checked_row check_row(const Subject& subject, const typename Subject::drawn& row) {
   const auto value = [&]<typename T>(const std::vector<T>& x) { return subject.template value<T>(row, x); };
@@ -363,7 +363,7 @@ inline adjoint_difference summary_of(const checked_operand& of, const std::vecto
       const double doubt = rows[n].difference(of, rows[n].central, i);
       found.max_difference = std::max(found.max_difference, difference);
       found.max_derivative_doubt = std::max(found.max_derivative_doubt, doubt);
-      // One measure for both: how many times what is allowed.
+      // Relative to their tolerances, so that the two can be compared.
       const double excess =
           std::max(difference / adjoint_difference::tolerance, doubt / adjoint_difference::derivative_tolerance);
       if (excess <= worst) continue;
@@ -381,7 +381,7 @@ inline adjoint_difference summary_of(const checked_operand& of, const std::vecto
 template <typename Subject>
 adjoint_check check_subject(const Subject& subject, const adjoint_options& options) {
   constexpr double strengths[] = {1, -1, 0.5, -1.5};
-  constexpr int draws = 16;  // of one row; who is near to a branch every time is no function with a derivative
+  constexpr int draws = 16;  // per row; a function that is close to a branch every time has no derivative
   const std::vector<checked_operand> operands = subject.operands();
   random_generator random(options.seed);
   adjoint_check found{.function = Subject::function, .rows = options.rows, .width = options.width};
@@ -401,14 +401,13 @@ adjoint_check check_subject(const Subject& subject, const adjoint_options& optio
 
 inline void check_options(const adjoint_options& options, index_t least_width) {
   const auto refuse = [](const std::string& what, const std::string& found, const std::string& expected) {
-    throw error(error_kind::bad_argument,
-                "an adjoint is checked on " + what + ", not on " + found + "; give " + expected);
+    throw error(error_kind::bad_argument, "the " + what + " is " + found + "; it must be " + expected);
   };
   if (options.width < least_width)
-    refuse("rows of channels", std::to_string(options.width), "a width of " + std::to_string(least_width) + " or more");
-  if (options.rows < 1) refuse("rows", std::to_string(options.rows), "1 or more");
+    refuse("width", std::to_string(options.width), "at least " + std::to_string(least_width));
+  if (options.rows < 1) refuse("number of rows", std::to_string(options.rows), "at least 1");
   if (not(std::isfinite(options.scale) and options.scale > 0))
-    refuse("numbers of some size", short_number(options.scale), "a positive scale");
+    refuse("scale", short_number(options.scale), "a positive number");
 }
 
 }  // namespace detail
@@ -432,24 +431,24 @@ inline std::string adjoint_check::text() const {
     else
       sentences += "`" + d.operand + "` cannot be checked at " + d.place + ": " + derivatives + " (" + function +
                    " gives " + short_number(d.written) +
-                   "); the function is no number there, has no derivative, or loses it by a cast to double";
+                   "); the function is NaN or infinite there, has no derivative, or drops it in a cast to double";
   }
   if (not sentences.empty()) return sentences;
   return names + " of " + function + " agree with the complex step to " + short_number(difference) +
-         " and it with central differences to " + short_number(doubt) + ", on " + std::to_string(rows) + " rows of " +
-         std::to_string(width) + " channels";
+         ", and the complex step with central differences to " + short_number(doubt) + ", on " + std::to_string(rows) +
+         " rows of " + std::to_string(width) + " channels";
 }
 
-/// Compares `backward` with derivatives of `forward`, for the activations and every parameter; that zeros leave `h` as it
-/// is, it does not ask. Throws `bad_argument` for options with which nothing is checked.
+/// Compares `backward` with derivatives of `forward`, for the activations and every parameter. Does not check that
+/// zeros leave `h` unchanged. Throws `bad_argument` unless width, rows and scale are positive.
 template <intervention_policy P>
 adjoint_check check_adjoint(const P& policy, const adjoint_options& options = {}) {
   detail::check_options(options, 1);
   return detail::check_subject(detail::checked_policy<P>{policy, options.width, options.scale}, options);
 }
 
-/// Compares a term's `gradient` with derivatives of its `value`; what it reads of prompts is drawn too, three tokens to a
-/// set. Throws `bad_argument` as above, and for one channel: a row of logits has two answers.
+/// Compares a term's `gradient` with derivatives of its `value`, on random prompt data with three tokens per set.
+/// Throws `bad_argument` as above, and for a width of 1: a row of logits has two answers.
 template <logit_term Term>
 adjoint_check check_adjoint(const Term& term, const adjoint_options& options = {}) {
   detail::check_options(options, 2);

@@ -7,7 +7,7 @@
 
 #include <type_traits>
 
-/// A row of any scalar on no machine at all: one channel after another, as the documentation of `row` reads.
+/// A row of any scalar without a backend: plain loops over the channels, one after another.
 
 namespace trimtab::detail {
 
@@ -76,8 +76,8 @@ class plain_row : public row_vocabulary<plain_row<T, Bound...>>, Bound... {
   constexpr auto* find() const {
     constexpr bool given = requires(const plain_row& self) { pointer<Name>(self); };
     static_assert(given,
-                  "this row function reads a name that it is not given here: see `Name` in the line above; the names "
-                  "are those of the policy's parameters, of its scratch rows, and of trimtab::name");
+                  "this row function uses a name that is not bound here (see `Name` above); it may use its policy's "
+                  "parameters, its scratch rows and the names in trimtab::name");
     if constexpr (given) return pointer<Name>(*this);
   }
 

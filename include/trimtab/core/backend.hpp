@@ -9,18 +9,18 @@
 #include <concepts>
 #include <vector>
 
-/// What the library asks of a machine: memory, frozen linear maps, attention, and "run this row function over these
-/// rows". Everything else is a row function and is written once. A backend is copied freely; its copies are one machine.
+/// What a backend provides: memory, products with frozen matrices, attention, and running row functions over rows.
+/// Everything else is a row function and is written once. Copies of a backend share one device.
 
 namespace trimtab {
 
-/// Memory of a machine, and the way in and out of it.
+/// Device memory, and transfers between it and the host.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
-/// `memory` owns numbers and `indices` whole ones; both may be moved, and a `memory` be empty at first.
-/// `memory.view(rows, cols)` is a matrix in it and `indices.data()` its numbers. `allocate(n)` gives n zeros.
-/// `download(a)` is a's numbers in host memory, `download(a, host)` puts them where there is memory already; `copy` and
-/// `fill` stay on the machine.
+/// `memory` owns scalars, `indices` owns ints; both are movable, and a default `memory` is empty.
+/// `memory.view(rows, cols)` is a matrix in it, `indices.data()` points to the ints. `allocate(n)` gives n zeros.
+/// `download(a)` returns a host copy of a, `download(a, host)` fills existing host memory; `copy` and `fill` work on
+/// the device.
 template <typename B>
 concept storage_backend = std::copy_constructible<B> and std::movable<typename B::memory> and
     std::default_initializable<typename B::memory> and std::move_constructible<typename B::indices> and
@@ -58,8 +58,8 @@ concept linear_backend = storage_backend<B> and std::move_constructible<typename
 /// Causal softmax attention over a ragged batch.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
-/// `attention(shape, heads, qkv, z)` goes from qkv [rows, 3D] to z [queries, D]; `attention_backward(shape, heads, qkv,
-/// d_z, d_qkv)` sets the whole of d_qkv.
+/// `attention(shape, heads, qkv, z)` sets z [queries, D] from qkv [rows, 3D];
+/// `attention_backward(shape, heads, qkv, d_z, d_qkv)` sets all of d_qkv [rows, 3D].
 template <typename B>
 concept attention_backend = storage_backend<B> and
     requires(const B& b, const ragged_shape& shape, index_t heads, matrix_view<typename B::scalar> m,
@@ -70,7 +70,7 @@ concept attention_backend = storage_backend<B> and
 
 namespace detail {
 
-/// What the concept of rows hands to its verbs.
+/// Arguments for the requirements of `row_backend`.
 struct any_row_function {
   constexpr void forward(auto&) const {}
   constexpr void backward(auto&) const {}
@@ -88,24 +88,24 @@ struct any_intervention_policy : any_row_function {
 /// Row functions over rows.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
-/// `forward(f, n, width, operands...)` runs f.forward on rows 0, ..., n - 1, and `backward` likewise. `values(term, n,
-/// width, to, operands...)` sets to[i] = term.value(row i), and `gradients` runs term.gradient. `intervene(policy, h, out,
-/// θ, rows)` runs a policy where `rows` has a record and copies elsewhere; `intervene_backward(policy, h, d_out, d_h, θ,
-/// dθ, partial, rows)` sets d_h and the gradient of each record that has rows, summed in the plan's order, with memory for
-/// one record a piece in `partial`. So no result depends on the number of threads or on batch mates.
+/// `forward(f, n, width, operands...)` runs f.forward on rows 0, ..., n - 1, and `backward` likewise.
+/// `values(term, n, width, to, operands...)` sets to[i] = term.value(row i), and `gradients` runs term.gradient.
+/// `intervene(policy, h, out, θ, rows)` runs the policy on rows with a record and copies the others;
+/// `intervene_backward(policy, h, d_out, d_h, θ, dθ, partial, rows)` sets d_h and the gradient of each record that has
+/// rows, in the plan's order; `partial` has room for one record per piece. No result depends on the other rows.
 template <typename B>
 concept row_backend = storage_backend<B> and
     requires(const B& b, matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c, index_t n,
              typename B::scalar* to, const typename B::scalar* from, const bound_rows<typename B::scalar>& rows) {
   b.forward(detail::any_row_function{}, n, n, each_row(name::h, c), each_row(name::out, m));
-  b.backward(detail::any_row_function{}, n, n, each_row(d(name::out), c), each_row(d(name::h), m));
+  b.backward(detail::any_row_function{}, n, n, each_row(grad(name::out), c), each_row(grad(name::h), m));
   b.values(detail::any_term{}, n, n, to, each_row(name::h, c));
-  b.gradients(detail::any_term{}, n, n, each_row(name::h, c), each_row(d(name::h), m));
+  b.gradients(detail::any_term{}, n, n, each_row(name::h, c), each_row(grad(name::h), m));
   b.intervene(detail::any_intervention_policy{}, c, m, from, rows);
   b.intervene_backward(detail::any_intervention_policy{}, c, c, m, from, to, to, rows);
 };
 
-/// Arithmetic on one machine with one scalar type: all that a model, a fit and an evaluation call.
+/// A complete backend with one scalar type: everything that models, fits and evaluations call.
 ///
 /// Satisfied by: `eigen_backend<float>`, `eigen_backend<double>`, `eigen_backend<dual>`, `cuda_backend<float>`.
 template <typename B>

@@ -12,8 +12,8 @@
 #  error "trimtab reports bad input by exceptions: compile without -fno-exceptions"
 #endif
 
-/// The one exception of the library. Bad input of any sort ends in one clear sentence that names the thing (file, key,
-/// value), what was expected, what was found and what to do. Mistakes in calling code are `assert`s, not exceptions.
+/// The library's only exception. Bad input of any kind throws it with one sentence that names the file, key or value,
+/// what was expected, what was found and what to do. Programming errors are `assert`s, not exceptions.
 
 namespace trimtab {
 
@@ -23,7 +23,7 @@ enum class error_kind {
   bad_text,      ///< text that cannot be tokenized: invalid UTF-8, empty, longer than the context
   bad_data,      ///< a prompt pair that cannot be used: several tokens in an answer, equal answers
   bad_argument,  ///< a value that a caller chose: NaN, negative, out of range, unknown name
-  mismatch,      ///< two good things that do not belong together: an intervention and another model
+  mismatch,      ///< valid things that do not belong together, such as an intervention and another model
   io,            ///< the operating system refused: not found, not readable, disk full
   device,        ///< an accelerator is missing or out of memory
   memory,        ///< the machine has less memory than was asked for
@@ -39,7 +39,7 @@ class error : public std::runtime_error {
   error_kind kind_;
 };
 
-/// "1.5 GB"
+/// A size in decimal units: "1.5 GB".
 inline std::string bytes_text(double bytes) {
   const char* const units[] = {"bytes", "KB", "MB", "GB", "TB", "PB", "EB"};
   std::size_t unit = 0;
@@ -49,14 +49,13 @@ inline std::string bytes_text(double bytes) {
   return digits + std::string(units[unit]);
 }
 
-/// Throws `memory` for so many bytes that could not be had.
+/// Throws `memory`: an allocation of `bytes` failed.
 [[noreturn]] inline void throw_no_memory(double bytes) {
-  throw error(error_kind::memory,
-              "not enough memory: " + bytes_text(bytes) +
-                  " were asked for at once; use fewer or shorter prompts at a time, or a machine with more memory");
+  throw error(error_kind::memory, "not enough memory to allocate " + bytes_text(bytes) +
+                                      "; use fewer or shorter prompts at a time, or a machine with more memory");
 }
 
-/// f(), where memory that ends becomes an `error` of kind `memory`: "not enough memory to read the model; ...".
+/// Returns f(); if it runs out of memory, throws `memory`: "not enough memory to read the model; ...".
 template <typename F>
 decltype(auto) with_memory_for(const char* what, F&& f) {
   const auto refuse = [what] {
@@ -70,7 +69,7 @@ decltype(auto) with_memory_for(const char* what, F&& f) {
   } catch (const std::length_error&) {
     refuse();
   }
-  throw;  // never: `refuse` has thrown
+  throw;  // not reached: `refuse` throws
 }
 
 }  // namespace trimtab

@@ -8,14 +8,14 @@
 
 #include <utility>
 
-/// One line of a composition: at this site, with this policy, in these layers, with parameters for these positions.
+/// One intervention of a composition: a site, a policy, layers, and how positions share parameters.
 ///
 ///     at(site::attn_out{}, policy::activ_scalar{})
 ///     at(site::resid_post{}, policy::steer_vec{}, layers::range(4, 11), positions::from_end(8))
 
 namespace trimtab {
 
-/// The positions of a policy unless the user says otherwise: one set for all where it reads `h` itself, else by index.
+/// A policy's default positions: one shared record for a policy that reads `h` itself, else one record per index.
 template <typename Policy>
 position_key default_positions() {
   if constexpr (shares_positions<Policy>)
@@ -42,9 +42,8 @@ auto at(Site, Policy policy, layer_set in = layer_set::all(), position_key by = 
       "the second argument of at() is a policy: a trivially copyable type with `parameters`, a forward(row auto&) and "
       "its adjoint backward(row auto&), such as policy::activ_scalar{}");
   if constexpr (intervention_policy<Policy>)
-    static_assert(
-        names_are_free(Policy::parameters),
-        "the parameters of a policy need names of their own: different from each other and not h, out or beta");
+    static_assert(names_are_free(Policy::parameters),
+                  "a policy's parameters need distinct names other than h, out and beta");
   return intervention<Site, Policy>{policy, std::move(in), std::move(by)};
 }
 

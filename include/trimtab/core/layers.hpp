@@ -9,14 +9,14 @@
 #include <utility>
 #include <vector>
 
-/// Which blocks a hook is in, chosen before the model is known: `layers::all()`, `layers::range(4, 11)` (both ends
-/// belong to it), `layers::list({0, 5})`, `layers::none()`.
+/// Which blocks an intervention is in, chosen before the model is known: `layers::all()`, `layers::range(4, 11)` (both
+/// ends included), `layers::list({0, 5})`, `layers::none()`.
 
 namespace trimtab {
 
 class layer_set {
  public:
-  /// The chosen layers of a model with `count` layers, rising. Throws `bad_argument` if one lies outside.
+  /// The chosen layers of a model with `count` layers, ascending. Throws `bad_argument` if one is out of range.
   std::vector<index_t> resolve(index_t count) const {
     if (everything_) {
       std::vector<index_t> all(static_cast<std::size_t>(count));
@@ -25,9 +25,8 @@ class layer_set {
     }
     for (index_t l : chosen_)
       if (l < 0 or l >= count)
-        throw error(error_kind::bad_argument,
-                    "layer " + std::to_string(l) + " was asked for, but the model's layers are 0 to " +
-                        std::to_string(count - 1) + "; the nearest is " + std::to_string(l < 0 ? 0 : count - 1));
+        throw error(error_kind::bad_argument, "the model has no layer " + std::to_string(l) + "; its layers are 0 to " +
+                                                  std::to_string(count - 1));
     return chosen_;
   }
 
@@ -55,14 +54,15 @@ inline layer_set all() { return layer_set::all(); }
 inline layer_set none() { return layer_set::of({}); }
 inline layer_set list(std::vector<index_t> chosen) { return layer_set::of(std::move(chosen)); }
 
-/// From `first` to `last`, both included.
+/// From `first` to `last`, both included. Throws `bad_argument` unless 0 <= first <= last.
 inline layer_set range(index_t first, index_t last) {
-  if (first < 0 or last < first)
-    throw error(error_kind::bad_argument, "layers " + std::to_string(first) + " to " + std::to_string(last) +
-                                              " were asked for; a range runs from a layer to the same or a later one");
-  if (last - first > 100'000)
-    throw error(error_kind::bad_argument, "layers " + std::to_string(first) + " to " + std::to_string(last) +
-                                              " were asked for; no model has that many");
+  const auto refuse = [&](const std::string& why) {
+    throw error(error_kind::bad_argument,
+                "the layer range " + std::to_string(first) + " to " + std::to_string(last) + " " + why);
+  };
+  if (first < 0) refuse("begins before layer 0, the first");
+  if (last < first) refuse("is empty; its last layer must not be before its first");
+  if (last - first > 100'000) refuse("has more layers than any model");
   std::vector<index_t> chosen;
   for (index_t l = first; l <= last; ++l) chosen.push_back(l);
   return layer_set::of(std::move(chosen));

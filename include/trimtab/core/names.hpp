@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string_view>
 
-/// The names by which a row function calls what it sees. A name is a type, so that a wrong one does not compile, and
-/// carries its text, so that files and messages can show it: `per_row<"alpha">` is one number for a whole row,
-/// `per_channel<"gain">` one number for each channel of it. Several of either are `per_row<"a", 4>` and the matrix
-/// `per_channel<"w", 4>` [4, channels].
+/// The names through which a row function accesses its operands. A name is a type, so that a wrong one does not
+/// compile, and carries its text for files and messages: `per_row<"alpha">` is one number for the whole row,
+/// `per_channel<"gain">` one for each channel. `per_row<"a", 4>` is four numbers, and
+/// `per_channel<"w", 4>` a matrix [4, channels].
 
 namespace trimtab {
 
@@ -46,41 +46,41 @@ template <fixed_string Text>
 inline constexpr std::string_view name_text{name_characters<Text>.data(), name_characters<Text>.size() - 1};
 }  // namespace detail
 
-/// One number a row, read as `r(name)`, or `Count` of them, read as `r(name, k)`.
+/// One number per row, read as `r(name)`, or `Count` of them, read as `r(name, k)`.
 template <fixed_string Text, int Count = 1>
 struct per_row {
-  static_assert(Count >= 1, "a row has one number of a name, or several");
+  static_assert(Count >= 1, "per_row needs a Count of at least 1");
   static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = false;
   static constexpr int count = Count;
 };
 
-/// One number a channel, read as `r(name, j)`, or `Count` of them, the rows of a matrix, read as `r(name, k, j)`.
+/// One number per channel, read as `r(name, j)`, or a matrix of `Count` rows, read as `r(name, k, j)`.
 template <fixed_string Text, int Count = 1>
 struct per_channel {
-  static_assert(Count >= 1, "a channel has one number of a name, or several");
+  static_assert(Count >= 1, "per_channel needs a Count of at least 1");
   static constexpr std::string_view text = detail::name_text<Text>;
   static constexpr bool is_per_channel = true;
   static constexpr int count = Count;
 };
 
-/// The gradient of what `Name` names, reached as `r.d(name)` or `r.d(name, j)`.
+/// The gradient of `Name`, accessed as `r.d(name)` or `r.d(name, j)`.
 template <typename Name>
 struct gradient_of {};
 
-/// The k-th row of memory that a row function asked for by `static constexpr int scratch_rows`.
+/// The k-th scratch row of a row function that declares `static constexpr int scratch_rows`.
 template <int K>
 struct scratch_row {};
 
 /// The names that every row function may use, each with a short spelling in `row_vocabulary`.
 namespace name {
-inline constexpr per_channel<"h"> h{};                  ///< the activations, or logits, that come in
-inline constexpr per_channel<"out"> out{};              ///< what goes out
+inline constexpr per_channel<"h"> h{};                  ///< input activations or logits
+inline constexpr per_channel<"out"> out{};              ///< output activations
 inline constexpr per_channel<"reference"> reference{};  ///< the untouched model's logits for the same prompt
 inline constexpr per_row<"beta"> beta{};                ///< strength and direction of the intervention
 inline constexpr per_row<"correct"> correct{};          ///< id of the correct token
 inline constexpr per_row<"wrong"> wrong{};              ///< id of the wrong token
-inline constexpr per_row<"value"> value{};              ///< what a term of the objective gives for the row
+inline constexpr per_row<"value"> value{};              ///< the objective term's value for the row
 }  // namespace name
 
 }  // namespace trimtab

@@ -4,8 +4,8 @@
 #include <trimtab/core/names.hpp>
 #include <trimtab/core/view.hpp>
 
-/// What a row function is run on: each operand ties a name to memory and says which piece of it row i sees. Operands
-/// are trivially copyable, so that a backend may hand them to a kernel as they are.
+/// What a row function runs on: each operand binds a name to memory and says which part of it row i sees. Operands are
+/// trivially copyable, so that a backend can pass them to a kernel.
 
 namespace trimtab {
 
@@ -19,13 +19,13 @@ struct operand {
   constexpr T* at(index_t i) const { return data + stride * (select ? static_cast<index_t>(select[i]) : i); }
 };
 
-/// Row i of the matrix.
+/// Row i sees row i of the matrix.
 template <typename Name, typename T>
 constexpr operand<Name, T> each_row(Name, matrix_view<T> m) {
   return {m.data, m.cols, nullptr};
 }
 
-/// Row `select[i]` of the matrix: a gather when read, a scatter when written (to rows that must then be distinct).
+/// Row i sees row `select[i]`: a gather when read, a scatter when written (selected rows must then be distinct).
 template <typename Name, typename T>
 constexpr operand<Name, T> selected_row(Name, matrix_view<T> m, const int* select) {
   return {m.data, m.cols, select};
@@ -43,9 +43,9 @@ constexpr operand<Name, T> record(Name, T* data, const int* slot) {
   return {data, 1, slot};
 }
 
-/// The name of a gradient, for binding: `each_row(d(name::h), dx)`.
+/// The name of a gradient, for binding: `each_row(grad(name::h), dx)`.
 template <typename Name>
-constexpr gradient_of<Name> d(Name) {
+constexpr gradient_of<Name> grad(Name) {
   return {};
 }
 

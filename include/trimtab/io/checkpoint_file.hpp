@@ -26,7 +26,7 @@
 ///     terms   [["effectiveness", 1.0], ...], names and weights
 ///     facts   {"model": "...", "prompts": "...", ...}, what fit it is
 ///
-/// All numbers are in full: F64, or F32 where that loses nothing.
+/// All numbers are stored exactly: as F64, or as F32 where that loses nothing.
 ///
 ///     auto run = trainer(...).start(prompts);
 ///     while (run.step() < 5000)
@@ -39,7 +39,7 @@ inline constexpr char checkpoint_format[] = "trimtab-checkpoint-2";
 
 namespace detail {
 
-/// Whatever their bits are: moments may have overflown, and still go on.
+/// Keeps all bits, also of numbers that are not finite: moments may overflow, and the fit still goes on.
 inline stored_tensor store_in_full(const std::vector<double>& numbers, std::vector<index_t> shape) {
   const auto narrow =
       std::ranges::all_of(numbers, [](double x) { return static_cast<double>(static_cast<float>(x)) == x; });
@@ -63,9 +63,9 @@ class checkpoint_reader {
     };
     const auto format = file_.metadata().find("format");
     if (format != file_.metadata().end() and format->second == "trimtab-checkpoint-1")
-      refuse("is a checkpoint of trimtab 0.1; finish its fit with that version, or start anew");
+      refuse("is a checkpoint of trimtab 0.1; finish its fit with that version, or start again");
     if (format == file_.metadata().end() or format->second != checkpoint_format)
-      refuse("is no checkpoint: it should have the format " + std::string(checkpoint_format) + " in its metadata");
+      refuse("is not a checkpoint: its metadata lacks the format " + std::string(checkpoint_format));
     fit_state state;
     state.name = "the checkpoint '" + name_ + "'";
     const auto facts = object(parse_json(metadata("facts"), name_ + ", metadata facts"), "facts");
@@ -76,7 +76,7 @@ class checkpoint_reader {
     if (shape[0] != 1 or shape[1] == 0 or shape[2] != std::ssize(terms))
       refuse("has the history " + shape_text(shape) + "; expected one fit, at least one step, and " +
              std::to_string(terms.size()) + " terms");
-    // A step takes more memory than in the file: in types that are narrower than those of a checkpoint, far more.
+    // A step takes more memory than in the file, and far more if the file stored it in a narrower type.
     if (const auto type = file_.type("history"); type != dtype::f32 and type != dtype::f64)
       refuse("has the history as " + std::string(name_of(type)) + "; expected F64 or F32");
     const auto values = file_.read<double>("history").values;
@@ -123,7 +123,7 @@ class checkpoint_reader {
     const auto& shape = shape_of(tensor, 2);
     if (shape[0] != 1 or shape[1] != shape_of("theta", 2)[1])
       refuse("has the tensor '" + tensor + "' of shape " + shape_text(shape) +
-             ", which does not go with a history of one fit and its " + std::to_string(shape_of("theta", 2)[1]) +
+             ", which does not match a history of one fit and its " + std::to_string(shape_of("theta", 2)[1]) +
              " parameters");
     return file_.read<double>(tensor, policy).values;
   }
@@ -139,7 +139,7 @@ inline fit_state read_checkpoint(const std::filesystem::path& path) {
   return with_memory_for("read the checkpoint", [&] { return detail::checkpoint_reader(path).read(); });
 }
 
-/// Writes a checkpoint, replacing one that stands there only when all is written. Throws `io`.
+/// Writes a checkpoint, replacing an existing one only when all is written. Throws `io`.
 inline void write_checkpoint(const std::filesystem::path& path, const fit_state& state) {
   assert(not state.history.empty());
   const auto& first = state.history.front();

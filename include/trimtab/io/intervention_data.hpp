@@ -4,6 +4,7 @@
 #include <trimtab/core/position.hpp>
 #include <trimtab/core/settings.hpp>
 #include <trimtab/core/view.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <map>
@@ -12,21 +13,21 @@
 #include <utility>
 #include <vector>
 
-/// An intervention on disk, version 2: a safetensors file with a tensor for each parameter of each intervention, and the
+/// An intervention file, version 2: a safetensors file with a tensor for each parameter of each intervention, and the
 /// metadata
 ///
 ///     format         trimtab-intervention-2
 ///     interventions  [{"site": "attn_out", "policy": "activ-scalar", "settings": {"threshold": "1"}, "layers": [4, 5],
 ///                      "position_key": "from_end", "positions": 8, "roles": [...] for `role`,
 ///                      "parameters": [{"name": "alpha", "tensor": "attn_out.alpha", "axes": ["layer", "position"]}]}]
-///     model          {"architecture", "residual", "layers", "width", "vocabulary", "hash"} of the model it was made for
+///     model          {"architecture", "residual", "layers", "width", "vocabulary", "hash"} of its model
 ///     made           {...} how it was made: task, seed, ...
 ///
 /// A tensor is called {site}.{parameter}, or {site}.{k}.{parameter} where the site has several interventions, k in the
-/// order in which they act. Its axes are, in this order and each only where there is one: all L layers of the model, with
-/// zeros where the intervention is not, the positions (index 0 of `from_end` is the last token), the heads (at attn_z),
-/// the rows of a matrix, the channels. Where all interventions agree, "policy", "position_key", "positions" and "roles"
-/// are repeated beside them, as version 1 had them; io/intervention_version_1.hpp reads that version.
+/// order in which they act. Its axes are, in this order and each only where it exists: all L layers of the model (zeros
+/// without the intervention), the positions (index 0 of `from_end` is the last token), the heads (at attn_z), the rows
+/// of a matrix, the channels. Where all interventions agree, "policy", "position_key", "positions" and "roles" are
+/// repeated at the top level, as in version 1, which io/intervention_version_1.hpp reads.
 
 namespace trimtab {
 
@@ -57,28 +58,24 @@ inline constexpr const char* name_of(tensor_axis axis) {
   return names[static_cast<int>(axis)];
 }
 
-/// "[L, P, D]: L layers, P positions, D channels", for sentences.
+/// For messages: "[L, P, D]: L layers, P positions, D channels".
 inline std::string description_of(const std::vector<tensor_axis>& axes) {
   constexpr const char* letters[] = {"L", "P", "H", "R", "D"};
   constexpr const char* meanings[] = {"layers", "positions", "heads", "rows", "channels"};
-  std::string list, meaning;
-  for (const tensor_axis axis : axes) {
-    const auto k = static_cast<std::size_t>(axis);
-    list += (list.empty() ? "" : ", ") + std::string(letters[k]);
-    meaning += (meaning.empty() ? "" : ", ") + std::string(letters[k]) + " " + meanings[k];
-  }
-  return "[" + list + "]: " + meaning;
+  const auto letter = [&](tensor_axis axis) { return std::string(letters[static_cast<int>(axis)]); };
+  const auto meaning = [&](tensor_axis axis) { return letter(axis) + " " + meanings[static_cast<int>(axis)]; };
+  return "[" + text::joined(axes, ", ", letter) + "]: " + text::joined(axes, ", ", meaning);
 }
 
 /// One parameter of an intervention with its numbers.
 struct saved_parameter {
   std::string name = {};               ///< `alpha`
   std::string tensor = {};             ///< `attn_out.alpha`
-  std::vector<tensor_axis> axes = {};  ///< of the tensor, rising
+  std::vector<tensor_axis> axes = {};  ///< of the tensor, in the order of the enum
   named_tensor numbers = {};
 
   bool has(tensor_axis axis) const { return std::ranges::find(axes, axis) != axes.end(); }
-  /// How long an axis is; 1 for one that is not there.
+  /// The length of an axis; 1 for an axis that the tensor lacks.
   index_t extent(tensor_axis axis) const {
     const auto at = std::ranges::find(axes, axis);
     return at == axes.end() ? 1 : numbers.shape[static_cast<std::size_t>(at - axes.begin())];
@@ -91,9 +88,9 @@ struct saved_parameter {
 struct saved_intervention {
   std::string site = {};
   std::string policy = {};
-  std::optional<std::vector<named_setting>> settings = {};  ///< of the policy; nothing where the file does not say
+  std::optional<std::vector<named_setting>> settings = {};  ///< of the policy; nothing if the file does not say
   position_key positions = {};
-  std::vector<index_t> layers = {};  ///< rising
+  std::vector<index_t> layers = {};  ///< ascending
   std::vector<saved_parameter> parameters = {};
 
   friend bool operator==(const saved_intervention&, const saved_intervention&) = default;
@@ -105,7 +102,7 @@ struct intervention_file {
   std::vector<saved_intervention> interventions = {};  ///< those of one site in the order in which they act
   std::optional<model_facts> model = {};
   std::map<std::string, std::string> made = {};  ///< how: task, seed, ...
-  bool in_double = false;                        ///< whether numbers are written as F64 whatever they are
+  bool in_double = false;                        ///< whether numbers are always written as F64
 
   /// Layers of the model that it was made for.
   index_t layer_count() const {
@@ -126,9 +123,7 @@ struct intervention_file {
     std::vector<std::string> names;
     for (const saved_intervention& i : interventions)
       if (std::ranges::find(names, i.policy) == names.end()) names.push_back(i.policy);
-    std::string all;
-    for (const std::string& name : names) all += (all.empty() ? "" : " + ") + name;
-    return all;
+    return text::joined(names, " + ");
   }
 
   friend bool operator==(const intervention_file&, const intervention_file&) = default;
@@ -138,4 +133,9 @@ namespace io {
 inline constexpr char intervention_format[] = "trimtab-intervention-2";
 inline constexpr char intervention_format_1[] = "trimtab-intervention-1";
 }  // namespace io
+/// Which differences between a file and the model are accepted.
+struct load_options {
+  bool allow_other_weights = false;  ///< accept weights with another hash
+};
+
 }  // namespace trimtab

@@ -36,14 +36,14 @@ inline intervention_file read_intervention(const std::filesystem::path& path) {
   });
 }
 
-/// Numbers as a file holds them, all alike: F64 where that is asked for or a float would lose something, else F32.
+/// Tensors of one type: F64 if asked for or if F32 loses bits, else F32. Throws `bad_argument` for NaN or infinity.
 inline std::map<std::string, stored_tensor> stored_tensors(const std::map<std::string, named_tensor>& tensors,
                                                            bool in_double = false) {
   bool fits_float = not in_double;
   for (const auto& [name, tensor] : tensors)
     for (double x : tensor.values) {
       if (not is_finite(x))
-        throw error(error_kind::bad_argument, "'" + name + "' holds a number that is not finite and is not saved");
+        throw error(error_kind::bad_argument, "cannot save '" + name + "': it holds a number that is not finite");
       fits_float = fits_float and static_cast<double>(static_cast<float>(x)) == x;
     }
   std::map<std::string, stored_tensor> stored;
@@ -58,7 +58,7 @@ inline std::map<std::string, stored_tensor> stored_tensors(const std::map<std::s
 
 namespace detail {
 
-/// What is known of a model, as JSON: a size of 0 would be refused where it is read.
+/// What is known of a model, as JSON; sizes of 0 are left out, because the reader refuses them.
 inline std::string text_of(const model_facts& model) {
   auto known = json::object();
   const auto note = [&](const char* key, const auto& value) {
@@ -127,7 +127,7 @@ inline std::vector<std::byte> intervention_bytes(const intervention_file& f) {
   return safetensors_bytes(stored_tensors(tensors, f.in_double), metadata);
 }
 
-/// Writes an intervention file, replacing one that stands there only when all is written. Throws `io`, and what
+/// Writes an intervention file, replacing an existing one only when all is written. Throws `io`, and what
 /// `intervention_bytes` throws.
 inline void write_intervention(const std::filesystem::path& path, const intervention_file& f) {
   with_memory_for("write the intervention", [&] { write_file_atomically(path, intervention_bytes(f)); });

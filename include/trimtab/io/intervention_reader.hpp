@@ -25,7 +25,7 @@
 
 namespace trimtab::io::detail {
 
-/// What both versions of the format are read with.
+/// What the readers of both versions share.
 class intervention_source {
  public:
   explicit intervention_source(const std::filesystem::path& path) : file_(path), name_(path.string()) {}
@@ -42,7 +42,7 @@ class intervention_source {
     return found == file_.metadata().end() ? "" : found->second;
   }
   std::string required(const std::string& key) const {
-    const auto text = metadata(key);
+    auto text = metadata(key);
     if (text.empty()) refuse("lacks \"" + key + "\" in its metadata");
     return text;
   }
@@ -69,7 +69,7 @@ class intervention_source {
       refuse("names the role " + abbreviated(json(*twice)) + " twice");
     return names;
   }
-  /// A rising list of layers below `count`.
+  /// An ascending list of layers below `count`.
   std::vector<index_t> layers(const json_object& of, const std::string& key, index_t count) const {
     const json nothing;
     const json& list = of.has(key) ? of.value().at(key) : nothing;
@@ -82,7 +82,7 @@ class intervention_source {
                (chosen.empty() or chosen.back() < entry.get<index_t>());
         if (fits) chosen.push_back(entry.get<index_t>());
       }
-    if (not fits) of.refuse(key, "a rising array of layers from 0 to " + std::to_string(count - 1));
+    if (not fits) of.refuse(key, "an ascending array of layers from 0 to " + std::to_string(count - 1));
     return chosen;
   }
 
@@ -98,7 +98,7 @@ class intervention_source {
                        .hash = facts.text("hash", "")};
   }
 
-  /// A tensor's numbers. Without numbers other axes could be of any size, and the file no larger for it.
+  /// A tensor's numbers. Refuses empty tensors, in which a small file could claim axes of any size.
   named_tensor numbers(const std::string& tensor) const {
     const auto& entry = file_.tensors().at(tensor);
     if (not is_real(entry.type))
@@ -110,7 +110,7 @@ class intervention_source {
     return {entry.shape, file_.read<double>(tensor).values};
   }
 
-  /// Numbers outside an intervention's layers would be lost.
+  /// Refuses numbers outside an intervention's layers, which would be lost.
   void require_zeros_elsewhere(const saved_intervention& i) const {
     for (const saved_parameter& p : i.parameters) {
       const auto row = std::ssize(p.numbers.values) / p.numbers.shape.front();

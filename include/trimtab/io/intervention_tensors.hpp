@@ -5,6 +5,7 @@
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/model/config.hpp>
 #include <trimtab/steer/fitted.hpp>
+#include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
@@ -17,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-/// Parameters of a composition to an intervention file and back, number by number:
+/// Converts a composition's parameters to an intervention file and back, number by number:
 ///
 ///     save_intervention("ioi.safetensors", result, {{"task", "ioi"}});
 ///     const parameters values = load_intervention("ioi.safetensors", steering);
@@ -72,7 +73,7 @@ inline std::vector<std::string> names_of(const parameter_layout& layout) {
 
 }  // namespace detail
 
-/// The interventions of a layout with numbers laid out as parameters: the parameters themselves, or their gradient.
+/// The interventions of a layout with `theta` in that layout: the parameters, or their gradient.
 inline std::vector<saved_intervention> interventions_of(const parameter_layout& layout, std::span<const double> theta,
                                                         const model_config& config) {
   std::vector<saved_intervention> all;
@@ -96,7 +97,7 @@ inline std::vector<saved_intervention> interventions_of(const parameter_layout& 
   return all;
 }
 
-/// The same by the tensors' names.
+/// The same tensors by name.
 inline std::map<std::string, named_tensor> tensors_of(const parameter_layout& layout, std::span<const double> theta,
                                                       const model_config& config) {
   std::map<std::string, named_tensor> tensors;
@@ -116,7 +117,7 @@ model_facts facts_of(const Model& model) {
           config.width,        config.vocabulary,     model.hash_of_weights()};
 }
 
-/// A composition's parameters as a file. Throws `bad_argument` for a composition that is in no layer.
+/// A composition's parameters as a file. Throws `bad_argument` if the composition is in no layer.
 template <typename Steering>
 intervention_file make_intervention_file(const Steering& composition, const parameters& values,
                                          std::map<std::string, std::string> made = {}) {
@@ -143,12 +144,7 @@ void save_intervention(const std::filesystem::path& path, const Steering& compos
   io::write_intervention(path, make_intervention_file(composition, values, std::move(made)));
 }
 
-/// What of a file need not agree with the model.
-struct load_options {
-  bool allow_other_weights = false;  ///< take it for weights with another hash
-};
-
-/// Throws `mismatch` with the reason where the file is for another model. `name` is the file's; `facts` are the model's
+/// Throws `mismatch`, with the reason, if the file is for another model. `name` is the file's; `facts` are the model's
 /// and may lack the hash.
 inline void require_fits(const intervention_file& file, const model_config& config, const model_facts& facts,
                          const std::string& name = "the intervention", load_options options = {}) {
@@ -165,12 +161,13 @@ inline void require_fits(const intervention_file& file, const model_config& conf
   if (file.model) {
     compare("the architecture", file.model->architecture, config.architecture, std::string(), quoted);
     compare("the residual form", file.model->residual, std::string(residual_text(config)), std::string(), quoted);
-    compare("a number of layers of", file.model->layers, config.layers, index_t{0}, number);
+    if (const index_t layers = file.model->layers; layers != 0 and layers != config.layers)
+      refuse("it was made for " + number(layers) + " layers, and this model has " + number(config.layers));
     compare("a width of", file.model->width, config.width, index_t{0}, number);
     compare("a vocabulary of", file.model->vocabulary, config.vocabulary, index_t{0}, number);
     if (not options.allow_other_weights)
       compare("weights with the hash", file.model->hash, facts.hash, std::string(), quoted,
-              "; allow_other_weights (--allow-other-weights) takes it all the same");
+              "; allow_other_weights (--allow-other-weights) accepts it anyway");
   }
   for (const saved_intervention& i : file.interventions) {
     const auto number_of_site = site::find(i.site);
@@ -195,7 +192,7 @@ inline void require_fits(const intervention_file& file, const model_config& conf
 
 namespace detail {
 
-/// Which hash of the model a file's is compared with.
+/// The model's facts, with the kind of hash that the file's version has.
 template <typename Model>
 model_facts facts_for(const intervention_file& file, const Model& model) {
   model_facts facts = facts_of(model);
@@ -205,7 +202,7 @@ model_facts facts_for(const intervention_file& file, const Model& model) {
   return facts;
 }
 
-/// Throws `mismatch` with what differs between a file's intervention and a composition's.
+/// Throws `mismatch`, with the difference, unless file and composition have the same policy, settings and positions.
 inline void require_same_policy(const saved_intervention& file, const parameter_block& block) {
   const auto refuse = [&](const std::string& why) {
     throw error(error_kind::mismatch, "the intervention does not fit the composition: at " + block.site + " " + why);
@@ -231,17 +228,21 @@ inline void require_same_policy(const saved_intervention& file, const parameter_
                  text::in_quotes(one.name, '\'') + " " + text::in_quotes(was, '\'') + ", and the composition's with " +
                  text::in_quotes(is, '\''));
       }
+  const auto described = [](const position_key& positions, const std::string& noun) {
+    const std::string count = positions.count() == 0 ? "" : std::to_string(positions.count()) + " ";
+    const std::string names = positions.roles().empty() ? "" : " (" + text::joined(positions.roles(), ", ") + ")";
+    return count + positions.text() + " " + noun + (positions.count() == 1 ? "" : "s") + names;
+  };
   const position_key& key = block.positions;
   if (key.by() != file.positions.by() or (key.count() != 0 and key != file.positions))
-    refuse("it has " + file.positions.text() + " positions, " + std::to_string(file.positions.count()) +
-           " of them, where the composition has other ones");
+    refuse("it has " + described(file.positions, "position") + ", and the composition has " + described(key, "one"));
 }
 
 }  // namespace detail
 
-/// The file's parameters in the order of a composition, which may hook more: there they are 0, the identity. Throws
-/// `mismatch` with the reason where the file is for another model, policy, settings or kind of positions, or intervenes
-/// where this does not.
+/// The file's parameters in the layout of a composition, whose other interventions get zeros, the identity. Throws
+/// `mismatch`, with the reason, if the file is for another model, policy, settings or kind of positions, or intervenes
+/// where the composition does not.
 template <typename Steering>
 parameters fit_to(const intervention_file& file, const Steering& composition, load_options options = {}) {
   const auto refuse = [](const std::string& why) {

@@ -8,6 +8,7 @@
 #include <trimtab/io/files/input_file.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/task/prompt_pair.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -19,12 +20,12 @@
 #include <utility>
 #include <vector>
 
-/// Prompt pairs of one's own as JSON Lines, one pair a line, as text or as token ids:
+/// Custom prompt pairs as JSON Lines, one pair per line, as text or as token ids:
 ///
 ///     {"prompt": "When Mary and John ...", "correct": " Mary", "wrong": " John", "roles": {"subject": [3, 4]}}
 ///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2}
 ///
-/// A role is the span [first, last) of the prompt's tokens. Blank lines are skipped, keys without a meaning here too.
+/// A role is the span [first, last) of the prompt's tokens. Blank lines and unknown keys are ignored.
 
 namespace trimtab::io {
 
@@ -33,12 +34,12 @@ struct prompt_limits {
   index_t vocabulary = 0;
   index_t context = 0;
   index_t length = 0;       ///< of every prompt, for absolute positions
-  bool one_length = false;  ///< the first prompt's, where none is given
+  bool one_length = false;  ///< every prompt must be as long as the first, if `length` is 0
 };
 
 namespace detail {
 
-/// Stands in where there is no tokenizer: every pair must then give ids.
+/// A stand-in for a tokenizer: every pair must then give ids.
 struct no_encoder {
   std::vector<int> encode(std::string_view text) const {
     throw error(error_kind::bad_data,
@@ -47,7 +48,7 @@ struct no_encoder {
   }
 };
 
-/// One line, with everything that a complaint about it names.
+/// Reads one line; errors name the file, the line and the key.
 template <task::text_encoder Encoder>
 class prompt_line {
  public:
@@ -119,13 +120,12 @@ class prompt_line {
   int answer(const std::string& key) const {
     const auto found = encoded(key);
     if (found.size() != 1) {
-      std::string pieces;
-      for (int one : std::span(found).first(std::min(found.size(), std::size_t{5})))
-        pieces += (pieces.empty() ? "" : ", ") + piece(one);
+      const auto shown = [this](int token) { return piece(token); };
+      auto pieces = text::joined(std::span(found).first(std::min(found.size(), std::size_t{5})), ", ", shown);
       if (found.size() > 5) pieces += ", ...";
       refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " +
              std::to_string(found.size()) + " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
-             " for this tokenizer; an answer must be exactly one, mostly a word with the space before it");
+             " for this tokenizer; an answer must be exactly one token, usually a word with a leading space");
     }
     return found.front();
   }
@@ -174,7 +174,7 @@ std::vector<prompt_pair> parse_prompts(std::string_view lines, const std::string
     if (limits.one_length and limits.length == 0) limits.length = std::ssize(pairs.back().ids);
   }
   if (pairs.empty())
-    throw error(error_kind::bad_data, "'" + file + "' holds no prompt pairs; expected one JSON object a line");
+    throw error(error_kind::bad_data, "'" + file + "' holds no prompt pairs; expected one JSON object per line");
   return pairs;
 }
 
@@ -190,7 +190,7 @@ inline std::vector<prompt_pair> read_prompts(const std::filesystem::path& path, 
   return read_prompts(path, detail::no_encoder{}, limits);
 }
 
-/// Prompt pairs as the lines of a file: as text where they have text, which serves any model, and else as ids.
+/// Prompt pairs as the lines of a file: those with text as text, which serves any model, the others as ids.
 inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
   std::string lines;
   for (const auto& p : pairs) {

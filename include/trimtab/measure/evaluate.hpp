@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/steer/check_prompts.hpp>
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
+
+#include <range/v3/view/chunk.hpp>
+#include <range/v3/view/zip.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,39 +20,9 @@
 #include <string>
 #include <vector>
 
-/// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
-/// (faithfulness)? What it costs in parameters (minimality) is `count` in parameters.hpp. The untouched model's row is
-/// strength 0.
+/// Evaluates parameters on prompts: the metrics of metrics.hpp, and steered logits.
 
 namespace trimtab {
-
-/// What is measured at one strength, means over prompts.
-struct strength_metrics {
-  double logit_diff = 0;           ///< z[correct] − z[wrong]
-  double flip_rate = 0;            ///< how often sign(β) · logit_diff > 0
-  double probability_correct = 0;  ///< over the whole vocabulary
-  double probability_wrong = 0;
-  double kl_masked = 0;  ///< KL(untouched ‖ steered) over the vocabulary without the answers
-  double kl_full = 0;    ///< over the whole vocabulary
-};
-
-struct metrics {
-  std::map<double, strength_metrics> at = {};  ///< by strength; 0 is the untouched model
-  double flip_rate_both = 0;                   ///< prompts that follow every strength
-  double kl_masked = 0;                        ///< mean over strengths
-  double kl_full = 0;
-  double top_other_same = 0;  ///< how often the best token other than the answers stays the same
-  index_t prompts = 0;
-
-  /// By strength, the logit difference of each prompt.
-  std::map<double, std::vector<double>> logit_diffs = {};
-};
-
-struct evaluate_options {
-  std::vector<double> strengths = {+1.0, -1.0};
-  index_t prompts_at_once = 32;  ///< bounds the memory; changes nothing but the last bits of sums
-  std::function<void(index_t, index_t)> progress = {};  ///< called as progress(prompts done, prompts in total)
-};
 
 namespace detail {
 
@@ -78,10 +52,6 @@ inline bool follows(double beta, double logit_diff) {
   return (beta > 0 and logit_diff > 0) or (beta < 0 and logit_diff < 0);
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Evaluates several sets of parameters side by side, some prompts at a time.
 template <typename Steering>
 class evaluation {
@@ -105,11 +75,11 @@ class evaluation {
       for (double beta : options_.strengths) m.at[beta], m.logit_diffs[beta];
       m.at[0], m.logit_diffs[0];
     }
-    const auto at_once = static_cast<std::size_t>(options_.prompts_at_once);
-    for (std::size_t first = 0; first < prompts_.size(); first += at_once) {
-      const auto some = prompts_.subspan(first, std::min(prompts_.size() - first, at_once));
+    index_t done = 0;
+    for (const std::span<const prompt_pair> some : prompts_ | ranges::views::chunk(options_.prompts_at_once)) {
       measure(some);
-      if (options_.progress) options_.progress(static_cast<index_t>(first) + std::ssize(some), std::ssize(prompts_));
+      done += std::ssize(some);
+      if (options_.progress) options_.progress(done, std::ssize(prompts_));
     }
     return std::move(found_);
   }
@@ -138,18 +108,19 @@ class evaluation {
     const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
     const auto sequences_of_a_set = static_cast<index_t>(some.size() * options_.strengths.size());
     for (std::size_t set = 0; set < sets_.size(); ++set) {
-      add_divergences(found_[set], kl[set], some.size());
+      add_divergences(found_[set], kl[set], std::ssize(some));
       add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some);
     }
   }
 
-  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts) const {
+  void add_divergences(metrics& m, const loss_values& kl, index_t prompts) const {
     const auto add = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
-      const std::vector<double>& each = kl.terms[term].per_sequence;
-      for (std::size_t i = 0; i < each.size(); ++i) {
-        m.*mean += share_of_all_ * each[i];
-        m.at[options_.strengths[i / prompts]].*at += share_ * each[i];
-      }
+      const auto by_strength = kl.terms[term].per_sequence | ranges::views::chunk(prompts);
+      for (const auto& [beta, of_prompts] : ranges::views::zip(options_.strengths, by_strength))
+        for (double x : of_prompts) {
+          m.*mean += share_of_all_ * x;
+          m.at[beta].*at += share_ * x;
+        }
     };
     add(0, &metrics::kl_masked, &strength_metrics::kl_masked);
     add(1, &metrics::kl_full, &strength_metrics::kl_full);
@@ -197,8 +168,8 @@ class evaluation {
 
 }  // namespace detail
 
-/// Measures several sets of parameters of one composition at once, each as if alone: they share the untouched model's
-/// run. Throws as below.
+/// Measures several sets of parameters of one composition at once, each as if alone: they share the baseline. Throws as
+/// below.
 template <typename Steering>
 std::vector<metrics> evaluate(const Steering& composition, std::span<const parameters> sets,
                               std::span<const prompt_pair> prompts, const evaluate_options& options = {}) {
@@ -213,8 +184,8 @@ std::vector<metrics> evaluate(const Steering& composition, std::span<const param
                          [&] { return detail::evaluation<Steering>(composition, sets, prompts, options).run(); });
 }
 
-/// Measures parameters on prompts that need not be those they were learned on. Throws `bad_data` or `bad_text` for
-/// prompts that cannot be used, `mismatch` where positions do not fit.
+/// Measures parameters on any prompts, not only those they were learned on. Throws `bad_data` or `bad_text` for prompts
+/// that cannot be used, `mismatch` where positions do not fit, `bad_argument` for strengths.
 template <typename Steering>
 metrics evaluate(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
                  const evaluate_options& options = {}) {
@@ -227,10 +198,11 @@ metrics evaluate(const fitted<Steering>& result, std::span<const prompt_pair> pr
   return evaluate(result.steering, result.values, prompts, options);
 }
 
-/// Logits of the steered model at one strength, [scored positions, V], the prompts one after another.
+/// Logits of the steered model at one strength, [scored positions, V], in the order of prompts.
 template <typename Steering>
-auto steered_logits(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
-                    double strength, scored where = scored::last) {
+host_matrix<typename Steering::model_type::scalar> steered_logits(const Steering& composition, const parameters& values,
+                                                                  std::span<const prompt_pair> prompts, double strength,
+                                                                  scored where = scored::last) {
   const std::vector<double> strengths{strength};
   composition.check(values.layout, values.theta.size());
   check_strengths(strengths);

@@ -7,15 +7,14 @@
 #include <span>
 #include <vector>
 
-/// What an intervention does to the activations themselves: by how much it changes their length, ‖out‖ / ‖h‖, and by
-/// how much their direction, cos(out, h), and how far out went along h, (out − h)·h / ‖h‖², at every place of every site,
-/// as means over prompts. A steering vector that multiplies the length of what it meets does something else than one
-/// that turns it; of a scalar, given or computed, the last figure is β times that scalar.
+/// What an intervention does to activations, at every place of every site, as means over prompts: to their length,
+/// ‖out‖ / ‖h‖, to their direction, cos(out, h), and along h, (out − h)·h / ‖h‖². A steering vector that lengthens
+/// activations differs from one that rotates them; for a scalar, learned or computed, the last figure is β times the
+/// scalar.
 
 namespace trimtab {
 
-/// One intervention's places: [chosen layer][position * parts + part]; a place that no prompt covers has
-/// `rows` 0.
+/// One intervention's places, [layer of the block][position * parts + part]; `rows` is 0 where no prompt covers one.
 struct site_geometry {
   parameter_block block = {};
   std::vector<std::vector<double>> norm_ratio = {}, cosine = {}, stretch = {};
@@ -54,7 +53,7 @@ struct stretch {
   }
 };
 
-/// Looks at what goes in and out of every hook.
+/// Measures the input and output of every hook.
 template <typename B>
 struct geometry_observer {
   using T = typename B::scalar;
@@ -98,9 +97,9 @@ struct geometry_observer {
 
 }  // namespace detail
 
-/// Measured at one strength, one entry for each intervention of the composition. Where several are at one site they are
-/// measured together. The places are those of the parameters, or those of `by`: what a scalar that all positions share
-/// computes at each token of a prompt is measured by positions::absolute(). Throws as `evaluate` does.
+/// The geometry at one strength, one entry per intervention of the composition; several at one site are measured
+/// together. Places are those of the parameters, or those of `by`: positions::absolute() shows what a scalar that all
+/// positions share computes at each token of a prompt. Throws as `evaluate` does.
 template <typename Steering>
 std::vector<site_geometry> measure_geometry(const Steering& composition, const parameters& values,
                                             std::span<const prompt_pair> prompts, double strength,
@@ -113,47 +112,50 @@ std::vector<site_geometry> measure_geometry(const Steering& composition, const p
   check_prompts(prompts, model.config().vocabulary);
   check_strengths(strengths);
 
-  std::vector<site_geometry> geometry;
-  std::vector<std::vector<int>> records, scored_records;
-  index_t most_rows = 0;
-  for (parameter_block block : values.layout.blocks) {
-    if (by) block.positions = by->resolved(prompts);
-    const auto places = static_cast<std::size_t>(block.records_per_layer());
-    const std::size_t layers = block.layers.size();
-    const std::vector<std::vector<double>> zeros(layers, std::vector<double>(places));
-    geometry.push_back({block, zeros, zeros, zeros, {layers, std::vector<index_t>(places)}});
-    std::vector<int>& all = records.emplace_back();
-    std::vector<int>& last = scored_records.emplace_back();
-    for (const prompt_pair& p : prompts) {
-      const std::vector<int> of_prompt = block.positions.records(p);
-      for (std::size_t i = 0; i < of_prompt.size(); ++i)
-        for (index_t part = 0; part < block.parts; ++part) {
-          const int record =
-              of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
-          all.push_back(record);
-          if (i + 1 == of_prompt.size()) last.push_back(record);
-        }
-    }
-    most_rows = std::max(most_rows, std::ssize(all));
-  }
-
-  workspace<B> memory(model.backend());
-  using observer = detail::geometry_observer<B>;
-  steered<Steering, observer> run(composition, {values.layout}, prompts, every_strength(std::ssize(prompts), strengths),
-                                  pass_use::forward_only, scored::last, nullptr,
-                                  observer{&geometry, &records, &scored_records, memory.take(1, most_rows),
-                                           model.config().layers - 1, &model.backend()});
-  run.take_parameters(values.theta);
-  run.forward();
-  for (site_geometry& g : geometry)
-    for (std::size_t l = 0; l < g.rows.size(); ++l)
-      for (std::size_t i = 0; i < g.rows[l].size(); ++i) {
-        const double n = static_cast<double>(std::max<index_t>(1, g.rows[l][i]));
-        g.norm_ratio[l][i] /= n;
-        g.cosine[l][i] /= n;
-        g.stretch[l][i] /= n;
+  return with_memory_for("measure the geometry of the intervention", [&] {
+    std::vector<site_geometry> geometry;
+    std::vector<std::vector<int>> records, scored_records;
+    index_t most_rows = 0;
+    for (parameter_block block : values.layout.blocks) {
+      if (by) block.positions = by->resolved(prompts);
+      const auto places = static_cast<std::size_t>(block.records_per_layer());
+      const std::size_t layers = block.layers.size();
+      const std::vector<std::vector<double>> zeros(layers, std::vector<double>(places));
+      geometry.push_back({block, zeros, zeros, zeros, {layers, std::vector<index_t>(places)}});
+      std::vector<int>& all = records.emplace_back();
+      std::vector<int>& last = scored_records.emplace_back();
+      for (const prompt_pair& p : prompts) {
+        const std::vector<int> of_prompt = block.positions.records(p);
+        for (std::size_t i = 0; i < of_prompt.size(); ++i)
+          for (index_t part = 0; part < block.parts; ++part) {
+            const int record =
+                of_prompt[i] < 0 ? -1 : of_prompt[i] * static_cast<int>(block.parts) + static_cast<int>(part);
+            all.push_back(record);
+            if (i + 1 == of_prompt.size()) last.push_back(record);
+          }
       }
-  return geometry;
+      most_rows = std::max(most_rows, std::ssize(all));
+    }
+
+    workspace<B> memory(model.backend());
+    using observer = detail::geometry_observer<B>;
+    steered<Steering, observer> run(composition, {values.layout}, prompts,
+                                    every_strength(std::ssize(prompts), strengths), pass_use::forward_only,
+                                    scored::last, nullptr,
+                                    observer{&geometry, &records, &scored_records, memory.take(1, most_rows),
+                                             model.config().layers - 1, &model.backend()});
+    run.take_parameters(values.theta);
+    run.forward();
+    for (site_geometry& g : geometry)
+      for (std::size_t l = 0; l < g.rows.size(); ++l)
+        for (std::size_t i = 0; i < g.rows[l].size(); ++i) {
+          const double n = static_cast<double>(std::max<index_t>(1, g.rows[l][i]));
+          g.norm_ratio[l][i] /= n;
+          g.cosine[l][i] /= n;
+          g.stretch[l][i] /= n;
+        }
+    return geometry;
+  });
 }
 
 }  // namespace trimtab

@@ -10,14 +10,14 @@
 #include <string>
 #include <vector>
 
-/// Prompts laid out as rows (core/ragged.hpp) with everything that the model asks of a row: its token, its position,
-/// where its heads lie. Scored are the positions whose logits are wanted: the last of each prompt, or all of them.
+/// Prompts laid out as rows (core/ragged.hpp), with each row's token, position and heads. Scored positions are those
+/// whose logits are wanted: the last of each prompt, or all of them.
 
 namespace trimtab {
 
 enum class scored { last, all };
 
-/// Throws `bad_text` where the model cannot read the prompt.
+/// Throws `bad_text` for a prompt that is empty, too long, or has ids outside the vocabulary.
 inline void check_prompt(const model_config& config, std::span<const int> ids) {
   if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
   if (static_cast<index_t>(ids.size()) > config.context)
@@ -32,58 +32,10 @@ inline void check_prompt(const model_config& config, std::span<const int> ids) {
 template <tensor_backend B>
 class batch {
  public:
-  /// `past` says, by prompt, of how many first tokens keys and values are known already; such tokens are no rows of the
-  /// batch, and the last token always is one. Throws `bad_text` for a prompt that is empty,
-  /// too long, or has ids outside the vocabulary.
+  /// `past` [prompts] counts leading tokens whose keys and values are already known; they get no rows, but the last
+  /// token of a prompt always does. Throws `bad_text` as `check_prompt` does.
   batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts,
-        scored where = scored::last, std::span<const int> past = {})
-      : memory_(backend) {
-    std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places,
-        key_rows;
-    index_t longest = 0;
-    for (std::size_t n = 0; n < prompts.size(); ++n) {
-      const std::vector<int>& ids = prompts[n];
-      check_prompt(config, ids);
-      const int length = static_cast<int>(ids.size());
-      longest = std::max<index_t>(longest, length);
-      for (int i = past.empty() ? 0 : std::min(past[n], length - 1); i < length; ++i) {
-        if (where == scored::all or i == length - 1) {
-          query_positions.push_back(i);
-          query_rows.push_back(static_cast<int>(tokens.size()));
-        }
-        tokens.push_back(ids[static_cast<std::size_t>(i)]);
-        places.push_back(i);
-        key_rows.push_back(offsets.back() + i);
-      }
-      offsets.push_back(offsets.back() + length);
-      row_offsets.push_back(static_cast<int>(tokens.size()));
-      query_offsets.push_back(static_cast<int>(query_positions.size()));
-    }
-    const auto count = static_cast<index_t>(prompts.size());
-    const auto keys = static_cast<index_t>(offsets.back());
-    const auto rows = static_cast<index_t>(tokens.size());
-    const auto queries = static_cast<index_t>(query_rows.size());
-
-    std::vector<int> head_rows, head_places;  // the heads of queries and keys, for rotary positions
-    if (config.rotary_channels > 0)
-      for (index_t i = 0; i < rows; ++i)
-        for (index_t k = 0; k < 2 * config.heads; ++k) {
-          head_rows.push_back(static_cast<int>(key_rows[static_cast<std::size_t>(i)] * 3 * config.heads + k));
-          head_places.push_back(places[static_cast<std::size_t>(i)]);
-        }
-
-    const int* const begin = memory_.take(offsets);
-    const int* const position = memory_.take(places);
-    all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
-    scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
-    tokens_ = memory_.take(tokens);
-    positions_ = position;
-    key_rows_ = memory_.take(key_rows);
-    query_rows_ = memory_.take(query_rows);
-    head_row_count_ = static_cast<index_t>(head_rows.size());
-    head_rows_ = memory_.take(head_rows);
-    head_positions_ = memory_.take(head_places);
-  }
+        scored where = scored::last, std::span<const int> past = {});
 
   index_t sequences() const { return all_.sequences; }
   index_t keys() const { return all_.rows; }
@@ -94,8 +46,8 @@ class batch {
   const ragged_shape& scored_only() const { return scored_; }
   const int* tokens() const { return tokens_; }          ///< [rows]
   const int* positions() const { return positions_; }    ///< [rows]
-  const int* key_rows() const { return key_rows_; }      ///< [rows] where each lies among the keys
-  const int* query_rows() const { return query_rows_; }  ///< [queries]
+  const int* key_rows() const { return key_rows_; }      ///< [rows] each row's index among the keys
+  const int* query_rows() const { return query_rows_; }  ///< [queries] the scored rows
   index_t head_row_count() const { return head_row_count_; }
   const int* head_rows() const { return head_rows_; }
   const int* head_positions() const { return head_positions_; }
@@ -107,5 +59,55 @@ class batch {
   const int *tokens_ = nullptr, *positions_ = nullptr, *key_rows_ = nullptr, *query_rows_ = nullptr,
             *head_rows_ = nullptr, *head_positions_ = nullptr;
 };
+
+template <tensor_backend B>
+batch<B>::batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts, scored where,
+                std::span<const int> past)
+    : memory_(backend) {
+  std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows;
+  index_t longest = 0;
+  for (std::size_t n = 0; n < prompts.size(); ++n) {
+    const std::vector<int>& ids = prompts[n];
+    check_prompt(config, ids);
+    const int length = static_cast<int>(ids.size());
+    longest = std::max<index_t>(longest, length);
+    for (int i = past.empty() ? 0 : std::min(past[n], length - 1); i < length; ++i) {
+      if (where == scored::all or i == length - 1) {
+        query_positions.push_back(i);
+        query_rows.push_back(static_cast<int>(tokens.size()));
+      }
+      tokens.push_back(ids[static_cast<std::size_t>(i)]);
+      places.push_back(i);
+      key_rows.push_back(offsets.back() + i);
+    }
+    offsets.push_back(offsets.back() + length);
+    row_offsets.push_back(static_cast<int>(tokens.size()));
+    query_offsets.push_back(static_cast<int>(query_positions.size()));
+  }
+  const auto count = static_cast<index_t>(prompts.size());
+  const auto keys = static_cast<index_t>(offsets.back());
+  const auto rows = static_cast<index_t>(tokens.size());
+  const auto queries = static_cast<index_t>(query_rows.size());
+
+  std::vector<int> head_rows, head_places;  // the heads of queries and keys, for rotary positions
+  if (config.rotary_channels > 0)
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t k = 0; k < 2 * config.heads; ++k) {
+        head_rows.push_back(static_cast<int>(3 * config.heads * key_rows[static_cast<std::size_t>(i)] + k));
+        head_places.push_back(places[static_cast<std::size_t>(i)]);
+      }
+
+  const int* const begin = memory_.take(offsets);
+  const int* const position = memory_.take(places);
+  all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
+  scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
+  tokens_ = memory_.take(tokens);
+  positions_ = position;
+  key_rows_ = memory_.take(key_rows);
+  query_rows_ = memory_.take(query_rows);
+  head_row_count_ = static_cast<index_t>(head_rows.size());
+  head_rows_ = memory_.take(head_rows);
+  head_positions_ = memory_.take(head_places);
+}
 
 }  // namespace trimtab

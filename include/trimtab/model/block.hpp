@@ -3,12 +3,13 @@
 
 #include <trimtab/model/parts.hpp>
 #include <trimtab/model/pass_memory.hpp>
+#include <trimtab/model/plan.hpp>
+#include <trimtab/model/transformer.hpp>
 
 #include <cstddef>
 
-/// One block of a transformer on a batch, forward and, for activations only, backward. There is no autograd: the way back
-/// of each half stands beside it, and weights get no gradient. In the last layer only scored rows go past keys and
-/// values.
+/// One transformer block on a batch, forward and, for activations only, backward: there is no autograd, and weights get
+/// no gradient. In the last layer only scored rows are computed past the keys and values.
 ///
 ///     sequential   mid = x + attn_out,  out = mid + mlp_out
 ///     parallel     out = x + attn_out + mlp_out
@@ -39,7 +40,7 @@ class block_pass {
   saved_activations<T>& saved(index_t l) const { return memory_.layers[static_cast<std::size_t>(l - layers_.first)]; }
   moving_parts moving(index_t l) const { return moving_in<parallel>(hooks_, l); }
 
-  /// The stream that leaves layer l, from the one that enters it.
+  /// The residual stream [m, D] after layer l, from x [n, D] before it.
   view forward(index_t l, view x, const moving_parts& move) const {
     saved_activations<T>& s = saved(l);
     s.stream = x;
@@ -61,7 +62,7 @@ class block_pass {
     return s.output;
   }
 
-  /// The gradient of the block's input from that of its output `d_out` [m, D], as far down as parameters move it.
+  /// The gradient of the block's input from that of its output, `d_out` [m, D]; stops below the lowest hook.
   view backward(index_t l, view d_out) const {
     backward_scratch<T>& down = memory_.backward;
     saved_activations<T>& s = saved(l);
@@ -92,7 +93,7 @@ class block_pass {
     produce<site::attn_out>(l, move.attn_z, s.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }
 
-  /// The gradient of the stream, of which `d_skip` comes along the skip connection.
+  /// The gradient of the stream, including `d_skip` from the skip connection.
   view attention_half_backward(index_t l, saved_activations<T>& s, view d_out, view d_skip,
                                const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
@@ -118,7 +119,7 @@ class block_pass {
     return d_stream;
   }
 
-  /// What the attention leaves on the stream, and what the MLP reads of it: in one go where no hook is in between.
+  /// Adds attn_out to the stream and normalises the sum for the MLP, in one operation if no hook is in between.
   void join_halves(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_norm<B>& norm_2 = model_.block(l).norm_2;
     const view norm = cut(memory_.forward.norm, s.middle.rows);
@@ -138,7 +139,7 @@ class block_pass {
     }
   }
 
-  /// The neurons, output projection.
+  /// Input projection, nonlinearity, output projection.
   void mlp_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
     const view norm = cut(memory_.forward.norm, s.middle.rows), post = cut(memory_.forward.mlp_post, s.middle.rows);
@@ -147,7 +148,7 @@ class block_pass {
     produce<site::mlp_out>(l, move.mlp_post, s.mlp_out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
   }
 
-  /// The gradient of the middle, of which `d_out` comes along the skip connection.
+  /// The gradient of the middle, including `d_out` from the skip connection.
   view mlp_half_backward(index_t l, saved_activations<T>& s, view d_out, const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
     backward_scratch<T>& down = memory_.backward;
@@ -169,8 +170,8 @@ class block_pass {
     return is_active<Site>(hooks_, l);
   }
 
-  /// Has `write` make the activations of a site, where what they are made of moves, and leaves them, steered where the
-  /// site is hooked, in `out`.
+  /// Sets `out` to a site's activations: `write` computes them if parameters affect what they depend on (`moves`), and
+  /// the hook, if there is one, changes them.
   template <hook_site Site, typename Write>
   void produce(index_t l, bool moves, view out, Write write) const {
     if constexpr (Hooks::template has<Site>)
@@ -194,8 +195,7 @@ class block_pass {
     }
   }
 
-  /// The gradient of what arrived at a site from that of what went on: `d_out` itself where there is no hook, else
-  /// `d_h`.
+  /// The gradient before a site's hook from that after it: `d_out` itself without a hook, else `d_h`.
   template <hook_site Site>
   view consume(index_t l, view d_out, view d_h) const {
     if constexpr (Hooks::template has<Site>)
@@ -209,7 +209,7 @@ class block_pass {
     return d_out;
   }
 
-  /// The rows of the stream that go past the attention of layer l.
+  /// The rows of the stream past the attention of layer l: in the last layer only the scored ones.
   operand<per_channel<"h">, T> skip_operand(index_t l, view stream) const {
     return is_last(l) ? selected_row(name::h, stream, rows_.query_rows()) : each_row(name::h, stream);
   }
@@ -226,7 +226,7 @@ class block_pass {
   const model_config& config_;
   const B& backend_;
   const batch<B>& rows_;
-  block_parts<Model> parts_;
+  block_parts<B> parts_;
   pass_memory<T>& memory_;
   layer_interval layers_;
   const Hooks& hooks_;

@@ -8,7 +8,7 @@
 #include <cassert>
 #include <utility>
 
-/// One pass of a batch through the blocks, forward and back. All memory is taken before it runs.
+/// One pass of a batch through the blocks, forward and backward. All memory is allocated before it runs.
 
 namespace trimtab {
 
@@ -19,7 +19,7 @@ class pass {
   using T = typename Model::scalar;
   using view = matrix_view<T>;
 
-  static_assert(hook_set<Hooks, T>, "the hooks of a pass are `no_hooks` or what a steering binds to a batch");
+  static_assert(hook_set<Hooks, T>, "the hooks of a pass are `no_hooks` or the hooks() of a composition");
   static_assert(pass_observer<Observer, T>, "the observer of a pass is `no_observer` or what observe() makes");
 
   pass(const Model& model, const batch<B>& rows, layer_interval layers, Hooks hooks = {},
@@ -37,13 +37,13 @@ class pass {
   pass(const pass&) = delete;  // its block refers to it
   pass& operator=(const pass&) = delete;
 
-  /// The stream [rows, D] that enters the first layer to the one that leaves the last: [rows, D], or [queries, D] past
-  /// the model's own last layer.
+  /// The residual stream after the last layer, from x [rows, D] before the first: [rows, D], or [queries, D] if the
+  /// last layer is the model's.
   view forward(view x) {
     for (index_t l = layers_.first; l < layers_.last; ++l) x = block_.forward(l, x, moving_parts::all());
     return x;
   }
-  /// The same; after each layer l, `passed(l, qkv)` sees its queries, keys and values.
+  /// The same; calls passed(l, qkv) after each layer with its queries, keys and values [keys, 3D].
   template <typename Passed>
   view forward(view x, Passed passed) {
     for (index_t l = layers_.first; l < layers_.last; ++l) {
@@ -52,7 +52,7 @@ class pass {
     }
     return x;
   }
-  /// The same stream once more, with other parameters: computes only what they move.
+  /// Repeats the pass on the same x with other parameters: recomputes only what they affect.
   view again(view x) {
     assert(use_ == pass_use::forward_and_backward);
     for (index_t l = layers_.first; l < layers_.last; ++l) x = block_.forward(l, x, block_.moving(l));
@@ -62,7 +62,7 @@ class pass {
   /// logits [queries, V] of the stream [queries, D] that left the last layer.
   void unembed(view x, view logits) { model_.unembed(x, {memory_.forward.norm.data, x.rows, x.cols}, logits); }
 
-  /// From d_logits [queries, V] down to the lowest hook; each hook takes its gradients as they come by.
+  /// Backward from d_logits [queries, V] to the lowest hook; each hook stores its parameters' gradients.
   void backward(view d_logits) {
     backward_scratch<T>& down = memory_.backward;
     const index_t rows = d_logits.rows, width = down.d_norm.cols;
@@ -72,7 +72,7 @@ class pass {
       d = block_.backward(l, d);
   }
 
-  /// [keys, 3D] where layer l keeps queries, keys and values: those of past tokens go here.
+  /// Layer l's queries, keys and values [keys, 3D]; the caller writes those of past tokens here.
   view keys(index_t l) { return block_.saved(l).qkv; }
 
  private:

@@ -6,49 +6,49 @@
 #include <trimtab/model/hooks.hpp>
 #include <trimtab/model/plan.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <vector>
 
-/// The memory of a pass, planned before it runs. `plan_pass` takes it from a workspace, or from a `memory_counter`, which
-/// only counts: so what a pass will need is known without taking it, and by the same lines.
+/// The memory of a pass, planned before it runs. `plan_pass` allocates it from a workspace, or only counts it with a
+/// `memory_counter`: the same code tells in advance how much a pass will need.
 
 namespace trimtab {
 
-/// How many rows a pass computes, keys included those of the past, and rows that are scored.
+/// How many rows a pass computes, how many keys it has (past tokens included), and how many rows are scored.
 struct pass_rows {
   index_t rows = 0;
   index_t keys = 0;
   index_t queries = 0;
 };
 
-/// What the forward pass of a block saves for the way back; what can be had again for less than a product is not saved.
-/// `n` counts the rows that the pass computes, `m` those that go past the attention, which in the last layer are the
-/// scored ones only.
+/// What the forward pass of a block saves for the backward pass; anything cheaper than a matrix product is recomputed.
+/// The pass computes `n` rows, and `m` of them past the attention: in the last layer only the scored ones.
 template <typename T>
 struct saved_activations {
   matrix_view<T> stream = {};         ///< [n, D] what norm_1 reads: the block's input, steered
-  matrix_view<T> steered_input = {};  ///< [n, D] memory for it where `resid_pre` is hooked
-  matrix_view<T> qkv = {};            ///< [keys, 3D] queries and keys already turned to their positions
-  matrix_view<T> attn_out = {};       ///< [m, D] steered; scratch, but where it is saved
+  matrix_view<T> steered_input = {};  ///< [n, D] its memory where `resid_pre` is hooked
+  matrix_view<T> qkv = {};            ///< [keys, 3D] with rotary positions already applied
+  matrix_view<T> attn_out = {};       ///< [m, D] steered; scratch unless it is saved
   matrix_view<T> middle = {};         ///< [m, D] what norm_2 reads
   matrix_view<T> pre = {};            ///< [m, F] the MLP before its nonlinearity
-  matrix_view<T> mlp_out = {};        ///< [m, D] steered; scratch, but where it is saved
+  matrix_view<T> mlp_out = {};        ///< [m, D] steered; scratch unless it is saved
   matrix_view<T> output = {};         ///< [m, D] the block's output, steered
 
-  std::array<matrix_view<T>, site::count> arrived = {};  ///< by the site's number: `h` as it came to a hooked site
+  std::array<matrix_view<T>, site::count> arrived = {};  ///< by site index: `h` before the hook
 };
 
-/// What one block after another uses going forward, [n, ...] each.
+/// Scratch memory that all blocks share in the forward pass, [n, ...] each.
 template <typename T>
 struct forward_scratch {
   matrix_view<T> norm = {}, attn_z = {}, attn_out = {}, mlp_post = {}, mlp_out = {};
   matrix_view<T> qkv = {};      ///< of the rows alone, where some tokens are past
-  matrix_view<T> arrived = {};  ///< `h` of the hook that is next, where it is not saved
+  matrix_view<T> arrived = {};  ///< `h` before the current hook, where it is not saved
 };
 
-/// And going backward. A gradient before and after a hook are two pieces of memory; those of the stream alternate
-/// between layers, because one block's input is the output of the one before.
+/// The same in the backward pass. Gradients before and after a hook are separate; `d_stream` alternates between layers,
+/// because one block's input is the previous block's output.
 template <typename T>
 struct backward_scratch {
   std::array<matrix_view<T>, 2> d_stream = {};
@@ -64,7 +64,7 @@ struct pass_memory {
   backward_scratch<T> backward = {};
 };
 
-/// Stands in for a workspace and counts the numbers that are asked of it.
+/// A stand-in for a workspace that only counts the numbers requested.
 template <typename T>
 class memory_counter {
  public:
@@ -80,8 +80,8 @@ class memory_counter {
   T somewhere_ = {};
 };
 
-/// Without a way back all layers share one memory, but for two outputs that alternate, and all hooks one for what arrives
-/// at them: it stays in the caches, where a place for each would cost them more than the interventions.
+/// Without a backward pass all layers share memory, except for two alternating outputs, and all hooks share one
+/// `arrived`: it stays in the cache, and separate memory would cost more time than the interventions.
 template <typename T, typename Memory>
 pass_memory<T> plan_pass(Memory& memory, const model_config& config, const pass_rows& shape, layer_interval layers,
                          const hooked_sites& hooked, pass_use use) {
@@ -109,7 +109,7 @@ pass_memory<T> plan_pass(Memory& memory, const model_config& config, const pass_
     take(s.pre, m, hidden);
     s.output = not fresh and all.layers.size() > 1 ? all.layers[all.layers.size() - 2].output : matrix_view<T>{};
     take(s.output, m, width);
-    // Of the layer where the lowest hook is, one branch may never move again.
+    // In the layer of the lowest hook, one branch may never be recomputed, so both branches need memory of their own.
     const bool branches = parallel and save and l == hooked.lowest_layer();
     s.attn_out = branches ? memory.take(m, width) : matrix_view<T>{up.attn_out.data, m, width};
     s.mlp_out = branches ? memory.take(m, width) : matrix_view<T>{up.mlp_out.data, m, width};
@@ -119,7 +119,7 @@ pass_memory<T> plan_pass(Memory& memory, const model_config& config, const pass_
       const index_t cols = Site::rows == site_rows::hidden ? hidden : width;
       matrix_view<T>& h = s.arrived[site_index<Site>];
       if (save) return take(h, m, cols);
-      if (up.arrived.data == nullptr) up.arrived = memory.take(n, hidden);
+      if (up.arrived.data == nullptr) up.arrived = memory.take(n, std::max(hidden, width));
       h = {up.arrived.data, m, cols};
     });
     all.layers.push_back(s);

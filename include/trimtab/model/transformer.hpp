@@ -1,166 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/core/backend.hpp>
+#include <trimtab/core/error.hpp>
 #include <trimtab/model/architecture.hpp>
-#include <trimtab/model/batch.hpp>
-#include <trimtab/model/weights.hpp>
-#include <trimtab/model/weights_hash.hpp>
-#include <trimtab/row/layer_norm.hpp>
-#include <trimtab/row/residual.hpp>
+#include <trimtab/model/frozen_model.hpp>
 
-#include <cmath>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <vector>
 
-/// A frozen transformer on a backend: its weights, prepared once, and the embedding. How activations flow through the
-/// blocks is in pass.hpp.
+/// A frozen model of one architecture: its type tells a pass how a block joins attention and MLP.
 
 namespace trimtab {
 
-/// One LayerNorm's weights on the backend, each [1, D].
-template <tensor_backend B>
-struct frozen_norm {
-  using T = typename B::scalar;
-
-  typename B::memory gain, bias;
-
-  frozen_norm(const B& backend, const layer_norm_weights<T>& w)
-      : gain(backend.upload(w.gain.view())), bias(backend.upload(w.bias.view())) {}
-};
-
-template <tensor_backend B>
-struct frozen_block {
-  using T = typename B::scalar;
-
-  frozen_norm<B> norm_1;
-  typename B::linear qkv, attn_out;
-  frozen_norm<B> norm_2;
-  typename B::linear mlp_in, mlp_out;
-
-  frozen_block(const B& backend, const block_weights<T>& w)
-      : norm_1(backend, w.norm_1),
-        qkv(backend.prepare(w.qkv.weight.view(), w.qkv.bias.view())),
-        attn_out(backend.prepare(w.attn_out.weight.view(), w.attn_out.bias.view())),
-        norm_2(backend, w.norm_2),
-        mlp_in(backend.prepare(w.mlp_in.weight.view(), w.mlp_in.bias.view())),
-        mlp_out(backend.prepare(w.mlp_out.weight.view(), w.mlp_out.bias.view())) {}
-};
-
 template <tensor_backend B, model_architecture A>
-class transformer {
+class transformer : public frozen_model<B> {
  public:
-  using backend_type = B;
   using architecture = A;
-  using scalar = typename B::scalar;
 
-  template <weight_source<scalar> Source>
+  /// Throws `mismatch` for weights of another architecture.
+  template <weight_source<typename B::scalar> Source>
   explicit transformer(Source&& source, B backend = B{})
-      : transformer(source.config(), source.template outer<scalar>(), std::move(backend)) {
-    weights_hash hash = outer_hash_;
-    blocks_.reserve(static_cast<std::size_t>(config_.layers));
-    for (index_t l = 0; l < config_.layers; ++l) {
-      const block_weights<scalar> weights = source.template block<scalar>(l);
-      hash.add(weights);
-      blocks_.emplace_back(backend_, weights);
-    }
-    weights_hash_ = hash.text();
-  }
-
-  const model_config& config() const { return config_; }
-  const B& backend() const { return backend_; }
-  const frozen_block<B>& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
-  const frozen_norm<B>& norm_final() const { return norm_final_; }
-  const typename B::linear& unembedding() const { return unembedding_; }
-  matrix_view<const scalar> rotary_cosine() const {
-    return rotary_cosine_.view(config_.context, config_.rotary_channels / 2);
-  }
-  matrix_view<const scalar> rotary_sine() const {
-    return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
-  }
-
-  /// Tells these weights from others, by their values (model/weights_hash.hpp): 16 hexadecimal digits.
-  const std::string& hash_of_weights() const { return weights_hash_; }
-  /// Where the weights are from.
-  const weights_origin& origin() const { return origin_; }
-
-  /// x [rows, D] = token embedding, plus the position's where positions are learned.
-  void embed(const batch<B>& rows, matrix_view<scalar> x) const {
-    matrix_view<const scalar> table = token_embedding_.view(config_.vocabulary, config_.width);
-    const auto tokens = selected_row(name::h, table, rows.tokens());
-    if (config_.rotary_channels > 0) {
-      backend_.forward(copy{}, x.rows, x.cols, tokens, each_row(name::out, x));
-    } else {
-      matrix_view<const scalar> places = position_embedding_.view(config_.context, config_.width);
-      backend_.forward(residual{}, x.rows, x.cols, tokens, selected_row(residual::branch, places, rows.positions()),
-                       each_row(name::out, x));
-    }
-  }
-
-  /// logits [queries, V] = norm_final(x) Wᵀ of the stream x [queries, D] that left the last layer; `norm` is memory of
-  /// x's shape.
-  void unembed(matrix_view<scalar> x, matrix_view<scalar> norm, matrix_view<scalar> logits) const {
-    backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
-                     each_row(name::out, norm), all_rows(layer_norm::gain, norm_final_.gain.view(1, x.cols)),
-                     all_rows(layer_norm::bias, norm_final_.bias.view(1, x.cols)));
-    backend_.multiply(unembedding_, norm, logits);
-  }
-  /// d_x [queries, D] from d_logits [queries, V].
-  void unembed_backward(matrix_view<scalar> x, matrix_view<scalar> d_logits, matrix_view<scalar> d_norm,
-                        matrix_view<scalar> d_x) const {
-    backend_.multiply_backward(unembedding_, d_logits, d_norm);
-    backend_.backward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
-                      each_row(d(name::out), d_norm), each_row(d(name::h), d_x),
-                      all_rows(layer_norm::gain, norm_final_.gain.view(1, x.cols)));
-  }
-
- protected:
-  weights_origin origin_ = {};
+      : frozen_model<B>((check(source.config()), std::forward<Source>(source)), std::move(backend)) {}
 
  private:
-  transformer(model_config config, outer_weights<scalar> outer, B backend)
-      : config_(std::move(config)),
-        backend_(std::move(backend)),
-        token_embedding_(backend_.upload(outer.token_embedding.view())),
-        position_embedding_(backend_.upload(outer.position_embedding.view())),
-        norm_final_(backend_, outer.norm_final),
-        unembedding_(backend_.prepare(
-            outer.unembedding.empty() ? outer.token_embedding.view() : outer.unembedding.view(), {}, true)) {
-    if (config_.architecture != A::text or config_.parallel_residual != (A::residual == residual_form::parallel))
-      throw error(error_kind::mismatch, "the model is a " + config_.architecture + " with " +
-                                            (config_.parallel_residual ? "parallel" : "sequential") +
-                                            " residual, but the program reads it as a " + std::string(A::text) +
-                                            " with " +
-                                            (A::residual == residual_form::parallel ? "parallel" : "sequential") +
+  static void check(const model_config& config) {
+    constexpr std::string_view form = A::residual == residual_form::parallel ? "parallel" : "sequential";
+    if (config.architecture != A::text or config.parallel_residual != (A::residual == residual_form::parallel))
+      throw error(error_kind::mismatch, "the model is a " + config.architecture + " with " +
+                                            (config.parallel_residual ? "parallel" : "sequential") +
+                                            " residual, but this program expects a " + std::string(A::text) + " with " +
+                                            std::string(form) +
                                             " residual; use the type that fits: gpt2, gpt_neox or gpt_neox_sequential");
-    outer_hash_.add(outer);
-    make_rotary_tables();
   }
-
-  void make_rotary_tables() {
-    const index_t half = config_.rotary_channels / 2;
-    host_matrix<scalar> cosine(config_.context, half), sine(config_.context, half);
-    for (index_t i = 0; i < cosine.rows; ++i)
-      for (index_t j = 0; j < half; ++j) {
-        const double frequency =
-            std::pow(config_.rotary_base, -2.0 * static_cast<double>(j) / static_cast<double>(config_.rotary_channels));
-        cosine(i, j) = static_cast<scalar>(std::cos(static_cast<double>(i) * frequency));
-        sine(i, j) = static_cast<scalar>(std::sin(static_cast<double>(i) * frequency));
-      }
-    rotary_cosine_ = backend_.upload(std::as_const(cosine).view());
-    rotary_sine_ = backend_.upload(std::as_const(sine).view());
-  }
-
-  model_config config_;
-  B backend_;
-  typename B::memory token_embedding_, position_embedding_;
-  frozen_norm<B> norm_final_;
-  typename B::linear unembedding_;
-  typename B::memory rotary_cosine_, rotary_sine_;
-  std::vector<frozen_block<B>> blocks_ = {};
-  weights_hash outer_hash_ = {};
-  std::string weights_hash_ = {};
 };
 
 }  // namespace trimtab

@@ -3,31 +3,39 @@
 
 #include <trimtab/core/objective.hpp>
 
+#include <string_view>
 #include <tuple>
 #include <utility>
 
-/// Terms and their weights: `effectiveness{} + 1.0 * faithfulness{} + 0.03 * minimality{}`. Any order, any
-/// number of terms, at most one penalty on the parameters; the sum's type carries the composition, the weights are
-/// values.
+/// Terms and their weights: `effectiveness{} + 1.0 * faithfulness{} + 0.03 * minimality{}`. Any order, any number of
+/// terms, at most one penalty on the parameters; the sum's type holds the terms, the weights are values.
 
 namespace trimtab::objective {
 
-/// A type that calls itself a term must be one; asked where it is first used, so that the answer is a sentence.
+/// Checks, where it is first used, that a type with `enable_objective_term` is a term, for a readable message.
 template <typename Term>
 struct checked_term {
   static_assert(objective_term<Term>,
                 "a term of an objective is trivially copyable and has value(row) and gradient(row), or is a penalty on "
-                "parameters "
-                "with a member `norm`");
+                "parameters with a member `norm`");
 };
 
 template <typename Term>
 struct weighted {
-  static_assert(sizeof(checked_term<Term>) > 0);
+  static_assert(sizeof(checked_term<Term>) > 0);  // NOLINT(bugprone-sizeof-expression): has the sentences above read
 
   double weight = 1;
   Term term = {};
 };
+
+/// What files and messages call a term.
+template <typename Term>
+std::string_view term_name(const Term&) {
+  if constexpr (requires { Term::text; })
+    return Term::text;
+  else
+    return "term";
+}
 
 /// The sum of weighted terms.
 template <typename... Terms>
@@ -36,7 +44,7 @@ struct weighted_sum {
 
   constexpr weighted_sum() = default;
   explicit weighted_sum(std::tuple<weighted<Terms>...> t) : terms(std::move(t)) {}
-  /// One term is a sum.
+  /// A single term is a sum too.
   weighted_sum(Terms... one) requires(sizeof...(Terms) == 1) : terms(weighted<Terms>{1, one}...) {}
   weighted_sum(weighted<Terms>... one) requires(sizeof...(Terms) == 1) : terms(one...) {}
 
@@ -64,7 +72,7 @@ concept summable = requires(X x) {
 };
 }  // namespace detail
 
-/// The terms of both.
+/// The terms of both sums.
 template <typename... A, typename... B>
 weighted_sum<A..., B...> joined(const weighted_sum<A...>& a, const weighted_sum<B...>& b) {
   return weighted_sum<A..., B...>(std::tuple_cat(a.terms, b.terms));
@@ -89,8 +97,8 @@ weighted<T> operator*(double weight, weighted<T> term) {
 
 }  // namespace trimtab::objective
 
-// Terms of users live in namespaces that know nothing of these, so for sums and weights of terms they stand where any
-// namespace finds them. They take nothing that does not call itself a term.
+// Terms of users live in other namespaces, from which name lookup does not reach this one, so the operators are global.
+// They accept only types with `enable_objective_term`.
 
 /// weight * term.
 template <typename T>

@@ -27,7 +27,7 @@ struct list {
   }
 };
 
-/// Those that are told apart by their name and their parameters alone.
+/// All policies that can be identified by name and parameters.
 using all =
     list<activ_scalar, steer_vec, affine, dyn_scalar<>, dyn_scalar<gate{.bias = false}>,
          dyn_scalar<gate{.squash_by = squash::tanh}>, dyn_scalar<gate{.bias = false, .squash_by = squash::tanh}>,
@@ -60,7 +60,7 @@ inline std::vector<std::string> names() {
   return known;
 }
 
-/// The parameters that policies of this name have, nothing for an unknown name.
+/// All parameters of the policies of this name; empty for an unknown name.
 inline std::vector<declared_parameter> parameters_of(std::string_view name) {
   std::vector<declared_parameter> found;
   all::each([&]<typename P>(P) {
@@ -71,7 +71,7 @@ inline std::vector<declared_parameter> parameters_of(std::string_view name) {
   return found;
 }
 
-/// Whether one record of a policy of this name serves all positions unless the user says otherwise.
+/// Whether all positions share the parameters of a policy of this name by default.
 inline bool shares_positions_by_default(std::string_view name) {
   bool shares = false;
   all::each([&]<typename P>(P) { shares = shares or (policy_text<P>() == name and shares_positions<P>); });
@@ -129,7 +129,10 @@ void visit_with(std::string_view name, const options& given, F&& f) {
     found = true;
     f(policy);
   });
-  if (not found) refuse("is none of this program's");
+  if (found) return;
+  std::string known;
+  for (const std::string& one : names()) known += (known.empty() ? "" : ", ") + one;
+  refuse("is unknown; the policies are " + known);
 }
 
 }  // namespace trimtab::policy

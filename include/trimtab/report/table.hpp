@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/metrics.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/steer/fitted.hpp>
 
@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-/// Figures as an aligned table: the first column to the left, the others to the right.
+/// An aligned table of figures: the first column to the left, the others to the right.
 
 namespace trimtab::report {
 
-/// A number with `digits` behind the point.
+/// A number with `digits` after the decimal point.
 inline std::string number(double x, int digits = 2) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, x);
@@ -32,7 +32,7 @@ class table {
     assert(row.size() <= rows_.front().size());
     rows_.push_back(std::move(row));
   }
-  /// A line across.
+  /// A horizontal line.
   void rule() { rows_.push_back({}); }
 
   /// With colour the header is bold and the lines are faint.
@@ -57,7 +57,7 @@ class table {
   }
 
  private:
-  /// What UTF-8 text takes on a screen: one column for each character, which holds for what the library prints.
+  /// The width of UTF-8 text on a screen: one column per character, which holds for what the library prints.
   static std::size_t columns(const std::string& text) {
     return static_cast<std::size_t>(
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -66,7 +66,7 @@ class table {
   std::vector<std::vector<std::string>> rows_ = {};
 };
 
-/// The figures of an evaluation that fit on a line, for β = +1 and −1.
+/// The titles of `metrics_row`, at β = +1 and −1; `first` is the title of the first column.
 inline std::vector<std::string> metrics_header(std::string first) {
   return {std::move(first), "flip +1",   "flip -1", "both",     "diff +1", "diff -1", "p correct +1",
           "p wrong -1",     "KL masked", "KL full", "top kept", "nonzero", "of"};
@@ -92,7 +92,7 @@ inline std::vector<std::string> metrics_row(std::string first, const metrics& m,
           std::to_string(c.parameters)};
 }
 
-/// The untouched model in the same columns: what follows each strength before anything was done.
+/// The untouched model in the same columns: the shares of prompts that already follow each strength.
 inline std::vector<std::string> untouched_row(std::string first, const metrics& m) {
   double prefers_correct = 0, prefers_wrong = 0;
   const std::vector<double>& diffs = m.logit_diffs.at(0);

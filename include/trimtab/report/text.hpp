@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-/// Text as pages and pictures show it. Prompts and tokens are anything: `<script>`, line feeds, half a character, marks
-/// that turn the direction of writing. `visible` makes such text legible; `element` is the only way to markup, and it
-/// escapes what it is given.
+/// Text for pages and pictures. Prompts and tokens may hold anything: `<script>`, line feeds, half a character, marks
+/// that change the direction of writing. `visible` makes such text legible; markup is made only by `element`, which
+/// escapes attributes, and `element_of_text`, which escapes the text too.
 
 namespace trimtab::report {
 
@@ -39,8 +39,8 @@ constexpr bool is_unseen(char32_t c) {
 
 /// A control character by its picture, U+2400 and following.
 inline std::string picture_of(char c) {
-  const char number = c == 0x7F ? 0x21 : c;
-  return {'\xE2', '\x90', static_cast<char>(0x80 | number)};
+  const unsigned number = c == 0x7F ? 0x21U : static_cast<unsigned char>(c);
+  return {'\xE2', '\x90', static_cast<char>(0x80U | number)};
 }
 
 /// Calls `f` with every character; ill-formed pieces come as U+FFFD.
@@ -57,7 +57,7 @@ constexpr bool is_control(char c) { return (c >= 0 and c < 0x20) or c == 0x7F; }
 
 }  // namespace detail
 
-/// A token with everything in it to be seen: a space is ␣, a line feed ↵, and what has no picture is told by number.
+/// A token with every character visible: a space is ␣, a line feed ↵, and one without a picture its code point.
 inline std::string visible(std::string_view token) {
   std::string out;
   detail::each_character(token, [&](std::string_view c) {
@@ -122,13 +122,13 @@ inline std::string element_of_text(const std::string& name, const std::string& t
   return element(name, attributes, escaped(text));
 }
 
-/// A number in full: the shortest digits that give it back.
+/// A number in full: the shortest digits that read back to it.
 inline std::string exact(double x) {
   char digits[32];
   return {digits, std::to_chars(digits, digits + sizeof digits, x).ptr};
 }
 
-/// A number to be read, with some three digits and a proper minus; `signed_` also shows a plus.
+/// A number for people, with about three digits and a typographic minus; `signed_` also shows a plus.
 inline std::string readable(double x, bool signed_ = false) {
   if (x == 0) return "0";
   const double size = std::abs(x);

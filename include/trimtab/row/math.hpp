@@ -6,17 +6,15 @@
 #include <concepts>
 #include <cstdint>
 
-/// exp, expm1, tanh and erf without branches, table or library call, so that a compiler turns a loop over them into
-/// SIMD code: inside `r.each` the C functions run one number at a time and cost fifty times more. They are right to 2
-/// units in the last place for every number, subnormal results included, overflow to infinity like the C functions, and
-/// NaN stays NaN. The polynomials are Chebyshev interpolations. Any other scalar brings its own functions of these
-/// names.
+/// exp, expm1, tanh and erf without branches, tables or library calls, so that compilers vectorise loops over them:
+/// inside `r.each` the C functions run one number at a time and are fifty times slower. Errors are at most 2 units in
+/// the last place, subnormal results included; overflow gives infinity and NaN stays NaN, as with the C functions. The
+/// polynomials are Chebyshev interpolations. Other scalar types bring their own functions of these names.
 
-// They rest on sums that are rounded as they are written, and all of the library on numbers that may be infinite or NaN.
-// Elsewhere than in g++ no macro tells of -fassociative-math alone: clang is told to leave these sums as they are.
+// These functions need sums in source order, and the whole library needs infinities and NaN. Only g++ has a macro for
+// -fassociative-math alone; for clang, a pragma below turns reassociation off.
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
-#  error \
-      "trimtab's functions need sums in the order in which they are written: compile without -ffast-math and -fassociative-math"
+#  error "trimtab needs floating-point sums in source order: compile without -ffast-math and -fassociative-math"
 #elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
 #  error "trimtab recognises results that are infinite or NaN: compile without -ffinite-math-only"
 #endif
@@ -25,8 +23,8 @@ namespace trimtab::math {
 
 namespace detail {
 
-/// c + c' x + c'' x² + ... by Horner's rule. A recursion, because a loop in the loop over channels would keep that one
-/// from becoming SIMD code.
+/// c + c' x + c'' x² + ... by Horner's rule. A recursion, because an inner loop would keep the loop over channels from
+/// being vectorised.
 template <std::floating_point T>
 constexpr T polynomial(T, double c) {
   return static_cast<T>(c);
@@ -37,7 +35,7 @@ constexpr T polynomial(T x, double c, More... more) {
 }
 
 template <std::floating_point T>
-struct facts;  // what the functions must know of a type
+struct facts;  // constants and series for one scalar type
 
 template <>
 struct facts<float> {
@@ -61,7 +59,7 @@ struct facts<float> {
     return polynomial(z, 0.1283791658, -0.3761262667, 0.1128359472, -0.02685421201, 0.005189087423, -0.0008016864287,
                       7.875875063e-5);
   }
-  /// log(1 - erf(x)) for 1 <= x <= erf_end; around 1, where the result weighs most.
+  /// log(1 - erf(x)) for 1 <= x <= erf_end; expanded at 1, where the result is largest.
   static constexpr float erf_log(float x) {
     return polynomial(x - 1, -1.849605507, -2.6389677, -0.8431047416, -0.04157574036, 0.01007780803, -0.002054300957,
                       0.0003202395664, -3.296083137e-5, 1.637151415e-6);
@@ -105,7 +103,7 @@ struct facts<double> {
 };
 
 /// e^x = 2^n (1 + fraction) with x = n ln 2 + r, |r| <= ln 2 / 2. The power is two factors, because at the ends of the
-/// range it is no number of the type itself.
+/// range 2^n itself is not representable.
 template <std::floating_point T>
 struct split_exponential {
   using of_type = facts<T>;
@@ -139,7 +137,7 @@ constexpr T exp(T x) {
   return (e.power_1 + e.power_1 * e.fraction) * e.power_2;
 }
 
-/// e^x - 1, exact also for small x.
+/// e^x - 1, accurate also for small x.
 template <std::floating_point T>
 constexpr T expm1(T x) {
   const detail::split_exponential<T> e(x);

@@ -3,13 +3,13 @@
 
 #include <trimtab/core/row.hpp>
 
-/// What joins and moves rows. Their adjoints are each other: a sum sends its gradient to every summand as it is, and
-/// the gradient of what was read twice is a sum. All work in place (`h` and `out` the same memory).
+/// Copying and adding rows. The adjoint of a sum copies the gradient to every summand. Both work in place (`h` and
+/// `out` may be the same memory).
 
 namespace trimtab {
 
 /// out = h. With a selection on one of them, a gather or a scatter of rows.
-struct copy {
+struct copy_row {
   constexpr void forward(row auto& r) const {
     r.each([&](auto j) { r.out(j) = r.h(j); });
   }

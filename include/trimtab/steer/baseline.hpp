@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-/// The untouched model's run on a set of prompts: the stream that enters the first hooked layer, where every steered pass
-/// starts, and the logits that it is compared with. One baseline serves any number of passes on the same prompts.
+/// The untouched model's activations on a set of prompts: the residual stream before the first hooked layer, where
+/// every steered pass starts, and the reference logits. One baseline serves any number of passes on its prompts.
 
 namespace trimtab {
 
@@ -23,38 +23,23 @@ class baseline {
 
   /// Throws `bad_text` for a prompt that the model cannot read.
   baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
-           scored where = scored::last, baseline_keys keys = baseline_keys::forget)
-      : first_layer_(first_hooked_layer),
-        rows_(model.backend(), model.config(), prompts, where),
-        memory_(model.backend()) {
-    const index_t width = model.config().width, layers = model.config().layers;
-    const B& backend = model.backend();
-    stream_ = memory_.take(rows_.rows(), width);
-    logits_ = memory_.take(rows_.queries(), model.config().vocabulary);
-
-    const matrix_view<T> embedded = memory_.take(rows_.rows(), width);
-    model.embed(rows_, embedded);
-    pass<Model> below(model, rows_, {0, first_hooked_layer});
-    const matrix_view<T> entering = below.forward(embedded);
-    backend.copy(entering, stream_);
-    pass<Model> rest(model, rows_, {first_hooked_layer, layers});
-    const matrix_view<T> leaving = rest.forward(stream_, [&](index_t, matrix_view<T> qkv) {
-      if (keys == baseline_keys::forget) return;
-      keys_.push_back(memory_.take(qkv.rows, qkv.cols));
-      backend.copy(qkv, keys_.back());
-    });
-    rest.unembed(leaving, logits_);
-  }
+           scored where = scored::last, baseline_keys keys = baseline_keys::forget);
 
   const batch<B>& rows() const { return rows_; }
   index_t first_layer() const { return first_layer_; }
   matrix_view<const T> stream() const { return stream_; }  ///< [rows, D]
   matrix_view<const T> logits() const { return logits_; }  ///< [queries, V]
   bool has_keys() const { return not keys_.empty(); }
-  /// [rows, 3D] queries, keys and values of a layer from the first hooked one on.
+  /// Queries, keys and values [rows, 3D] of a layer, from the first hooked one on.
   matrix_view<const T> keys(index_t layer) const { return keys_[static_cast<std::size_t>(layer - first_layer_)]; }
 
+  /// Copies the stream of `rows` [n] to `out` [n, D].
+  void copy_stream(const int* rows, matrix_view<T> out) const;
+  /// Copies a layer's keys of `rows` [count] to the rows `to` [count] of `out`.
+  void copy_keys(index_t layer, index_t count, const int* rows, const int* to, matrix_view<T> out) const;
+
  private:
+  const B* backend_;
   index_t first_layer_;
   batch<B> rows_;
   workspace<B> memory_;
@@ -62,7 +47,45 @@ class baseline {
   std::vector<matrix_view<T>> keys_ = {};
 };
 
-/// Logits of the untouched model, [scored positions, V], the prompts one after another. Throws `bad_text` as above.
+template <typename Model>
+baseline<Model>::baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
+                          scored where, baseline_keys keys)
+    : backend_(&model.backend()),
+      first_layer_(first_hooked_layer),
+      rows_(model.backend(), model.config(), prompts, where),
+      memory_(model.backend()) {
+  const index_t width = model.config().width, layers = model.config().layers;
+  const B& backend = model.backend();
+  stream_ = memory_.take(rows_.rows(), width);
+  logits_ = memory_.take(rows_.queries(), model.config().vocabulary);
+
+  const matrix_view<T> embedded = memory_.take(rows_.rows(), width);
+  model.embed(rows_, embedded);
+  pass<Model> below(model, rows_, {0, first_hooked_layer});
+  const matrix_view<T> entering = below.forward(embedded);
+  backend.copy(entering, stream_);
+  pass<Model> rest(model, rows_, {first_hooked_layer, layers});
+  const matrix_view<T> leaving = rest.forward(stream_, [&](index_t, matrix_view<T> qkv) {
+    if (keys == baseline_keys::forget) return;
+    keys_.push_back(memory_.take(qkv.rows, qkv.cols));
+    backend.copy(qkv, keys_.back());
+  });
+  rest.unembed(leaving, logits_);
+}
+
+template <typename Model>
+void baseline<Model>::copy_stream(const int* rows, matrix_view<T> out) const {
+  backend_->forward(copy_row{}, out.rows, out.cols, selected_row(name::h, stream(), rows), each_row(name::out, out));
+}
+
+template <typename Model>
+void baseline<Model>::copy_keys(index_t layer, index_t count, const int* rows, const int* to,
+                                matrix_view<T> out) const {
+  backend_->forward(copy_row{}, count, out.cols, selected_row(name::h, keys(layer), rows),
+                    selected_row(name::out, out, to));
+}
+
+/// Logits of the untouched model, [scored positions, V], in the order of prompts. Throws `bad_text` as above.
 template <typename Model>
 host_matrix<typename Model::scalar> logits(const Model& model, std::span<const std::vector<int>> prompts,
                                            scored where = scored::last) {

@@ -14,9 +14,8 @@
 #include <utility>
 #include <vector>
 
-/// A composition bound to the rows of one batch, as data: for every row at every site which record of parameters it uses
-/// and to which sequence it belongs, worked out once, and the memory of the parameters and of their gradient. What runs
-/// policies on it is in hooks: static_hooks.hpp, dynamic_hooks.hpp.
+/// A composition bound to the rows of one batch, as data: each row's record and sequence, computed once, and the memory
+/// of θ and its gradient. static_hooks.hpp and dynamic_hooks.hpp run policies on it.
 
 namespace trimtab {
 
@@ -25,25 +24,10 @@ class binding {
  public:
   using T = typename B::scalar;
 
-  /// One layout a replica. `where` says which positions are scored. Throws `mismatch` where positions do not fit a
+  /// One layout per replica. `where` says which positions are scored. Throws `mismatch` where positions do not fit a
   /// prompt.
   binding(const B& backend, const model_config& config, std::vector<parameter_layout> layouts,
-          std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where)
-      : backend_(&backend), last_layer_(config.layers - 1), storage_(backend, std::move(layouts)), memory_(backend) {
-    theta_ = memory_.take(1, storage_.size());
-    d_theta_ = memory_.take(1, storage_.size());
-    host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
-    for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = static_cast<T>(sequences[s].beta);
-    beta_ = memory_.take(beta).data;
-
-    const std::vector<parameter_block>& blocks = storage_.layout(0).blocks;
-    for (std::size_t k = 0; k < blocks.size(); ++k) {
-      all_.push_back(bind(k, prompts, sequences, scored::all));
-      scored_.push_back(where == scored::all ? all_.back() : bind(k, prompts, sequences, scored::last));
-      const index_t pieces = std::max(all_.back().records.pieces, scored_.back().records.pieces);
-      partial_.push_back(memory_.take(1, std::max<index_t>(1, pieces * blocks[k].record_size)).data);
-    }
-  }
+          std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where);
 
   binding(const binding&) = delete;  // hooks refer to it
   binding& operator=(const binding&) = delete;
@@ -53,7 +37,7 @@ class binding {
   matrix_view<T> theta() const { return theta_; }       ///< [1, storage().size()]
   matrix_view<T> gradient() const { return d_theta_; }  ///< the same shape
 
-  /// Where intervention k's records of a layer start; negative where it is not in that layer.
+  /// The offset in θ of intervention k's records in a layer; -1 if it is not in that layer.
   index_t layer_offset(std::size_t k, index_t layer) const { return storage_.layer_offset(k, layer); }
 
   /// The first layer that any intervention is in, or the number of layers.
@@ -64,8 +48,8 @@ class binding {
     return lowest;
   }
 
-  /// Has the backend run a policy, intervention k of the composition, on the rows at a site. In the last layer only scored
-  /// rows are left, except where the layer begins.
+  /// Runs the policy of intervention k on the rows at a site: in the last layer only the scored ones, except at
+  /// `resid_pre`.
   template <hook_site Site, intervention_policy P>
   void forward(std::size_t k, const P& policy, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
     backend_->intervene(policy, h, out, theta_.data + layer_offset(k, layer), rows<Site>(k, layer));
@@ -87,56 +71,15 @@ class binding {
 
  private:
   bound_rows<T> bind(std::size_t k, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
-                     scored where) {
-    const index_t parts = storage_.layout(0).blocks[k].parts;
-    std::vector<int> slots;
-    if (not storage_.layout(0).blocks[k].layers.empty())
-      for (const sequence& s : sequences) {
-        const parameter_block& block = storage_.layout(s.replica).blocks[k];
-        const std::vector<int> records = block.positions.records(prompts[static_cast<std::size_t>(s.prompt)]);
-        for (std::size_t i = first_row(s, records.size(), where); i < records.size(); ++i)
-          for (index_t part = 0; part < parts; ++part) {
-            const index_t record = records[i] * parts + part;
-            const index_t slot =
-                records[i] < 0 ? -1 : storage_.replica_offset(k, s.replica) + record * block.record_size;
-            slots.push_back(static_cast<int>(slot));
-          }
-      }
-    const bool is_bound = not slots.empty();
-    record_plan plan(std::move(slots));
-    bound_rows<T> rows;
-    rows.records.rows = static_cast<index_t>(plan.slot.size());
-    rows.records.pieces = static_cast<index_t>(plan.piece_begin.size()) - 1;
-    rows.records.records = static_cast<index_t>(plan.record_slot.size());
-    rows.records.slot = memory_.take(std::move(plan.slot));
-    rows.records.order = memory_.take(std::move(plan.order));
-    rows.records.piece_begin = memory_.take(std::move(plan.piece_begin));
-    rows.records.record_begin = memory_.take(std::move(plan.record_begin));
-    rows.records.record_slot = memory_.take(std::move(plan.record_slot));
-    rows.beta = beta_;
-    if (is_bound) rows.sequence = sequence_of_rows(prompts, sequences, parts, where);
-    return rows;
-  }
+                     scored where);
 
   static std::size_t first_row(const sequence& s, std::size_t tokens, scored where) {
     return where == scored::all ? static_cast<std::size_t>(s.past) : tokens - 1;
   }
 
-  /// The sequence of each row, made once for all interventions whose rows are alike.
+  /// [rows] the sequence of each row, shared by all interventions with as many parts.
   const int* sequence_of_rows(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, index_t parts,
-                              scored where) {
-    const int*& known = sequence_of_rows_[{parts, where == scored::all}];
-    if (known == nullptr) {
-      std::vector<int> rows;
-      for (std::size_t s = 0; s < sequences.size(); ++s) {
-        const std::size_t tokens = prompts[static_cast<std::size_t>(sequences[s].prompt)].ids.size();
-        const std::size_t count = (tokens - first_row(sequences[s], tokens, where)) * static_cast<std::size_t>(parts);
-        rows.insert(rows.end(), count, static_cast<int>(s));
-      }
-      known = memory_.take(std::move(rows));
-    }
-    return known;
-  }
+                              scored where);
 
   const B* backend_;
   index_t last_layer_;
@@ -148,5 +91,72 @@ class binding {
   std::vector<bound_rows<T>> all_ = {}, scored_ = {};
   std::vector<T*> partial_ = {};
 };
+
+template <tensor_backend B>
+binding<B>::binding(const B& backend, const model_config& config, std::vector<parameter_layout> layouts,
+                    std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where)
+    : backend_(&backend), last_layer_(config.layers - 1), storage_(backend, std::move(layouts)), memory_(backend) {
+  theta_ = memory_.take(1, storage_.size());
+  d_theta_ = memory_.take(1, storage_.size());
+  host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
+  for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = static_cast<T>(sequences[s].beta);
+  beta_ = memory_.take(beta).data;
+
+  const std::vector<parameter_block>& blocks = storage_.layout(0).blocks;
+  for (std::size_t k = 0; k < blocks.size(); ++k) {
+    all_.push_back(bind(k, prompts, sequences, scored::all));
+    scored_.push_back(where == scored::all ? all_.back() : bind(k, prompts, sequences, scored::last));
+    const index_t pieces = std::max(all_.back().records.pieces, scored_.back().records.pieces);
+    partial_.push_back(memory_.take(1, std::max<index_t>(1, pieces * blocks[k].record_size)).data);
+  }
+}
+
+template <tensor_backend B>
+auto binding<B>::bind(std::size_t k, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
+                      scored where) -> bound_rows<T> {
+  const index_t parts = storage_.layout(0).blocks[k].parts;
+  std::vector<int> slots;
+  if (not storage_.layout(0).blocks[k].layers.empty())
+    for (const sequence& s : sequences) {
+      const parameter_block& block = storage_.layout(s.replica).blocks[k];
+      const std::vector<int> records = block.positions.records(prompts[static_cast<std::size_t>(s.prompt)]);
+      for (std::size_t i = first_row(s, records.size(), where); i < records.size(); ++i)
+        for (index_t part = 0; part < parts; ++part) {
+          const index_t record = records[i] * parts + part;
+          const index_t slot = records[i] < 0 ? -1 : storage_.replica_offset(k, s.replica) + record * block.record_size;
+          slots.push_back(static_cast<int>(slot));
+        }
+    }
+  const bool is_bound = not slots.empty();
+  record_plan plan(std::move(slots));
+  bound_rows<T> rows;
+  rows.records.rows = static_cast<index_t>(plan.slot.size());
+  rows.records.pieces = static_cast<index_t>(plan.piece_begin.size()) - 1;
+  rows.records.records = static_cast<index_t>(plan.record_slot.size());
+  rows.records.slot = memory_.take(std::move(plan.slot));
+  rows.records.order = memory_.take(std::move(plan.order));
+  rows.records.piece_begin = memory_.take(std::move(plan.piece_begin));
+  rows.records.record_begin = memory_.take(std::move(plan.record_begin));
+  rows.records.record_slot = memory_.take(std::move(plan.record_slot));
+  rows.beta = beta_;
+  if (is_bound) rows.sequence = sequence_of_rows(prompts, sequences, parts, where);
+  return rows;
+}
+
+template <tensor_backend B>
+const int* binding<B>::sequence_of_rows(std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
+                                        index_t parts, scored where) {
+  const int*& known = sequence_of_rows_[{parts, where == scored::all}];
+  if (known == nullptr) {
+    std::vector<int> rows;
+    for (std::size_t s = 0; s < sequences.size(); ++s) {
+      const std::size_t tokens = prompts[static_cast<std::size_t>(sequences[s].prompt)].ids.size();
+      const std::size_t count = (tokens - first_row(sequences[s], tokens, where)) * static_cast<std::size_t>(parts);
+      rows.insert(rows.end(), count, static_cast<int>(s));
+    }
+    known = memory_.take(std::move(rows));
+  }
+  return known;
+}
 
 }  // namespace trimtab

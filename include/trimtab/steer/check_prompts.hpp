@@ -12,11 +12,11 @@
 #include <span>
 #include <string>
 
-/// What is asked of prompts and strengths before anything is computed with them.
+/// Checks of prompts and strengths before anything is computed with them.
 
 namespace trimtab {
 
-/// Throws `bad_data` where prompts cannot be scored: none at all, an answer outside the vocabulary, or two equal answers.
+/// Throws `bad_data` for no prompts, an answer outside the vocabulary, or two equal answers.
 inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabulary) {
   if (prompts.empty()) throw error(error_kind::bad_data, "there are no prompts; at least one prompt pair is needed");
   std::size_t number = 0;
@@ -31,7 +31,7 @@ inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabula
   }
 }
 
-/// Throws `bad_argument` where there is no strength, one that no float can bear, or one twice.
+/// Throws `bad_argument` for no strengths, one outside [-1e6, 1e6], or one given twice.
 inline void check_strengths(std::span<const double> strengths) {
   if (strengths.empty())
     throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
@@ -41,7 +41,7 @@ inline void check_strengths(std::span<const double> strengths) {
                   "a strength is " + setting_text(beta) + "; it must lie between -1e6 and 1e6");
     if (std::ranges::count(strengths, beta) > 1)
       throw error(error_kind::bad_argument,
-                  "the strength " + setting_text(beta) + " is given twice; each counts alike, once");
+                  "the strength " + setting_text(beta) + " is given twice; list each strength once");
   }
 }
 

@@ -12,15 +12,15 @@
 #include <utility>
 #include <vector>
 
-/// A composition that is made at run time, from a file or a command line: any policies at any sites, several at one site
-/// too. It does what a `steering` of the same interventions does, bit for bit.
+/// A composition made at run time, from a file or a command line: any policies at any sites, also several at one site.
+/// It gives the same bits as a `steering` of the same interventions.
 
 namespace trimtab {
 
-/// One intervention of it.
+/// One intervention of a run-time composition.
 template <tensor_backend B>
 struct any_intervention {
-  std::size_t site;  ///< its number in site::all
+  std::size_t site;  ///< its index in site::all
   any_policy<B> policy;
   layer_set layers = layers::all();
   position_key positions = policy.describe(1).shares_positions ? positions::shared() : positions::absolute();
@@ -33,13 +33,13 @@ class dynamic_steering {
   using backend_type = typename Model::backend_type;
   using hooks_type = dynamic_hooks<backend_type, Model::architecture::residual>;
 
-  /// Throws `mismatch` for a site that the model's blocks lack.
+  /// Throws `bad_argument` for an index without a site, `mismatch` for a site that the model's blocks lack.
   dynamic_steering(const Model& model, std::vector<any_intervention<backend_type>> interventions)
       : model_(&model), interventions_(std::move(interventions)) {
     for (const auto& i : interventions_) {
       if (i.site >= site::count)
-        throw error(error_kind::mismatch,
-                    "there is no site " + std::to_string(i.site) + "; site::all has " + std::to_string(site::count));
+        throw error(error_kind::bad_argument, "there is no site with index " + std::to_string(i.site) +
+                                                  "; site::all has " + std::to_string(site::count) + " sites");
       if (model.config().parallel_residual and not site::table[i.site].in_parallel_blocks)
         throw error(error_kind::mismatch, "the model's blocks are parallel and have no " +
                                               std::string(site::table[i.site].text) +
@@ -50,7 +50,7 @@ class dynamic_steering {
   const Model& model() const { return *model_; }
   const std::vector<any_intervention<backend_type>>& interventions() const { return interventions_; }
 
-  /// As those of `steering`.
+  /// The same as in `steering`.
   parameter_layout layout(std::span<const prompt_pair> prompts) const {
     return lay_out(model_->config(), chosen(), prompts);
   }
@@ -82,7 +82,7 @@ class dynamic_steering {
   std::vector<any_intervention<backend_type>> interventions_;
 };
 
-/// Composes interventions that are known at run time only.
+/// Composes interventions that are known only at run time. Throws as the constructor does.
 template <tensor_backend B, model_architecture A>
 dynamic_steering<transformer<B, A>> steer(const transformer<B, A>& model,
                                           std::vector<any_intervention<B>> interventions) {

@@ -4,7 +4,9 @@
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/objective.hpp>
 #include <trimtab/core/optimizer.hpp>
+#include <trimtab/core/settings.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/steer/loss_values.hpp>
 #include <trimtab/steer/parameters.hpp>
 #include <trimtab/steer/prompt_data.hpp>
 #include <trimtab/steer/sequence.hpp>
@@ -18,55 +20,17 @@
 #include <utility>
 #include <vector>
 
-/// The objective on the logits of a steered pass: each logit term is a mean over a replica's sequences, its gradient goes
-/// into d_logits; the penalty on the parameters is counted here and applied by the optimizer. Every replica has an
-/// objective of its own: the same terms, with settings and weights that may differ.
+/// The objective on the logits of a steered pass. Each logit term is a weighted mean over a replica's sequences, and
+/// its gradient goes into d_logits; the penalty on the parameters is evaluated here and applied by the optimizer. All
+/// replicas have the same terms, each with its own settings and weights.
 
 namespace trimtab {
 
-/// One term of the loss, before its weight.
-struct term_value {
-  std::string name = {};
-  double weight = 1;
-  double value = 0;
-  /// Of the sequences that `value` is the mean of; empty for a penalty on parameters.
-  std::vector<double> per_sequence = {};
-
-  friend bool operator==(const term_value&, const term_value&) = default;
-};
-
-struct loss_values {
-  std::vector<term_value> terms = {};
-
-  double total() const {
-    double sum = 0;
-    for (const term_value& t : terms) sum += t.weight * t.value;
-    return sum;
-  }
-  /// The same without what single sequences give: what a long fit can afford to keep of each step.
-  loss_values means() const {
-    loss_values brief;
-    brief.terms.reserve(terms.size());
-    for (const term_value& t : terms) brief.terms.push_back({t.name, t.weight, t.value, {}});
-    return brief;
-  }
-
-  friend bool operator==(const loss_values&, const loss_values&) = default;
-};
-
 namespace detail {
-
-template <typename Term>
-std::string_view term_name(const Term&) {
-  if constexpr (requires { Term::text; })
-    return Term::text;
-  else
-    return "term";
-}
 
 inline constexpr per_row<"replica"> replica_name{};
 
-/// Each row's own term: of one type, with the settings of the row's replica.
+/// Each row's term, with the settings of the row's replica.
 template <typename Term>
 struct term_by_replica {
   const Term* terms;
@@ -83,8 +47,8 @@ bool same_bytes(const T& a, const T& b) {
 
 }  // namespace detail
 
-/// The penalty that the optimizer has to honour for so many parameters. Throws `bad_argument` where there are two, or one
-/// that rewards size.
+/// An objective's penalty on a number of `parameters`. Throws `bad_argument` for two penalties, and for a
+/// weight that is negative or NaN.
 template <typename... Terms>
 penalty penalty_of(const objective::weighted_sum<Terms...>& sum, index_t parameters) {
   penalty p;
@@ -98,10 +62,10 @@ penalty penalty_of(const objective::weighted_sum<Terms...>& sum, index_t paramet
   });
   if (found > 1)
     throw error(error_kind::bad_argument,
-                "the objective has two penalties on the parameters; the proximal step takes one");
-  if (p.weight < 0)
-    throw error(error_kind::bad_argument, "the weight of the penalty on the parameters is " + std::to_string(p.weight) +
-                                              "; it must be 0 or more");
+                "the objective has two penalties on the parameters; an objective may have one");
+  if (not(p.weight >= 0))  // also NaN
+    throw error(error_kind::bad_argument,
+                "the weight of the penalty on the parameters is " + setting_text(p.weight) + "; it must be 0 or more");
   return p;
 }
 
@@ -111,47 +75,18 @@ class loss {
   using T = typename B::scalar;
   using objective_type = objective::weighted_sum<Terms...>;
 
-  /// One objective a replica, for the sequences of a batch, each scored at one position.
+  /// One objective per replica, for the sequences of a batch, each scored at one position.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-       std::span<const sequence> sequences)
-      : backend_(&backend),
-        objectives_(std::move(objectives)),
-        memory_(backend),
-        count_(static_cast<index_t>(sequences.size())),
-        sequences_of_(objectives_.size()),
-        weight_of_(objectives_.size()),
-        data_(backend, prompts, sequences, memory_) {
-    std::vector<int> correct, wrong, prompt, replica;
-    host_matrix<T> beta(1, count_);
-    for (const sequence& s : sequences) {
-      const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
-      sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
-      weight_of_[static_cast<std::size_t>(s.replica)] += s.weight;
-      weights_.push_back(s.weight);
-      beta.values[correct.size()] = static_cast<T>(s.beta);
-      correct.push_back(p.correct_id);
-      wrong.push_back(p.wrong_id);
-      prompt.push_back(static_cast<int>(s.prompt));
-      replica.push_back(static_cast<int>(s.replica));
-    }
-    beta_ = memory_.take(beta);
-    correct_ = memory_.take(std::move(correct));
-    wrong_ = memory_.take(std::move(wrong));
-    prompt_ = memory_.take(std::move(prompt));
-    replica_ = memory_.take(std::move(replica));
-    values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
-    [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
-    (std::index_sequence_for<Terms...>{});
-  }
-  /// One objective for the one replica.
+       std::span<const sequence> sequences);
+  /// The same for a single replica.
   loss(const B& backend, objective_type sum, std::span<const prompt_pair> prompts, std::span<const sequence> sequences)
       : loss(backend, std::vector<objective_type>{std::move(sum)}, prompts, sequences) {}
 
   index_t replicas() const { return static_cast<index_t>(objectives_.size()); }
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
-  /// Every term's value, a loss for each replica. `theta(r)` gives a replica's parameters in host memory, for the
-  /// penalty, and `layout(r)` where they lie.
+  /// The loss of each replica. For the penalty, `theta(r)` returns a replica's parameters in host memory and
+  /// `layout(r)` their layout.
   template <typename Layout, typename Theta>
   std::vector<loss_values> values(matrix_view<const T> logits, matrix_view<const T> reference, Layout layout,
                                   Theta theta) const {
@@ -169,20 +104,12 @@ class loss {
   }
 
   /// Sets `row_values()`.
-  void evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
-    T* next = values_.data;
-    each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
-      with_rows<K>(logits, reference, [&](auto... operands) {
-        backend_->values(term, count_, logits.cols, next, operands..., replica...);
-      });
-      next += count_;
-    });
-  }
-  /// What each logit term gives for each sequence, term after term, in the backend's memory.
+  void evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const;
+  /// Each logit term's value for each sequence, [1, logit terms * sequences], in the backend's memory.
   matrix_view<const T> row_values() const { return values_; }
 
-  /// Sets `all` to the loss of each replica, from `row_values()` in host memory and the parameters there. Takes no memory
-  /// where `all` is what an earlier call left.
+  /// Sets `all` to the loss of each replica, from `row_values` and parameters in host memory. Reuses the memory that an
+  /// earlier call left in `all`.
   template <typename Layout, typename Theta>
   void collect(std::span<const T> row_values, Layout layout, Theta theta, std::vector<loss_values>& all) const {
     all.resize(objectives_.size());
@@ -191,7 +118,7 @@ class loss {
       std::size_t next = 0, number = 0;
       objectives_[r].each([&]<typename Term>(const objective::weighted<Term>& t) {
         term_value& v = all[r].terms[number++];
-        v.name = detail::term_name(t.term);
+        v.name = objective::term_name(t.term);
         v.weight = t.weight;
         v.value = 0;
         v.per_sequence.clear();
@@ -208,16 +135,8 @@ class loss {
     }
   }
 
-  /// Sets d_logits to the gradient of the logit terms, weights included.
-  void gradient(matrix_view<const T> logits, matrix_view<const T> reference, matrix_view<T> d_logits) const {
-    backend_->fill(d_logits, T(0));
-    each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
-      with_rows<K>(logits, reference, [&](auto... operands) {
-        backend_->gradients(term, count_, logits.cols, operands..., each_row(d(name::h), d_logits),
-                            each_row(d(name::value), share_[K]), replica...);
-      });
-    });
-  }
+  /// Sets d_logits [sequences, V] to the gradient of the logit terms, weights included.
+  void gradient(matrix_view<const T> logits, matrix_view<const T> reference, matrix_view<T> d_logits) const;
 
  private:
   template <std::size_t K>
@@ -227,8 +146,7 @@ class loss {
     return std::get<K>(objectives_[replica].terms);
   }
 
-  /// What each sequence counts in its replica's loss, and where terms differ between replicas, all of them in the
-  /// backend's memory.
+  /// Uploads each sequence's weight in its replica's loss and, where replicas differ in the term's settings, the terms.
   template <std::size_t K>
   void plan_term() {
     using term = term_type<K>;
@@ -248,7 +166,7 @@ class loss {
     terms_[K] = memory_.take(bytes).data;
   }
 
-  /// f(number of the term, term, the operand that says each row's replica where the term asks for it).
+  /// f(index of the term, term, the operand of each row's replica if the term needs it).
   template <typename F>
   void each_logit_term(F f) const {
     [&]<std::size_t... K>(std::index_sequence<K...>) { (logit_term_of<K>(f), ...); }
@@ -283,14 +201,69 @@ class loss {
   workspace<B> memory_;
   index_t count_;
   std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
-  std::vector<double> weight_of_;                       ///< by replica, of its sequences
+  std::vector<double> weight_of_;                       ///< by replica, the sum over its sequences
   std::vector<double> weights_ = {};                    ///< by sequence
   prompt_data_of<B, Terms...> data_;
   matrix_view<T> beta_ = {}, values_ = {};
   const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr, *replica_ = nullptr;
-  std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, what each sequence counts
+  std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, each sequence's weight
   std::array<const T*, sizeof...(Terms)> terms_ = {};        ///< by term, those of the replicas where they differ
 };
+
+template <tensor_backend B, typename... Terms>
+loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
+                        std::span<const sequence> sequences)
+    : backend_(&backend),
+      objectives_(std::move(objectives)),
+      memory_(backend),
+      count_(static_cast<index_t>(sequences.size())),
+      sequences_of_(objectives_.size()),
+      weight_of_(objectives_.size()),
+      data_(backend, prompts, sequences, memory_) {
+  std::vector<int> correct, wrong, prompt, replica;
+  host_matrix<T> beta(1, count_);
+  for (const sequence& s : sequences) {
+    const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
+    sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
+    weight_of_[static_cast<std::size_t>(s.replica)] += s.weight;
+    weights_.push_back(s.weight);
+    beta.values[correct.size()] = static_cast<T>(s.beta);
+    correct.push_back(p.correct_id);
+    wrong.push_back(p.wrong_id);
+    prompt.push_back(static_cast<int>(s.prompt));
+    replica.push_back(static_cast<int>(s.replica));
+  }
+  beta_ = memory_.take(beta);
+  correct_ = memory_.take(std::move(correct));
+  wrong_ = memory_.take(std::move(wrong));
+  prompt_ = memory_.take(std::move(prompt));
+  replica_ = memory_.take(std::move(replica));
+  values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
+  [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
+  (std::index_sequence_for<Terms...>{});
+}
+
+template <tensor_backend B, typename... Terms>
+void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
+  T* next = values_.data;
+  each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
+    with_rows<K>(logits, reference,
+                 [&](auto... operands) { backend_->values(term, count_, logits.cols, next, operands..., replica...); });
+    next += count_;
+  });
+}
+
+template <tensor_backend B, typename... Terms>
+void loss<B, Terms...>::gradient(matrix_view<const T> logits, matrix_view<const T> reference,
+                                 matrix_view<T> d_logits) const {
+  backend_->fill(d_logits, T(0));
+  each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
+    with_rows<K>(logits, reference, [&](auto... operands) {
+      backend_->gradients(term, count_, logits.cols, operands..., each_row(grad(name::h), d_logits),
+                          each_row(grad(name::value), share_[K]), replica...);
+    });
+  });
+}
 
 template <tensor_backend B, typename... Terms, typename... Rest>
 loss(const B&, objective::weighted_sum<Terms...>, Rest&&...) -> loss<B, Terms...>;

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-/// Looking at activations, of the untouched model or of a steered one:
+/// Activations of the untouched model or of a steered one:
 ///
 ///     const auto found = activations(model, prompts, {"attn_out", "resid_post"});
 ///     found.at("resid_post")[5]                         // host_matrix [tokens of all prompts, D], block 5's output
@@ -37,11 +37,10 @@ struct calling_observer {
 
 }  // namespace detail
 
-/// Runs the untouched model and calls see(site, layer, h, out) at every site of every block, as a forward pass meets them:
-/// the site's type, and the activations [rows, width] that arrive and go on, here the same, in the backend's memory and
-/// only until `see` returns. The rows are the prompts' tokens, one prompt after another, a row a head at `attn_z`; in the
-/// last block those past its attention are the scored tokens' alone. Throws `bad_text` for a prompt that the model cannot
-/// read.
+/// Runs the untouched model and calls see(site, layer, h, out) at every site of every block, in forward order. `site`
+/// is the site's type; `h` and `out` are the activations [rows, width] before and after it, here the same, in the
+/// backend's memory and valid until `see` returns. Rows are the prompts' tokens in order, one per head at `attn_z`;
+/// past the last block's attention only the scored ones. Throws `bad_text` for a prompt that the model cannot read.
 template <tensor_backend B, model_architecture A, typename See>
 void observe(const transformer<B, A>& model, std::span<const std::vector<int>> prompts, See see,
              scored where = scored::all) {
@@ -57,9 +56,9 @@ void observe(const transformer<B, A>& model, std::span<const std::vector<int>> p
   });
 }
 
-/// The same of a steered model at one strength: `h` is what arrives at an intervention and `out` what it makes of it.
-/// Blocks below the lowest intervention are not run and not seen. Throws `mismatch` too, for parameters or prompts that do
-/// not fit the composition.
+/// The same for a steered model at one strength: `h` is before an intervention and `out` after it. Blocks below the
+/// lowest intervention are not observed. Also throws `bad_argument` for the strength, and `mismatch` for parameters or
+/// prompts that do not fit the composition.
 template <typename Steering, typename See>
 void observe(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
              double strength, See see, scored where = scored::all) {
@@ -76,11 +75,11 @@ void observe(const Steering& composition, const parameters& values, std::span<co
   });
 }
 
-/// Activations by site and layer, each [tokens of all prompts, width], a row a head at `attn_z`.
+/// Activations by site and layer, each [tokens of all prompts, width], one row per head at `attn_z`.
 template <typename T>
 using activation_map = std::map<std::string, std::vector<host_matrix<T>>, std::less<>>;
 
-/// What the untouched model computes at the named sites, in every block, for every token. Throws `bad_argument` for an
+/// The untouched model's activations at the named sites, in every block, for every token. Throws `bad_argument` for an
 /// unknown site or one that the blocks lack, `bad_text` for a prompt that the model cannot read.
 template <tensor_backend B, model_architecture A>
 activation_map<typename B::scalar> activations(const transformer<B, A>& model,
@@ -90,7 +89,8 @@ activation_map<typename B::scalar> activations(const transformer<B, A>& model,
   for (const std::string& name : sites) {
     const auto number = site::find(name);
     if (not number or (model.config().parallel_residual and not site::table[*number].in_parallel_blocks))
-      throw error(error_kind::bad_argument, "the model has no site '" + name + "' whose activations could be kept");
+      throw error(error_kind::bad_argument, "the model has no site '" + name + "'; its sites are " +
+                                                site::names(model.config().parallel_residual));
     found[name];
   }
   observe(model, prompts, [&]<typename Site>(Site, index_t, auto, auto out) {

@@ -9,16 +9,16 @@
 #include <span>
 #include <vector>
 
-/// Parameters of a composition in host memory, and what there is to count in them.
+/// A composition's parameters in host memory, their counts and their norms.
 
 namespace trimtab {
 
-/// Exact for every precision of the library.
+/// Held as double, which is exact for the parameters of every backend.
 struct parameters {
   parameter_layout layout = {};
   std::vector<double> theta = {};
 
-  /// The record of the block's k-th chosen layer.
+  /// The record of one place: the block's k-th layer, a position and a part.
   std::span<const double> record(const parameter_block& block, index_t k, index_t position, index_t part = 0) const {
     const index_t r = (k * block.positions.count() + position) * block.parts + part;
     return std::span(theta).subspan(static_cast<std::size_t>(block.offset + r * block.record_size),
@@ -28,7 +28,7 @@ struct parameters {
   friend bool operator==(const parameters&, const parameters&) = default;
 };
 
-/// Minimality as it is reported.
+/// How many parameters and places are not zero.
 struct parameter_counts {
   index_t parameters = 0;
   index_t nonzero_parameters = 0;
@@ -39,7 +39,7 @@ struct parameter_counts {
   friend bool operator==(const parameter_counts&, const parameter_counts&) = default;
 };
 
-inline parameter_counts count(const parameters& p) {
+inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
   for (const parameter_block& block : p.layout.blocks)
     for (index_t r = 0; r < block.records(); ++r) {

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-/// What terms read of prompts (core/prompt_data.hpp), by sequence in a backend's memory.
+/// The prompt data that terms read (core/prompt_data.hpp), by sequence in a backend's memory.
 
 namespace trimtab {
 
@@ -34,7 +34,7 @@ class prompt_data_of {
     (take<Terms>(prompt_data_read_by<Terms>(), prompts, sequences, memory), ...);
   }
 
-  /// f(operands...) with those of one term.
+  /// f(operands...) with one term's prompt data.
   template <typename Term, typename F>
   void with_operands(F&& f) const {
     [&]<typename... Names>(prompt_data<Names...>) {
@@ -43,7 +43,7 @@ class prompt_data_of {
   }
 
  private:
-  /// One name's column: an entry for each sequence.
+  /// The data of one name, an entry for each sequence.
   struct column {
     std::string_view text;
     const int* ids = nullptr;
@@ -63,21 +63,18 @@ class prompt_data_of {
                  workspace<B>& memory) {
     if (std::ranges::find(columns_, Name::text, &column::text) != columns_.end()) return;
     column made{.text = Name::text};
-    const auto prompt_of = [&](const sequence& s) -> const prompt_pair& {
-      return prompts[static_cast<std::size_t>(s.prompt)];
-    };
     if constexpr (is_number(Name{})) {
       host_matrix<T> numbers(1, std::ssize(sequences));
       for (std::size_t i = 0; i < sequences.size(); ++i)
-        numbers.values[i] = static_cast<T>(entry(prompt_of(sequences[i]).numbers, Name::text, "number"));
+        numbers.values[i] = static_cast<T>(entry(prompts, sequences, i, &prompt_pair::numbers, Name::text, "number"));
       made.numbers = memory.take(numbers).data;
     } else {
       constexpr bool one = not requires { Name::is_indexed; };
       std::vector<int> ids, sizes;
-      for (const sequence& s : sequences)
-        made.longest = std::max(made.longest, std::ssize(tokens_of(prompt_of(s), Name::text, one)));
-      for (const sequence& s : sequences) {
-        const std::vector<int>& tokens = tokens_of(prompt_of(s), Name::text, one);
+      for (std::size_t i = 0; i < sequences.size(); ++i)
+        made.longest = std::max(made.longest, std::ssize(tokens_of(prompts, sequences, i, Name::text, one)));
+      for (std::size_t i = 0; i < sequences.size(); ++i) {
+        const std::vector<int>& tokens = tokens_of(prompts, sequences, i, Name::text, one);
         sizes.push_back(static_cast<int>(tokens.size()));
         for (index_t k = 0; k < made.longest; ++k)
           ids.push_back(tokens[static_cast<std::size_t>(std::min(k, std::ssize(tokens) - 1))]);
@@ -88,26 +85,39 @@ class prompt_data_of {
     columns_.push_back(made);
   }
 
-  static const std::vector<int>& tokens_of(const prompt_pair& prompt, std::string_view text, bool one) {
-    const std::vector<int>& tokens = entry(prompt.tokens, text, one ? "token" : "set of tokens");
+  /// "prompt pair 2": the prompt of sequence `i`, as its replica counts. Equal prompts of the replicas are stored once,
+  /// but the sequences of a replica and a strength are in the order of its prompts.
+  static std::string which(std::span<const sequence> sequences, std::size_t i) {
+    const auto before = std::ranges::count_if(sequences.first(i), [&](const sequence& s) {
+      return s.replica == sequences[i].replica and s.beta == sequences[i].beta;
+    });
+    return "prompt pair " + std::to_string(before + 1);
+  }
+
+  static const std::vector<int>& tokens_of(std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
+                                           std::size_t i, std::string_view text, bool one) {
+    const std::vector<int>& tokens =
+        entry(prompts, sequences, i, &prompt_pair::tokens, text, one ? "token" : "set of tokens");
     if (tokens.empty() or (one and tokens.size() > 1))
-      throw error(error_kind::bad_data, "a prompt pair has " + std::to_string(tokens.size()) + " tokens '" +
+      throw error(error_kind::bad_data, which(sequences, i) + " has " + std::to_string(tokens.size()) + " tokens '" +
                                             std::string(text) + "'; a term of the objective reads " +
-                                            (one ? "one" : "at least one"));
+                                            (one ? "exactly one token" : "at least one token"));
     return tokens;
   }
   template <typename Map>
-  static const auto& entry(const Map& of, std::string_view text, const std::string& kind) {
+  static const auto& entry(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, std::size_t i,
+                           Map prompt_pair::*member, std::string_view text, const std::string& kind) {
+    const Map& of = prompts[static_cast<std::size_t>(sequences[i].prompt)].*member;
     const auto found = of.find(std::string(text));
     if (found == of.end())
-      throw error(error_kind::bad_data, "a prompt pair has no " + kind + " '" + std::string(text) +
+      throw error(error_kind::bad_data, which(sequences, i) + " has no " + kind + " '" + std::string(text) +
                                             "', which a term of the objective reads; give every pair one");
     return found->second;
   }
 
   const column& find(std::string_view text) const { return *std::ranges::find(columns_, text, &column::text); }
 
-  // By members: nvcc 13 deduces no `fixed_string` from an argument.
+  // By members: nvcc 13 cannot deduce a `fixed_string` from an argument.
   template <typename Name>
   static constexpr bool is_number(Name) {
     return not requires { Name::is_whole; };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/row/residual.hpp>
 #include <trimtab/steer/baseline.hpp>
 #include <trimtab/steer/binding.hpp>
 #include <trimtab/steer/sequence.hpp>
@@ -14,14 +13,14 @@
 #include <utility>
 #include <vector>
 
-/// A steered model on a set of sequences, planned once and run as often as the parameters change. All sequences ride side
-/// by side in one batch; each starts from the stream that the untouched model brings to the lowest hook, and a pass that
-/// goes backward from the first token that a hook reaches.
+/// A steered model on a set of sequences, planned once and run as often as the parameters change. All sequences share
+/// one batch; each starts from the untouched model's stream before the lowest hooked layer. A pass that also goes
+/// backward has no rows for past tokens.
 
 namespace trimtab {
 
-/// The past of each sequence: tokens before the first that any hook reaches are the untouched model's in every layer,
-/// whatever the parameters. The last token, which is scored, is never past.
+/// Sets each sequence's past: the tokens before the first intervention, which no parameter affects in any layer. The
+/// last token, which is scored, is never past.
 inline std::vector<sequence> with_past(std::span<const parameter_layout> layouts, std::span<const prompt_pair> prompts,
                                        std::vector<sequence> sequences) {
   for (sequence& s : sequences) {
@@ -44,7 +43,7 @@ class steered {
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
-  /// One layout a replica. `untouched` is the baseline of the same prompts, or null: then it is made here. Throws
+  /// One layout per replica. `untouched` is a baseline of the same prompts, or null to compute it here. Throws
   /// `bad_text` for a prompt that the model cannot read, `mismatch` for one that the positions do not fit.
   steered(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> prompts,
           std::vector<sequence> sequences, pass_use use = pass_use::forward_only, scored where = scored::last,
@@ -70,13 +69,9 @@ class steered {
     stream_ = memory_.take(rows_.rows(), model_.config().width);
     logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);
     if (use == pass_use::forward_and_backward) d_logits_ = memory_.take(rows_.queries(), model_.config().vocabulary);
-    const B& backend = model_.backend();
-    backend.forward(copy{}, stream_.rows, stream_.cols, selected_row(name::h, baseline_->stream(), source_.of_rows),
-                    each_row(name::out, stream_));
+    baseline_->copy_stream(source_.of_rows, stream_);
     for (index_t l = first_layer_; l < model_.config().layers and source_.past_tokens > 0; ++l)
-      backend.forward(copy{}, source_.past_tokens, pass_.keys(l).cols,
-                      selected_row(name::h, baseline_->keys(l), source_.of_past),
-                      selected_row(name::out, pass_.keys(l), source_.past_keys));
+      baseline_->copy_keys(l, source_.past_tokens, source_.of_past, source_.past_keys, pass_.keys(l));
   }
 
   steered(const steered&) = delete;  // its pass refers to its batch
@@ -89,7 +84,7 @@ class steered {
   matrix_view<T> gradient() { return bound_.gradient(); }  ///< of θ, set by `backward`
   matrix_view<T> d_logits() { return d_logits_; }          ///< [queries, V], to be filled before `backward`
 
-  /// Takes the parameters of every replica; `theta(r)` is a span of doubles.
+  /// Sets the parameters of every replica; `theta(r)` is a span of doubles.
   template <std::invocable<index_t> Theta>
   void take_parameters(Theta theta) {
     storage().upload(theta, bound_.theta());
@@ -124,7 +119,7 @@ class steered {
     return tokens;
   }
 
-  /// Which row of the baseline each token of the sequences is.
+  /// The baseline's rows that the sequences' tokens start from.
   struct sources {
     const int *of_rows, *of_past, *past_keys;  ///< the last two: where a past token is, and where its keys go
     index_t past_tokens;

@@ -8,6 +8,10 @@
 #include <trimtab/task/prompt_pair.hpp>
 #include <trimtab/task/words.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/concat.hpp>
+#include <range/v3/view/zip.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,10 +21,10 @@
 #include <utility>
 #include <vector>
 
-/// Country-capital conflicts: "The capital of Germany is Rome. Q: What is the capital of Germany? A:" is to be
-/// continued by what the model has memorised, " Berlin", and not by what the context claims, " Rome". The form
-/// `country` asks the other way round, "Rome is in"; without a context any other answer is the wrong one, " Italy"
-/// against " France". Roles: `subject` where the question names what it asks about, `end` the last token, and in a
+/// Country-capital conflicts: after "The capital of Germany is Rome. Q: What is the capital of Germany? A:" the correct
+/// answer is the one that the model has memorised, " Berlin", and the wrong one is what the context claims, " Rome".
+/// The form `country` asks the other way round, "Rome is in"; without a context the wrong answer is that of another
+/// fact. Roles: `subject` where the question names what it asks about, `end` the last token, and in a
 /// conflict `context_subject` and `context_answer` where the context names them.
 
 namespace trimtab::task {
@@ -37,12 +41,12 @@ struct ccc_options {
   int test_other_lengths = 64;
   std::uint64_t seed = 1;
   ccc_form ask = ccc_form::capital;
-  bool context = true;  ///< a context that claims the wrong answer; without it only memory is asked
+  bool context = true;  ///< whether a context claims the wrong answer
 };
 
 namespace detail {
 
-/// What is asked about and its true answer, which is one token.
+/// A subject and its true answer, which is one token.
 struct ccc_fact {
   std::string_view subject;
   std::string_view answer;
@@ -124,10 +128,9 @@ class ccc_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the one that most countries give, and test prompts of all other lengths. No
-/// country and no capital of the train prompts is in a test prompt. The same options and tokenizer give the same
-/// prompts everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has
-/// not enough words.
+/// Train and test prompts of one length, the most common one, and test prompts of all other lengths. No country and no
+/// capital of the train prompts is in a test prompt. The same options and tokenizer give the same prompts everywhere.
+/// Throws `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
 template <text_encoder Encoder>
 prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   require_count("ccc: train", options.train);
@@ -144,7 +147,7 @@ prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   for (const auto& fact : facts) lengths.push_back(source.length(templates.plain.front(), fact));
   const auto length = facts.empty() ? 0 : most_common(lengths);
   detail::ccc_facts same, other;
-  for (std::size_t i = 0; i < facts.size(); ++i) (lengths[i] == length ? same : other).push_back(facts[i]);
+  for (const auto& [fact, own] : ranges::views::zip(facts, lengths)) (own == length ? same : other).push_back(fact);
 
   const auto [train_facts, test_facts] = halves(same);
   if (test_facts.size() < 3)
@@ -152,17 +155,15 @@ prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
                 "the task ccc needs six countries and capitals whose answers are one token each "
                 "and whose prompts are of one length, but this tokenizer has only " +
                     std::to_string(same.size()) + " of the " + std::to_string(words::capitals.size()) +
-                    "; take a model with a larger vocabulary or prompts of your own");
+                    "; use a model with a larger vocabulary or prompts of your own");
 
-  // Facts of another length may lend the other test prompts their subjects too, but no claims: test's own suffice.
-  auto other_facts = test_facts;
-  other_facts.insert(other_facts.end(), other.begin(), other.end());
-  std::vector<std::string_view> any_template(templates.plain.begin(), templates.plain.end());
-  any_template.insert(any_template.end(), templates.other.begin(), templates.other.end());
+  // The other test prompts may also ask about facts of other lengths; their claims are those of the test set.
+  const auto other_facts = ranges::views::concat(test_facts, other) | ranges::to<std::vector>();
+  const auto any_template = ranges::views::concat(templates.plain, templates.other) | ranges::to<std::vector>();
 
   const auto draw = [&](int count, const char* set, const auto& about, const auto& claims, const auto& from,
                         bool same_length) {
-    return draw_distinct(count, set, "ask for fewer or take a model with a larger vocabulary",
+    return draw_distinct(count, set, "ask for fewer or use a model with a larger vocabulary",
                          [&]() -> std::optional<prompt_pair> {
                            auto pair = source(about, claims, from);
                            const auto fits = (static_cast<int>(pair.ids.size()) == length) == same_length;

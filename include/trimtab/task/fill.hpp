@@ -14,9 +14,9 @@
 #include <string_view>
 #include <vector>
 
-/// Templates to prompts: "[FIRST] met [SECOND]" with the values FIRST = "Mary" and SECOND = "John" becomes a text, its
-/// tokens, and for each slot the tokens where its values stand. A value's span begins with the space before it, because
-/// that is where its token begins.
+/// Fills templates: "[FIRST] met [SECOND]" with FIRST = "Mary" and SECOND = "John" becomes a text, its tokens, and for
+/// each slot the token spans of its values. A span begins with the space before the value, because that is where its
+/// token begins.
 
 namespace trimtab::task {
 
@@ -39,7 +39,7 @@ struct placed_value {
   std::size_t end = 0;
 };
 
-/// Appends the template to `text` with its slots filled; says where each value, with the space before it, came to lie.
+/// Appends the filled template to `text`; returns the byte range of each value and the space before it.
 inline std::vector<placed_value> put_values(std::string_view pattern, const slot_values& values, std::string& text) {
   std::vector<placed_value> placed;
   while (true) {
@@ -68,8 +68,8 @@ filled_template fill(const text_encoder auto& encoder, std::string_view pattern,
   const auto token_at = [&](std::size_t byte) {
     const std::vector<int> before = encoder.encode(std::string_view(filled.text).substr(0, byte));
     if (before.size() > filled.ids.size() or not std::ranges::equal(before, std::span(filled.ids).first(before.size())))
-      throw error(error_kind::bad_data, "in \"" + filled.text + "\" the " + std::to_string(byte) +
-                                            " bytes before a word are not tokens of their own; the tasks need a "
+      throw error(error_kind::bad_data, "in \"" + filled.text + "\" the first " + std::to_string(byte) +
+                                            " bytes do not end at a token boundary; the tasks need a "
                                             "tokenizer that begins a token at every space");
     return static_cast<int>(before.size());
   };

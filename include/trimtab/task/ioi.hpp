@@ -8,6 +8,8 @@
 #include <trimtab/task/prompt_pair.hpp>
 #include <trimtab/task/words.hpp>
 
+#include <range/v3/view/zip.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,10 +18,10 @@
 #include <string_view>
 #include <vector>
 
-/// Indirect object identification (Wang et al. 2023): "When Mary and John went to the store, John gave a drink to" is
-/// to be continued by the person who has not been named twice, " Mary", and not by " John". The two are introduced in
-/// either order. Roles: `io` and `s1` where they are introduced, `s2` where the subject is named again, `end` the last
-/// token.
+/// Indirect object identification (Wang et al. 2023): after "When Mary and John went to the store, John gave a drink
+/// to" the correct answer is the person who is named once, " Mary", and the wrong one is " John". The two are
+/// introduced in either order. Roles: `io` and `s1` where they are introduced, `s2` where the subject is named again,
+/// `end` the last token.
 
 namespace trimtab::task {
 
@@ -32,7 +34,7 @@ struct ioi_options {
 
 namespace detail {
 
-/// The words that, after a space, are one token. A choice needs `least` of them.
+/// The words that are one token after a space. Throws `bad_data` for fewer than `least`.
 std::vector<std::string_view> single_token_words(const text_encoder auto& encoder,
                                                  std::span<const std::string_view> words, std::size_t least,
                                                  const std::string& kind) {
@@ -40,10 +42,10 @@ std::vector<std::string_view> single_token_words(const text_encoder auto& encode
   for (const auto word : words)
     if (single_token(encoder, " " + std::string(word))) single.push_back(word);
   if (single.size() < least)
-    throw error(error_kind::bad_data, "the task ioi needs " + std::to_string(least) + " " + kind +
-                                          " that are one token each, but this tokenizer has only " +
+    throw error(error_kind::bad_data, "the task ioi needs at least " + std::to_string(least) + " of its " + kind +
+                                          " to be one token each, but for this tokenizer only " +
                                           std::to_string(single.size()) + " of the " + std::to_string(words.size()) +
-                                          "; take a model with a larger vocabulary or prompts of your own");
+                                          " are; use a model with a larger vocabulary or prompts of your own");
   return single;
 }
 
@@ -63,7 +65,7 @@ class ioi_source {
     const auto io = one_of(names);
     auto subject = one_of(names);
     while (subject == io) subject = one_of(names);
-    // In statements of their own: in which order a call's arguments are drawn is the compiler's choice.
+    // Separate statements, because the order in which a call's arguments are evaluated is unspecified.
     const bool io_comes_first = random_.below(2) == 0;
     const auto pattern = one_of(templates);
     return make(pattern, io, subject, io_comes_first);
@@ -103,9 +105,9 @@ class ioi_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the one that most templates have, and test prompts of all other lengths; the
-/// test prompts share no name with the train prompts. The same options and tokenizer give the same prompts everywhere.
-/// Throws `bad_argument` for a number of prompts out of range, `bad_data` where the tokenizer has not enough words.
+/// Train and test prompts of one length, the most common one, and test prompts of all other lengths; the test prompts
+/// share no name with the train prompts. The same options and tokenizer give the same prompts everywhere. Throws
+/// `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
 template <text_encoder Encoder>
 prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
   require_count("ioi: train", options.train);
@@ -122,8 +124,8 @@ prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
   for (const auto pattern : words::ioi_templates) lengths.push_back(source.length(pattern, names));
   const auto length = most_common(lengths);
   std::vector<std::string_view> same, other;
-  for (std::size_t i = 0; i < lengths.size(); ++i)
-    (lengths[i] == length ? same : other).push_back(words::ioi_templates[i]);
+  for (const auto& [pattern, own] : ranges::views::zip(words::ioi_templates, lengths))
+    (own == length ? same : other).push_back(pattern);
 
   const auto draw = [&](int count, const char* set, const auto& from_names, const auto& templates) {
     return draw_distinct(count, set, "ask for fewer", [&]() -> std::optional<prompt_pair> {

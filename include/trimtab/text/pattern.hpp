@@ -27,7 +27,7 @@ class pattern {
  public:
   explicit pattern(std::string_view expression) : code_(compile(expression)) {}
 
-  /// One thread's means of matching the pattern, which must outlive it.
+  /// One thread's matcher of the pattern, which must outlive it.
   class matcher {
    public:
     explicit matcher(const pattern& p)
@@ -40,7 +40,7 @@ class pattern {
       const auto result = pcre2_match_8(code_, reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), begin,
                                         PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
       if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
-      // Zero says that there are groups for which the match data has no room.
+      // Zero only says that the match data has no room for the groups.
       if (result < 0)
         throw error(error_kind::bad_text, "the text cannot be split into words: PCRE2 says " + message(result));
       return pcre2_get_ovector_pointer_8(match_.get())[1] - begin;
@@ -59,9 +59,9 @@ class pattern {
     auto* const code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(expression.data()), expression.size(), options,
                                        &failure, &at, nullptr);
     if (code == nullptr)
-      throw error(error_kind::bad_argument, "PCRE2 does not take the pattern \"" + std::string(expression) +
+      throw error(error_kind::bad_argument, "PCRE2 rejects the pattern \"" + std::string(expression) +
                                                 "\": " + message(failure) + " (version 10.40 or later is needed)");
-    // Where the system forbids making code at run time, matching still works, slower.
+    // Where the system forbids compiling at run time, matching still works, only slower.
     pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE);
     return {code, [](const pcre2_code_8* c) { pcre2_code_free_8(const_cast<pcre2_code_8*>(c)); }};
   }

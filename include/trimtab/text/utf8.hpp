@@ -8,7 +8,7 @@
 #include <string_view>
 
 /// UTF-8 as Unicode defines it (table 3-7 of the standard): no overlong forms, no surrogates, nothing above U+10FFFF.
-/// What is not UTF-8 comes in "maximal subparts", the pieces that Python, Rust and browsers replace by one U+FFFD each.
+/// Ill-formed bytes come in "maximal subparts", each of which Python, Rust and browsers replace by one U+FFFD.
 
 namespace trimtab::text {
 
@@ -43,8 +43,8 @@ inline void require_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto step = first_utf8_step(text.substr(at));
     if (not step.valid)
-      throw error(error_kind::bad_text, "the text is not valid UTF-8 at byte " + std::to_string(at) +
-                                            "; convert it to UTF-8 before it is encoded");
+      throw error(error_kind::bad_text,
+                  "the text is not valid UTF-8 at byte " + std::to_string(at) + "; convert it to UTF-8 first");
     at += step.length;
   }
 }
@@ -61,8 +61,8 @@ inline std::string replace_invalid_utf8(std::string_view bytes) {
   return text;
 }
 
-/// Whether a character is one of the controls C0 (below U+0020), DEL or C1 (U+0080 to U+009F), which end a line or steer a
-/// terminal instead of being shown.
+/// Whether a character is one of the controls C0 (below U+0020), DEL or C1 (U+0080 to U+009F), which end a line or
+/// control a terminal instead of being shown.
 constexpr bool is_control(std::string_view character) {
   const auto lead = static_cast<unsigned char>(character[0]);
   const auto is_c1 = lead == 0xC2 and character.size() == 2 and static_cast<unsigned char>(character[1]) < 0xA0;
@@ -80,7 +80,7 @@ constexpr bool has_control(std::string_view text) {
 
 namespace detail {
 
-/// Moves from `bytes` to `shown` until that has this size; controls and what is ill-formed become U+FFFD.
+/// Moves characters from `bytes` to `shown` until it has `size` bytes; controls and ill-formed ones become U+FFFD.
 inline void show(std::string_view& bytes, std::string& shown, std::size_t size) {
   while (not bytes.empty() and shown.size() < size) {
     const auto step = first_utf8_step(bytes);
@@ -92,14 +92,14 @@ inline void show(std::string_view& bytes, std::string& shown, std::size_t size) 
 
 }  // namespace detail
 
-/// Text that a terminal shows as one line, whatever is in it.
+/// Any text, made safe to show as one line in a terminal.
 inline std::string one_line(std::string_view bytes) {
   std::string shown;
   detail::show(bytes, shown, std::string::npos);
   return shown;
 }
 
-/// A piece of somebody's text as an error message shows it: in quotes, one line, not too long.
+/// Untrusted text for an error message: in quotes, one line, cut after about 60 bytes.
 inline std::string in_quotes(std::string_view bytes, char mark = '"') {
   std::string shown(1, mark);
   detail::show(bytes, shown, 60);

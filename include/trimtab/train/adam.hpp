@@ -3,6 +3,7 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/optimizer.hpp>
+#include <trimtab/core/settings.hpp>
 #include <trimtab/row/math.hpp>
 #include <trimtab/train/proximal.hpp>
 
@@ -13,7 +14,7 @@
 ///
 ///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
 ///
-/// so that zeros are exact. `subgradient` puts λ ∂‖θ‖ into Adam's gradient instead; parameters then only dither around
+/// so that zeros are exact. `subgradient` adds λ ∂‖θ‖ to Adam's gradient instead; parameters then oscillate around
 /// zero.
 
 namespace trimtab {
@@ -59,10 +60,10 @@ struct adam {
     f("subgradient", subgradient);
   }
 
-  /// Throws `bad_argument` for a value with which no step can be made.
+  /// Throws `bad_argument` for a learning rate, beta or epsilon out of range.
   void check() const {
     const auto refuse = [](const std::string& what, double value, const std::string& expected) {
-      throw error(error_kind::bad_argument, what + " is " + std::to_string(value) + "; it must be " + expected);
+      throw error(error_kind::bad_argument, what + " is " + setting_text(value) + "; it must be " + expected);
     };
     if (not(std::isfinite(learning_rate) and learning_rate > 0))
       refuse("the learning rate", learning_rate, "a positive number");

@@ -3,9 +3,11 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/settings.hpp>
+#include <trimtab/model/config.hpp>
 #include <trimtab/model/hash.hpp>
-#include <trimtab/steer/loss.hpp>
-#include <trimtab/steer/steering.hpp>
+#include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/steer/loss_values.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <bit>
@@ -17,27 +19,27 @@
 #include <utility>
 #include <vector>
 
-/// Everything that a fit is between two steps, so that it can be ended there and go on later, bit for bit as if nothing
-/// had happened. A state says what fit it belongs to, and is refused by any other.
+/// The complete state of a fit between two steps, from which it resumes bit for bit. A state says which fit it belongs
+/// to; any other refuses it.
 
 namespace trimtab {
 
-/// What was asked of a fit, by name; no paths, so that files may move.
+/// What identifies a fit, by name; without paths, so that files may move.
 using fit_facts = std::map<std::string, std::string>;
 
 struct fit_state {
   fit_facts facts = {};
   std::vector<double> theta = {}, first_moment = {}, second_moment = {};
   std::vector<loss_values> history = {};  ///< the loss before each step and at `theta`, without `per_sequence`
-  std::string name = "the checkpoint";    ///< what sentences call it
+  std::string name = "the checkpoint";    ///< how messages call it
 
-  /// How many were made.
+  /// The number of steps made.
   index_t steps() const { return history.empty() ? 0 : std::ssize(history) - 1; }
 };
 
 namespace detail {
 
-/// What a term or an optimizer was made with; one that tells nothing is compared by its losses alone.
+/// The settings of a term or an optimizer; without settings it is compared by its losses alone.
 template <typename T>
 void add_settings(const T& of, const std::string& suffix, fit_facts& facts) {
   for (const named_setting& one : settings_of(of)) facts[one.name + suffix] = one.value;
@@ -73,7 +75,7 @@ inline std::string text_of(std::span<const prompt_pair> prompts) {
 
 }  // namespace detail
 
-/// What makes a fit this one and no other, but for the number of steps.
+/// What identifies a fit, except for the number of steps.
 template <typename Steering, typename... Terms, typename Optimizer>
 fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layout,
                        const objective::weighted_sum<Terms...>& objective, const Optimizer& optimizer,
@@ -95,8 +97,10 @@ fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layo
     std::string& at = facts["intervention at " + block.site];
     at += (at.empty() ? "" : "; then ") + detail::text_of(block);
   }
+  std::map<std::string, int> terms;
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
-    const std::string of_term = " of " + std::string(detail::term_name(t.term));
+    std::string of_term = " of " + std::string(objective::term_name(t.term));
+    if (const int number = ++terms[of_term]; number > 1) of_term += " " + std::to_string(number);
     facts["weight" + of_term] = setting_text(t.weight);
     detail::add_settings(t.term, of_term, facts);
   });
@@ -104,7 +108,7 @@ fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layo
   return facts;
 }
 
-/// Throws `mismatch` with what differs where a state belongs to another fit, or is not whole.
+/// Throws `mismatch` for a state of another fit, with the differences, or an incomplete one.
 inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers) {
   fit_facts all = asked;
   all.insert(state.facts.begin(), state.facts.end());
@@ -122,7 +126,7 @@ inline void require_same_fit(const fit_state& state, const fit_facts& asked, std
   for (const auto* part : {&state.theta, &state.first_moment, &state.second_moment})
     whole = whole and part->size() == numbers;
   if (not whole)
-    throw error(error_kind::mismatch, state.name + " is not whole: it should have " + std::to_string(numbers) +
+    throw error(error_kind::mismatch, state.name + " is incomplete: it should have " + std::to_string(numbers) +
                                           " parameters, as many of each moment, and a history");
 }
 
@@ -140,7 +144,7 @@ inline void require_same_loss(const fit_state& state, const loss_values& here) {
     throw error(error_kind::mismatch,
                 state.name + " has the loss " + setting_text(there.total()) + " after step " +
                     std::to_string(state.steps()) + ", but its parameters give " + setting_text(here.total()) +
-                    " here; go on with the program and the kind of machine that made it, or start anew");
+                    " here; resume with the same program on the same kind of machine, or start again");
 }
 
 }  // namespace trimtab

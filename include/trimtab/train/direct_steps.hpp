@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-/// Steps that are made as they are asked for.
+/// Steps that run one at a time, without recording.
 
 namespace trimtab {
 
@@ -18,7 +18,7 @@ class direct_steps {
   using B = typename Run::B;
   using T = typename B::scalar;
 
-  /// `made` steps were made before; one optimizer and one penalty a replica.
+  /// `made` is the number of earlier steps; one optimizer and one penalty per replica.
   direct_steps(const B& backend, Run& run, const Loss& objective, std::vector<Optimizer> optimizers,
                std::vector<penalty> penalties, index_t made)
       : backend_(backend),
@@ -27,9 +27,7 @@ class direct_steps {
         optimizers_(std::move(optimizers)),
         penalties_(std::move(penalties)),
         made_(made),
-        memory_(backend) {
-    for (matrix_view<T>* m : {&first_moment_, &second_moment_}) *m = memory_.take(1, run.theta().cols);
-  }
+        moments_(backend, run.theta().cols) {}
   direct_steps(const direct_steps&) = delete;
   direct_steps& operator=(const direct_steps&) = delete;
 
@@ -52,15 +50,9 @@ class direct_steps {
     looked_ = false;
   }
 
-  fit_moments<T> moments() {
-    fit_moments<T> found;
-    detail::download_to(backend_, first_moment_, found.first);
-    detail::download_to(backend_, second_moment_, found.second);
-    return found;
-  }
+  fit_moments<T> moments() { return moments_.download(); }
   void resume(const fit_moments<T>& from) {
-    detail::upload_from(backend_, from.first, first_moment_);
-    detail::upload_from(backend_, from.second, second_moment_);
+    moments_.upload(from);
     looked_ = false;
   }
 
@@ -72,10 +64,8 @@ class direct_steps {
     const auto with = optimizers_[r].update(made_, penalties_[r]);
     run_.storage().each_records(replica, [&](index_t offset, index_t count, index_t size) {
       const auto records = [&](matrix_view<T> all) { return matrix_view<T>{all.data + offset, count, size}; };
-      backend_.forward(with, count, size, each_row(name::theta, records(run_.theta())),
-                       each_row(d(name::theta), records(run_.gradient())),
-                       each_row(name::first_moment, records(first_moment_)),
-                       each_row(name::second_moment, records(second_moment_)));
+      update_records(backend_, with, records(run_.theta()), records(run_.gradient()), records(moments_.first()),
+                     records(moments_.second()));
     });
   }
 
@@ -85,8 +75,7 @@ class direct_steps {
   std::vector<Optimizer> optimizers_;
   std::vector<penalty> penalties_;
   index_t made_;
-  workspace<B> memory_;
-  matrix_view<T> first_moment_ = {}, second_moment_ = {};
+  moment_memory<B> moments_;
   matrix_view<const T> logits_ = {};
   bool looked_ = false;
   fit_look<T> now_ = {};

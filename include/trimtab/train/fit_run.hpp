@@ -29,7 +29,7 @@
 namespace trimtab {
 
 namespace detail {
-/// Apart, because nvcc 13 hands `trimtab::loss` on without its qualification, and a fit has a member `loss`.
+/// Outside the class: nvcc 13 drops the `trimtab::` of `trimtab::loss`, and a fit has a member `loss`.
 template <typename B, typename Objective>
 struct loss_of;
 template <typename B, typename... Terms>
@@ -52,35 +52,21 @@ class fit_run {
     with_memory_for("start the fit", [&] { begin(std::move(replicas)); });
   }
 
-  /// Makes one step of every replica that has not ended. Gives how many steps this run has been asked for, those before
-  /// a checkpoint included. Throws `bad_argument` where a loss is no longer a finite number.
-  index_t step() {
-    return with_memory_for("make a step of the fit", [&] {
-      look();
-      if (leaving_) plan();
-      if (engine_) {
-        engine_->steps.step();
-        for (std::size_t k : active_) ++fits_[k].made;
-        if (not told_) tell_what_cannot_learn();
-      }
-      looked_ = false;
-      ++made_;
-      for (std::size_t k : active_) leaving_ = leaving_ or has_ended(fits_[k]);
-      return made_;
-    });
-  }
+  /// Makes one step of every replica that has not ended. Returns how often it was called, steps before a checkpoint
+  /// included. Throws `bad_argument` if a loss is no longer finite.
+  index_t step();
   index_t steps() const { return made_; }
 
-  /// The loss of each replica at its present parameters, with `per_sequence`; valid until the next step. Throws as
+  /// The loss of each replica at its current parameters, with `per_sequence`; valid until the next step. Throws as
   /// `step` does.
   const std::vector<loss_values>& losses() {
     look();
     return losses_;
   }
-  /// That of the one replica, or of the first.
+  /// The loss of the first replica.
   const loss_values& loss() { return losses().front(); }
 
-  /// Has a replica end here: later steps leave it as it is.
+  /// Ends a replica: later steps do not change it.
   void end(std::size_t replica) {
     look();
     fits_[replica].ended = true;
@@ -90,7 +76,7 @@ class fit_run {
 
   std::size_t replicas() const { return fits_.size(); }
 
-  /// What was learned so far. `history` ends with the loss at these parameters.
+  /// The composition with its current parameters. `history` ends with the loss at these parameters.
   fitted<Steering> result(std::size_t replica = 0) {
     look();
     const fit& f = fits_[replica];
@@ -101,7 +87,7 @@ class fit_run {
     for (std::size_t r = 0; r < fits_.size(); ++r) all.push_back(result(r));
     return all;
   }
-  /// Those of a run that goes no further: nothing is copied.
+  /// The same, moved out of a run that goes no further.
   std::vector<fitted<Steering>> results() && {
     look();
     std::vector<fitted<Steering>> all;
@@ -114,22 +100,18 @@ class fit_run {
   fit_state state(std::size_t replica = 0) {
     look();
     fit& f = fits_[replica];
-    if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end()) {
-      const auto slot = static_cast<index_t>(at - active_.begin());
-      const fit_moments<T> moments = engine_->steps.moments();
-      engine_->run.storage().gather(std::span(moments.first), slot, f.first_moment);
-      engine_->run.storage().gather(std::span(moments.second), slot, f.second_moment);
-    }
+    if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end())
+      keep_moments(engine_->steps.moments(), static_cast<index_t>(at - active_.begin()));
     return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
-  /// What whoever asked for the fit should know, a sentence each; complete after the first step.
+  /// Warnings for the user, one sentence each; complete after the first step.
   const std::vector<std::string>& warnings(std::size_t replica = 0) const { return fits_[replica].warnings; }
 
  private:
   struct fit {
     replica_type asked;
-    std::vector<index_t> prompts = {};  ///< where they are in the pool
+    std::vector<index_t> prompts = {};  ///< indices into the pool
     parameter_layout layout = {};
     std::vector<double> theta = {}, first_moment = {}, second_moment = {};
     std::vector<loss_values> history = {};
@@ -140,7 +122,7 @@ class fit_run {
 
   using loss_type = typename detail::loss_of<B, Objective>::type;
 
-  /// The pass of the replicas that are left, its loss and its steps.
+  /// The pass of the active replicas, its loss and its steps.
   struct engine {
     steered<Steering> run;
     loss_type objective;
@@ -160,156 +142,35 @@ class fit_run {
 
   static_assert(fit_steps<decltype(engine::steps), T>);
 
-  /// How many steps' losses have their memory before the fit starts.
+  /// For how many steps the history reserves memory before the fit starts.
   static constexpr index_t history_ahead = 4096;
 
   static bool has_ended(const fit& f) { return f.ended or (f.asked.steps and f.made >= *f.asked.steps); }
 
-  void begin(std::vector<replica_type> replicas) {
-    if (replicas.empty()) throw error(error_kind::bad_argument, "there is nothing to fit; give at least one replica");
-    for (replica_type& r : replicas) {
-      detail::check_replica(r, steering_->model().config().vocabulary);
-      fit f{.asked = std::move(r)};
-      f.layout = f.asked.start ? f.asked.start->layout : steering_->layout(f.asked.prompts);
-      f.theta = f.asked.start ? f.asked.start->theta : steering_->starting_parameters(f.layout, f.asked.seed);
-      steering_->check(f.layout, f.theta.size());
-      penalty_of(f.asked.objective, f.layout.size());  // throws where there are two
-      f.first_moment.assign(f.theta.size(), 0.0);
-      f.second_moment.assign(f.theta.size(), 0.0);
-      if (f.asked.resume_from) {
-        const fit_state& from = *f.asked.resume_from;
-        require_same_fit(from, facts_of(f), f.theta.size());
-        f.theta = from.theta;
-        f.first_moment = from.first_moment;
-        f.second_moment = from.second_moment;
-        f.history.assign(from.history.begin(), from.history.end() - 1);
-        f.made = from.steps();
-        made_ = std::max(made_, f.made);
-        told_ = true;
-      }
-      f.history.reserve(static_cast<std::size_t>(
-          std::min(f.asked.steps.value_or(history_ahead), std::max(history_ahead, f.made)) + 1));
-      add_to_pool(f);
-      fits_.push_back(std::move(f));
-    }
-    for (const fit& f : fits_)
-      if (f.made != made_)
-        throw error(error_kind::bad_argument, "fits that share a pass must have made the same number of steps");
-    losses_.resize(fits_.size());
-    for (std::size_t k = 0; k < fits_.size(); ++k) active_.push_back(k);
-    make_engine();
-  }
+  void begin(std::vector<replica_type> replicas);
 
-  /// Prompts that several replicas have are in the pool once.
-  void add_to_pool(fit& f) {
-    for (const prompt_pair& p : f.asked.prompts) {
-      std::vector<index_t>& alike = pool_by_ids_[p.ids];
-      auto same = std::ranges::find_if(alike, [&](index_t n) { return pool_[static_cast<std::size_t>(n)] == p; });
-      if (same == alike.end()) {
-        same = alike.insert(alike.end(), std::ssize(pool_));
-        pool_.push_back(p);
-      }
-      f.prompts.push_back(*same);
-    }
-  }
+  /// Adds the replica's prompts to the pool, where equal prompts are stored once.
+  void add_to_pool(fit& f);
 
-  /// Takes those that have ended out of the pass.
-  void plan() {
-    leaving_ = false;
-    std::vector<std::size_t> left;
-    for (std::size_t k : active_)
-      if (not has_ended(fits_[k])) left.push_back(k);
-    if (left.size() == active_.size()) return;
-    for (std::size_t k : active_) state(k);  // brings the moments back
-    active_ = std::move(left);
-    engine_ = nullptr;
-    if (not active_.empty()) make_engine();
-  }
+  /// Removes replicas that have ended from the pass.
+  void plan();
 
-  void make_engine() {
-    std::vector<parameter_layout> layouts;
-    std::vector<sequence> sequences;
-    std::vector<Objective> objectives;
-    std::vector<Optimizer> optimizers;
-    std::vector<penalty> penalties;
-    index_t last = 0;
-    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
-      const fit& f = fits_[active_[slot]];
-      layouts.push_back(f.layout);
-      for (double beta : f.asked.strengths)
-        for (index_t n : f.prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
-      objectives.push_back(f.asked.objective);
-      optimizers.push_back(f.asked.optimizer);
-      penalties.push_back(penalty_of(f.asked.objective, f.layout.size()));
-      last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
-    }
-    if constexpr (recording_backend<B>)
-      engine_ =
-          std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
-                                   untouched_, std::move(optimizers), std::move(penalties), made_, last);
-    else
-      engine_ =
-          std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
-                                   untouched_, std::move(optimizers), std::move(penalties), made_);
-    untouched_ = engine_->run.untouched();
-    const replica_storage<B>& storage = engine_->run.storage();
-    engine_->run.take_parameters([&](index_t slot) -> std::span<const double> { return active(slot).theta; });
-    if (made_ == 0) return;
-    fit_moments<T> moments{std::vector<T>(static_cast<std::size_t>(storage.size())),
-                           std::vector<T>(static_cast<std::size_t>(storage.size()))};
-    for (index_t slot = 0; slot < storage.replicas(); ++slot) {
-      storage.scatter(active(slot).first_moment, slot, moments.first);
-      storage.scatter(active(slot).second_moment, slot, moments.second);
-    }
-    engine_->steps.resume(moments);
-  }
+  void make_engine();
 
-  /// Parameters, losses and history as they are before the next step.
-  void look() {
-    if (looked_ or not engine_) return;
-    const fit_look<T>& now = engine_->steps.look();
-    const replica_storage<B>& storage = engine_->run.storage();
-    for (std::size_t slot = 0; slot < active_.size(); ++slot)
-      storage.gather(std::span(now.theta), static_cast<index_t>(slot), fits_[active_[slot]].theta);
-    engine_->objective.collect(
-        now.row_values, [&](index_t slot) -> const parameter_layout& { return active(slot).layout; },
-        [&](index_t slot) -> std::span<const double> { return active(slot).theta; }, found_);
-    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
-      fit& f = fits_[active_[slot]];
-      check_finite(found_[slot], f.made + 1);
-      if (f.asked.resume_from and f.made == f.asked.resume_from->steps())
-        require_same_loss(*f.asked.resume_from, found_[slot]);
-      if (std::ssize(f.history) == f.made) f.history.push_back(found_[slot].means());
-      losses_[active_[slot]] = found_[slot];
-    }
-    looked_ = true;
-  }
+  /// Updates parameters, losses and history to the state before the next step.
+  void look();
 
-  /// After the first step: parameters whose gradient is exactly zero at the start will mostly never learn anything.
-  void tell_what_cannot_learn() {
-    told_ = true;
-    std::vector<T> gradient;
-    detail::download_to(steering_->model().backend(), engine_->run.gradient(), gradient);
-    std::vector<double> own;
-    for (std::size_t slot = 0; slot < active_.size(); ++slot) {
-      fit& f = fits_[active_[slot]];
-      engine_->run.storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
-      for (const parameter_block& block : f.layout.blocks) {
-        const auto numbers =
-            std::span(own).subspan(static_cast<std::size_t>(block.offset), static_cast<std::size_t>(block.size()));
-        if (not numbers.empty() and std::ranges::all_of(numbers, [](double x) { return x == 0; }))
-          f.warnings.push_back("nothing is learned at " + block.site + ": the gradient of all its " +
-                               std::to_string(numbers.size()) + " parameters (" + block.policy +
-                               ") is exactly zero at the start; start them elsewhere, or hook a site that reaches "
-                               "the scored token");
-      }
-    }
+  /// Brings the moments of a replica in the pass to host memory.
+  void keep_moments(const fit_moments<T>& moments, index_t slot) {
+    engine_->run.storage().gather(std::span(moments.first), slot, active(slot).first_moment);
+    engine_->run.storage().gather(std::span(moments.second), slot, active(slot).second_moment);
   }
+  /// After the first step: warns of interventions whose gradient was exactly zero, most of which never learn.
+  void tell_what_cannot_learn();
 
   static void check_finite(const loss_values& values, index_t step) {
     if (not std::isfinite(values.total()))
-      throw error(error_kind::bad_argument, "the loss is no longer a finite number before step " +
-                                                std::to_string(step) +
+      throw error(error_kind::bad_argument, "the loss is not finite before step " + std::to_string(step) +
                                                 "; lower the learning rate or the weights of the objective");
   }
 
@@ -329,5 +190,169 @@ class fit_run {
   index_t made_ = 0;
   bool looked_ = false, leaving_ = false, told_ = false;
 };
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+index_t fit_run<Steering, Objective, Optimizer>::step() {
+  return with_memory_for("make a step of the fit", [&] {
+    look();
+    if (leaving_) plan();
+    if (engine_) {
+      engine_->steps.step();
+      for (std::size_t k : active_) ++fits_[k].made;
+      if (not told_) tell_what_cannot_learn();
+    }
+    looked_ = false;
+    ++made_;
+    for (std::size_t k : active_) leaving_ = leaving_ or has_ended(fits_[k]);
+    return made_;
+  });
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> replicas) {
+  if (replicas.empty()) throw error(error_kind::bad_argument, "there is nothing to fit; give at least one replica");
+  for (replica_type& r : replicas) {
+    detail::check_replica(r, steering_->model().config().vocabulary);
+    fit f{.asked = std::move(r)};
+    f.layout = f.asked.start ? f.asked.start->layout : steering_->layout(f.asked.prompts);
+    f.theta = f.asked.start ? f.asked.start->theta : steering_->starting_parameters(f.layout, f.asked.seed);
+    steering_->check(f.layout, f.theta.size());
+    penalty_of(f.asked.objective, f.layout.size());  // throws where there are two
+    f.first_moment.assign(f.theta.size(), 0.0);
+    f.second_moment.assign(f.theta.size(), 0.0);
+    if (f.asked.resume_from) {
+      const fit_state& from = *f.asked.resume_from;
+      require_same_fit(from, facts_of(f), f.theta.size());
+      f.theta = from.theta;
+      f.first_moment = from.first_moment;
+      f.second_moment = from.second_moment;
+      f.history.assign(from.history.begin(), from.history.end() - 1);
+      f.made = from.steps();
+      made_ = std::max(made_, f.made);
+      told_ = true;
+    }
+    f.history.reserve(
+        static_cast<std::size_t>(std::min(f.asked.steps.value_or(history_ahead), std::max(history_ahead, f.made)) + 1));
+    add_to_pool(f);
+    fits_.push_back(std::move(f));
+  }
+  for (const fit& f : fits_)
+    if (f.made != made_)
+      throw error(error_kind::bad_argument,
+                  "fits that share a pass must have made the same number of steps, but one has made " +
+                      std::to_string(made_) + " and another " + std::to_string(f.made));
+  losses_.resize(fits_.size());
+  for (std::size_t k = 0; k < fits_.size(); ++k) active_.push_back(k);
+  leaving_ = std::ranges::any_of(fits_, [](const fit& f) { return has_ended(f); });  // after its first look
+  make_engine();
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::add_to_pool(fit& f) {
+  for (const prompt_pair& p : f.asked.prompts) {
+    std::vector<index_t>& alike = pool_by_ids_[p.ids];
+    auto same = std::ranges::find_if(alike, [&](index_t n) { return pool_[static_cast<std::size_t>(n)] == p; });
+    if (same == alike.end()) {
+      same = alike.insert(alike.end(), std::ssize(pool_));
+      pool_.push_back(p);
+    }
+    f.prompts.push_back(*same);
+  }
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::plan() {
+  leaving_ = false;
+  std::vector<std::size_t> left;
+  for (std::size_t k : active_)
+    if (not has_ended(fits_[k])) left.push_back(k);
+  if (left.size() == active_.size()) return;
+  const fit_moments<T> moments = engine_->steps.moments();
+  for (std::size_t slot = 0; slot < active_.size(); ++slot) keep_moments(moments, static_cast<index_t>(slot));
+  active_ = std::move(left);
+  engine_ = nullptr;
+  if (not active_.empty()) make_engine();
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::make_engine() {
+  std::vector<parameter_layout> layouts;
+  std::vector<sequence> sequences;
+  std::vector<Objective> objectives;
+  std::vector<Optimizer> optimizers;
+  std::vector<penalty> penalties;
+  index_t last = 0;
+  for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+    const fit& f = fits_[active_[slot]];
+    layouts.push_back(f.layout);
+    for (double beta : f.asked.strengths)
+      for (index_t n : f.prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
+    objectives.push_back(f.asked.objective);
+    optimizers.push_back(f.asked.optimizer);
+    penalties.push_back(penalty_of(f.asked.objective, f.layout.size()));
+    last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
+  }
+  if constexpr (recording_backend<B>)
+    engine_ =
+        std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
+                                 untouched_, std::move(optimizers), std::move(penalties), made_, last);
+  else
+    engine_ =
+        std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
+                                 untouched_, std::move(optimizers), std::move(penalties), made_);
+  untouched_ = engine_->run.untouched();
+  const replica_storage<B>& storage = engine_->run.storage();
+  engine_->run.take_parameters([&](index_t slot) -> std::span<const double> { return active(slot).theta; });
+  if (made_ == 0) return;
+  fit_moments<T> moments{std::vector<T>(static_cast<std::size_t>(storage.size())),
+                         std::vector<T>(static_cast<std::size_t>(storage.size()))};
+  for (index_t slot = 0; slot < storage.replicas(); ++slot) {
+    storage.scatter(active(slot).first_moment, slot, moments.first);
+    storage.scatter(active(slot).second_moment, slot, moments.second);
+  }
+  engine_->steps.resume(moments);
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::look() {
+  if (looked_ or not engine_) return;
+  const fit_look<T>& now = engine_->steps.look();
+  const replica_storage<B>& storage = engine_->run.storage();
+  for (std::size_t slot = 0; slot < active_.size(); ++slot)
+    storage.gather(std::span(now.theta), static_cast<index_t>(slot), fits_[active_[slot]].theta);
+  engine_->objective.collect(
+      now.row_values, [&](index_t slot) -> const parameter_layout& { return active(slot).layout; },
+      [&](index_t slot) -> std::span<const double> { return active(slot).theta; }, found_);
+  for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+    fit& f = fits_[active_[slot]];
+    check_finite(found_[slot], f.made + 1);
+    if (f.asked.resume_from and f.made == f.asked.resume_from->steps())
+      require_same_loss(*f.asked.resume_from, found_[slot]);
+    if (std::ssize(f.history) == f.made) f.history.push_back(found_[slot].means());
+    losses_[active_[slot]] = found_[slot];
+  }
+  looked_ = true;
+}
+
+template <typename Steering, typename Objective, optimizer Optimizer>
+void fit_run<Steering, Objective, Optimizer>::tell_what_cannot_learn() {
+  told_ = true;
+  std::vector<T> gradient;
+  detail::download_to(steering_->model().backend(), engine_->run.gradient(), gradient);
+  std::vector<double> own;
+  for (std::size_t slot = 0; slot < active_.size(); ++slot) {
+    fit& f = fits_[active_[slot]];
+    engine_->run.storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
+    for (const parameter_block& block : f.layout.blocks) {
+      const auto numbers =
+          std::span(own).subspan(static_cast<std::size_t>(block.offset), static_cast<std::size_t>(block.size()));
+      if (not numbers.empty() and std::ranges::all_of(numbers, [](double x) { return x == 0; }))
+        f.warnings.push_back("nothing is learned at " + block.site + ": the gradient of all its " +
+                             std::to_string(numbers.size()) + " parameters (" + block.policy +
+                             ") is exactly zero at the start; start them elsewhere, or hook a site that reaches "
+                             "the scored token");
+    }
+  }
+}
 
 }  // namespace trimtab

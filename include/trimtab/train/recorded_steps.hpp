@@ -13,13 +13,13 @@
 #include <utility>
 #include <vector>
 
-/// Steps on a backend that can record its work: a step is recorded once and then replayed, several steps on end without
-/// waiting for a result; what was learned and lost before each of them is kept on the device and read in one go. The
+/// Steps on a backend that can record its work: a step is recorded once and then replayed, several times without
+/// waiting for a result; parameters and losses before each step are kept on the device and downloaded together. The
 /// numbers are those of direct steps.
 
 namespace trimtab {
 
-/// Work that was recorded runs again with `replay`, on the same memory.
+/// A backend whose `record(work)` returns a recording; its `replay` runs the work again on the same memory.
 template <typename B>
 concept recording_backend = tensor_backend<B> and std::movable<typename B::indices> and
     std::default_initializable<typename B::indices> and
@@ -30,9 +30,9 @@ concept recording_backend = tensor_backend<B> and std::movable<typename B::indic
 
 namespace detail {
 
-/// Which of the steps that are made on end a recorded step is: the same instructions do another thing each time.
+/// The index of a replayed step since the last download: the same instructions then use other memory.
 inline constexpr per_row<"place"> place_name{};
-/// Whose record a row is.
+/// The replica that a record belongs to.
 inline constexpr per_row<"owner"> owner_name{};
 
 struct first_place {
@@ -42,7 +42,7 @@ struct next_place {
   constexpr void forward(row auto& r) const { r(place_name) += 1; }
 };
 
-/// The row to where the place says, `size` numbers a place.
+/// Copies the row to the memory of the current place, `size` numbers per place.
 struct keep_row {
   static constexpr bool crosses_channels = true;
 
@@ -54,7 +54,7 @@ struct keep_row {
   }
 };
 
-/// The step's own update of the record's replica.
+/// The update of the current step for the record's replica.
 template <typename Update>
 struct scheduled {
   const Update* updates;  ///< [place][replica]
@@ -75,7 +75,7 @@ class recorded_steps {
   static_assert(std::is_trivially_copyable_v<update_type> and sizeof(update_type) % sizeof(T) == 0,
                 "an optimizer's update travels to the device as its bytes");
 
-  /// As `direct_steps`; no step after the `last` is made ahead.
+  /// As `direct_steps`; no step beyond `last` is made ahead.
   recorded_steps(const B& backend, Run& run, const Loss& objective, std::vector<Optimizer> optimizers,
                  std::vector<penalty> penalties, index_t made, index_t last)
       : backend_(backend),
@@ -87,11 +87,11 @@ class recorded_steps {
         last_(last),
         begin_(made),
         device_at_(made),
-        memory_(backend) {
+        memory_(backend),
+        moments_(backend, run.theta().cols) {
     const index_t size = run.theta().cols, values = objective.row_values().cols;
     at_once_ = std::clamp<index_t>(most_numbers_kept / (size + values), 1, most_at_once);
-    for (matrix_view<T>* m : {&first_moment_, &second_moment_, &saved_theta_, &saved_first_, &saved_second_})
-      *m = memory_.take(1, size);
+    for (matrix_view<T>* m : {&saved_theta_, &saved_first_, &saved_second_}) *m = memory_.take(1, size);
     kept_theta_ = memory_.take(at_once_, size);
     kept_values_ = memory_.take(at_once_, values);
     updates_ = memory_.take(at_once_, replicas() * static_cast<index_t>(sizeof(update_type) / sizeof(T)));
@@ -114,15 +114,9 @@ class recorded_steps {
 
   fit_moments<T> moments() {
     bring_device_to(made_);
-    fit_moments<T> found;
-    detail::download_to(backend_, first_moment_, found.first);
-    detail::download_to(backend_, second_moment_, found.second);
-    return found;
+    return moments_.download();
   }
-  void resume(const fit_moments<T>& from) {
-    detail::upload_from(backend_, from.first, first_moment_);
-    detail::upload_from(backend_, from.second, second_moment_);
-  }
+  void resume(const fit_moments<T>& from) { moments_.upload(from); }
 
  private:
   static constexpr index_t most_at_once = 16;
@@ -131,13 +125,13 @@ class recorded_steps {
   index_t replicas() const { return run_.storage().replicas(); }
   matrix_view<const T> reference() const { return run_.untouched()->logits(); }
 
-  /// All rows read the same number, so a function that leaves it as it is gets it to read.
+  /// All rows share the same number; functions that only read it get it as const.
   template <typename Int = const int>
   auto place() {
     return operand<per_row<"place">, Int>{place_.data(), 0, nullptr};
   }
 
-  /// Everything that a step does, and nothing that waits.
+  /// Everything that a step does, without waiting for a result.
   void whole_step() {
     const matrix_view<const T> logits = run_.forward();
     objective_.evaluate(logits, reference());
@@ -150,15 +144,15 @@ class recorded_steps {
       const auto records = [&](matrix_view<T> all) { return run_.storage().records(k, all); };
       const matrix_view<T> theta = records(run_.theta());
       backend_.forward(with, theta.rows, theta.cols, each_row(name::theta, theta),
-                       each_row(d(name::theta), records(run_.gradient())),
-                       each_row(name::first_moment, records(first_moment_)),
-                       each_row(name::second_moment, records(second_moment_)), place(),
+                       each_row(grad(name::theta), records(run_.gradient())),
+                       each_row(name::first_moment, records(moments_.first())),
+                       each_row(name::second_moment, records(moments_.second())), place(),
                        operand<per_row<"owner">, const int>{owners_[k], 1});
     }
     backend_.forward(detail::next_place{}, 1, 1, place<int>());
   }
 
-  /// In rows of at most 1024 numbers, so that many threads take part.
+  /// Copies in rows of at most 1024 numbers, so that many threads take part.
   void keep(matrix_view<const T> from, matrix_view<T> to) {
     constexpr index_t width = 1024;
     const index_t rows = from.cols / width, rest = from.cols % width;
@@ -172,8 +166,8 @@ class recorded_steps {
     some(rows * width, rest > 0 ? 1 : 0, rest);
   }
 
-  /// As many steps from here on as may be made before somebody wants to know. The first is made alone and not recorded:
-  /// it takes the memory and makes the plans that later steps find ready.
+  /// Runs up to `at_once_` steps without waiting for their results. The first runs alone and is not recorded: it
+  /// allocates the memory and makes the plans that later steps reuse.
   void run_ahead() {
     bring_device_to(made_);
     begin_ = made_;
@@ -193,12 +187,12 @@ class recorded_steps {
     }
   }
 
-  /// Has the device hold what was learned by so many steps, one of those since `begin_`.
+  /// Brings the device to the state after `made` steps, `begin_` or later.
   void bring_device_to(index_t made) {
     if (device_at_ > made) {
       backend_.copy(saved_theta_, run_.theta());
-      backend_.copy(saved_first_, first_moment_);
-      backend_.copy(saved_second_, second_moment_);
+      backend_.copy(saved_first_, moments_.first());
+      backend_.copy(saved_second_, moments_.second());
       backend_.forward(detail::first_place{}, 1, 1, place<int>());
       device_at_ = begin_;
     }
@@ -207,8 +201,8 @@ class recorded_steps {
 
   void save() {
     backend_.copy(run_.theta(), saved_theta_);
-    backend_.copy(first_moment_, saved_first_);
-    backend_.copy(second_moment_, saved_second_);
+    backend_.copy(moments_.first(), saved_first_);
+    backend_.copy(moments_.second(), saved_second_);
   }
   void schedule(index_t count) {
     host_matrix<T> bytes(count, updates_.cols);
@@ -231,11 +225,12 @@ class recorded_steps {
   std::vector<penalty> penalties_;
   index_t made_, last_, begin_, device_at_, at_once_ = 1;
   workspace<B> memory_;
-  matrix_view<T> first_moment_ = {}, second_moment_ = {}, saved_theta_ = {}, saved_first_ = {}, saved_second_ = {},
-                 kept_theta_ = {}, kept_values_ = {}, updates_ = {};
+  moment_memory<B> moments_;
+  matrix_view<T> saved_theta_ = {}, saved_first_ = {}, saved_second_ = {}, kept_theta_ = {}, kept_values_ = {},
+                 updates_ = {};
   typename B::indices place_ = {};
   std::vector<const int*> owners_ = {};  ///< by intervention
-  std::vector<fit_look<T>> kept_ = {};   ///< before the steps after begin_, begin_ + 1, ...
+  std::vector<fit_look<T>> kept_ = {};   ///< the states after begin_, begin_ + 1, ... steps
   std::optional<recording> recording_ = {};
 };
 

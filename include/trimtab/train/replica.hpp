@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-/// One of the fits that share a pass. Each has prompts, strengths, objective, optimizer, start and end of its own, and its
-/// numbers are the bits that the same fit gives alone.
+/// One of the fits that share a pass. Each has its own prompts, strengths, objective, optimizer, start and end, and
+/// gives the same bits as it would alone.
 
 namespace trimtab {
 
@@ -21,16 +21,16 @@ struct replica {
   std::vector<prompt_pair> prompts = {};
   Objective objective = {};
   Optimizer optimizer = {};
-  std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, each counts alike
-  std::optional<index_t> steps = {};             ///< after so many it has ended; nothing: when the caller says so
-  std::optional<parameters> start = {};          ///< where it starts; nothing: where the policies start
-  std::uint64_t seed = 1;                        ///< of what policies start with at random
-  std::optional<fit_state> resume_from = {};     ///< where an earlier run of this fit was
+  std::vector<double> strengths = {+1.0, -1.0};  ///< the β of every prompt, weighted equally
+  std::optional<index_t> steps = {};             ///< when it ends; nothing: when the caller says so
+  std::optional<parameters> start = {};          ///< parameters to start from; nothing: the policies' own
+  std::uint64_t seed = 1;                        ///< for policies that start at random
+  std::optional<fit_state> resume_from = {};     ///< the state of an earlier run of this fit
 };
 
 namespace detail {
 
-/// Throws what is wrong with a replica before any work is done.
+/// Throws `bad_data` or `bad_argument` for a replica that cannot be fitted, before any work is done.
 template <typename Objective, typename Optimizer>
 void check_replica(const replica<Objective, Optimizer>& r, index_t vocabulary) {
   check_prompts(r.prompts, vocabulary);
@@ -39,11 +39,11 @@ void check_replica(const replica<Objective, Optimizer>& r, index_t vocabulary) {
   if (r.steps and *r.steps < 0)
     throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
   if (r.resume_from and r.start)
-    throw error(error_kind::bad_argument, "a fit that goes on from a checkpoint cannot start elsewhere too");
+    throw error(error_kind::bad_argument, "`resume_from` and `start` exclude each other; set only one of them");
   if (r.resume_from and r.steps and r.resume_from->steps() > *r.steps)
     throw error(error_kind::bad_argument, r.resume_from->name + " has made " + std::to_string(r.resume_from->steps()) +
                                               " steps, more than the " + std::to_string(*r.steps) +
-                                              " asked for; ask for more steps, or start anew");
+                                              " asked for; ask for more steps, or start again");
 }
 
 }  // namespace detail

@@ -8,18 +8,18 @@
 #include <span>
 #include <vector>
 
-/// What direct and recorded steps share: Adam's moments beside θ, and what is known before a step.
+/// What direct and recorded steps share: Adam's moments, and the state before a step.
 
 namespace trimtab {
 
-/// θ of all replicas, as it lies in the backend's memory, and the loss's values by term and sequence.
+/// θ of all replicas, in the backend's layout, and the loss's values by term and sequence.
 template <typename T>
 struct fit_look {
   std::vector<T> theta = {};
   std::vector<T> row_values = {};
 };
 
-/// First and second moment of all replicas, as θ lies.
+/// First and second moments of all replicas, in the layout of θ.
 template <typename T>
 struct fit_moments {
   std::vector<T> first = {};
@@ -29,8 +29,8 @@ struct fit_moments {
 /// The steps of some replicas, one after another: forward at all strengths, loss, backward, update.
 ///
 /// Satisfied by: `direct_steps`, `recorded_steps`.
-/// `look()` is what is known before the next step, `step()` makes it; `moments()` are those before the next step, and
-/// `resume` puts θ (which `run` holds) and moments where an earlier run was.
+/// `look()` returns the state before the next step, `step()` makes it; `moments()` are those before the next step, and
+/// `resume` sets those of an earlier run (its θ is already in `run`).
 template <typename S, typename T>
 concept fit_steps = requires(S& s, const fit_moments<T>& moments) {
   { s.look() } -> std::same_as<const fit_look<T>&>;
@@ -41,14 +41,14 @@ concept fit_steps = requires(S& s, const fit_moments<T>& moments) {
 
 namespace detail {
 
-/// The numbers of a view in host memory that is there already after the first time.
+/// Downloads a view into `to`, whose memory is reused from call to call.
 template <typename B>
 void download_to(const B& backend, matrix_view<const typename B::scalar> from, std::vector<typename B::scalar>& to) {
   to.resize(static_cast<std::size_t>(from.size()));
   backend.download(from, {to.data(), 1, from.size()});
 }
 
-/// And back.
+/// Uploads `from` into a view.
 template <typename B>
 void upload_from(const B& backend, const std::vector<typename B::scalar>& from, matrix_view<typename B::scalar> to) {
   const auto there = backend.upload({from.data(), 1, to.size()});
@@ -56,4 +56,43 @@ void upload_from(const B& backend, const std::vector<typename B::scalar>& from, 
 }
 
 }  // namespace detail
+
+/// Adam's moments of all replicas in the backend's memory, [1, numbers] in the layout of θ; zeros at first.
+template <tensor_backend B>
+class moment_memory {
+ public:
+  using T = typename B::scalar;
+
+  moment_memory(const B& backend, index_t numbers)
+      : backend_(backend), memory_(backend), first_(memory_.take(1, numbers)), second_(memory_.take(1, numbers)) {}
+
+  matrix_view<T> first() const { return first_; }
+  matrix_view<T> second() const { return second_; }
+
+  fit_moments<T> download() const {
+    fit_moments<T> found;
+    detail::download_to(backend_, first_, found.first);
+    detail::download_to(backend_, second_, found.second);
+    return found;
+  }
+  void upload(const fit_moments<T>& from) {
+    detail::upload_from(backend_, from.first, first_);
+    detail::upload_from(backend_, from.second, second_);
+  }
+
+ private:
+  const B& backend_;
+  workspace<B> memory_;
+  matrix_view<T> first_, second_;
+};
+
+/// Applies one optimizer's update to some records of θ, each matrix [records, record size].
+template <tensor_backend B, typename Update>
+void update_records(const B& backend, const Update& update, matrix_view<typename B::scalar> theta,
+                    matrix_view<typename B::scalar> gradient, matrix_view<typename B::scalar> first_moment,
+                    matrix_view<typename B::scalar> second_moment) {
+  backend.forward(update, theta.rows, theta.cols, each_row(name::theta, theta), each_row(grad(name::theta), gradient),
+                  each_row(name::first_moment, first_moment), each_row(name::second_moment, second_moment));
+}
+
 }  // namespace trimtab

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
-// A stranger's program on the GPU: it runs a row function there, or is told in a sentence that there is no device.
+// SPDX-License-Identifier: Apache-2.0 A program that uses trimtab on a GPU: it runs a row function there, or gets a
+// one-sentence error if there is no device.
 
 #include <functional>
 #include <trimtab/cuda.hpp>

@@ -8,7 +8,7 @@ using namespace trimtab::test;
 
 namespace {
 
-// Narrow and wide rows, aligned to 16 bytes or not, fewer and more channels than threads.
+// Widths of rows: narrow and wide, aligned to 16 bytes or not, with fewer or more channels than threads.
 constexpr index_t widths[] = {1, 3, 4, 33, 64, 100, 129, 260, 1030, 1284};
 
 template <typename Use, typename Inputs, std::size_t... K, typename... Name>
@@ -16,7 +16,7 @@ void with_names(Use use, Inputs& inputs, std::index_sequence<K...>, Name... name
   use(each_row(names, inputs[K].view().as_const())...);
 }
 
-/// out, then d_h, of a row function with further inputs `names`.
+/// `out`, then `d_h`, of a row function; `names` are its further inputs.
 template <typename B, typename F, typename... Name>
 std::vector<double> run(const B& backend, const F& f, index_t width, bool in_place, Name... names) {
   const index_t rows = 5;
@@ -34,7 +34,7 @@ std::vector<double> run(const B& backend, const F& f, index_t width, bool in_pla
   const auto backward = [&] {
     further([&](auto... inputs) {
       backend.backward(f, rows, width, each_row(name::h, h.view()), each_row(name::out, out.view()),
-                       each_row(d(name::out), d_out.view()), each_row(d(name::h), d_result.view()), inputs...);
+                       each_row(grad(name::out), d_out.view()), each_row(grad(name::h), d_result.view()), inputs...);
     });
   };
   const auto forward = [&] {
@@ -88,8 +88,8 @@ std::vector<double> run_residual_norm(const B& backend, index_t width) {
                   each_row(residual_norm::sum, sum.view()), each_row(name::out, out.view()),
                   each_row(layer_norm::gain, gain.view()), each_row(layer_norm::bias, bias.view()));
   backend.backward(residual_norm{}, rows, width, each_row(residual_norm::sum, sum.view().as_const()),
-                   each_row(d(name::out), d_out.view()), each_row(d(residual_norm::sum), d_sum.view().as_const()),
-                   each_row(d(name::h), d_h.view()), each_row(layer_norm::gain, gain.view()));
+                   each_row(grad(name::out), d_out.view()), each_row(grad(residual_norm::sum), d_sum.view().as_const()),
+                   each_row(grad(name::h), d_h.view()), each_row(layer_norm::gain, gain.view()));
   std::vector<double> all;
   for (auto* m : {&sum, &out, &d_h}) {
     const auto found = m->numbers();
@@ -98,7 +98,7 @@ std::vector<double> run_residual_norm(const B& backend, index_t width) {
   return all;
 }
 
-/// Reads its neighbours, so that a verb must see what the one before it wrote.
+/// Reads channels that other threads wrote, so each verb must see what the verb before it wrote.
 struct mirror {
   static constexpr bool crosses_channels = true;
 
@@ -114,7 +114,7 @@ struct mirror {
   }
 };
 
-/// The same without saying so: slower on a device, but right.
+/// Also reads other channels, but does not declare `crosses_channels`: that is slower on a device, but must be right.
 struct quiet_mirror {
   constexpr void forward(row auto& r) const {
     r.each([&](auto j) {
@@ -190,7 +190,7 @@ void check_policy_on_device(P policy) {
   }
 }
 
-/// value, then the gradient added to what was there.
+/// The value, then the gradient, which is added to what was there.
 template <typename B, typename Term>
 std::vector<double> run_term(const B& backend, const Term& term, index_t width) {
   const index_t rows = 4;
@@ -213,7 +213,7 @@ std::vector<double> run_term(const B& backend, const Term& term, index_t width) 
   };
   run([&](auto... operands) { backend.values(term, rows, width, values.data(), operands...); });
   run([&](auto... operands) {
-    backend.gradients(term, rows, width, operands..., each_row(d(name::h), d_logits.view()),
+    backend.gradients(term, rows, width, operands..., each_row(grad(name::h), d_logits.view()),
                       operand<gradient_of<per_row<"value">>, const T>{weight.data(), 1});
   });
   auto all = values.numbers();
@@ -348,7 +348,7 @@ TEST_CASE("Products agree with the CPU") {
           CAPTURE(in, out, rows, bias, transposed);
           const auto right = run_products(eigen_backend<double>(1), in, out, rows, bias, transposed);
           CHECK(relative_difference(run_products(device, in, out, rows, bias, transposed), right) < 2e-6);
-          if (in % 8 != 0 or out % 2 != 0) continue;  // cuBLAS wants them aligned
+          if (in % 8 != 0 or out % 2 != 0) continue;  // cuBLAS requires alignment
           CHECK(relative_difference(run_products(cut, in, out, rows, bias, transposed), right) < 2e-3);
           CHECK(relative_difference(run_products(rounded, in, out, rows, bias, transposed), right) < 2e-2);
         }
@@ -367,7 +367,7 @@ TEST_CASE("Attention agrees with the CPU, ragged, for all positions or the last"
   CHECK_THROWS_WITH(run_attention(device, {{2}, false}, 1, 300), Catch::Matchers::ContainsSubstring("up to 256"));
 }
 
-TEST_CASE("A recorded attention of wide heads is not lost to one of less wide ones") {
+TEST_CASE("A recorded attention with wide heads still runs after one with narrower heads") {
   if (lacks_device()) return;
   const auto device = watched_backend();
   const index_t rows = 3, width = 256;
@@ -385,7 +385,7 @@ TEST_CASE("A recorded attention of wide heads is not lost to one of less wide on
   CHECK(same_bits(z.numbers(), first));
 }
 
-TEST_CASE("Device memory is zero when new, given out again, and never twice") {
+TEST_CASE("Device memory is zero when new, is reused, and is never given out twice") {
   if (lacks_device()) return;
   const cuda_backend<float> backend(cuda::options{.slab_bytes = 1 << 16});
   const auto in_use = backend.context().memory().in_use();
@@ -455,7 +455,7 @@ TEST_CASE("Several devices work in turn in one thread") {
 #endif
 }
 
-TEST_CASE("What a device cannot do is a sentence", "[refusal]") {
+TEST_CASE("What a device cannot do throws a one-sentence error", "[refusal]") {
   if (lacks_device()) return;
   const auto backend = watched_backend();
   const auto kind_of = [](auto f) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// As much of cuBLASLt as the library uses, by plain loops, for the emulated device (see cuda_runtime.h beside this).
+// The part of cuBLASLt that the library uses, in plain loops, for the emulated device (see cuda_runtime.h beside this).
 
 #include "cuda_bf16.h"
 #include "cuda_runtime.h"
@@ -44,7 +44,7 @@ struct emulated_layout {
 };
 struct emulated_nothing {};
 struct cublasLtMatmulAlgo_t {
-  std::uint32_t alignment_b = 256, alignment_d = 256;  // what it counts on
+  std::uint32_t alignment_b = 256, alignment_d = 256;  // the alignment that it assumes, in bytes
 };
 using cublasLtHandle_t = emulated_nothing*;
 using cublasLtMatmulDesc_t = emulated_operation*;

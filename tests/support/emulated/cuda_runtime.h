@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// In place of CUDA's own header, for a host compiler: kernels run on the host, one fiber a thread, one block after
-// another. It tests what a kernel computes, its indices and its barriers, and nothing about a GPU: not its memory model,
-// not its arithmetic, not its speed. Threads can be run in several orders; a kernel that lacks a barrier gives other
-// numbers in another order, or stops at "wait for each other". New memory is NaN, and what is written past the end of an
-// allocation is found when it is freed.
+// Replaces CUDA's own header for a host compiler. Kernels run on the host, with one fiber for each thread, one block
+// after another. This tests what a kernel computes, its indices and its barriers, and nothing about a GPU: not its
+// memory model, not its arithmetic, not its speed. Threads can run in several orders; a kernel that lacks a barrier
+// gives other numbers in another order, or stops with "wait for each other". New memory is NaN, and a write past the
+// end of an allocation is found when the allocation is freed.
 
 #define __global__
 #define __device__
@@ -51,7 +51,7 @@ enum cudaError_t {
   cudaErrorInvalidResourceHandle
 };
 
-/// A stream belongs to the device that was the thread's when it was made.
+/// A stream belongs to the device that was current when it was made.
 struct emulated_stream {
   int device;
 };
@@ -59,10 +59,10 @@ using cudaStream_t = emulated_stream*;
 
 namespace trimtab::cuda::emulated {
 
-/// In which threads take turns; with `warp_by_warp` a warp goes on until it waits for another one.
+/// The order in which threads take turns; with `warp_by_warp` a warp runs until it waits for another one.
 enum class order { rising, falling, shuffled, warp_by_warp };
 
-/// What a test may set.
+/// The settings that a test may change.
 struct settings {
   int devices = 1;
   std::size_t memory_limit = std::size_t{8} << 30;
@@ -77,15 +77,15 @@ struct graph {
 struct machine {
   std::map<void*, std::size_t> allocations = {};
   std::size_t in_use = 0;
-  std::map<const void*, int> shared_bytes = {};  ///< that a kernel may take, where it asked
+  std::map<const void*, int> shared_bytes = {};  ///< for each kernel that asked for a limit: its shared memory
   graph* recording = nullptr;
-  int device = 0;  ///< that calls go to
+  int device = 0;  ///< the current device
   cudaError_t last = cudaSuccess;
   long kernels = 0;
 };
 inline machine state;
 
-/// Done now, or recorded.
+/// Does the work now, or records it if a graph is being recorded.
 inline void perform(std::function<void()> work) {
   if (state.recording)
     state.recording->work.push_back(std::move(work));
@@ -93,7 +93,7 @@ inline void perform(std::function<void()> work) {
     work();
 }
 
-/// Whether the device that calls go to is the stream's, as CUDA asks.
+/// Whether the stream belongs to the current device, as CUDA requires.
 inline bool is_here(cudaStream_t stream) { return stream == nullptr or stream->device == state.device; }
 
 [[noreturn]] inline void stop(const char* why) {
@@ -141,7 +141,7 @@ class block {
   void wait_for_all() { wait(all_); }
   void wait_for_warp() { wait(warps_[threadIdx.x / 32]); }
 
-  /// What lane `lane` of the warp has.
+  /// The value of lane `lane` of the warp.
   template <typename V>
   V exchange(V value, unsigned lane) {
     static_assert(sizeof(V) <= 16 and std::is_trivially_copyable_v<V>);

@@ -10,7 +10,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Sequences of these lengths, with these positions of each as queries.
+/// Sequences of the given lengths, with the given positions of each as queries (all, if none are given).
 struct ragged {
   std::vector<int> offsets{0}, query_offsets{0}, query_positions;
 
@@ -30,7 +30,7 @@ struct ragged {
   }
 };
 
-/// The formula, number by number.
+/// The formula of attention, computed one number at a time.
 host_matrix<double> naive(const ragged& r, index_t heads, const host_matrix<double>& qkv) {
   const index_t width = qkv.cols / 3, head_width = width / heads;
   host_matrix<double> z(r.queries(), width);
@@ -92,7 +92,7 @@ TEST_CASE("Attention agrees with its formula, ragged, for all positions or some"
     }
 }
 
-TEST_CASE("The adjoint of attention is one") {
+TEST_CASE("The adjoint of attention is right") {
   for (const ragged& r : every_shape()) {
     if (r.rows() > 12) continue;
     const index_t heads = 2, width = 6;
@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("Attention has the same bits on any number of threads", "", f
   }
 }
 
-TEMPLATE_TEST_CASE("A sequence of NaN leaves the next one alone", "", float, double) {
+TEMPLATE_TEST_CASE("NaN in one sequence does not reach the next", "", float, double) {
   using T = TestType;
   const ragged together({20, 5}), alone({5});
   auto qkv = random_matrix<T>(25, 3 * 24, 1), d_z = random_matrix<T>(25, 24, 2);

@@ -15,7 +15,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Sums, maxima and verbs of a row, told to the outside.
+/// Writes the results of a row's sum, maximum and other verbs to `out`.
 struct probe {
   constexpr void forward(row auto& r) const {
     const auto sum = r.sum([&](auto j) { return r.h(j); });
@@ -36,8 +36,8 @@ struct layer_norm_run {
     const eigen_backend<T> backend(threads);
     backend.forward(layer_norm{}, h.rows, h.cols, each_row(name::h, h.view()), each_row(name::out, out.view()),
                     all_rows(layer_norm::gain, gain.view()), all_rows(layer_norm::bias, bias.view()));
-    backend.backward(layer_norm{}, h.rows, h.cols, each_row(name::h, h.view()), each_row(d(name::out), out.view()),
-                     each_row(d(name::h), d_h.view()), all_rows(layer_norm::gain, gain.view()));
+    backend.backward(layer_norm{}, h.rows, h.cols, each_row(name::h, h.view()), each_row(grad(name::out), out.view()),
+                     each_row(grad(name::h), d_h.view()), all_rows(layer_norm::gain, gain.view()));
   }
 };
 
@@ -56,7 +56,7 @@ void check_threads(P policy, const steered_rows& s) {
 
 }  // namespace
 
-TEST_CASE("The verbs of a row see every channel, whatever its width") {
+TEST_CASE("each, sum and max visit every channel at any width") {
   for (index_t width = 1; width <= 70; ++width) {
     CAPTURE(width);
     auto h = random_matrix<double>(1, width, static_cast<std::uint64_t>(width));
@@ -125,7 +125,7 @@ TEMPLATE_TEST_CASE("Terms have the same bits on any number of threads", "", floa
     backend.values(objective::faithfulness{}, rows, width, values.values.data(), each_row(name::h, h.view()),
                    each_row(name::reference, reference.view()), c, w);
     backend.gradients(objective::faithfulness{}, rows, width, each_row(name::h, h.view()),
-                      each_row(name::reference, reference.view()), each_row(d(name::h), gradient.view()), c, w,
+                      each_row(name::reference, reference.view()), each_row(grad(name::h), gradient.view()), c, w,
                       operand<gradient_of<per_row<"value">>, const T>{&one});
     return std::pair(values, gradient);
   };
@@ -137,8 +137,8 @@ TEMPLATE_TEST_CASE("Terms have the same bits on any number of threads", "", floa
   }
 }
 
-TEST_CASE("A record that no row uses keeps what its gradient held") {
-  // The caller clears the gradient; the plan visits what it knows of.
+TEST_CASE("The gradient of a record that no row uses is not written") {
+  // The caller clears the gradient; `intervene_backward` writes only the records in the plan.
   const steered_rows s{2, {0, 2}, {1, 1}};
   const checks::policy_run<double, policy::affine> run({}, s);
   const auto h = random_matrix<double>(2, 2, 1).values;

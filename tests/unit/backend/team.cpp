@@ -31,7 +31,7 @@ std::vector<int> claims_of(int threads, index_t n) {
 
 }  // namespace
 
-TEST_CASE("A team claims everything once, however many it is and however much there is to do") {
+TEST_CASE("Every piece of work is claimed exactly once, for any number of threads and pieces") {
   for (int threads : {1, 2, 3, 8, 33})
     for (index_t n : {0, 1, 2, 3, 7, 8, 64, 1000}) {
       CAPTURE(threads, n);
@@ -45,7 +45,7 @@ TEST_CASE("A team does one thing after another, thousands of times") {
   CHECK(sum == 100'000);
 }
 
-TEST_CASE("Within a team's work there is no other team") {
+TEST_CASE("Parallel work inside parallel work runs on one thread") {
   std::atomic<int> sum = 0;
   parallel_claims(4, 8, [&](claim some) {
     for (index_t i = some.begin; i < some.end; ++i)

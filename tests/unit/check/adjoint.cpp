@@ -18,7 +18,7 @@ using namespace trimtab;
 
 namespace {
 
-// Scales and shifts; a flag for each of the mistakes that one makes.
+// A policy that scales and shifts, with a flag for each usual mistake in an adjoint.
 struct mistakes {
   int factor_of_d_h = 1;
   bool beta_in_d_gain = true, beta_twice_in_d_shift = false, sets_d_gain = false, leaves_d_h = false;
@@ -50,7 +50,7 @@ struct gain_and_shift {
   }
 };
 
-const adjoint_difference& operand(const adjoint_check& found, const std::string& name) {
+const adjoint_difference& difference_of(const adjoint_check& found, const std::string& name) {
   for (const adjoint_difference& d : found.operands)
     if (d.operand == name) return d;
   throw std::out_of_range(name);
@@ -61,7 +61,7 @@ bool says(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// Another rule for each half: a branch of the whole row, and a choice in each channel.
+// A policy with a branch for the whole row, and a choice in each channel.
 template <bool RightAdjoint = true>
 struct leaky_gate {
   static constexpr per_channel<"weight"> weight{};
@@ -86,7 +86,7 @@ struct leaky_gate {
   }
 };
 
-// A saw with a corner every 1/2000: central differences often reach across one.
+// A sawtooth with a corner every 1/2000, so that central differences often reach across a corner.
 struct saw {
   static constexpr per_row<"height"> height{};
   static constexpr parameter_list parameters{height};
@@ -113,7 +113,7 @@ struct saw {
   }
 };
 
-// Goes through a double, which has no derivative.
+// A policy that converts to double, which loses the derivative.
 struct casts {
   static constexpr per_row<"a"> a{};
   static constexpr parameter_list parameters{a};
@@ -127,7 +127,7 @@ struct casts {
   }
 };
 
-// A matrix, several numbers of a row, and scratch memory.
+// A policy with a matrix, several numbers for a row, and scratch memory.
 struct low_rank {
   static constexpr int scratch_rows = 1;
   static constexpr per_channel<"basis", 2> basis{};
@@ -169,7 +169,7 @@ struct prefers_others {
   }
 };
 
-// Half of the slope, and what other terms added is lost.
+// A term whose gradient is half of the right one, and overwrites what other terms added.
 template <bool Adds>
 struct wants_correct {
   constexpr auto value(row auto& r) const { return r.h(r.correct()) * r.h(r.correct()); }
@@ -223,7 +223,7 @@ TEST_CASE("The terms of the library are right") {
   right(prefers_others<>{});
 }
 
-TEST_CASE("What is right is said with how well it agrees") {
+TEST_CASE("A right adjoint is reported with its largest error") {
   const auto found = check_adjoint(gain_and_shift<>{});
   CHECK(says(found.text(), "`d_h`, `d(gain)`, `d(shift)` of backward agree with the complex step to "));
   CHECK(says(found.text(), ", on 8 rows of 17 channels"));
@@ -233,9 +233,9 @@ TEST_CASE("What is right is said with how well it agrees") {
 TEST_CASE("A wrong adjoint is named by its operand, place and numbers") {
   const auto found = check_adjoint(gain_and_shift<mistakes{.wrong_in_channel_2 = true}>{});
   CHECK_FALSE(found.passes());
-  CHECK(operand(found, "d(gain)").is_right());
-  CHECK(operand(found, "d(shift)").is_right());
-  const adjoint_difference& d_h = operand(found, "d_h");
+  CHECK(difference_of(found, "d(gain)").is_right());
+  CHECK(difference_of(found, "d(shift)").is_right());
+  const adjoint_difference& d_h = difference_of(found, "d_h");
   CHECK_FALSE(d_h.is_right());
   CHECK(d_h.is_certain());
   CHECK(says(d_h.place, ", channel 2"));
@@ -246,22 +246,22 @@ TEST_CASE("A wrong adjoint is named by its operand, place and numbers") {
   CHECK(found.text().find('\n') == std::string::npos);
 }
 
-TEST_CASE("The usual mistakes are told") {
+TEST_CASE("The usual mistakes are reported") {
   const auto text = [](auto policy) { return check_adjoint(policy).text(); };
   CHECK(says(text(gain_and_shift<mistakes{.factor_of_d_h = 2}>{}), "everywhere it is 2 times what it should be"));
   CHECK(says(text(gain_and_shift<mistakes{.beta_in_d_gain = false}>{}), "`d(gain)` differs by "));
   CHECK(says(text(gain_and_shift<mistakes{.beta_in_d_gain = false}>{}), "a factor \xCE\xB2 is missing"));
   CHECK(says(text(gain_and_shift<mistakes{.beta_twice_in_d_shift = true}>{}), "`d(shift)` differs by "));
-  CHECK(says(text(gain_and_shift<mistakes{.beta_twice_in_d_shift = true}>{}), "there is a factor \xCE\xB2 too many"));
+  CHECK(says(text(gain_and_shift<mistakes{.beta_twice_in_d_shift = true}>{}), "there is an extra factor \xCE\xB2"));
   CHECK(says(text(gain_and_shift<mistakes{.forgets_d_shift = true}>{}), "it is zero everywhere"));
 }
 
 TEST_CASE("Gradients of parameters are added to, that of the activations is set") {
   const auto sets = check_adjoint(gain_and_shift<mistakes{.sets_d_gain = true}>{});
-  CHECK_FALSE(operand(sets, "d(gain)").is_right());
-  CHECK(operand(sets, "d_h").is_right());
+  CHECK_FALSE(difference_of(sets, "d(gain)").is_right());
+  CHECK(difference_of(sets, "d_h").is_right());
   const auto leaves = check_adjoint(gain_and_shift<mistakes{.leaves_d_h = true}>{});
-  CHECK(std::isinf(operand(leaves, "d_h").max_difference));
+  CHECK(std::isinf(difference_of(leaves, "d_h").max_difference));
   CHECK(says(leaves.text(), "backward gives nan"));
 }
 
@@ -276,8 +276,8 @@ TEST_CASE("Policies may have branches") {
   INFO(right.text());
   CHECK(right.passes());
   const auto wrong = check_adjoint(leaky_gate<false>{});
-  CHECK_FALSE(operand(wrong, "d_h").is_right());
-  CHECK(operand(wrong, "d(weight)").is_right());
+  CHECK_FALSE(difference_of(wrong, "d_h").is_right());
+  CHECK(difference_of(wrong, "d(weight)").is_right());
 }
 
 TEST_CASE("Rows near a branch are drawn anew") {
@@ -288,13 +288,13 @@ TEST_CASE("Rows near a branch are drawn anew") {
   CHECK(check_adjoint(gain_and_shift<>{}).moved == 0);
 }
 
-TEST_CASE("Derivatives that do not agree with each other are no measure") {
+TEST_CASE("If the two derivatives disagree, the check says so") {
   const auto found = check_adjoint(casts{});
   CHECK_FALSE(found.passes());
-  CHECK(operand(found, "d_h").is_certain());
-  CHECK_FALSE(operand(found, "d(a)").is_certain());
+  CHECK(difference_of(found, "d_h").is_certain());
+  CHECK_FALSE(difference_of(found, "d(a)").is_certain());
   CHECK(says(found.text(), "`d(a)` cannot be checked at row "));
-  CHECK(says(found.text(), "loses it by a cast to double"));
+  CHECK(says(found.text(), "drops it in a cast to double"));
 }
 
 TEST_CASE("A wrong gradient of a term is named") {
@@ -308,9 +308,9 @@ TEST_CASE("A wrong gradient of a term is named") {
 
 TEST_CASE("Matrices and several numbers have places too") {
   const auto found = check_adjoint(low_rank{});
-  CHECK(operand(found, "d(basis)").place.find(", number ") != std::string::npos);
-  CHECK(operand(found, "d(basis)").place.find(", channel ") != std::string::npos);
-  CHECK(operand(found, "d(mix)").place.find(", number ") != std::string::npos);
+  CHECK(difference_of(found, "d(basis)").place.find(", number ") != std::string::npos);
+  CHECK(difference_of(found, "d(basis)").place.find(", channel ") != std::string::npos);
+  CHECK(difference_of(found, "d(mix)").place.find(", number ") != std::string::npos);
 }
 
 TEST_CASE("The same seed gives the same check") {
@@ -321,8 +321,8 @@ TEST_CASE("Options with which nothing is checked are refused") {
   const auto refused = [](auto what, adjoint_options options, const std::string& part) {
     CHECK(says(test::refusal(error_kind::bad_argument, [&] { check_adjoint(what, options); }), part));
   };
-  refused(policy::affine{}, {.width = 0}, "a width of 1 or more");
-  refused(objective::effectiveness{}, {.width = 1}, "a width of 2 or more");
-  refused(policy::affine{}, {.rows = 0}, "1 or more");
-  refused(policy::affine{}, {.scale = 0}, "a positive scale");
+  refused(policy::affine{}, {.width = 0}, "the width is 0; it must be at least 1");
+  refused(objective::effectiveness{}, {.width = 1}, "the width is 1; it must be at least 2");
+  refused(policy::affine{}, {.rows = 0}, "the number of rows is 0; it must be at least 1");
+  refused(policy::affine{}, {.scale = 0}, "the scale is 0; it must be a positive number");
 }

@@ -75,10 +75,10 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   using metadata = std::map<std::string, std::string>&;
   using tensors = std::map<std::string, io::stored_tensor>&;
   CHECK_THAT(refused([](metadata m, tensors) { m["format"] = "trimtab-intervention-1"; }),
-             ContainsSubstring("is no checkpoint") && ContainsSubstring("trimtab-checkpoint-2"));
+             ContainsSubstring("is not a checkpoint") && ContainsSubstring("trimtab-checkpoint-2"));
   CHECK_THAT(refused([](metadata m, tensors) { m["format"] = "trimtab-checkpoint-1"; }),
              ContainsSubstring("is a checkpoint of trimtab 0.1; finish its fit with that version"));
-  CHECK_THAT(refused([](metadata m, tensors) { m.erase("format"); }), ContainsSubstring("is no checkpoint"));
+  CHECK_THAT(refused([](metadata m, tensors) { m.erase("format"); }), ContainsSubstring("is not a checkpoint"));
   CHECK_THAT(refused([](metadata m, tensors) { m.erase("facts"); }), ContainsSubstring("lacks \"facts\""));
   CHECK_THAT(refused([](metadata m, tensors) { m["facts"] = "[]"; }), ContainsSubstring("should hold a JSON object"));
   CHECK_THAT(refused([](metadata m, tensors) { m["facts"] = "{\"model\": 1}"; }), ContainsSubstring("a string"));
@@ -87,7 +87,7 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"a\", 1]]"; }), ContainsSubstring("and 1 terms"));
   CHECK_THAT(refused([](metadata m, tensors) { m["terms"] = "[[\"" + std::string(1000, 'a') + "\", 1], [\"b\", 1]]"; }),
              ContainsSubstring("short names"));
-  // Nothing in the file, and rows without end.
+  // A tensor with no data but a huge number of rows.
   CHECK_THAT(refused([](metadata m, tensors t) {
                m["terms"] = "[]";
                t["history"] = {io::dtype::f64, {2, index_t{1} << 50, 0}, {}};
@@ -112,7 +112,7 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
   CHECK_THAT(refused([](metadata, tensors t) {
                for (const auto name : {"theta", "first_moment", "second_moment"}) t[name].shape = {3, 2};
              }),
-             ContainsSubstring("'theta' of shape [3, 2], which does not go with a history of one fit"));
+             ContainsSubstring("'theta' of shape [3, 2], which does not match a history of one fit"));
   CHECK_THAT(refused([](metadata, tensors t) {
                t["first_moment"] = t["history"], t["first_moment"].shape = {1, 4};
              }),

@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/faults.hpp"
+#include "support/refusal.hpp"
 #include "support/small_intervention.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -36,7 +37,7 @@ std::set<std::string> names_in(const std::filesystem::path& folder) {
   return names;
 }
 
-/// What a call ended with: nothing, a sentence, or the lack of memory.
+/// The sentence of the error with which a call ended, "no memory", or an empty string if it succeeded.
 std::string said_by(const std::function<void()>& call) {
   try {
     call();
@@ -48,8 +49,8 @@ std::string said_by(const std::function<void()>& call) {
   return {};
 }
 
-/// Where an allocation in a destructor fails, as nlohmann's may, the process ends. So it is one of its own; `arm` and
-/// `call` happen there.
+/// The outcome of a call in a child process. If an allocation fails in a destructor, as in one of nlohmann's library,
+/// the process ends; so the child calls `arm` and `call`.
 struct child_outcome {
   bool reached = false, done = false, refused = false, terminated = false;
 };
@@ -81,7 +82,7 @@ struct walk_figures {
   long calls = 0, refusals = 0;
 };
 
-/// Every call of one kind fails in turn while `write(path)` replaces a file.
+/// Makes every call of one kind fail in turn while `write(path)` replaces a file.
 template <typename Write>
 walk_figures walk(const fault& what, Write write) {
   const temporary_folder folder;
@@ -172,7 +173,7 @@ TEST_CASE("Whatever allocation fails while a file is written, the old one stays 
     }
 }
 
-TEST_CASE("Whatever call fails while a file is read, there is a sentence with its name or the right content") {
+TEST_CASE("If any call fails while a file is read, the result is an error naming the file, or the right content") {
   const temporary_folder folder;
   const auto checkpoint = folder.path() / "c", intervention = folder.path() / "i";
   write_checkpoint(checkpoint);
@@ -202,7 +203,7 @@ TEST_CASE("Whatever call fails while a file is read, there is a sentence with it
       }
       CHECK(said != "read wrong");
       const bool lost =
-          std::string(what.call) != "close" and what.error != EINTR and what.error > 0;  // nothing was written
+          std::string(what.call) != "close" and what.error != EINTR and what.error > 0;  // nothing to write
       if (lost) CHECK((said.find(checkpoint.string()) != said.npos or said.find(intervention.string()) != said.npos));
       if (not lost) CHECK(said.empty());
     }
@@ -229,7 +230,7 @@ TEST_CASE("A file that memory has no room for is refused by its name") {
   const auto file = io::input_file(folder.file("large", std::string(1000, 'x')));
   const std::function<void()> call = [&] { file.text(); };
   arm({"allocate", ENOMEM}, 1);
-  const auto said = said_by(call);
+  const auto said = refusal(error_kind::memory, call);
   CHECK(disarm());
   CHECK_THAT(said,
              Catch::Matchers::ContainsSubstring("large' has 1000 bytes, and there is not enough memory for them"));

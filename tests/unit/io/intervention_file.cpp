@@ -16,7 +16,7 @@ namespace {
 
 using enum tensor_axis;
 
-/// Two layers: a scalar in one of them, and a matrix of a policy of somebody's own.
+/// Two interventions: a scalar in one of two layers, and a policy of a user's own with a matrix.
 intervention_file example() {
   intervention_file f;
   f.interventions.push_back(
@@ -86,9 +86,9 @@ TEST_CASE("An intervention file reads back as it was written, bit by bit") {
   io::write_intervention(path, file);
   CHECK(io::read_intervention(path) == file);
   CHECK(io::safetensors_file(path).tensors().at("attn_out.alpha").type == io::dtype::f32);
-  CHECK_FALSE(io::safetensors_file(path).metadata().contains("policy"));  // there are two
+  CHECK_FALSE(io::safetensors_file(path).metadata().contains("policy"));  // there are two policies
 
-  file.interventions[0].parameters[0].numbers.values[4] = 0.1;  // no float
+  file.interventions[0].parameters[0].numbers.values[4] = 0.1;  // not exact in float
   io::write_intervention(path, file);
   CHECK(io::read_intervention(path) == file);
   CHECK(io::safetensors_file(path).tensors().at("attn_z.w").type == io::dtype::f64);
@@ -113,7 +113,7 @@ TEST_CASE("Where interventions agree, the keys of version 1 are repeated") {
   CHECK(found.metadata().at("positions") == "3");
 }
 
-TEST_CASE("What is not known of the model stays unknown when a file is written anew") {
+TEST_CASE("Missing facts of the model stay missing when a file is rewritten") {
   const auto folder = temporary_folder();
   auto file = example();
   file.model = model_facts{.architecture = "gpt2", .layers = 2};

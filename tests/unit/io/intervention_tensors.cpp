@@ -6,6 +6,7 @@
 #include <trimtab/io/intervention_tensors.hpp>
 
 #include "support/catch.hpp"
+#include "support/named_like_others.hpp"
 #include "support/random_weights.hpp"
 #include "support/refusal.hpp"
 #include "support/stored_model.hpp"
@@ -34,7 +35,7 @@ const std::vector<prompt_pair> prompts = {
 
 const auto model = gpt2<cpu>(random_weights(small), cpu(1));
 
-/// A different number in every place: what lands in the wrong one shows.
+/// Parameters with a different number in every place, so that a number in the wrong place is found.
 template <typename Steering>
 parameters numbered(const Steering& steering) {
   parameters p{steering.layout(prompts), {}};
@@ -42,7 +43,7 @@ parameters numbered(const Steering& steering) {
   return p;
 }
 
-/// What a folder holds, to be stored anew.
+/// The weights of a folder, to be stored again.
 struct copied_weights {
   const io::model_folder& from;
 
@@ -58,7 +59,7 @@ struct copied_weights {
   }
 };
 
-/// Through a file and back, with all that a composition reads from it.
+/// Writes parameters to a file and returns what a composition reads from it.
 template <typename Steering>
 parameters through_a_file(const Steering& steering, const parameters& p) {
   const auto folder = temporary_folder();
@@ -104,7 +105,7 @@ TEST_CASE("A number lies in the tensor where the format says") {
   for (std::size_t i = 12; i < 24; ++i) CHECK(alpha.values[i] == 0);  // layer 1
 }
 
-TEST_CASE("A composition that hooks more gets zeros there, one that hooks less is refused") {
+TEST_CASE("A composition with more layers or positions gets zeros there; one with fewer is refused") {
   const auto some = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({1})));
   const auto more =
       steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
@@ -128,7 +129,8 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
              ContainsSubstring("architecture 'gpt_neox'"));
   CHECK_THAT(refused([](auto& f, auto&) { f.model->residual = "parallel"; }),
              ContainsSubstring("residual form 'parallel'"));
-  CHECK_THAT(refused([](auto& f, auto&) { f.model->layers = 4; }), ContainsSubstring("layers of 4"));
+  CHECK_THAT(refused([](auto& f, auto&) { f.model->layers = 4; }),
+             ContainsSubstring("it was made for 4 layers, and this model has 3"));
   CHECK_THAT(refused([](auto& f, auto&) { f.model->width = 13; }), ContainsSubstring("width of 13"));
   CHECK_THAT(refused([](auto& f, auto&) { f.model->vocabulary = 20; }), ContainsSubstring("vocabulary of 20"));
   CHECK_THAT(refused([](auto&, auto& i) { i.policy = "affine"; }), ContainsSubstring("policy 'affine'"));
@@ -138,7 +140,7 @@ TEST_CASE("A file for another model or composition is refused with the reason") 
   CHECK_THAT(refused([](auto&, auto& i) { i.parameters[0].name = "gain"; }), ContainsSubstring("the parameter 'gain'"));
   CHECK_THAT(refused([](auto&, auto& i) { i.parameters.clear(); }), ContainsSubstring("lacks the parameter 'alpha'"));
   CHECK_THAT(refused([](auto&, auto& i) { i.positions = positions::from_end(4); }),
-             ContainsSubstring("from_end positions"));
+             ContainsSubstring("it has 4 from_end positions, and the composition has absolute ones"));
   CHECK_THAT(refused([](auto& f, auto& i) {
                f.model.reset(), i.parameters[0].numbers = {{2, 4}, std::vector<double>(8)};
              }),
@@ -214,37 +216,7 @@ TEST_CASE("Several interventions at one site are told apart by their number") {
 
 namespace {
 
-/// Parameters whose names are those of other policies' parameters, with other extents.
-struct named_like_others {
-  static constexpr per_channel<"alpha"> alpha{};
-  static constexpr per_channel<"bias"> bias{};
-  static constexpr per_row<"weight"> weight{};
-  static constexpr per_row<"vector", 2> vector{};
-  static constexpr per_channel<"matrix", 3> matrix{};
-  static constexpr parameter_list parameters{alpha, bias, weight, vector, matrix};
-
-  constexpr void forward(row auto& r) const {
-    r.each([&](auto j) {
-      r.out(j) = r.h(j) + r.beta() * (r(alpha, j) + r(bias, j) + r(weight) + r(vector, 0) - r(vector, 1) +
-                                      r(matrix, 0, j) - r(matrix, 2, j));
-    });
-  }
-  constexpr void backward(row auto& r) const {
-    r.each([&](auto j) {
-      r.d_h(j) = r.d_out(j);
-      r.d(alpha, j) += r.beta() * r.d_out(j);
-      r.d(bias, j) += r.beta() * r.d_out(j);
-      r.d(matrix, 0, j) += r.beta() * r.d_out(j);
-      r.d(matrix, 2, j) -= r.beta() * r.d_out(j);
-    });
-    const auto all = r.beta() * r.sum([&](auto j) { return r.d_out(j); });
-    r.d(weight) += all;
-    r.d(vector, 0) += all;
-    r.d(vector, 1) -= all;
-  }
-};
-
-/// A constant that a plain struct has, and one that a policy names.
+/// Two policies with a constant: a member of a plain struct, and one that `each_setting` lists.
 struct clipped {
   double limit = 0.01;
   static constexpr per_row<"alpha"> alpha{};

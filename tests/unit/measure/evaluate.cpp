@@ -47,7 +47,7 @@ double divergence(const std::vector<double>& p, const std::vector<double>& q) {
 
 }  // namespace
 
-TEST_CASE("The figures are those that one computes from the logits") {
+TEST_CASE("The metrics agree with a direct computation from the logits") {
   const auto prompts = ragged_prompts();
   const auto steering = composition();
   const auto values = random_parameters(steering.layout(prompts), 3, 0.5);
@@ -97,7 +97,7 @@ TEST_CASE("The figures are those that one computes from the logits") {
   CHECK(std::abs(m.kl_masked - kl_masked) < 1e-12);
   CHECK(std::abs(m.kl_full - kl_full) < 1e-12);
   CHECK(std::abs(m.top_other_same - same) < 1e-12);
-  CHECK((m.top_other_same > 0 and m.top_other_same < 1));  // the figures have something to say
+  CHECK((m.top_other_same > 0 and m.top_other_same < 1));  // the test is not trivial
   CHECK(m.kl_masked > 0.01);
 }
 

@@ -46,7 +46,7 @@ TEST_CASE("Rotary positions turn the heads of queries and keys, not of values") 
   CHECK(taken(rows.head_positions(), rows.head_row_count()) == list{0, 0, 0, 0, 1, 1, 1, 1});
 }
 
-TEST_CASE("Tokens whose keys are given are no rows, but keys") {
+TEST_CASE("Tokens with known keys and values are keys but not rows") {
   const B backend(1);
   const std::vector<list> prompts{{5, 6, 7}, {8}, {9, 10}};
   const list given{2, 7, 0};  // the last token is a row in any case

@@ -39,7 +39,7 @@ void add(row_values& x, const row_values& y) {
   for (std::size_t j = 0; j < x.size(); ++j) x[j] += y[j];
 }
 
-/// The model as one would write it on paper: one prompt, one number after another.
+/// The model written out directly from its formulas: one prompt, one number at a time.
 class paper_model {
  public:
   explicit paper_model(const random_weights& source) : c_(source.config()), outer_(source.outer<double>()) {
@@ -153,7 +153,7 @@ void check_against_paper(const model_config& config, bool tied) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("A model computes what its formulas say", "", small_gpt2, small_neox_parallel,
+TEMPLATE_TEST_CASE("A model agrees with its formulas written out directly", "", small_gpt2, small_neox_parallel,
                    small_neox_sequential) {
   const auto config = TestType::config();
   check_against_paper<TestType>(config, config.architecture == "gpt2");
@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("A model computes what its formulas say", "", small_gpt2, sma
   }
 }
 
-TEST_CASE("Rotary positions may turn the whole head, at another base") {
+TEST_CASE("Rotary positions can rotate all channels of a head, with another base") {
   auto config = small_neox_parallel::config();
   config.width = 12, config.rotary_channels = 6, config.rotary_base = 100;
   check_against_paper<small_neox_parallel>(config, false);

@@ -36,7 +36,7 @@ reading read(effectiveness term, std::vector<double> logits, double beta) {
 
 }  // namespace
 
-TEST_CASE("Effectiveness is differentiated rightly in all its forms") {
+TEST_CASE("Effectiveness has the right adjoint in all its forms") {
   for (index_t width : {3, 17, 64})
     for (psi shape : {psi::hinge, psi::identity, psi::softplus})
       for (double margin : {0.0, 1.0}) check_term(effectiveness{.margin = margin, .shape = shape}, width);
@@ -72,7 +72,7 @@ TEST_CASE("Softplus bears large shortfalls") {
   CHECK(read({.margin = 0, .shape = psi::softplus}, {0, 0, 1e6}, 1).gradient == std::vector<double>{0, -1, 1});
 }
 
-TEST_CASE("A model that broke down has no effectiveness, not a perfect one") {
+TEST_CASE("NaN logits give a NaN effectiveness, not 0") {
   const double nan = std::nan("");
   const std::vector<double> logits{nan, nan, nan};
   for (auto shape : {objective::psi::hinge, objective::psi::identity, objective::psi::softplus}) {
@@ -86,7 +86,7 @@ TEST_CASE("A model that broke down has no effectiveness, not a perfect one") {
   }
 }
 
-TEST_CASE("Softplus keeps its small end in float") {
+TEST_CASE("Softplus does not underflow to 0 in float") {
   const std::vector<float> logits{19.0f, 0.0f, 0.0f};  // u = 1 - 19
   float value = 0, beta = 1, share = 1;
   std::vector<float> gradient(3, 0.0f);

@@ -35,7 +35,7 @@ std::vector<T> gradient_of_row(faithfulness term, const std::vector<T>& logits, 
   return gradient;
 }
 
-/// KL of two rows of logits, over all tokens or over those that are no answer.
+/// The KL divergence of two rows of logits, over all tokens or over all but the answers.
 double kl(const std::vector<double>& p_logits, const std::vector<double>& q_logits, bool masked) {
   std::vector<double> p, q;
   double p_sum = 0, q_sum = 0;
@@ -58,7 +58,7 @@ std::vector<faithfulness> every_variant() {
 
 }  // namespace
 
-TEST_CASE("Faithfulness is differentiated rightly in all its forms") {
+TEST_CASE("Faithfulness has the right adjoint in all its forms") {
   for (index_t width : {4, 5, 17, 64})
     for (faithfulness term : every_variant()) check_term(term, width);
 }
@@ -91,7 +91,7 @@ TEST_CASE("The divergence from itself is zero, and so is its gradient") {
   }
 }
 
-TEST_CASE("A vocabulary with nothing to keep has divergence 0") {
+TEST_CASE("With no token besides the answers the divergence is 0") {
   const std::vector<double> z4{1, 2, 3, 4}, y4{4, 3, 2, 1};
   for (kl_direction direction : {kl_direction::forward, kl_direction::reverse}) {
     const faithfulness term{vocabulary::masked, direction};

@@ -54,7 +54,7 @@ TEST_CASE("A user's term adds up like those of the library") {
   STATIC_REQUIRE(logit_term<user::term> and not parameter_term<user::term>);
 }
 
-TEST_CASE("minimality looks at parameters, the others at logits") {
+TEST_CASE("minimality is a term of the parameters, the others are terms of the logits") {
   STATIC_REQUIRE(parameter_term<minimality> and not logit_term<minimality>);
   STATIC_REQUIRE(logit_term<effectiveness> and logit_term<faithfulness>);
   CHECK(minimality{}.norm == parameter_norm::sum);

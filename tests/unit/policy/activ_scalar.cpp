@@ -6,7 +6,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("activ_scalar is differentiated rightly and starts at the identity") { check_policy(policy::activ_scalar{}); }
+TEST_CASE("activ_scalar has the right adjoint and starts at the identity") { check_policy(policy::activ_scalar{}); }
 
 TEST_CASE("activ_scalar is (1 + beta alpha) h") {
   const std::vector<double> h{1, -2, 3}, theta{0.5};

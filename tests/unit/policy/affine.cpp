@@ -6,7 +6,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("affine is differentiated rightly and starts at the identity") { check_policy(policy::affine{}); }
+TEST_CASE("affine has the right adjoint and starts at the identity") { check_policy(policy::affine{}); }
 
 TEST_CASE("affine is (1 + beta alpha) h + beta v, with alpha before v in its record") {
   const std::vector<double> h{1, -2, 3}, theta{0.5, 0.25, 0, -1};

@@ -9,7 +9,7 @@ using namespace trimtab;
 using namespace trimtab::test;
 using policy::dyn_scalar, policy::gate, policy::squash;
 
-TEST_CASE("dyn_scalar is differentiated rightly and starts at the identity, whatever its gate") {
+TEST_CASE("dyn_scalar has the right adjoint and starts at the identity, whatever its gate") {
   SECTION("plain") { check_policy(dyn_scalar<>{}); }
   SECTION("no bias") { check_policy(dyn_scalar<gate{.bias = false}>{}); }
   SECTION("tanh") { check_policy(dyn_scalar<gate{.squash_by = squash::tanh}>{}); }
@@ -24,7 +24,7 @@ TEST_CASE("dyn_scalar is differentiated rightly and starts at the identity, what
 
 namespace {
 
-/// The gain that a gate with w = (0.5, -1) and b = 0.25 gives to h = (3, 1) at strength 2.
+/// The gain of h = (3, 1) at strength 2, from a gate with w = (0.5, -1) and b = 0.25.
 template <gate Gate>
 double gain() {
   std::vector<double> theta{0.5, -1};

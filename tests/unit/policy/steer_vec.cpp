@@ -6,7 +6,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("steer_vec is differentiated rightly and starts at the identity") { check_policy(policy::steer_vec{}); }
+TEST_CASE("steer_vec has the right adjoint and starts at the identity") { check_policy(policy::steer_vec{}); }
 
 TEST_CASE("steer_vec is h + beta v") {
   const std::vector<double> h{1, -2, 3}, theta{0.5, 0, -1};

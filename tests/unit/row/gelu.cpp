@@ -8,7 +8,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("Both forms of the GELU are differentiated rightly") {
+TEST_CASE("Both forms of the GELU have the right adjoint") {
   for (index_t width : {1, 3, 17, 64}) {
     check_row_function(gelu_tanh{}, width);
     check_row_function(gelu_erf{}, width);

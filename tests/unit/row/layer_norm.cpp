@@ -8,7 +8,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("LayerNorm is differentiated rightly") {
+TEST_CASE("The adjoint of LayerNorm is right") {
   for (index_t width : {1, 3, 17, 64}) check_row_function(layer_norm{1e-5}, width, layer_norm::gain, layer_norm::bias);
   check_row_function(layer_norm{0}, 17, layer_norm::gain, layer_norm::bias);
 }
@@ -39,7 +39,7 @@ TEST_CASE("A row whose variance overflows becomes NaN, not zeros") {
   }
 }
 
-TEST_CASE("LayerNorm bears a large common offset") {
+TEST_CASE("LayerNorm is exact under a large common offset") {
   auto h = random_matrix<float>(1, 64, 1), shifted = h;
   for (float& x : shifted.values) x += 1024;
   const auto gain = random_matrix<float>(1, 64, 2, 0, 1), bias = random_matrix<float>(1, 64, 3, 0);

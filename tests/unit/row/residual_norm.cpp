@@ -8,7 +8,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Weighted results of the sum and of its norm, as a function of h; `branch` is added to it.
+/// The weighted sum of both results, h + branch and its norm, as a function of h.
 struct sum_and_norm {
   index_t width;
   host_matrix<double> branch = random_matrix<double>(3, width, 2), gain = random_matrix<double>(1, width, 3, 0.5, 1),
@@ -39,7 +39,7 @@ struct sum_and_norm {
 
 }  // namespace
 
-TEST_CASE("A sum and its norm are differentiated rightly, along both") {
+TEST_CASE("A sum and its norm have the right adjoint, along both") {
   for (index_t width : {1, 3, 17, 64}) {
     CAPTURE(width);
     const sum_and_norm f{width};
@@ -47,14 +47,14 @@ TEST_CASE("A sum and its norm are differentiated rightly, along both") {
     const auto sum = f.results(h).first;
     auto d_h = random_matrix<double>(3, width, 7);
     eigen_backend<double>(1).backward(residual_norm{}, 3, width, each_row(residual_norm::sum, sum.view()),
-                                      each_row(d(residual_norm::sum), f.d_sum.view()),
-                                      each_row(d(name::out), f.d_out.view()), each_row(d(name::h), d_h.view()),
+                                      each_row(grad(residual_norm::sum), f.d_sum.view()),
+                                      each_row(grad(name::out), f.d_out.view()), each_row(grad(name::h), d_h.view()),
                                       all_rows(layer_norm::gain, f.gain.view()));
     check_gradient(f, h.values, d_h.values);
   }
 }
 
-TEST_CASE("A sum and its norm in one go are the two one after the other, bit for bit") {
+TEST_CASE("A fused sum and norm give the bits of the two in turn") {
   const sum_and_norm f{37};
   const auto h = random_matrix<double>(3, 37, 1);
   host_matrix<double> sum(3, 37), out(3, 37);

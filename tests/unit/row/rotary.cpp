@@ -8,7 +8,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("Rotary positions are differentiated rightly") {
+TEST_CASE("Rotary positions have the right adjoint") {
   check_row_function(rotary{2}, 3, rotary::cosine, rotary::sine);
   check_row_function(rotary{16}, 17, rotary::cosine, rotary::sine);
   check_row_function(rotary{16}, 64, rotary::cosine, rotary::sine);

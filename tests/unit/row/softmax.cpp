@@ -8,7 +8,7 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-TEST_CASE("Softmax is differentiated rightly") {
+TEST_CASE("The adjoint of softmax is right") {
   for (index_t width : {1, 3, 17, 64}) check_row_function(softmax{}, width);
 }
 
@@ -25,7 +25,7 @@ TEST_CASE("Softmax is exp(h) over its sum") {
   for (index_t j = 0; j < 17; ++j) CHECK(std::abs(out(0, j) - std::exp(h(0, j)) / sum) < 1e-15);
 }
 
-TEST_CASE("Softmax bears logits beyond the range of exp") {
+TEST_CASE("Softmax is finite for logits beyond the range of exp") {
   host_matrix<float> h(1, 3);
   h.values = {1e6f, 1e6f, -1e6f};
   const auto out = checks::run_forward(softmax{}, h, {});

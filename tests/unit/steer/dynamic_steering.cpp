@@ -9,7 +9,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// What `hook_all_sites` composes, made at run time.
+/// The composition of `hook_all_sites`, made at run time.
 template <typename Kind, int Shift, typename Model>
 auto hook_all_sites_at_run_time(const Model& model, const hooked_places& places) {
   using B = typename Model::backend_type;
@@ -79,9 +79,9 @@ TEST_CASE("A run-time intervention takes its policy's positions unless it names 
 TEST_CASE("A site that does not exist is refused") {
   const auto model = small_model<small_neox_parallel, float>();
   using all = std::vector<any_intervention<eigen_backend<float>>>;
-  CHECK(refusal(error_kind::mismatch, [&] {
+  CHECK(refusal(error_kind::bad_argument, [&] {
           steer(model, all{{site::count, policy::activ_scalar{}}});
-        }).find("there is no site") != std::string::npos);
+        }).find("there is no site with index") != std::string::npos);
   CHECK(refusal(error_kind::mismatch, [&] {
           steer(model, all{{site_index<site::resid_mid>, policy::activ_scalar{}}});
         }).find("have no resid_mid") != std::string::npos);

@@ -12,7 +12,7 @@ using objective::effectiveness, objective::faithfulness, objective::minimality;
 
 namespace {
 
-/// A user's term: half the square of the logit difference.
+/// A term as a user writes it: half the square of the logit difference.
 struct square {
   constexpr auto value(row auto& r) const {
     const auto x = r.h(r.correct()) - r.h(r.wrong());
@@ -32,7 +32,7 @@ inline constexpr bool trimtab::enable_objective_term<square> = true;
 
 namespace {
 
-/// Two prompts at two strengths with logits of ten tokens that no model made.
+/// Two prompts at two strengths, with random logits of ten tokens.
 struct scene {
   eigen_backend<double> backend{1};
   std::vector<prompt_pair> prompts = random_prompts({.vocabulary = 10}, {1, 1});
@@ -47,7 +47,7 @@ struct scene {
   }
   template <typename Sum>
   std::vector<double> gradient(const Sum& sum) const {
-    auto d_logits = random_matrix<double>(4, 10, 3);  // what it held is overwritten
+    auto d_logits = random_matrix<double>(4, 10, 3);  // its old values must be overwritten
     loss(backend, sum, prompts, sequences).gradient(logits.view(), reference.view(), d_logits.view());
     return d_logits.values;
   }
@@ -163,6 +163,8 @@ TEST_CASE("The penalty is handed to the optimizer, at most one") {
   CHECK(penalty_of(effectiveness{} + 0.4 * minimality{.norm = parameter_norm::group}).norm == parameter_norm::group);
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(minimality{} + minimality{}); }),
              Catch::Matchers::ContainsSubstring("two penalties"));
-  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + -0.1 * minimality{}); }),
-             Catch::Matchers::ContainsSubstring("0 or more"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + -1e-9 * minimality{}); }),
+             Catch::Matchers::ContainsSubstring("is -1e-09; it must be 0 or more"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + std::nan("") * minimality{}); }),
+             Catch::Matchers::ContainsSubstring("is nan; it must be 0 or more"));
 }

@@ -32,7 +32,7 @@ TEMPLATE_TEST_CASE("Activations are those of every token in every block, and the
   }
 }
 
-TEST_CASE("A steered model shows what arrives at an intervention and what it makes of it") {
+TEST_CASE("Observing a steered model shows the activations before and after each intervention") {
   const auto model = small_model<small_gpt2, double>();
   const auto prompts = random_prompts(model.config(), {4, 2});
   const auto composition =

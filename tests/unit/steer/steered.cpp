@@ -6,7 +6,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// Logits and gradient of the pass that skips nothing: every token a row, everything computed again.
+/// Logits and gradient of a pass that skips nothing: every token is a row, and everything is computed again.
 template <typename Steering>
 auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
              const std::vector<float>& theta, const std::vector<float>& d_logits) {
@@ -34,7 +34,7 @@ auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, 
                    std::vector<float>(bound.gradient().data, bound.gradient().data + layout.size()));
 }
 
-/// Steps with changing parameters against passes that skip nothing.
+/// Compares steps with changing parameters with passes that skip nothing.
 template <typename Kind, int Shift>
 void check_steps(const hooked_places& places) {
   const auto model = small_model<Kind, float>();
@@ -55,7 +55,7 @@ void check_steps(const hooked_places& places) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("A step that skips what parameters cannot move gives the bits of one that does not", "", small_gpt2,
+TEMPLATE_TEST_CASE("Reusing what parameters cannot change gives the same bits as computing it again", "", small_gpt2,
                    small_neox_parallel, small_neox_sequential) {
   const std::vector<position_key> keys{positions::shared(), positions::from_end(3), positions::role({"end"}),
                                        positions::role({"subject"})};
@@ -69,7 +69,7 @@ TEMPLATE_TEST_CASE("A step that skips what parameters cannot move gives the bits
   check_steps<TestType, 2>(hooked_places::everywhere<TestType>({positions::shared(), positions::from_end(2)}));
 }
 
-TEST_CASE("A composition that is in no layer still has its steps") {
+TEST_CASE("A composition in no layer can still be stepped") {
   auto places = hooked_places::everywhere<small_gpt2>({positions::shared()});
   for (layer_set& in : places.layers) in = layers::none();
   check_steps<small_gpt2, 0>(places);

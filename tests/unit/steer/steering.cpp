@@ -75,18 +75,18 @@ TEST_CASE("Compositions that do not fit the model or the prompts are refused") {
   CHECK_NOTHROW(steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::none())).layout(mixed));
 }
 
-TEST_CASE("What a fit costs in parameters is counted") {
+TEST_CASE("The number of parameters is counted") {
   const auto composition =
       steer(model(), at(site::attn_out{}, policy::steer_vec{}, layers::range(0, 1), positions::shared()),
             at(site::resid_post{}, policy::activ_scalar{}, layers::all(), positions::from_end(2)));
   parameters values{composition.layout({}), {}};
   values.theta.assign(static_cast<std::size_t>(values.layout.size()), 0);
-  CHECK(count(values) == parameter_counts{26, 0, 8, 0, 0});
+  CHECK(count_parameters(values) == parameter_counts{26, 0, 8, 0, 0});
   values.theta[0] = 0.5, values.theta[3] = -0.25, values.theta[25] = -0.0, values.theta[24] = 2;
-  CHECK(count(values) == parameter_counts{26, 3, 8, 2, 2.75});
+  CHECK(count_parameters(values) == parameter_counts{26, 3, 8, 2, 2.75});
 }
 
-TEST_CASE("Interventions act where they are, whatever their order in the composition") {
+TEST_CASE("The order of interventions at different sites does not matter") {
   const auto prompts = random_prompts(model().config(), {4, 4});
   const auto one =
       steer(model(), at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));
@@ -98,7 +98,7 @@ TEST_CASE("Interventions act where they are, whatever their order in the composi
   CHECK(same_bits(steered_logits(one, values, prompts, 1), steered_logits(other, swapped, prompts, 1)));
 }
 
-TEST_CASE("Where the lowest hook lies changes what is run, not what comes out") {
+TEST_CASE("The layer of the lowest hook does not change the result") {
   const auto prompts = random_prompts(model().config(), {4, 7, 1});
   const auto high = steer(model(), at(site::mlp_out{}, policy::steer_vec{}, layers::list({2}), positions::shared()));
   const auto low = steer(model(), at(site::mlp_out{}, policy::steer_vec{}, layers::list({0, 2}), positions::shared()));
@@ -120,7 +120,7 @@ TEST_CASE("Replicas are independent sets of parameters in one pass, each with as
   const index_t vocabulary = model().config().vocabulary;
   const auto d_logits = random_matrix<float>(5, vocabulary, 4);
 
-  // Replica 1 rides first, to see that order and replica are two things.
+  // The sequences of replica 1 come first, to test that their order in the pass does not matter.
   steered both(composition, layouts, prompts, {{0, 1, 1}, {1, 1, 1}, {2, 1, 1}, {0, -1, 0}, {1, -1, 0}},
                pass_use::forward_and_backward);
   both.take_parameters(
@@ -154,6 +154,6 @@ TEST_CASE("A second backward pass gives the same gradient as the first") {
   const std::vector<float> theta(host.begin(), host.end()), zeros(theta.size());
   const auto d_logits = random_matrix<float>(4, model().config().vocabulary, 1).values;
   const auto first = pass.gradient(theta, d_logits);
-  pass.gradient(zeros, d_logits);  // another in between
+  pass.gradient(zeros, d_logits);  // a pass with other parameters in between
   CHECK(same_bits(pass.gradient(theta, d_logits), first));
 }

@@ -19,7 +19,7 @@ namespace {
 
 const test::word_tokenizer tokenizer;
 
-/// What is asked about -> the true answer, both with a leading space.
+/// From the subject of a question to its true answer, both with a leading space.
 std::map<std::string, std::string> truth(ccc_form ask) {
   std::map<std::string, std::string> answers;
   for (const auto& [country, capital] : task::words::capitals) {
@@ -92,7 +92,7 @@ TEST_CASE("Train and test prompts share no country and no capital") {
   CHECK(test::disjoint(train, entities(sets.test_other_lengths)));
 }
 
-TEST_CASE("The forms of the paper") {
+TEST_CASE("The prompt forms of the paper") {
   const auto conflict = task::ccc(tokenizer).train[0];
   const auto country = subject_of(conflict);
   CHECK(conflict.prompt ==

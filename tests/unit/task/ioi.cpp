@@ -25,7 +25,7 @@ std::size_t occurrences(const std::string& text, const std::string& word) {
 
 }  // namespace
 
-TEST_CASE("Indirect object prompts are what they say") {
+TEST_CASE("The ids, answers and roles of indirect object prompts are right") {
   const auto sets = task::ioi(tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40, .seed = 1});
   CHECK(sets.train.size() == 64);
   CHECK(sets.test.size() == 50);

@@ -29,7 +29,7 @@ pieces split(const std::vector<added_token>& tokens, std::string_view text,
 
 }  // namespace
 
-TEST_CASE("the leftmost token counts, of those the longest") {
+TEST_CASE("the leftmost added token matches, and of several the longest") {
   const std::vector<added_token> tokens = {
       {.id = 1, .content = "ab"}, {.id = 2, .content = "abc"}, {.id = 3, .content = "bcde"}};
   CHECK(split(tokens, "xabcde") == pieces{{"x", between}, {"abc", 2}, {"de", between}});
@@ -41,14 +41,14 @@ TEST_CASE("the leftmost token counts, of those the longest") {
 }
 
 TEST_CASE("many tokens that begin alike take no longer than few") {
-  // Trying each of them at each place would take minutes.
+  // Trying each token at each place would take minutes.
   std::vector<added_token> tokens;
   for (int i = 0; i < 50'000; ++i) tokens.push_back({.id = i, .content = "a" + std::to_string(i)});
   CHECK(split(tokens, std::string(200'000, 'a') + "49999!") ==
         pieces{{std::string(199'999, 'a'), between}, {"a49999", 49'999}, {"!", between}});
 }
 
-TEST_CASE("of tokens with the same text the first that is allowed counts") {
+TEST_CASE("of added tokens with the same text the first allowed one matches") {
   const std::vector<added_token> tokens = {
       {.id = 1, .content = "<e>", .special = true}, {.id = 2, .content = "<e>"}, {.id = 3, .content = "<e>"}};
   CHECK(split(tokens, "<e>") == pieces{{"<e>", 2}});
@@ -63,7 +63,7 @@ TEST_CASE("special tokens are ordinary text unless they are allowed") {
   CHECK(split(tokens, "a<e>", special_tokens::allow) == pieces{{"a", between}, {"<e>", 1}});
 }
 
-TEST_CASE("a single word does not touch other words") {
+TEST_CASE("a single_word token matches only between word boundaries") {
   const std::vector<added_token> tokens = {{.id = 1, .content = "ab", .single_word = true}};
   CHECK(split(tokens, "ab,ab") == pieces{{"ab", 1}, {",", between}, {"ab", 1}});
   // Letters, digits, marks and connectors are parts of words; so are circled letters, which are symbols.
@@ -85,11 +85,11 @@ TEST_CASE("stripping takes the white space beside a token") {
   CHECK(split(right, "#  ") == pieces{{"#  ", 1}});
   const std::vector<added_token> both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
   CHECK(split(both, " # # ") == pieces{{" # ", 1}, {"# ", 1}});
-  // White space that a token took is no other token's.
+  // White space that one token stripped cannot be part of another token.
   CHECK(split({right[0], {.id = 2, .content = "  "}}, "#  x  ") == pieces{{"#  ", 1}, {"x", between}, {"  ", 2}});
 }
 
-TEST_CASE("a megabyte of white space is stripped in no time") {
+TEST_CASE("stripping a megabyte of white space takes linear time") {
   const std::string spaces(std::size_t{1} << 20, ' ');
   const std::vector<added_token> both = {{.id = 1, .content = "#", .lstrip = true, .rstrip = true}};
   CHECK(split(both, spaces + "#" + spaces).size() == 1);

@@ -28,7 +28,7 @@ std::vector<int> encode(const std::vector<merge_rule>& rules, std::string_view w
   return ids;
 }
 
-/// The definition, word for word: look for the pair of lowest rank, merge its leftmost occurrence, begin again.
+/// The definition of BPE, step by step: find the pair of lowest rank, merge its leftmost occurrence, start again.
 std::vector<int> encode_by_definition(const std::vector<merge_rule>& rules, std::string_view word) {
   std::vector<int> ids;
   for (const auto c : word) ids.push_back(static_cast<unsigned char>(c));
@@ -46,7 +46,7 @@ std::vector<int> encode_by_definition(const std::vector<merge_rule>& rules, std:
   return ids;
 }
 
-/// Each rule joins two symbols that exist, every pair once.
+/// Random rules, each of which joins two symbols that exist; no pair has two rules.
 std::vector<merge_rule> random_rules(std::mt19937& generator, int count) {
   std::vector<merge_rule> rules;
   std::vector<int> symbols = {'a', 'b', 'c'};
@@ -79,7 +79,7 @@ TEST_CASE("of two rules for one pair the later counts") {
   CHECK(encode({{'a', 'b', 256}, {'b', 'c', 257}, {'a', 'b', 258}}, "abc") == std::vector<int>{'a', 257});
 }
 
-TEST_CASE("heap and list find what the definition says") {
+TEST_CASE("the fast algorithm agrees with the definition") {
   std::mt19937 generator(5);
   for (int round = 0; round < 100; ++round) {
     const auto rules = random_rules(generator, 40);
@@ -95,7 +95,7 @@ TEST_CASE("heap and list find what the definition says") {
   }
 }
 
-TEST_CASE("a megabyte is not too long for a word") {
+TEST_CASE("a word may have a megabyte") {
   std::vector<merge_rule> rules = {{'a', 'a', 256}};
   for (int i = 0; i < 19; ++i) rules.push_back({256 + i, 256 + i, 257 + i});
   CHECK(encode(rules, std::string(std::size_t{1} << 20, 'a')) == std::vector<int>{275});

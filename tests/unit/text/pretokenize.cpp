@@ -44,7 +44,7 @@ TEST_CASE("white space is Unicode's White_Space") {
   for (const auto* const space :
        {"\t", "\v", "\f", "\u0085", "\u00A0", "\u1680", "\u2000", "\u2028", "\u2029", "\u3000"})
     CHECK(words(std::string("!") + space + "!") == list{"!", space, "!"});
-  // Not PCRE2's (U+180E, once a space) nor Python's (U+001C to U+001F) additions, nor what only looks empty.
+  // Not what PCRE2 (U+180E, formerly a space) and Python (U+001C to U+001F) add, nor characters that only look empty.
   for (const auto* const sign : {"\u180E", "\x1C", "\x1F", "\u200B", "\uFEFF"})
     CHECK(words(std::string("!") + sign + "!") == list{std::string("!") + sign + "!"});
 }
@@ -62,7 +62,7 @@ TEST_CASE("the words are the text") {
   }
 }
 
-TEST_CASE("no length is too much for one match") {
+TEST_CASE("words of any length are matched") {
   const std::size_t megabyte = 1 << 20;
   for (const char c : {'a', '1', '!', '\n'}) CHECK(words(std::string(megabyte, c)) == list{std::string(megabyte, c)});
   CHECK(words(std::string(megabyte, ' ') + "x") == list{std::string(megabyte - 1, ' '), " x"});

@@ -76,7 +76,7 @@ TEST_CASE("tokens by id and by spelling") {
   }
 }
 
-TEST_CASE("vocabularies may have holes") {
+TEST_CASE("ids of a vocabulary may have gaps") {
   auto data = small;
   data.vocabulary.emplace_back("xy", 300);
   const tokenizer t(data);
@@ -120,7 +120,7 @@ TEST_CASE("control tokens in text are text unless allowed") {
   CHECK(t.decode(ids{256, 259}) == "ab<|endoftext|>");
 }
 
-TEST_CASE("an added token stands for itself whatever it means at byte level") {
+TEST_CASE("an added token decodes to its own text, not through byte level") {
   const tokenizer t(with({.id = 259, .content = "Ġ日"}));
   CHECK(t.decode(t.encode("Ġ日ab")) == "Ġ日ab");
   const tokenizer symbol(with({.id = ' ', .content = "Ġ"}));

@@ -19,8 +19,8 @@ TEST_CASE("every character is one valid step") {
   }
 }
 
-TEST_CASE("ill-formed bytes fall into maximal subparts") {
-  // The examples of tables 3-8 to 3-11 of the Unicode standard: one U+FFFD for each subpart.
+TEST_CASE("ill-formed bytes are replaced one maximal subpart at a time") {
+  // The examples of tables 3-8 to 3-11 of the Unicode standard: one U+FFFD for each maximal subpart.
   const auto [bytes, pieces] = GENERATE(table<std::string, int>({
       {"\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"s, 8},  // overlong forms
       {"\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41"s, 8},  // surrogates

@@ -14,7 +14,7 @@ namespace {
 
 constexpr index_t records = 3, size = 5;
 
-/// Gradients of step t; record 1 has none, so it must not move.
+/// The gradients of step t; that of record 1 is 0, so it must not move.
 std::vector<double> gradients_of(index_t t) {
   auto g = random_matrix<double>(1, records * size, static_cast<std::uint64_t>(t)).values;
   for (std::size_t j = size; j < 2 * size; ++j) g[j] = 0;
@@ -29,13 +29,14 @@ std::vector<double> trajectory(const adam& by, penalty p, index_t steps, double 
     std::vector<T> gradient(host.begin(), host.end());
     const auto record = [&](std::vector<T>& v) { return matrix_view<T>{v.data(), records, size}; };
     eigen_backend<T>(1).forward(by.update(t, p), records, size, each_row(name::theta, record(theta)),
-                                each_row(d(name::theta), record(gradient)), each_row(name::first_moment, record(first)),
+                                each_row(grad(name::theta), record(gradient)),
+                                each_row(name::first_moment, record(first)),
                                 each_row(name::second_moment, record(second)));
   }
   return {theta.begin(), theta.end()};
 }
 
-/// The root s of Σ (u_j / (s + t_j))² = 1, by halving.
+/// The root s of Σ (u_j / (s + t_j))² = 1, by bisection.
 double group_root(const std::vector<double>& u, const std::vector<double>& t) {
   double low = 0, high = 0;
   for (double x : u) high += std::abs(x);

@@ -22,12 +22,13 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
-// All memory of this program comes by here. Inlined, g++ 12 would take `free` for the wrong partner of `new`.
+// All allocations of this program go through these functions. They are not inlined, because g++ 12 would then warn that
+// `free` does not match `new`.
 [[gnu::noinline]] void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return counted(bytes, static_cast<std::size_t>(alignment));
 }
-[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {  // as stable_sort asks
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {  // used by std::stable_sort
   ++allocations;
   return std::malloc(bytes);
 }
@@ -77,15 +78,15 @@ long allocations_of_a_fit(index_t steps) {
 
 }  // namespace
 
-TEST_CASE("A step of a fit allocates the memory of its place in the history and no other") {
-  allocations_of_a_fit(1);  // threads take their scratch memory
+TEST_CASE("A step of a fit allocates only its entry in the history") {
+  allocations_of_a_fit(1);  // here the threads allocate their scratch memory
   CHECK(allocations_of_a_fit(50) - allocations_of_a_fit(10) == 40);
 }
 
 TEST_CASE("After the first, a step forwards and backwards allocates no memory") {
   const long before = allocations;
   CHECK_FALSE(std::vector<int>(10).empty());
-  CHECK(allocations > before);  // they are counted
+  CHECK(allocations > before);  // allocations are counted
   CHECK(allocations_of_a_step<small_gpt2>() == 0);
   CHECK(allocations_of_a_step<small_neox_parallel>() == 0);
   CHECK(allocations_of_a_step<small_neox_sequential>() == 0);

@@ -35,7 +35,7 @@ const std::vector<prompt_pair>& prompts() {
   return p;
 }
 
-/// The state after each of so many steps of a fit.
+/// The states of a fit after each of its first steps.
 template <typename Trainer>
 std::vector<fit_state> states_of(const Trainer& t, index_t steps) {
   std::vector<fit_state> states;
@@ -90,7 +90,7 @@ TEST_CASE("A replica's state is that of its fit alone") {
     check_alike(together.state(n), alone.state());
     replicas[n].resume_from = together.state(n);
   }
-  // And they are resumed together.
+  // Both states can be resumed together.
   auto resumed = t.start(replicas);
   while (resumed.step() < 7) together.step();
   while (together.steps() < 7) together.step();
@@ -149,7 +149,17 @@ TEST_CASE("A state of another fit is refused with what differs") {
                  ContainsSubstring("and is now gpt_neox"));
 }
 
-TEST_CASE("A state that cannot go on as asked is refused") {
+TEST_CASE("Each of several terms of one type is part of what a fit is") {
+  const auto twice = [](double margin) {
+    return trainer(composed(model<double>()), effectiveness{.margin = margin} + 0.5 * effectiveness{.margin = 2},
+                   adam{});
+  };
+  const auto state = states_of(twice(1), 3).back();
+  CHECK(refusal(error_kind::mismatch, [&] { twice(7).fit(prompts(), {.resume_from = state}); }) ==
+        "the checkpoint belongs to another fit: margin of effectiveness was 1 and is now 7");
+}
+
+TEST_CASE("A state that does not match the options is refused") {
   const trainer t(composed(model<double>()), weighed(), adam{});
   const auto last = states_of(t, 3).back();
   const auto refused = [&](error_kind kind, const fit_state& state, index_t steps = 9) {
@@ -164,12 +174,12 @@ TEST_CASE("A state that cannot go on as asked is refused") {
   };
   CHECK_THAT(changed([](fit_state& s) { s.facts["color\x1b[2J"] = "red\n"; }),
              ContainsSubstring("color\uFFFD[2J was red\uFFFD and is now nothing"));
-  CHECK_THAT(changed([](fit_state& s) { s.theta.pop_back(); }), ContainsSubstring("is not whole"));
-  CHECK_THAT(changed([](fit_state& s) { s.second_moment.clear(); }), ContainsSubstring("is not whole"));
-  CHECK_THAT(changed([](fit_state& s) { s.history.clear(); }), ContainsSubstring("is not whole"));
+  CHECK_THAT(changed([](fit_state& s) { s.theta.pop_back(); }), ContainsSubstring("is incomplete"));
+  CHECK_THAT(changed([](fit_state& s) { s.second_moment.clear(); }), ContainsSubstring("is incomplete"));
+  CHECK_THAT(changed([](fit_state& s) { s.history.clear(); }), ContainsSubstring("is incomplete"));
   CHECK_THAT(changed([](fit_state& s) { s.history.back().terms.front().weight = 7; }),
              ContainsSubstring("its parameters give"));
-  // The same facts and another number: what the facts do not tell shows in the loss.
+  // The same facts but another parameter: differences that the facts do not show are found by the loss.
   CHECK_THAT(changed([](fit_state& s) { s.theta[0] = std::nextafter(s.theta[0], 1e9) + 1e-12; }),
              ContainsSubstring("has the loss") && ContainsSubstring("after step 3, but its parameters give"));
   const auto other = gpt2<eigen_backend<double>>(random_weights(small_gpt2::config(), 4), eigen_backend<double>(1));
@@ -183,5 +193,5 @@ TEST_CASE("A state that cannot go on as asked is refused") {
                        both.start = t.fit(prompts(), {.steps = 0}).values;
                        t.start({both});
                      }),
-             ContainsSubstring("cannot start elsewhere"));
+             ContainsSubstring("`resume_from` and `start` exclude each other"));
 }

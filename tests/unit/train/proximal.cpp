@@ -12,7 +12,7 @@ namespace {
 
 constexpr per_channel<"step"> step{};
 
-/// The proximal step alone, with thresholds that are given.
+/// The proximal step alone, with the given thresholds.
 struct shrinking {
   parameter_norm norm;
 
@@ -41,7 +41,7 @@ double norm(const std::vector<double>& x) {
   return std::sqrt(square);
 }
 
-/// What the proximal point minimises, with thresholds t_j: Σ (θ_j − u_j)² / (2 t_j) + ‖θ‖.
+/// The function that the proximal point minimises, with thresholds t_j: Σ (θ_j − u_j)² / (2 t_j) + ‖θ‖.
 double energy(const std::vector<double>& theta, const std::vector<double>& u, const std::vector<double>& t) {
   double sum = norm(theta);
   for (std::size_t j = 0; j < u.size(); ++j) sum += (theta[j] - u[j]) * (theta[j] - u[j]) / (2 * t[j]);
@@ -104,7 +104,7 @@ TEST_CASE("No point near the proximal point is better") {
   }
 }
 
-TEST_CASE("With one threshold for all the group shrinks like a block") {
+TEST_CASE("With equal thresholds the group is shrunk by one factor") {
   const std::vector<double> u{3, 4};
   CHECK(largest_difference(shrunk(parameter_norm::group, u, {1, 1}), {2.4, 3.2}) < 1e-15);
   CHECK(shrunk(parameter_norm::group, u, {5, 5}) == std::vector<double>{0, 0});
@@ -112,14 +112,14 @@ TEST_CASE("With one threshold for all the group shrinks like a block") {
   CHECK(shrunk(parameter_norm::group, std::vector<double>{0, 0}, {0.1, 0.1}) == std::vector<double>{0, 0});
 }
 
-TEST_CASE("Thresholds far below the parameters leave them") {
+TEST_CASE("Tiny thresholds leave the parameters as they are") {
   for (float t : {1e-6f, 1e-12f, 1e-20f, 1e-30f}) {
     CAPTURE(t);
     const std::vector<float> u{0.3f, -1.2f, 0, 1e-3f};
     const auto theta = shrunk(parameter_norm::group, u, {t, t, t / 10, t * 10});
     for (std::size_t j = 0; j < u.size(); ++j) CHECK(std::abs(theta[j] - u[j]) <= 2e-6f);
   }
-  const std::vector<float> u{1e-10f, 1};  // a threshold that dwarfs one number and is nothing to the other
+  const std::vector<float> u{1e-10f, 1};  // with a threshold far above the first number, and one far below the second
   const auto theta = shrunk(parameter_norm::group, u, {1e6f, 1e-20f});
   CHECK(std::abs(theta[1] - 1) < 1e-6f);
   CHECK(std::abs(theta[0]) < 1e-15f);
@@ -140,7 +140,7 @@ TEST_CASE("The subgradient of a norm is added to the gradient, and is 0 at 0") {
   CHECK(run(parameter_norm::group) == gradient);
 }
 
-TEST_CASE("A parameter that is no number does not pass for an exact zero") {
+TEST_CASE("NaN parameters stay NaN") {
   for (auto norm : {parameter_norm::sum, parameter_norm::mean, parameter_norm::group}) {
     host_matrix<double> u(1, 2), steps(1, 2);
     u.values = {std::nan(""), 5};

@@ -32,7 +32,7 @@ const auto& model() {
 
 std::vector<prompt_pair> prompts_of_four() { return random_prompts(model().config(), {4, 4, 4, 4, 4}); }
 
-/// A model and prompts large enough that two threads share the work.
+/// A model and prompts that are large enough for two threads to share the work.
 template <typename T>
 auto fit_with_threads(int threads) {
   auto config = small_gpt2::config();
@@ -50,7 +50,7 @@ TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros le
   REQUIRE(result.history.size() == 61);
   CHECK(result.warnings.empty());
 
-  // All parameters start at the identity: no divergence, no size, the effectiveness of the untouched logits.
+  // All parameters start at zero: no divergence, no penalty, and the effectiveness is that of the untouched logits.
   const auto& start = result.history.front();
   const auto z = logits(model(), ids_of(prompts));
   double hinge = 0;
@@ -64,20 +64,20 @@ TEST_CASE("A fit lowers the loss from the untouched model's, with exact zeros le
   CHECK(start.terms[2].value == 0);
 
   CHECK(result.history.back().total() < 0.7 * start.total());
-  const auto size = count(result.values);
+  const auto size = count_parameters(result.values);
   CHECK(size.nonzero_parameters > 0);
   CHECK(size.nonzero_parameters < size.parameters);
   CHECK(std::abs(result.history.back().terms[2].value - size.l1) < 1e-12);
 }
 
-TEST_CASE("The smooth part alone follows Adam on the gradient of the loss") {
-  // The first step has the length of the learning rate against the gradient's sign, everywhere that there is one.
+TEST_CASE("Without minimality a fit is Adam on the gradient of the loss") {
+  // The first step has the length of the learning rate and the sign opposite to the gradient, wherever that is not 0.
   const auto prompts = prompts_of_four();
   const auto composition = composed(model());
   const auto result = trainer(composition, effectiveness{.margin = 50} + faithfulness{}, adam{.learning_rate = 1e-6})
                           .fit(prompts, {.steps = 1});
   const auto layout = composition.layout(prompts);
-  // At the identity L_F has no gradient, and the hinge is open everywhere: d L_E = mean of -sign(beta) dD.
+  // At zero, L_F has no gradient, and the hinge is active for every prompt: d L_E = mean of -sign(beta) dD.
   repeated_pass pass(composition, prompts, {1, -1});
   std::vector<double> d_logits(static_cast<std::size_t>(10 * model().config().vocabulary));
   for (std::size_t k = 0; k < 10; ++k) {
@@ -131,7 +131,7 @@ TEST_CASE("A fit for each prompt in one pass gives what single fits give, bit fo
   }
 }
 
-TEST_CASE("No step leaves the identity, and a caller may end a fit") {
+TEST_CASE("A fit of 0 steps changes nothing, and a caller may stop a fit") {
   const auto prompts = prompts_of_four();
   const trainer t(composed(model()), weighed(), adam{});
   const auto none = t.fit(prompts, {.steps = 0});
@@ -145,7 +145,7 @@ TEST_CASE("No step leaves the identity, and a caller may end a fit") {
   CHECK(run.result().history == t.fit(prompts, {.steps = 3}).history);
 }
 
-TEST_CASE("A run can be looked at and moved between steps, and goes on as if it had not been") {
+TEST_CASE("Reading or moving a run between steps does not change it") {
   const auto prompts = prompts_of_four();
   const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.02});
   auto run = t.start(prompts);
@@ -193,9 +193,20 @@ TEST_CASE("Sixteen replicas in one pass give the bits of sixteen fits") {
     CHECK(together[r].history == alone.history);
     CHECK(std::ssize(alone.history) == *replicas[r].steps + 1);
   }
-  // Each has as many positions as its own prompts give it.
+  // Each replica has as many positions as its own prompts need.
   CHECK(together[0].values.layout.blocks[0].positions.count() != together[3].values.layout.blocks[0].positions.count());
   CHECK_FALSE(same_bits(together[0].values.theta, together[5].values.theta));
+}
+
+TEST_CASE("A replica that makes no steps stays where it starts while the others learn") {
+  const auto prompts = prompts_of_four();
+  const trainer t(composed(model()), weighed(), adam{.learning_rate = 0.02});
+  auto still = t.replica_of(prompts, {}, 0);
+  still.start = random_parameters(composed(model()).layout(prompts), 5, 0.1);
+  const auto together = t.fit_all({still, t.replica_of(prompts, {}, 3)});
+  CHECK(same_bits(together[0].values.theta, still.start->theta));
+  CHECK(together[0].history.size() == 1);
+  CHECK(same_bits(together[1].values.theta, t.fit(prompts, {.steps = 3}).values.theta));
 }
 
 TEST_CASE("A replica that its caller ends stays as it is while the others go on") {
@@ -221,7 +232,7 @@ TEST_CASE("A replica that its caller ends stays as it is while the others go on"
     }
     return other.state().first_moment;
   }());
-  // After the last has ended steps change nothing.
+  // After the last replica has ended, steps change nothing.
   run.end(1);
   const auto end = run.result(1).values.theta;
   run.step();
@@ -248,7 +259,7 @@ TEST_CASE("A fit may start anywhere") {
 
 namespace {
 
-/// out = h + β Wᵀ(R h), which learns nothing from W = R = 0 and starts with R at random.
+/// out = h + β Wᵀ(R h). From W = R = 0 it cannot learn anything, so R starts with random numbers.
 template <bool StartsAtRandom>
 struct low_rank {
   static constexpr per_channel<"r", 2> r_{};
@@ -284,7 +295,7 @@ struct low_rank {
 
 }  // namespace
 
-TEST_CASE("What can never be learned is told, and a policy may start elsewhere than at zero") {
+TEST_CASE("A fit that cannot learn warns, and a policy may start away from zero") {
   const auto prompts = prompts_of_four();
   const auto fit = [&](auto policy, std::uint64_t seed = 1) {
     const auto composition = steer(model(), at(site::attn_out{}, policy::activ_scalar{}),
@@ -308,7 +319,7 @@ TEST_CASE("What can never be learned is told, and a policy may start elsewhere t
 
 namespace {
 
-/// Keeps a third token down, by a weight of the prompt's, and the first of some others.
+/// Lowers the logit of a third token, with a weight that the prompt carries, and those of some further tokens.
 struct third_token {
   static constexpr prompt_token<"third"> third{};
   static constexpr prompt_tokens<"rest"> rest{};
@@ -337,7 +348,7 @@ TEST_CASE("A term may read further tokens and numbers of a prompt") {
   const parameters zeros{composition.layout(prompts),
                          std::vector<double>(static_cast<std::size_t>(composition.layout(prompts).size()))};
   CHECK_THAT(refusal(error_kind::bad_data, [&] { objective_at(composition, third_token{}, zeros, prompts); }),
-             ContainsSubstring("no token 'third'"));
+             ContainsSubstring("prompt pair 1 has no token 'third'"));
   for (std::size_t n = 0; n < prompts.size(); ++n) {
     prompts[n].tokens["third"] = {static_cast<int>(n)};
     prompts[n].tokens["rest"] = std::vector<int>(1 + n % 3, static_cast<int>(7 + n));
@@ -360,16 +371,16 @@ TEST_CASE("A term may read further tokens and numbers of a prompt") {
   auto wrong = prompts;
   wrong[1].tokens["third"] = {1, 2};
   CHECK_THAT(refusal(error_kind::bad_data, [&] { objective_at(composition, third_token{}, zeros, wrong); }),
-             ContainsSubstring("2 tokens 'third'"));
+             ContainsSubstring("prompt pair 2 has 2 tokens 'third'; a term of the objective reads exactly one token"));
 }
 
-TEST_CASE("A composition without places fits nothing and says so in its counts") {
+TEST_CASE("A composition without records has 0 parameters and can be fitted") {
   const auto prompts = prompts_of_four();
   const auto result =
       trainer(steer(model(), at(site::attn_out{}, policy::activ_scalar{}, layers::none())), weighed(), adam{})
           .fit(prompts, {.steps = 2});
   CHECK(result.values.theta.empty());
-  CHECK(count(result.values) == parameter_counts{});
+  CHECK(count_parameters(result.values) == parameter_counts{});
 }
 
 TEST_CASE("A fit refuses what it cannot learn from") {
@@ -408,14 +419,14 @@ TEST_CASE("A fit refuses what it cannot learn from") {
       ContainsSubstring("two penalties"));
 }
 
-TEST_CASE("A loss that is no number ends a fit with a sentence") {
+TEST_CASE("A fit whose loss is NaN ends with an error") {
   const auto prompts = prompts_of_four();
   CHECK_THAT(refusal(error_kind::bad_argument,
                      [&] {
                        trainer(composed(model()), std::nan("") * effectiveness{} + faithfulness{}, adam{})
                            .fit(prompts, {.steps = 3});
                      }),
-             ContainsSubstring("no longer a finite number"));
+             ContainsSubstring("the loss is not finite before step 1"));
   CHECK_THAT(
       refusal(error_kind::bad_argument,
               [&] { trainer(composed(model()), weighed(), adam{.learning_rate = 1e300}).fit(prompts, {.steps = 9}); }),

@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-/// Device memory: asked for in slabs by plain cudaMalloc, handed out in pieces that start at multiples of 256 bytes,
-/// and merged again when they come back. All work runs in one stream, so a piece may be handed out again while kernels
-/// that read it are still on their way.
+/// Device memory: slabs from cudaMalloc, handed out in pieces aligned to 256 bytes and merged again when they are
+/// returned. All work runs in one stream, so a piece may be reused while kernels that read it are still queued.
 
 namespace trimtab::cuda {
 
@@ -20,8 +19,8 @@ class arena {
  public:
   static constexpr std::size_t alignment = 256;
 
-  /// `slab_bytes` is the least that is asked of the device at once; with 0 every piece is an allocation of its own, so
-  /// that tools which watch memory see where each ends.
+  /// `slab_bytes` is the smallest allocation; with 0 every piece is an allocation of its own, so that memory checkers
+  /// see where each ends.
   arena(int device, std::size_t slab_bytes) : device_(device), slab_bytes_(slab_bytes) {}
 
   arena(const arena&) = delete;
@@ -30,7 +29,7 @@ class arena {
     for (const auto& [begin, size] : slabs_) let_go(cudaFree(begin));
   }
 
-  /// Throws `device` where the device has no more. The memory holds anything.
+  /// Uninitialised memory. Throws `device` if the device has no more.
   void* take(std::size_t bytes) {
     const std::size_t size = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
     auto piece = std::ranges::find_if(free_, [&](const auto& p) { return p.second >= size; });
@@ -50,7 +49,7 @@ class arena {
     if (piece != free_.begin()) merge_with_next(std::prev(piece));
   }
 
-  /// Bytes that are handed out.
+  /// Bytes currently handed out.
   std::size_t in_use() const {
     std::size_t sum = 0;
     for (const auto& [begin, size] : taken_) sum += size;
@@ -69,7 +68,7 @@ class arena {
       static_cast<void>(cudaGetLastError());
       std::size_t available = 0, all = 0;
       check(cudaMemGetInfo(&available, &all), "cudaMemGetInfo");
-      throw error(error_kind::device, "the device is out of memory: " + megabytes(asked) + " were asked for, " +
+      throw error(error_kind::device, "the device is out of memory: " + megabytes(asked) + " were requested, " +
                                           megabytes(available) + " of " + megabytes(all) +
                                           " are free; use fewer prompts at once or a smaller model");
     }
@@ -81,7 +80,7 @@ class arena {
 
   static std::string megabytes(std::size_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
-  /// Pieces of two slabs stay two, even if the slabs lie side by side.
+  /// Pieces of different slabs are not merged, even if the slabs are adjacent.
   void merge_with_next(pieces::iterator piece) noexcept {
     const auto next = std::next(piece);
     if (next == free_.end() or piece->first + piece->second != next->first or slabs_.contains(next->first)) return;

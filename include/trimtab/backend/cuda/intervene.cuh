@@ -3,9 +3,9 @@
 
 #include <trimtab/backend/cuda/rows.cuh>
 
-/// Policies over rows. In the adjoint all rows run at once, each with a piece of gradient of its own; then the rows of a
-/// piece of the plan are added in its order, then the pieces of a record. There are no atomics, and so no order but the
-/// plan's.
+/// Policies over rows. In the adjoint all rows run in parallel, each with a gradient of its own; then the rows of each
+/// piece of the plan are added in order, then the pieces of each record. There are no atomics, so the plan fixes the
+/// order.
 
 namespace trimtab::cuda {
 
@@ -46,7 +46,7 @@ struct intervene_backward_task {
   }
 };
 
-/// f(operands...) with the scratch rows that the policy asked for, of every row its own.
+/// f(operands...) with the scratch rows that the policy needs, separate for every row.
 template <typename Policy, typename T, typename F>
 void with_scratch(context& on, index_t rows, index_t width, F&& f) {
   constexpr int count = scratch_rows_of<Policy>();
@@ -73,12 +73,12 @@ void intervene(context& on, const Policy& policy, matrix_view<const T> h, matrix
   });
 }
 
-/// Where the sums of a piece go: one after another, or to their places.
+/// Where the sums of a piece go: to `begin[piece]`, or one after another if `begin` is null.
 __device__ inline index_t place_of_piece(index_t piece, index_t size, const int* begin) {
   return begin ? static_cast<index_t>(begin[piece]) : piece * size;
 }
 
-/// sums[piece][j] = Σ of[row][j] over the piece's rows, a thread each.
+/// sums[piece][j] = Σ of[row][j] over the piece's rows, one thread per number.
 template <typename T>
 __global__ void add_rows_kernel(const T* of, index_t size, record_view records, T* sums, const int* begin) {
   const index_t k = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -90,7 +90,7 @@ __global__ void add_rows_kernel(const T* of, index_t size, record_view records, 
   sums[place_of_piece(piece, size, begin) + j] = sum;
 }
 
-/// The same for records of few numbers, a warp a piece: its lanes take the rows in turns.
+/// The same for records of few numbers, one warp per piece: its lanes take the rows in turn.
 template <typename T>
 __global__ void add_short_rows_kernel(const T* of, index_t size, record_view records, T* sums, const int* begin) {
   const index_t piece = static_cast<index_t>(blockIdx.x) * warp_team::rows_per_block + warp_team::row_in_block();
@@ -127,7 +127,7 @@ void intervene_backward(context& on, const Policy& policy, matrix_view<const T> 
     Policy::parameters.apply(h.cols, [&](auto... p) {
       run_rows<T, crosses_channels_of<Policy>()>(
           on, "intervene_backward", intervene_backward_task<Policy, decltype(p.name)...>{policy, records.slot}, h.rows,
-          h.cols, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
+          h.cols, each_row(name::h, h), each_row(grad(name::out), d_out), each_row(grad(name::h), d_h),
           operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence},
           record_operand<decltype(p.name), const T>{theta + p.offset, 1, records.slot}...,
           gradient_operand<gradient_of<decltype(p.name)>, T>{of_row + p.offset, size}..., scratch...);
@@ -137,7 +137,7 @@ void intervene_backward(context& on, const Policy& policy, matrix_view<const T> 
 
   const auto blocks_for = [](index_t count, index_t of) { return dim3(static_cast<unsigned>((count + of - 1) / of)); };
   constexpr unsigned threads = 128;
-  // A record of one piece is that piece's sum, at once in its place.
+  // If every record has one piece, its sum goes directly to its place in the gradient.
   const bool whole = records.pieces == records.records;
   T* const sums = whole ? d_theta : partial;
   const int* const begin = whole ? records.record_slot : nullptr;

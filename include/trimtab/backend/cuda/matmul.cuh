@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-/// Products with frozen matrices by cuBLASLt, the bias added in the product's epilogue. A row-major [n, out] is to
-/// cuBLAS a column-major [out, n], so y = x W + b reads there yᵀ = Wᵀ xᵀ + b: one layout of W serves the product and its
-/// adjoint, the one that it came in. The algorithm is asked for once for each number of rows and kept, and cuBLAS sums
-/// in an order of its own that does not change: one stream, a workspace of our own, no split of a sum that ends in
-/// atomics. The GELU stays a row function: the epilogue's is the tanh form alone, of a precision that is not told.
+/// Products with frozen matrices by cuBLASLt, the bias added in the product's epilogue. To cuBLAS a row-major [n, out]
+/// is a column-major [out, n], and y = x W + b is yᵀ = Wᵀ xᵀ + b: one copy of W, in its original layout, serves the
+/// product and its adjoint. The algorithm is chosen once per number of rows and kept, and its order of sums is fixed:
+/// one stream, a workspace of our own, no reduction with atomics. GELU stays a row function: the epilogue has only the
+/// tanh form, in an undocumented precision.
 
 namespace trimtab::cuda {
 
@@ -35,7 +35,7 @@ struct blas_type<double> {
   static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;
 };
 
-/// Rows of a product, and the largest power of two that divides where x and y start: kernels read as much at once.
+/// The rows of a product and the alignment of x and y in bytes, which decides how much kernels read at once.
 struct product_key {
   index_t rows;
   std::uint32_t alignment;
@@ -80,8 +80,9 @@ class product {
                                          preference.get(), 1, &result, &found),
           "cublasLtMatmulAlgoGetHeuristic");
     if (found == 0)
-      throw error(error_kind::device, "cuBLAS knows no product [" + std::to_string(n) + ", " + std::to_string(in) +
-                                          "] x [" + std::to_string(in) + ", " + std::to_string(out) +
+      throw error(error_kind::device, "cuBLAS has no algorithm for the product [" + std::to_string(n) + ", " +
+                                          std::to_string(in) + "] x [" + std::to_string(in) + ", " +
+                                          std::to_string(out) +
                                           "] in this precision on this device; use another precision");
     algorithm_ = result.algo;
   }
@@ -169,7 +170,7 @@ class linear {
   void run(context& on, products& known, bool turned, const T* bias, matrix_view<const T> x, matrix_view<T> y) const {
     if (x.rows == 0) return;
     const bool exact = weight_.size() > 0;
-    const auto read = exact ? reinterpret_cast<std::uintptr_t>(x.data) : 0;  // rounded factors start where cuBLAS likes
+    const auto read = exact ? reinterpret_cast<std::uintptr_t>(x.data) : 0;  // rounded factors are aligned scratch
     const product_key key{x.rows, alignment_of(read | reinterpret_cast<std::uintptr_t>(y.data))};
     auto ready = known.find(key);
     if (ready == known.end())

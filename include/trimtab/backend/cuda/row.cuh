@@ -9,17 +9,17 @@
 #include <type_traits>
 #include <utility>
 
-/// The row on the GPU: a team of threads walks it, each thread `Lanes` neighbouring channels at a time. Channel j always
-/// belongs to the same thread, and verbs end with a barrier, so what one verb wrote the next may read.
+/// The row on the GPU: a team of threads shares it, each taking `Lanes` adjacent channels at a time. Channel j always
+/// belongs to the same thread, and each operation ends with a barrier, so the next may read what it wrote.
 ///
-/// With `Lanes` > 1 the operands whose rows are aligned are moved 16 bytes at a time: `each` loads the thread's channels
-/// into registers, lets the row function work on these, and stores them. The index that a verb hands out knows its
-/// register; a number computed from it reaches memory, or the same register if it is one of them and may be written. In
-/// `sum` and `max` channels are read-only.
+/// With `Lanes` > 1 aligned operands are moved 16 bytes at a time: `each` loads the thread's channels into registers,
+/// runs the row function on them, and stores them. The index that the function gets knows its register; an index
+/// computed from it accesses memory, or a register that holds that channel and is writable. In `sum` and `max` channels
+/// are read-only.
 
 namespace trimtab::cuda {
 
-/// Channel `value`, the thread's `lane`th. To the row function it is a number.
+/// Channel `value`, in the thread's register `lane`. Converts to the channel's index.
 struct channel {
   index_t value;
   int lane;
@@ -56,7 +56,7 @@ inline constexpr int count_of<gradient_of<Name>> = count_of<Name>;
 template <int K>
 inline constexpr int count_of<scratch_row<K>> = 1;
 
-/// Whether a name is reached by numbers of its own, which are no channels.
+/// Whether a name has indices of its own instead of channels.
 template <typename Name>
 inline constexpr bool is_indexed = requires {
   Name::is_indexed;
@@ -69,8 +69,8 @@ struct channels {
   U* data;
 };
 
-/// A name and its channels in memory, 16 bytes of which the thread holds in registers. They go back to memory where
-/// somebody got them to write; the compiler sees who does.
+/// A name and its channels in memory, 16 bytes of which the thread holds in registers. They are stored only if a
+/// writable reference was given out, which the compiler can see.
 template <typename Name, typename U, int Lanes>
 struct staged_channels {
   static constexpr bool is_staged = true, is_written = not std::is_const_v<U>;
@@ -97,7 +97,7 @@ struct staged_channels {
   }
 };
 
-/// A name and its one number, of which every thread has a copy: all compute the same.
+/// A name and its one number. Every thread has a copy and computes the same.
 template <typename Name, typename U>
 struct row_number {
   static constexpr bool is_staged = false;
@@ -204,7 +204,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
     return as_given(find<Name>(), find<Name>().value);
   }
 
-  /// Leaves the row's numbers in memory.
+  /// Writes the row's numbers back to memory.
   constexpr void finish() const {
     if (Team::rank() == 0) (write<Bound>(), ...);
   }
@@ -216,7 +216,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
     return static_cast<int>(static_cast<unsigned>(j / Lanes) % static_cast<unsigned>(Team::size())) == Team::rank();
   }
 
-  /// Stays a loop: most threads go round once, and unrolled it is three times the code and more registers than there are.
+  /// Not unrolled: most threads iterate once, and unrolling triples the code and spills registers.
   template <typename F>
   static constexpr void loop(index_t begin, index_t end, index_t by, F&& f) {
 #if defined(__CUDA_ARCH__)
@@ -269,7 +269,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
       for (int k = 0; k < B::count; ++k) static_cast<const B&>(*this).data[k] = static_cast<const B&>(*this).values[k];
   }
 
-  /// What is held in a register is as constant as what it was loaded from.
+  /// A copy in a register is const if the memory that it was loaded from is.
   template <typename Operand, typename V>
   static constexpr auto& as_given(const Operand& operand, V& held) {
     using given = std::remove_pointer_t<decltype(operand.data)>;
@@ -297,8 +297,8 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   constexpr const auto& find() const {
     constexpr bool given = requires(const row& self) { operand_of<Name>(self); };
     static_assert(given,
-                  "this row function reads a name that it is not given here: see `Name` in the line above; the names "
-                  "are those of the policy's parameters, of its scratch rows, and of trimtab::name");
+                  "this row function uses a name that is not bound here (see `Name` above); it may use its policy's "
+                  "parameters, its scratch rows and the names in trimtab::name");
     return operand_of<Name>(*this);
   }
 

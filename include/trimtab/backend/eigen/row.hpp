@@ -7,9 +7,9 @@
 
 #include <type_traits>
 
-/// The row on the CPU: one thread walks it, and its channels are SIMD lanes. `each` promises the compiler that channels
-/// do not touch each other; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD
-/// width and fixes the order of the summands, so that the bits do not depend on where the row lies.
+/// The row on the CPU: one thread runs it, with its channels as SIMD lanes. `each` tells the compiler that channels are
+/// independent; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD width and
+/// fixes the order of the summands, so that the bits do not depend on alignment.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -100,8 +100,8 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
   auto* find() const {
     constexpr bool given = requires(const row& self) { pointer<Name>(self); };
     static_assert(given,
-                  "this row function reads a name that it is not given here: see `Name` in the line above; the names "
-                  "are those of the policy's parameters, of its scratch rows, and of trimtab::name");
+                  "this row function uses a name that is not bound here (see `Name` above); it may use its policy's "
+                  "parameters, its scratch rows and the names in trimtab::name");
     if constexpr (given) return pointer<Name>(*this);
   }
 

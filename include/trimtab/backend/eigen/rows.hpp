@@ -16,7 +16,7 @@
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
 
-/// Whether work, in numbers touched, takes longer than calling others to it.
+/// Whether work, in numbers touched, takes longer than waking helper threads.
 constexpr bool is_worth_a_team(index_t numbers) { return numbers > 16384; }
 
 /// f(i) for i below n, on `threads` threads where the work (in numbers touched) is worth it.
@@ -94,8 +94,9 @@ void intervene_backward(int threads, const Policy& policy, matrix_view<const T> 
       const index_t i = records.order[k];
       with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
         with_parameters<Policy>(h.cols, theta + records.slot[i], sums, [&](auto... parameters) {
-          auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(d(name::out), d_out), each_row(d(name::h), d_h),
-                             operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
+          auto r =
+              row_of<T>(h.cols, i, each_row(name::h, h), each_row(grad(name::out), d_out), each_row(grad(name::h), d_h),
+                        operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
           policy.backward(r);
         });
       });

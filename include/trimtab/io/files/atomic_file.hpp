@@ -19,12 +19,12 @@
 #include <sys/stat.h>
 
 /// Writing a file so that at every moment, power failure included, its name holds either the old content or the new
-/// one: write beside it under another name, fsync, rename over it, fsync the folder. Of several that write the same file
-/// at the same time the last one to rename wins, whole.
+/// one: write beside it under another name, fsync, rename over it, fsync the folder. Of concurrent writers of one file
+/// the last to rename wins, with its whole content.
 
 namespace trimtab::io {
 
-/// What stands at the end of a chain of symbolic links, there already or not; `file` itself where it is none.
+/// The end of a chain of symbolic links, whether it exists or not; `file` itself if it is no link.
 inline std::filesystem::path link_target(std::filesystem::path file, std::error_code& failed) {
   constexpr int as_many_as_linux_follows = 40;
   std::error_code no_link;
@@ -39,13 +39,13 @@ inline std::filesystem::path link_target(std::filesystem::path file, std::error_
 
 namespace detail {
 
-/// What errno says of writing `file`, and what can be done about it.
+/// Throws `io` for a failure to write `file`: errno's message, and what can be done about it.
 [[noreturn]] inline void refuse_write(const std::filesystem::path& file) {
   const auto reason = errno;
   const auto folder = file.has_parent_path() ? file.parent_path().string() : ".";
   std::string advice;
-  if (reason == ENOSPC or reason == EDQUOT) advice = "; make room there, or write to another disk";
-  if (reason == EROFS or reason == EACCES or reason == EPERM) advice = "; write to a place where you may";
+  if (reason == ENOSPC or reason == EDQUOT) advice = "; free some space, or write to another disk";
+  if (reason == EROFS or reason == EACCES or reason == EPERM) advice = "; write to a folder where you have permission";
   std::error_code ignored;
   if (reason == ENOENT and not std::filesystem::exists(folder, ignored))
     advice = "; there is no folder '" + folder + "'";
@@ -53,33 +53,33 @@ namespace detail {
               "cannot write '" + file.string() + "': " + std::generic_category().message(reason) + advice);
 }
 
-/// Where a file is to be put: a symbolic link stays, and what it points to is written, there already or not.
+/// Where a file will be written: a symbolic link stays, and its target is written, whether it exists or not.
 struct output_place {
   explicit output_place(const std::filesystem::path& path) {
-    if (not path.has_filename()) throw error(error_kind::io, "cannot write '" + path.string() + "': it names no file");
+    if (not path.has_filename())
+      throw error(error_kind::io, "cannot write '" + path.string() + "': the path has no file name");
     std::error_code failed;
     target = link_target(path, failed);
     if (failed) errno = failed.value(), refuse_write(path);
     const auto parent = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
     folder = file_descriptor(uninterrupted([&] { return ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
-    if (not folder and errno != EACCES) refuse_write(path);  // one may be written to and not be read
+    if (not folder and errno != EACCES) refuse_write(path);  // a folder may be writable but not readable
     exists = ::stat(target.c_str(), &old) == 0;
     if (not exists and errno != ENOENT) refuse_write(path);
     if (exists and not S_ISREG(old.st_mode))
-      throw error(error_kind::io,
-                  "cannot write '" + path.string() + "': something that is no regular file has this name");
+      throw error(error_kind::io, "cannot write '" + path.string() + "': it is not a regular file");
     if (exists and ::access(target.c_str(), W_OK) != 0) refuse_write(path);
     if (::access(parent.c_str(), W_OK | X_OK) != 0) refuse_write(path);
     if (exists) require_replaceable(parent, path);
   }
 
   std::filesystem::path target = {};
-  file_descriptor folder = file_descriptor(-1);  ///< to be flushed when the name is in it
+  file_descriptor folder = file_descriptor(-1);  ///< flushed after the rename
   bool exists = false;
   struct stat old = {};
 
  private:
-  /// In a sticky folder, such as /tmp, only its owner and a file's own may rename over the file.
+  /// In a sticky folder, such as /tmp, only the owners of the folder and of the file may replace the file.
   void require_replaceable(const std::filesystem::path& parent, const std::filesystem::path& path) const {
     struct stat around = {};
     if (::stat(parent.c_str(), &around) != 0) refuse_write(path);
@@ -89,10 +89,10 @@ struct output_place {
   }
 };
 
-/// A new empty file beside `target` that removes itself unless it got its name.
+/// A new empty file beside `target` that removes itself unless it was renamed to it.
 class temporary_file {
  public:
-  /// `asked_for` is what errors call it.
+  /// `asked_for` is the name in error messages.
   temporary_file(std::filesystem::path target, std::filesystem::path asked_for)
       : target_(std::move(target)), asked_for_(std::move(asked_for)) {
     static std::atomic<unsigned> serial = 0;
@@ -119,10 +119,10 @@ class temporary_file {
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
   }
-  /// Only root may give a file away; for others it stays theirs, as with every file that they make.
+  /// Only root may change a file's owner; for other users the file is theirs, like any file that they create.
   void take_owner_and_mode(const struct stat& old) {
     [[maybe_unused]] const int given = ::fchown(file_.get(), old.st_uid, old.st_gid);
-    // EPERM for a file of one's own: the file system has no modes.
+    // EPERM for our own file: the file system has no modes.
     if (::fchmod(file_.get(), old.st_mode & 07777) != 0 and errno != EPERM) refuse_write(asked_for_);
   }
   void give_its_name() {
@@ -140,16 +140,16 @@ class temporary_file {
 
 }  // namespace detail
 
-/// Throws `io` where a file could not be written now, for want of a folder or of permission: for work that should not
-/// end in this. Makes a file beside it and takes it away again: of some folders, such as /proc, nothing else tells.
+/// Throws `io` if the file could not be written now, so that long work does not fail at its end. Creates a file beside
+/// it and removes it: for some folders, such as /proc, there is no other test.
 inline void require_writable(const std::filesystem::path& path) {
   const auto place = detail::output_place(path);
   detail::temporary_file{place.target, path};
 }
 
-/// Makes `bytes` the content of the file at `path`; a file that stands there is replaced whole or, on any error, kept.
-/// Follows a symbolic link, keeps mode and owner of an existing file, and refuses to replace a file that is read-only,
-/// or to put one in place of a folder or device. Throws `io`.
+/// Writes `bytes` to the file at `path`; an existing file is replaced as a whole or, on any error, kept. Follows a
+/// symbolic link, keeps mode and owner of an existing file, and refuses to replace a read-only file, a folder or a
+/// device. Throws `io`.
 inline void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   const auto place = detail::output_place(path);
   auto temporary = detail::temporary_file(place.target, path);
@@ -157,11 +157,11 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
   temporary.write(bytes);
   temporary.give_its_name();
 
-  // The new name itself lasts only when the folder is on the disk. Some file systems cannot sync a folder: EINVAL.
+  // The rename is durable only after the folder is synced. Some file systems cannot sync a folder: EINVAL.
   if (place.folder and uninterrupted([&] { return ::fsync(place.folder.get()); }) != 0 and errno != EINVAL)
     throw error(error_kind::io, "'" + path.string() + "' is written, but its folder could not be flushed: " +
                                     std::generic_category().message(errno) +
-                                    "; a power failure may bring its old content back");
+                                    "; a power failure may restore its old content");
 }
 
 inline void write_file_atomically(const std::filesystem::path& path, std::string_view text) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/text/joined.hpp>
+
 #include <array>
 #include <bit>
 #include <cassert>
@@ -58,12 +60,8 @@ constexpr std::optional<dtype> dtype_named(std::string_view name) {
   return std::nullopt;
 }
 
-/// "F64, F32, ...", for sentences.
-inline std::string dtype_names() {
-  std::string names;
-  for (const auto& known : detail::dtypes) names += (names.empty() ? "" : ", ") + std::string(known.name);
-  return names;
-}
+/// For messages: "F64, F32, ...".
+inline std::string dtype_names() { return text::joined(detail::dtypes, ", ", &dtype_description::name); }
 
 /// IEEE binary16: sign, 5 bits of exponent (bias 15), 10 bits of fraction.
 struct float16 {
@@ -73,8 +71,8 @@ struct float16 {
     const auto sign = (bits & 0x8000u) << 16;
     const auto exponent = (bits >> 10) & 0x1fu;
     const auto fraction = bits & 0x3ffu;
-    // Without exponent a binary16 counts multiples of 2^-24, which binary32 can all write with one. Both cases are
-    // worked out before one is chosen: compilers then convert several numbers at once.
+    // A subnormal binary16 is a multiple of 2^-24, which binary32 represents as a normal number. Both cases are
+    // computed before one is selected, so that compilers can vectorise.
     const auto subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
     const auto normal = (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
     const auto magnitude = exponent == 0 ? subnormal : normal;
@@ -113,8 +111,7 @@ constexpr bool visit_dtype(dtype type, Visitor&& visitor) {
   return false;
 }
 
-/// Whether a number is neither infinite nor NaN, by its bits: it stays true where a compiler was told that there are
-/// none.
+/// Whether a number is neither infinite nor NaN, by its bits: this also works with -ffinite-math-only.
 constexpr bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
 constexpr bool is_finite(double x) {
   constexpr auto exponent = std::uint64_t{0x7ff} << 52;

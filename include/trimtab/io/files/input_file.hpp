@@ -16,14 +16,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/// A file that is read piece by piece, each into memory of the caller. Only a regular file has a size to rely on, so a
-/// folder, pipe or device is refused. It is not mapped: were a mapped file shortened by another program, the first
-/// touch of what is gone would end this one with SIGBUS; here it is an error like any other.
+/// A file that is read piece by piece into the caller's memory. Only a regular file has a reliable size, so folders,
+/// pipes and devices are refused. It is not mapped: if another program shortened a mapped file, access to the missing
+/// part would end this program with SIGBUS; here it is an error like any other.
 
 namespace trimtab::io {
 
-/// Whether there is anything of this name in its folder. A link that leads nowhere counts, and so does what may not be looked at: opening it
-/// says what is wrong, where passing it over would say that there is nothing.
+/// Whether the folder has an entry of this name. A broken link counts, and so does what cannot be examined: opening it
+/// reports the problem, while ignoring it would claim that there is nothing.
 inline bool is_present(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::symlink_status(path, ignored).type() != std::filesystem::file_type::not_found;
@@ -48,7 +48,7 @@ class input_file {
 
   /// Fills `to` with the bytes from `offset` on. Any number of threads may read at once. Throws `error(io)`.
   void read(std::size_t offset, std::span<std::byte> to) const {
-    constexpr std::size_t at_once = std::size_t{1} << 30;  // more than 2 GiB no call reads
+    constexpr std::size_t at_once = std::size_t{1} << 30;  // one call reads at most 2 GiB
     while (not to.empty()) {
       const auto count = uninterrupted(
           [&] { return ::pread(file_.get(), to.data(), std::min(to.size(), at_once), static_cast<off_t>(offset)); });
@@ -62,14 +62,14 @@ class input_file {
     }
   }
 
-  /// The whole content. Throws `error(io)`, also where there is no memory for it.
+  /// The whole content. Throws `error(io)`, or `error(memory)` if there is not enough memory for it.
   std::string text() const {
     std::string content;
     try {
       content.resize(size_);
     } catch (const std::exception&) {  // bad_alloc, or length_error
-      throw error(error_kind::io, "'" + path_.string() + "' has " + std::to_string(size_) +
-                                      " bytes, and there is not enough memory for them");
+      throw error(error_kind::memory, "'" + path_.string() + "' has " + std::to_string(size_) +
+                                          " bytes, and there is not enough memory for them");
     }
     read(0, std::as_writable_bytes(std::span(content)));
     return content;

@@ -27,10 +27,9 @@
 #include <utility>
 #include <vector>
 
-/// Safetensors files, in and out: named arrays of numbers with a checked header (see safetensors_header.hpp). Reading
-/// takes the header into memory and keeps the file open, and each tensor is then converted piece by piece: whatever
-/// happens to the file meanwhile, what is read is what was checked, or an error. Writing replaces a file as a whole
-/// (atomic_file.hpp).
+/// Reading and writing safetensors files: named arrays of numbers with a checked header (see safetensors_header.hpp).
+/// The reader loads the header, keeps the file open and converts each tensor piece by piece: if the file is replaced or
+/// shortened meanwhile, it reads the old content or throws. Writing replaces a file as a whole (atomic_file.hpp).
 
 namespace trimtab::io {
 
@@ -50,7 +49,7 @@ class safetensors_file {
   const std::vector<index_t>& shape(std::string_view name) const { return entry(name).shape; }
   dtype type(std::string_view name) const { return entry(name).type; }
 
-  /// The bytes of a tensor as they lie in the file.
+  /// The stored bytes of a tensor.
   std::vector<std::byte> bytes(std::string_view name) const {
     const auto& place = entry(name);
     std::vector<std::byte> content(place.end - place.begin);
@@ -144,14 +143,14 @@ class safetensors_file {
   safetensors_header header_;
 };
 
-/// A tensor on its way into a file.
+/// A tensor to be written.
 struct stored_tensor {
   dtype type = dtype::f32;
   std::vector<index_t> shape = {};
   std::vector<std::byte> bytes = {};
 };
 
-/// `matrix` as it will lie in a file, F32 or F64 by its type; `shape` is its own unless another of the same size is
+/// `matrix` as a tensor to be written, F32 or F64 by its type; `shape` is its own unless another of the same size is
 /// given.
 template <std::floating_point T>
 stored_tensor store(const host_matrix<T>& matrix, std::vector<index_t> shape) {
@@ -172,6 +171,7 @@ inline std::vector<std::byte> safetensors_bytes(const std::map<std::string, stor
   assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself
   using item = std::pair<const std::string, stored_tensor>;
   std::vector<const item*> order;
+  order.reserve(tensors.size());
   for (const auto& tensor : tensors) order.push_back(&tensor);
   std::ranges::stable_sort(order, std::ranges::greater{}, [](const item* one) { return bytes_of(one->second.type); });
 
@@ -197,7 +197,7 @@ inline std::vector<std::byte> safetensors_bytes(const std::map<std::string, stor
   return bytes;
 }
 
-/// Writes a safetensors file, replacing one that stands there only when all is written. Throws `error(io)`.
+/// Writes a safetensors file, replacing an existing one only when all is written. Throws `error(io)`.
 inline void write_safetensors(const std::filesystem::path& path, const std::map<std::string, stored_tensor>& tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
   write_file_atomically(path, safetensors_bytes(tensors, metadata));

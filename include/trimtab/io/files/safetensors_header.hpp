@@ -5,6 +5,7 @@
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/files/dtype.hpp>
 #include <trimtab/io/json/json_text.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -18,10 +19,10 @@
 #include <utility>
 #include <vector>
 
-/// The table of contents of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes with the
-/// length N of the header, N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...,
-/// "__metadata__": {string: string}}, and then the data, which the tensors cover without gap or overlap. What comes out
-/// of here has been checked against the size of the file, so that whoever reads a tensor need not.
+/// The header of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes with the length N
+/// of the header, N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__":
+/// {string: string}}, and then the data, which the tensors cover without gap or overlap. A parsed header has been
+/// checked against the size of the file, so readers of tensors need no checks.
 
 namespace trimtab::io {
 
@@ -38,15 +39,14 @@ struct safetensors_header {
   std::size_t data_begin = 0;  ///< where in the file the data start
 };
 
-/// "[2, 3]", and of a shape with more axes than anybody needs the first ones.
+/// For messages: "[2, 3]"; of a longer shape only the first 8 axes.
 inline std::string shape_text(const std::vector<index_t>& shape) {
-  std::string text;
-  for (const auto size : std::span(shape).first(std::min(shape.size(), std::size_t{8})))
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + (shape.size() > 8 ? ", ...]" : "]");
+  const auto text_of = [](index_t size) { return std::to_string(size); };
+  const auto first = std::span(shape).first(std::min(shape.size(), std::size_t{8}));
+  return "[" + text::joined(first, ", ", text_of) + (shape.size() > 8 ? ", ...]" : "]");
 }
 
-/// What the format's own library allows.
+/// The longest header, in bytes, that the format's own library allows.
 inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 
 namespace detail {
@@ -79,7 +79,7 @@ inline tensor_entry parse_tensor_entry(const std::string& name, const json& entr
   tensor_entry result;
   const auto& type = entry.at("dtype");
   const auto known = type.is_string() ? dtype_named(type.get<std::string>()) : std::nullopt;
-  if (not known) refuse("has dtype " + abbreviated(type) + ", which is none of " + dtype_names());
+  if (not known) refuse("has dtype " + abbreviated(type) + "; expected one of " + dtype_names());
   result.type = *known;
   result.shape = whole_numbers("shape");
   const auto offsets = whole_numbers("data_offsets");
@@ -91,7 +91,7 @@ inline tensor_entry parse_tensor_entry(const std::string& name, const json& entr
   auto bytes = static_cast<index_t>(bytes_of(result.type));
   for (const auto size : result.shape) {
     if (size != 0 and bytes > std::numeric_limits<index_t>::max() / size)
-      refuse("has a shape beyond all memory: " + shape_text(result.shape));
+      refuse("has a shape that is too large: " + shape_text(result.shape));
     bytes *= size;
   }
   if (bytes != offsets[1] - offsets[0])
@@ -119,7 +119,7 @@ inline void check_coverage(const safetensors_header& header, std::size_t size, c
     covered = entry->end;
   }
   if (covered != size)
-    refuse_safetensors(file, std::to_string(size - covered) + " bytes after its last tensor belong to none");
+    refuse_safetensors(file, std::to_string(size - covered) + " bytes after the last tensor belong to no tensor");
 }
 
 }  // namespace detail

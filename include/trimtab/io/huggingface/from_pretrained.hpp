@@ -13,11 +13,11 @@
 #include <string>
 #include <utility>
 
-/// A Hugging Face folder as a model that runs, with its tokenizer:
+/// A model and its tokenizer from a Hugging Face folder:
 ///
 ///     auto model = from_pretrained<gpt2<eigen_backend<float>>>("gpt2/");
 ///
-/// `pretrained<Model>` is that model and remembers where it is from.
+/// `pretrained<Model>` is the model together with its folder and its tokenizer.
 
 namespace trimtab {
 
@@ -34,9 +34,9 @@ class pretrained : public Model {
                             [&] { return std::make_shared<const io::model_folder>(folder, std::move(options)); }),
             std::move(backend)) {}
 
-  /// Throws what is wrong with the tokenizer's files; a model whose prompts are given as ids needs none.
+  /// The tokenizer. Throws the error of loading it; a model whose prompts are given as ids needs none.
   const text::tokenizer& tokenizer() const {
-    if (complaint_) throw *complaint_;
+    if (complaint_) throw error(*complaint_);
     return *tokenizer_;
   }
   bool has_tokenizer() const { return tokenizer_ != nullptr; }

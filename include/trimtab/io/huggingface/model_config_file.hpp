@@ -8,9 +8,9 @@
 #include <initializer_list>
 #include <string>
 
-/// Hugging Face's `config.json` as a `model_config`. Sizes must be given; what may be missing has the default of
-/// `GPT2Config` and `GPTNeoXConfig` of the transformers library. An option that would change the computation in a way
-/// that this library does not know is refused, not ignored.
+/// Hugging Face's `config.json` as a `model_config`. Sizes are required; other entries default to those of `GPT2Config`
+/// and `GPTNeoXConfig` of the transformers library. An option that would change the computation in an unsupported way
+/// is refused, not ignored.
 
 namespace trimtab::io {
 
@@ -43,9 +43,9 @@ inline void check_heads(const json_object& file, const model_config& config, con
 }
 
 inline model_config_file read_gpt2_config(const json_object& file) {
-  if (not file.flag("scale_attn_weights", true)) file.refuse("scale_attn_weights", "true, the only kind supported");
+  if (not file.flag("scale_attn_weights", true)) file.refuse("scale_attn_weights", "true, the only supported value");
   for (const auto key : {"scale_attn_by_inverse_layer_idx", "add_cross_attention"})
-    if (file.flag(key, false)) file.refuse(key, "false, the only kind supported");
+    if (file.flag(key, false)) file.refuse(key, "false, the only supported value");
 
   model_config config;
   config.architecture = "gpt2";
@@ -61,20 +61,19 @@ inline model_config_file read_gpt2_config(const json_object& file) {
   return {config, file.flag("tie_word_embeddings", true), true};
 }
 
-/// How many leading channels of each head are turned, and the base of their frequencies. Newer files say both in
-/// `rope_parameters`; of `rope_scaling` and the types of `rope_parameters` only the plain rotary positions are known
-/// here.
+/// Sets the number of rotary channels per head and the base of their frequencies. Newer files have both in
+/// `rope_parameters`; only plain rotary positions are supported, neither `rope_scaling` nor other types.
 inline void read_rotary(const json_object& file, model_config& config) {
   const auto refuse_scaling = [](const json_object& rope) {
     for (const auto key : {"rope_type", "type"})
-      if (rope.text(key, "default") != "default") rope.refuse(key, "\"default\", the only kind supported");
+      if (rope.text(key, "default") != "default") rope.refuse(key, "\"default\", the only supported value");
   };
   if (file.has("rope_scaling") and not file.is_null("rope_scaling")) refuse_scaling(file.object("rope_scaling"));
   const bool newer = file.has("rope_parameters") and not file.is_null("rope_parameters");
   const auto rope = newer ? file.object("rope_parameters") : file;
   if (newer) refuse_scaling(rope);
 
-  // The first of the names by which an object has this number.
+  // A number's object, and the first of its possible keys that exists.
   struct named_number {
     const json_object& owner;
     std::string key;
@@ -90,14 +89,15 @@ inline void read_rotary(const json_object& file, model_config& config) {
   if (not(share > 0 and share <= 1)) fraction.owner.refuse(fraction.key, "a number above 0 and at most 1");
   config.rotary_channels = static_cast<index_t>(static_cast<double>(config.head_width()) * share);
   if (config.rotary_channels < 2 or config.rotary_channels % 2 != 0)
-    fraction.owner.refuse(fraction.key, "such that an even number of a head's " + std::to_string(config.head_width()) +
-                                            " channels is rotary, not " + std::to_string(config.rotary_channels));
+    fraction.owner.refuse(fraction.key, "a share that makes an even number of a head's " +
+                                            std::to_string(config.head_width()) + " channels rotary, not " +
+                                            std::to_string(config.rotary_channels));
 
   const auto base = find({"rotary_emb_base", "rope_theta"});
   config.rotary_base = base.owner.number(base.key, 10000);
   if (not(config.rotary_base >= 1)) base.owner.refuse(base.key, "a number that is at least 1");
 
-  // The tables of sines and cosines are as long as the context, and nothing in the weights says that it is a lie.
+  // The tables of sines and cosines are as long as the context, and no weight confirms its size.
   constexpr index_t most = index_t{1} << 22;
   if (config.context > most / config.rotary_channels)
     file.refuse("max_position_embeddings", "at most " + std::to_string(most / config.rotary_channels) + " with " +

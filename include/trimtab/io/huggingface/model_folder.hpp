@@ -9,6 +9,7 @@
 #include <trimtab/io/huggingface/weight_files.hpp>
 #include <trimtab/model/hash.hpp>
 #include <trimtab/model/weights.hpp>
+#include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,14 +29,14 @@
 namespace trimtab::io {
 
 struct model_folder_options {
-  bool allow_non_finite = false;  ///< take weights that are infinite or NaN, which otherwise end in an error
-  /// Called with the number of blocks that have been read, of so many.
+  bool allow_non_finite = false;  ///< accept infinite and NaN weights, which otherwise are an error
+  /// Called as progress(blocks read, blocks in total).
   std::function<void(index_t, index_t)> progress = {};
 };
 
 namespace detail {
 
-/// Stands in for the tensors of a folder and notes what a layout asks for and does not find as it should be.
+/// A stand-in for the tensors of a folder that notes which weights of a layout are missing or wrong.
 class weight_checker {
  public:
   using scalar = float;
@@ -59,19 +61,17 @@ class weight_checker {
   }
   void check_nothing_else() {
     for (const auto& [name, place] : files_.places())
-      if (not used_.contains(name)) complain(text::in_quotes(place.full_name, '\'') + " does not belong to it");
+      if (not used_.contains(name)) complain(text::in_quotes(place.full_name, '\'') + " is unexpected");
   }
 
-  /// More complaints would help nobody, and a configuration with a billion layers would have billions.
+  /// Whether to stop: a configuration with a billion layers would have billions of complaints.
   bool enough() const { return complaints_.size() > 3; }
   void finish(const std::filesystem::path& folder) const {
     if (complaints_.empty()) return;
-    std::string list;
-    for (std::size_t i = 0; i < std::min(complaints_.size(), std::size_t{3}); ++i)
-      list += (list.empty() ? "" : ", ") + complaints_[i];
-    throw error(error_kind::bad_file, "the weights in '" + folder.string() +
-                                          "' are not those of the model that its config.json describes: " + list +
-                                          (enough() ? ", and more" : ""));
+    throw error(error_kind::bad_file,
+                "the weights in '" + folder.string() + "' are not those of the model that its config.json describes: " +
+                    text::joined(std::span(complaints_).first(std::min(complaints_.size(), std::size_t{3})), ", ") +
+                    (enough() ? ", and more" : ""));
   }
 
  private:
@@ -84,7 +84,7 @@ class weight_checker {
   std::vector<std::string> complaints_ = {};
 };
 
-/// Gives a layout the numbers; shapes have been checked.
+/// Reads the numbers for a layout; shapes have been checked.
 template <typename T>
 struct weight_reader {
   using scalar = T;
@@ -134,9 +134,9 @@ class model_folder {
     return with_layout([&](auto layout) { return layout.outer(reader, file_); });
   }
 
-  /// Tells the stored bytes of these weights from others, as version 0.1 did: 16 hexadecimal digits, `byte_hash` over name (without prefix) and bytes of every
-  /// weight in the order of names. The same model has the same hash in one file or in shards, with a prefix or without,
-  /// with a stored copy of a tied unembedding or without; in another precision it has another. Reads all weights.
+  /// The hash of the stored bytes as version 0.1 computed it, 16 hexadecimal digits: `byte_hash` over name (without
+  /// prefix) and bytes of every weight in the order of names. Shards, prefixes and a stored copy of a tied unembedding
+  /// do not change it; another precision does. Reads all weights.
   std::string stored_hash() const {
     const auto copy = with_layout([](auto layout) { return layout.unembedding; });
     byte_hash hash;

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-/// Hugging Face's `tokenizer.json`: what GPT-2's and GPT-NeoX's say is read, everything else that would change ids is
-/// refused by name. The post-processor, the decoder and the limits on length change none of the ids of a prompt.
+/// Hugging Face's `tokenizer.json`: reads what GPT-2's and GPT-NeoX's contain and refuses, by name, anything else that
+/// would change ids. The post-processor, the decoder and the limits on length do not change the ids of a prompt.
 
 namespace trimtab::io {
 
-/// Reads one file, which is named in complaints.
+/// Reads one file; errors name it.
 class tokenizer_json_reader {
  public:
   explicit tokenizer_json_reader(std::string file) : file_(std::move(file)) {}
@@ -82,7 +82,8 @@ class tokenizer_json_reader {
     if (const auto& type = type_of(model); not type.is_null() and type != "BPE")
       unsupported("the model type", "\"BPE\"", type);
     for (const auto* const key : {"continuing_subword_prefix", "end_of_word_suffix"})
-      if (const auto& affix = entry(model, key); not affix.is_null() and affix != "") unsupported(key, "none", affix);
+      if (const auto& affix = entry(model, key); not affix.is_null() and affix != json(""))
+        unsupported(key, "none", affix);
     if (const auto& dropout = entry(model, "dropout"); not dropout.is_null() and dropout != 0)
       unsupported("dropout", "none", dropout);
     if (flag(model, "ignore_merges", false, "the model")) unsupported("ignore_merges", "false", true);

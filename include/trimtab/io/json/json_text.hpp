@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-/// JSON from strangers: nlohmann's parser with a limit on size and nesting, no key twice in one object, and no NUL byte
-/// (which nlohmann takes for the end). The values are put together here, from the parser's events: nlohmann's own way
-/// to be asked about each event looks through all that an object holds whenever a member of it ends, which takes hours
-/// for the millions of small objects that fit into one file.
+/// Untrusted JSON: nlohmann's parser with limits on size and nesting, no key twice in one object, and no NUL byte
+/// (which nlohmann takes for the end). Values are built here from the parser's events: nlohmann's own parser callback
+/// scans the whole object whenever one of its members ends, which takes hours for the millions of small objects that
+/// fit into one file.
 
 namespace trimtab::io {
 
@@ -24,10 +24,10 @@ using json = nlohmann::json;
 /// Far beyond any configuration, vocabulary or shard index in use.
 inline constexpr std::size_t json_size_limit = std::size_t{256} << 20;
 inline constexpr std::size_t json_depth_limit = 64;
-/// A value of three bytes, `{},`, takes some hundred in memory; no file in use has a million.
+/// A value of three bytes, `{},`, takes about a hundred in memory; no file in use has a million.
 inline constexpr std::size_t json_value_limit = 4'000'000;
 
-/// A JSON value as a sentence can hold it: ASCII, and not longer than a glance.
+/// A JSON value for a message: ASCII, at most 60 characters.
 inline std::string abbreviated(const json& value) {
   auto text = value.dump(-1, ' ', true, json::error_handler_t::replace);
   return text.size() <= 60 ? text : text.substr(0, 57) + "...";
@@ -40,10 +40,12 @@ namespace detail {
 }
 
 inline void check_json_size(std::size_t size, const std::string& file) {
-  if (size > json_size_limit) refuse_json(file, "it has " + std::to_string(size) + " bytes, more than any known use");
+  if (size > json_size_limit)
+    refuse_json(file,
+                "it has " + std::to_string(size) + " bytes, more than the limit of " + std::to_string(json_size_limit));
 }
 
-/// Puts a value together from the events of nlohmann's parser, whose names these are.
+/// Builds a value from the events of nlohmann's parser, which prescribes these names.
 class json_builder {
  public:
   explicit json_builder(const std::string& file) : file_(file) {}
@@ -64,7 +66,7 @@ class json_builder {
   bool end_array() { return close(); }
   bool key(std::string& name) {
     const auto [member, is_new] = open_.back()->emplace(name, nullptr);
-    if (not is_new) refuse_json(file_, "the key " + abbreviated(name) + " stands twice in one object");
+    if (not is_new) refuse_json(file_, "the key " + abbreviated(name) + " occurs twice in one object");
     member_ = &*member;
     return true;
   }
@@ -95,7 +97,7 @@ class json_builder {
   bool open(json empty) {
     if (open_.size() == json_depth_limit)
       refuse_json(file_, "it is nested deeper than " + std::to_string(json_depth_limit) + " levels");
-    // What is open stays where it is: it only grows when what lies within is closed.
+    // Pointers to open values stay valid: a container grows only after its last member is closed.
     open_.push_back(&put(std::move(empty)));
     return true;
   }
@@ -113,7 +115,7 @@ class json_builder {
 
 }  // namespace detail
 
-/// The value that `text` spells; `file` is named in the `error(bad_file)` that a text gets which is not JSON.
+/// The value of the JSON in `text`. Throws `bad_file`, naming `file`, if it is not JSON.
 inline json parse_json(std::string_view text, const std::string& file) {
   detail::check_json_size(text.size(), file);
   if (const auto nul = text.find('\0'); nul != text.npos)

@@ -9,6 +9,7 @@
 #include <trimtab/report/text.hpp>
 #include <trimtab/report/token_names.hpp>
 #include <trimtab/task/prompt_pair.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -28,7 +29,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
                     std::vector<loss_values> history = {}, const describe_options& options = {}) {
   const auto& model = composition.model();
   fit_report r;
-  r.counts = count(values);
+  r.counts = count_parameters(values);
   r.history = std::move(history);
   std::string sites, policies, places;
   const auto note = [](std::string& list, const std::string& word) {
@@ -56,10 +57,8 @@ fit_report describe(const Steering& composition, const parameters& values, std::
   add("sites", sites);
   add("positions", places);
   if (not r.history.empty()) {
-    std::string terms;
-    for (const term_value& t : r.history.front().terms)
-      terms += (terms.empty() ? "" : " + ") + (t.weight == 1 ? "" : exact(t.weight) + " ") + t.name;
-    add("objective", terms);
+    const auto weighted = [](const term_value& t) { return (t.weight == 1 ? "" : exact(t.weight) + " ") + t.name; };
+    add("objective", text::joined(r.history.front().terms, " + ", weighted));
     add("steps", std::to_string(r.history.size() - 1));
   }
   add("trimtab version", std::string(version));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/metrics.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/steer/fitted.hpp>
 
@@ -12,7 +12,7 @@
 
 namespace trimtab::report {
 
-/// Something that was asked for, "steps" and "200".
+/// A setting of the fit, such as "steps" and "200".
 struct fact {
   std::string name = {};
   std::string value = {};
@@ -29,7 +29,7 @@ struct shown_prompt {
   friend bool operator==(const shown_prompt&, const shown_prompt&) = default;
 };
 
-/// A set of prompts and what became of them at β = +1 and −1.
+/// A set of prompts and its metrics at β = +1 and −1.
 struct measured_set {
   std::string name = {};
   std::vector<shown_prompt> prompts = {};
@@ -47,7 +47,7 @@ struct fit_report {
   metrics sweep = {};                     ///< at strengths from −2 to +2
 };
 
-/// Fits that are to be compared.
+/// Fits that are shown side by side.
 struct chapter {
   std::string title = {};
   std::vector<fit_report> fits = {};

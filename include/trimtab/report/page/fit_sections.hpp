@@ -73,14 +73,14 @@ inline std::string all_prompts(const std::vector<fit_report>& fits) {
 }
 
 inline std::string section_of(const chapter& c, const std::string& number) {
-  std::string out = element_of_text("h3", "What was asked") + asked_table(c.fits);
+  std::string out = element_of_text("h3", "Settings") + asked_table(c.fits);
   std::vector<const fit_report*> swept;
   bool measured = false;
   for (const fit_report& fit : c.fits) {
     if (not fit.sweep.at.empty()) swept.push_back(&fit);
     measured = measured or not fit.sets.empty();
   }
-  if (measured) out += element_of_text("h3", "How good it is") + metrics_table(c.fits);
+  if (measured) out += element_of_text("h3", "Metrics") + metrics_table(c.fits);
   if (not swept.empty())
     out += element("div", {{"class", "charts"}}, html_of(trade_off_chart(swept)) + html_of(flip_chart(swept)));
   std::string losses;

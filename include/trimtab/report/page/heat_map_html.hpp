@@ -10,14 +10,14 @@
 #include <cstdio>
 #include <string>
 
-/// Heat maps as HTML tables, so that a screen reader, a search and a copy find the numbers. Each cell carries its exact
-/// value; the script of the page lets arrow keys walk from cell to cell. Colours are classes: n10 … n1, z, p1 … p10.
+/// Heat maps as HTML tables, so that screen readers, searching and copying find the numbers. Each cell has its exact
+/// value; the page's script lets arrow keys move from cell to cell. Colours are classes: n10 … n1, z, p1 … p10.
 
 namespace trimtab::report {
 
 namespace detail {
 
-/// A number in the room of a cell; `signed_` where numbers of both signs stand side by side.
+/// A number that fits into a cell; `signed_` also shows a plus.
 inline std::string short_number(double x, bool signed_) {
   const double size = std::abs(x);
   char digits[64];
@@ -72,13 +72,11 @@ inline std::string table_of(const heat_map& map, const std::string& quantity, do
 inline std::string legend_of(const map_group& group) {
   const double centre = group.centre(), reach = group.reach();
   bool gaps = false, negative = false, positive = false;
-  for (const heat_map& map : group.maps)
-    for (const auto& row : map.values)
-      for (double x : row) {
-        gaps = gaps or std::isnan(x);
-        negative = negative or x < centre;
-        positive = positive or x > centre;
-      }
+  group.each_number([&](double x) {
+    gaps = gaps or std::isnan(x);
+    negative = negative or x < centre;
+    positive = positive or x > centre;
+  });
   const auto swatches = [](const std::string& sign, int from, int to) {
     std::string out;
     for (int step = from; step != to; step += from < to ? 1 : -1)
@@ -96,7 +94,7 @@ inline std::string legend_of(const map_group& group) {
            element_of_text("span", readable(centre + reach, group.has_negative()));
   if (gaps)
     out += element("span", {{"class", "ramp"}}, element("i", {{"class", "none"}})) +
-           element_of_text("span", "nothing ran there");
+           element_of_text("span", "not measured");
   const auto marked = [&](const std::string& mark) {
     return std::ranges::any_of(group.maps, [&](const heat_map& map) {
       return std::ranges::any_of(map.columns, [&](const std::string& c) { return c.starts_with(mark); });

@@ -11,7 +11,7 @@
 #include <vector>
 
 /// Where in the model the answer is decided: one number for each layer and place of a site, layers upward and tokens
-/// along, on a diverging scale that is centred at zero. A parameter that is one number a place is shown as it is, one
+/// along, on a diverging scale that is centred at zero. A parameter of one number per place is shown as it is, one
 /// with a number for each channel by its Euclidean norm. A place that the proximal step set to exactly zero is shown
 /// empty, so that "small" and "none" look different.
 
@@ -20,42 +20,51 @@ namespace trimtab::report {
 struct heat_map {
   std::string title = {};
   std::vector<std::string> rows = {};            ///< the lowest layer first
-  std::vector<std::string> columns = {};         ///< the tokens as they are shown, or what else the places are
+  std::vector<std::string> columns = {};         ///< the tokens, or other names of the places
   std::vector<std::vector<double>> values = {};  ///< [row][column]; NaN where there is nothing to show
   std::vector<index_t> places = {};  ///< by column, its place in the position key; empty where they are in order
-  double centre = 0;                 ///< what "nothing is done" looks like
+  double centre = 0;                 ///< the value where nothing is changed
 
   index_t place(std::size_t column) const { return places.empty() ? static_cast<index_t>(column) : places[column]; }
+  /// f(number) for each of them, row by row.
+  void each_number(auto f) const {
+    for (const auto& row : values)
+      for (double x : row) f(x);
+  }
 };
 
-/// Maps that are to be compared, and so have one scale.
+/// Maps that share one scale, to be compared.
 struct map_group {
   std::string title = {};
   std::string note = {};      ///< a sentence: what the numbers are
   std::string quantity = {};  ///< what one number is called, "alpha"
   std::vector<heat_map> maps = {};
 
+  /// The same for all maps, one map after another.
+  void each_number(auto f) const {
+    for (const heat_map& map : maps) map.each_number(f);
+  }
+
   double centre() const { return maps.empty() ? 0 : maps.front().centre; }
 
   bool has_negative() const {
-    return std::ranges::any_of(maps, [](const heat_map& map) {
-      return std::ranges::any_of(
-          map.values, [](const auto& row) { return std::ranges::any_of(row, [](double x) { return x < 0; }); });
-    });
+    bool found = false;
+    each_number([&](double x) { found = found or x < 0; });
+    return found;
   }
 
-  /// How far the number that is furthest from the centre lies from it.
+  /// The largest distance of a number from the centre.
   double reach() const {
     double furthest = 0;
     for (const heat_map& map : maps)
-      for (const auto& row : map.values)
-        for (double x : row)
-          if (not std::isnan(x)) furthest = std::max(furthest, std::abs(x - map.centre));
+      map.each_number([&](double x) {
+        if (not std::isnan(x)) furthest = std::max(furthest, std::abs(x - map.centre));
+      });
     return furthest;
   }
 };
 
-/// What the places of a position key are called without a prompt at hand.
+/// Names of the places of a position key without a prompt.
 inline std::vector<std::string> names_of(const position_key& key) {
   std::vector<std::string> names;
   for (index_t i = 0; i < key.count(); ++i) {
@@ -98,7 +107,7 @@ inline double size_of(std::span<const double> numbers) {
 }  // namespace detail
 
 /// The map of one parameter of an intervention; `places` names its positions (tokens of a prompt, roles), or is empty
-/// for their names by key.
+/// for `names_of` the key.
 inline heat_map map_of(const parameters& p, const parameter_block& block, const parameter_slice& slice,
                        std::vector<std::string> places = {}) {
   return detail::map_by(block, std::move(places), [&](index_t k, index_t position, index_t part) {
@@ -113,7 +122,7 @@ inline heat_map map_of(const parameters& p, const parameter_block& block, std::v
   return map_of(p, block, {"", 0, block.record_size}, std::move(places));
 }
 
-/// The map in the order of reading: places that are counted from the end are turned around.
+/// The map in reading order: places that are counted from the end are reversed.
 inline heat_map in_reading_order(heat_map map, const position_key& key) {
   if (key.by() != position_key::kind::from_end) return map;
   for (std::size_t c = map.columns.size(); c-- > 0;) map.places.push_back(static_cast<index_t>(c));

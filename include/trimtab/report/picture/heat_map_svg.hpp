@@ -13,15 +13,15 @@
 #include <string>
 #include <vector>
 
-/// Heat maps as one SVG file for papers: vectors only, light colours, nothing from elsewhere. The maps of a group
-/// stand side by side over one legend; groups stand below each other. A place that is exactly at the centre is struck
+/// Heat maps as one SVG file for papers: vectors only, light colours, no external resources. The maps of a group stand
+/// side by side over one legend; groups stand below each other. A place that is exactly at the centre is struck
 /// through.
 
 namespace trimtab::report {
 
 namespace detail {
 
-/// Markup that grows, in pixels.
+/// SVG markup under construction, in pixels.
 class svg_canvas {
  public:
   static std::string pixels(double x) {
@@ -92,7 +92,7 @@ class svg_canvas {
 
 inline constexpr double cell_width = 20, cell_height = 14;
 
-/// Draws one map and gives its width.
+/// Draws one map and returns its width.
 inline double draw(svg_canvas& to, const heat_map& map, double reach, double left, double top) {
   const double x0 = left + 30, y0 = top + 10, bottom = y0 + static_cast<double>(map.rows.size()) * cell_height;
   const double width = static_cast<double>(map.columns.size()) * cell_width;
@@ -119,9 +119,8 @@ inline double draw(svg_canvas& to, const heat_map& map, double reach, double lef
 inline void draw_legend(svg_canvas& to, const map_group& group, double y) {
   const double centre = group.centre(), reach = group.reach();
   bool below = false, above = false, gaps = false;
-  for (const heat_map& map : group.maps)
-    for (const auto& row : map.values)
-      for (double x : row) below = below or x < centre, above = above or x > centre, gaps = gaps or std::isnan(x);
+  group.each_number(
+      [&](double x) { below = below or x < centre, above = above or x > centre, gaps = gaps or std::isnan(x); });
   double x = 60;
   if (below) to.text(x - 6, y + 9, readable(centre - reach), "end", 9);
   for (int step = below ? -shades : 0; step <= (above ? shades : 0); ++step) {
@@ -130,9 +129,8 @@ inline void draw_legend(svg_canvas& to, const map_group& group, double y) {
     x += 10;
   }
   const std::string largest = above ? readable(centre + reach, group.has_negative()) + ", " : "";
-  to.text(x + 6, y + 9,
-          largest + "struck through: exactly " + exact(centre) + (gaps ? ", empty: nothing ran there" : ""), "start",
-          9);
+  to.text(x + 6, y + 9, largest + "struck through: exactly " + exact(centre) + (gaps ? ", empty: not measured" : ""),
+          "start", 9);
 }
 
 }  // namespace detail

@@ -17,7 +17,7 @@ namespace trimtab::report {
 
 namespace detail {
 
-/// "+7", "-0", " ·"; " ?" for what is no finite number
+/// "+7", "-0", " ·"; " ?" for NaN and infinities.
 inline std::string cell_text(double x, double largest) {
   if (x == 0) return " \xC2\xB7";
   if (not std::isfinite(x)) return " ?";
@@ -34,12 +34,12 @@ inline std::string cell_style(double x, double largest) {
 
 }  // namespace detail
 
-/// Layers upward, places along; of more places than fit into `width` columns, the last.
+/// Layers upward, places along; if `width` columns are too few for all places, the last ones.
 inline std::string text_of(const heat_map& map, bool colour = false, int width = 100) {
   double largest = 0;
-  for (const auto& row : map.values)
-    for (double x : row)
-      if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+  map.each_number([&](double x) {
+    if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+  });
   std::size_t margin = 0;
   for (const auto& row : map.rows) margin = std::max(margin, row.size());
   const std::size_t all = map.columns.size();
@@ -56,7 +56,7 @@ inline std::string text_of(const heat_map& map, bool colour = false, int width =
     }
     out += "\n";
   }
-  // Names take too much room above the columns; of many the ends are enough to find one's way.
+  // Names are wider than columns; of many places only the first and the last are named.
   out += std::string(margin + 1, ' ');
   for (std::size_t c = first; c < all; ++c)
     if (all - first <= 6 or c == first or c + 1 == all)

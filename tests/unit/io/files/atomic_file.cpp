@@ -30,7 +30,7 @@ auto files_in(const std::filesystem::path& path) {
   return std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator());
 }
 
-/// Whether the file can be neither written nor promised, with this sentence.
+/// Whether both `require_writable` and writing the file throw this sentence.
 bool is_refused(const std::filesystem::path& path, const std::string& sentence) {
   for (const bool only_ask : {false, true}) try {
       only_ask ? io::require_writable(path) : io::write_file_atomically(path, "new");
@@ -41,7 +41,7 @@ bool is_refused(const std::filesystem::path& path, const std::string& sentence) 
   return true;
 }
 
-/// Root may do everything, so it is somebody else who tries; gives what `call()` gives.
+/// Runs `call()` in a child process, as the user nobody if this is root, who may write everywhere; returns its result.
 int wrong_for_nobody(const std::function<int()>& call) {
   const pid_t child = ::fork();
   if (child == 0) ::_exit(::geteuid() == 0 and ::setuid(65534) != 0 ? 100 : call());
@@ -66,7 +66,7 @@ TEST_CASE("A file is written whole and replaced whole, and nothing else is left 
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("What a process of the same number left behind is neither taken nor touched") {
+TEST_CASE("A temporary file left by a process with the same id is neither used nor changed") {
   const auto folder = temporary_folder();
   const auto left = [](int serial) {
     return ".trimtab-" + std::to_string(::getpid()) + "-" + std::to_string(serial) + ".tmp";
@@ -129,7 +129,7 @@ TEST_CASE("Without permission nothing is written, and the sentence says so") {
   ::chmod(closed.c_str(), 0555);
   ::chmod(folder.path().c_str(), 0777);
   CHECK(wrong_for_nobody([&] {
-          const std::string sentence = "Permission denied; write to a place where you may";
+          const std::string sentence = "Permission denied; write to a folder where you have permission";
           int wrong = 0;
           for (const auto& path : {folder.path() / "read-only", closed / "a", closed / "b"})
             wrong += not is_refused(path, sentence);
@@ -142,22 +142,25 @@ TEST_CASE("Without permission nothing is written, and the sentence says so") {
   CHECK(files_in(folder.path()) == 2);
 }
 
-TEST_CASE("In a sticky folder a file of somebody else is refused before, and one's own is not") {
+TEST_CASE("In a sticky folder require_writable refuses another user's file but not one's own") {
   const auto folder = temporary_folder();
   const auto theirs = folder.file("theirs", "old"), mine = folder.path() / "mine";
   ::chmod(theirs.c_str(), 0666);
   ::chmod(folder.path().c_str(), 01777);
   const bool is_root = ::geteuid() == 0;
   CHECK(wrong_for_nobody([&] {
-          for (int i = 0; i < 2; ++i) {  // new, then there
+          for (int i = 0; i < 2; ++i) {  // first a new file, then an existing one
             io::require_writable(mine);
             io::write_file_atomically(mine, "new");
           }
-          return is_root and not is_refused(theirs, "Operation not permitted; write to a place where you may") ? 1 : 0;
+          return is_root and
+                         not is_refused(theirs, "Operation not permitted; write to a folder where you have permission")
+                     ? 1
+                     : 0;
         }) == 0);
   CHECK(content(theirs) == "old");
   CHECK(content(mine) == "new");
-  io::require_writable(mine);  // for root, or for its owner
+  io::require_writable(mine);  // as root or as its owner
   CHECK(files_in(folder.path()) == 2);
 }
 
@@ -189,7 +192,7 @@ TEST_CASE("Processes that write one file at once leave the whole of one of them"
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("Whether a file can be written is told before") {
+TEST_CASE("require_writable throws before any work") {
   const auto folder = temporary_folder();
   io::require_writable(folder.path() / "new");
   CHECK(files_in(folder.path()) == 0);
@@ -197,8 +200,8 @@ TEST_CASE("Whether a file can be written is told before") {
       refusal(error_kind::io, [&] { io::require_writable(folder.path() / "absent" / "x"); }),
       ContainsSubstring("absent/x': No such file or directory; there is no folder") && ContainsSubstring("absent'"));
   CHECK_THAT(refusal(error_kind::io, [&] { io::require_writable(folder.path()); }),
-             ContainsSubstring("no regular file"));
-  // Root may write to this folder, and yet there can be no file of root's in it.
+             ContainsSubstring("it is not a regular file"));
+  // Root may write to this folder, but files cannot be made in it.
   CHECK_THAT(refusal(error_kind::io, [&] { io::require_writable("/proc/new"); }),
              ContainsSubstring("cannot write '/proc/new': "));
 }
@@ -209,10 +212,10 @@ TEST_CASE("What cannot be written is refused with its name and the reason") {
     return refusal(error_kind::io, [&] { io::write_file_atomically(path, "x"); });
   };
   CHECK_THAT(said(folder.path() / "absent" / "x"), ContainsSubstring("absent/x': No such file or directory"));
-  CHECK_THAT(said(folder.path()), ContainsSubstring("no regular file"));
-  CHECK_THAT(said(folder.path() / ""), ContainsSubstring("names no file"));
-  CHECK_THAT(said(""), ContainsSubstring("names no file"));
-  CHECK_THAT(said("/dev/null"), ContainsSubstring("no regular file"));
+  CHECK_THAT(said(folder.path()), ContainsSubstring("it is not a regular file"));
+  CHECK_THAT(said(folder.path() / ""), ContainsSubstring("the path has no file name"));
+  CHECK_THAT(said(""), ContainsSubstring("the path has no file name"));
+  CHECK_THAT(said("/dev/null"), ContainsSubstring("it is not a regular file"));
   CHECK_THAT(said(folder.path() / std::string(300, 'x')), ContainsSubstring("File name too long"));
   folder.file("file", "");
   CHECK_THAT(said(folder.path() / "file" / "x"), ContainsSubstring("Not a directory"));
@@ -222,7 +225,7 @@ TEST_CASE("What cannot be written is refused with its name and the reason") {
 TEST_CASE("When the disk is full the old file stays") {
   const auto folder = temporary_folder();
   const auto path = folder.file("a", "old");
-  // A limit on the size of files refuses writes as a full disk does, after some of them.
+  // With a limit on the size of files, writes fail after a while, as on a full disk.
   struct rlimit old_limit = {};
   ::getrlimit(RLIMIT_FSIZE, &old_limit);
   auto limit = old_limit;

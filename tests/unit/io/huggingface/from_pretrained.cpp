@@ -37,7 +37,7 @@ TEST_CASE("A folder becomes the model that its weights make") {
   CHECK(model.backend().threads() == 1);
 }
 
-TEST_CASE("A folder without tokenizer loads; only who asks for the tokenizer learns that there is none") {
+TEST_CASE("A folder without a tokenizer loads; only using the tokenizer throws") {
   const auto folder = temporary_folder();
   write_model_folder(folder.path(), random_weights(small));
   const auto model = from_pretrained<gpt2<cpu>>(folder.path());

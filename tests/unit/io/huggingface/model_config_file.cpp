@@ -12,13 +12,13 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-const io::json gpt2 = {{"model_type", "gpt2"}, {"n_layer", 12}, {"n_embd", 768},      {"n_head", 12},
-                       {"n_positions", 1024},  {"n_ctx", 1024}, {"vocab_size", 50257}};
-const io::json pythia = {{"model_type", "gpt_neox"}, {"num_hidden_layers", 6},    {"hidden_size", 512},
-                         {"num_attention_heads", 8}, {"intermediate_size", 2048}, {"max_position_embeddings", 2048},
-                         {"vocab_size", 50304}};
+const io::json gpt2_file = {{"model_type", "gpt2"}, {"n_layer", 12}, {"n_embd", 768},      {"n_head", 12},
+                            {"n_positions", 1024},  {"n_ctx", 1024}, {"vocab_size", 50257}};
+const io::json pythia_file = {
+    {"model_type", "gpt_neox"},  {"num_hidden_layers", 6},          {"hidden_size", 512}, {"num_attention_heads", 8},
+    {"intermediate_size", 2048}, {"max_position_embeddings", 2048}, {"vocab_size", 50304}};
 
-/// `base` with these entries changed; a null that `changes` gives to a key "-key" removes the key.
+/// `base` with these entries changed; an entry "-key" with the value null removes the key.
 io::json changed(io::json base, const io::json& changes) {
   for (const auto& [key, value] : changes.items())
     if (key.starts_with('-')) {
@@ -38,7 +38,7 @@ io::model_config_file read(const io::json& config) {
 }  // namespace
 
 TEST_CASE("GPT-2's config.json, with the defaults of the transformers library") {
-  const auto file = read(gpt2);
+  const auto file = read(gpt2_file);
   CHECK(file.config == model_config{.architecture = "gpt2",
                                     .layers = 12,
                                     .width = 768,
@@ -52,19 +52,19 @@ TEST_CASE("GPT-2's config.json, with the defaults of the transformers library") 
                                     .nonlinearity = activation::gelu_tanh,
                                     .parallel_residual = false});
   CHECK(file.tied_embeddings);
-  CHECK(read(changed(gpt2, {{"n_inner", nullptr}})).config.hidden == 3072);
-  CHECK(read(changed(gpt2, {{"n_inner", 100}})).config.hidden == 100);
-  CHECK(read(changed(gpt2, {{"-n_positions", 0}, {"n_ctx", 11}})).config.context == 11);
-  CHECK(read(changed(gpt2, {{"n_positions", 12}, {"n_ctx", 11}})).config.context == 12);
-  CHECK(read(changed(gpt2, {{"layer_norm_epsilon", 0}})).config.layer_norm_epsilon == 0);
-  CHECK(read(changed(gpt2, {{"activation_function", "gelu"}})).config.nonlinearity == activation::gelu_erf);
+  CHECK(read(changed(gpt2_file, {{"n_inner", nullptr}})).config.hidden == 3072);
+  CHECK(read(changed(gpt2_file, {{"n_inner", 100}})).config.hidden == 100);
+  CHECK(read(changed(gpt2_file, {{"-n_positions", 0}, {"n_ctx", 11}})).config.context == 11);
+  CHECK(read(changed(gpt2_file, {{"n_positions", 12}, {"n_ctx", 11}})).config.context == 12);
+  CHECK(read(changed(gpt2_file, {{"layer_norm_epsilon", 0}})).config.layer_norm_epsilon == 0);
+  CHECK(read(changed(gpt2_file, {{"activation_function", "gelu"}})).config.nonlinearity == activation::gelu_erf);
   for (const auto name : {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"})
-    CHECK(read(changed(gpt2, {{"activation_function", name}})).config.nonlinearity == activation::gelu_tanh);
-  CHECK_FALSE(read(changed(gpt2, {{"tie_word_embeddings", false}})).tied_embeddings);
+    CHECK(read(changed(gpt2_file, {{"activation_function", name}})).config.nonlinearity == activation::gelu_tanh);
+  CHECK_FALSE(read(changed(gpt2_file, {{"tie_word_embeddings", false}})).tied_embeddings);
 }
 
 TEST_CASE("Pythia's config.json, with the defaults of the transformers library") {
-  const auto file = read(pythia);
+  const auto file = read(pythia_file);
   CHECK(file.config == model_config{.architecture = "gpt_neox",
                                     .layers = 6,
                                     .width = 512,
@@ -79,13 +79,13 @@ TEST_CASE("Pythia's config.json, with the defaults of the transformers library")
                                     .parallel_residual = true});
   CHECK_FALSE(file.tied_embeddings);
   CHECK(file.attention_bias);
-  CHECK_FALSE(read(changed(pythia, {{"use_parallel_residual", false}})).config.parallel_residual);
-  CHECK_FALSE(read(changed(pythia, {{"attention_bias", false}})).attention_bias);
-  CHECK(read(changed(pythia, {{"tie_word_embeddings", true}})).tied_embeddings);
-  CHECK(read(changed(pythia, {{"layer_norm_eps", 1e-12}})).config.layer_norm_epsilon == 1e-12);
+  CHECK_FALSE(read(changed(pythia_file, {{"use_parallel_residual", false}})).config.parallel_residual);
+  CHECK_FALSE(read(changed(pythia_file, {{"attention_bias", false}})).attention_bias);
+  CHECK(read(changed(pythia_file, {{"tie_word_embeddings", true}})).tied_embeddings);
+  CHECK(read(changed(pythia_file, {{"layer_norm_eps", 1e-12}})).config.layer_norm_epsilon == 1e-12);
 
   const auto rotary = [](const io::json& changes) {
-    const auto config = read(changed(pythia, changes)).config;
+    const auto config = read(changed(pythia_file, changes)).config;
     return std::pair(config.rotary_channels, config.rotary_base);
   };
   CHECK(rotary({{"rotary_pct", 1.0}, {"rotary_emb_base", 500}}) == std::pair(index_t{64}, 500.0));
@@ -106,57 +106,62 @@ TEST_CASE("A config.json that says something wrong or unknown is refused with fi
     std::string sentence;
   } const table[] = {
       {io::json::array(), "should hold a JSON object, found []"},
-      {changed(gpt2, {{"-model_type", 0}}), "lacks \"model_type\", which should be a string"},
-      {changed(gpt2, {{"model_type", "llama"}}),
+      {changed(gpt2_file, {{"-model_type", 0}}), "lacks \"model_type\", which should be a string"},
+      {changed(gpt2_file, {{"model_type", "llama"}}),
        "\"model_type\" should be \"gpt2\" or \"gpt_neox\", the supported families, found \"llama\""},
-      {changed(gpt2, {{"model_type", 2}}), "\"model_type\" should be a string, found 2"},
-      {changed(gpt2, {{"-n_layer", 0}}), "lacks \"n_layer\", which should be a positive whole number"},
-      {changed(gpt2, {{"-n_embd", 0}}), "lacks \"n_embd\""},
-      {changed(gpt2, {{"-n_head", 0}}), "lacks \"n_head\""},
-      {changed(gpt2, {{"-vocab_size", 0}}), "lacks \"vocab_size\""},
-      {changed(gpt2, {{"-n_positions", 0}, {"-n_ctx", 0}}), "lacks \"n_positions\""},
-      {changed(gpt2, {{"n_layer", 0}}), "\"n_layer\" should be a positive whole number, found 0"},
-      {changed(gpt2, {{"n_layer", -1}}), "\"n_layer\" should be a positive whole number, found -1"},
-      {changed(gpt2, {{"n_layer", 1.5}}), "\"n_layer\" should be a positive whole number, found 1.5"},
-      {changed(gpt2, {{"n_layer", "12"}}), "\"n_layer\" should be a positive whole number, found \"12\""},
-      {changed(gpt2, {{"n_layer", nullptr}}), "\"n_layer\" should be a positive whole number, found null"},
-      {changed(gpt2, {{"n_embd", 4294967296}}), "\"n_embd\" should be a whole number below 2^31, found 4294967296"},
-      {changed(gpt2, {{"n_head", 7}}), "\"n_head\" should be a divisor of the width 768, found 7"},
-      {changed(gpt2, {{"n_head", 1536}}), "\"n_head\" should be a divisor of the width 768, found 1536"},
-      {changed(gpt2, {{"n_inner", 0}}), "\"n_inner\" should be a positive whole number, found 0"},
-      {changed(gpt2, {{"layer_norm_epsilon", -1e-5}}),
+      {changed(gpt2_file, {{"model_type", 2}}), "\"model_type\" should be a string, found 2"},
+      {changed(gpt2_file, {{"-n_layer", 0}}), "lacks \"n_layer\", which should be a positive whole number"},
+      {changed(gpt2_file, {{"-n_embd", 0}}), "lacks \"n_embd\""},
+      {changed(gpt2_file, {{"-n_head", 0}}), "lacks \"n_head\""},
+      {changed(gpt2_file, {{"-vocab_size", 0}}), "lacks \"vocab_size\""},
+      {changed(gpt2_file, {{"-n_positions", 0}, {"-n_ctx", 0}}), "lacks \"n_positions\""},
+      {changed(gpt2_file, {{"n_layer", 0}}), "\"n_layer\" should be a positive whole number, found 0"},
+      {changed(gpt2_file, {{"n_layer", -1}}), "\"n_layer\" should be a positive whole number, found -1"},
+      {changed(gpt2_file, {{"n_layer", 1.5}}), "\"n_layer\" should be a positive whole number, found 1.5"},
+      {changed(gpt2_file, {{"n_layer", "12"}}), "\"n_layer\" should be a positive whole number, found \"12\""},
+      {changed(gpt2_file, {{"n_layer", nullptr}}), "\"n_layer\" should be a positive whole number, found null"},
+      {changed(gpt2_file, {{"n_embd", 4294967296}}),
+       "\"n_embd\" should be a whole number below 2^31, found 4294967296"},
+      {changed(gpt2_file, {{"n_head", 7}}), "\"n_head\" should be a divisor of the width 768, found 7"},
+      {changed(gpt2_file, {{"n_head", 1536}}), "\"n_head\" should be a divisor of the width 768, found 1536"},
+      {changed(gpt2_file, {{"n_inner", 0}}), "\"n_inner\" should be a positive whole number, found 0"},
+      {changed(gpt2_file, {{"layer_norm_epsilon", -1e-5}}),
        "\"layer_norm_epsilon\" should be a number from 0 to 1, found -1e-05"},
-      {changed(gpt2, {{"layer_norm_epsilon", 1e39}}),
+      {changed(gpt2_file, {{"layer_norm_epsilon", 1e39}}),
        "\"layer_norm_epsilon\" should be a number from 0 to 1, found 1e+39"},
-      {changed(gpt2, {{"layer_norm_epsilon", "1e-5"}}), "\"layer_norm_epsilon\" should be a number, found \"1e-5\""},
-      {changed(gpt2, {{"activation_function", "relu"}}),
+      {changed(gpt2_file, {{"layer_norm_epsilon", "1e-5"}}),
+       "\"layer_norm_epsilon\" should be a number, found \"1e-5\""},
+      {changed(gpt2_file, {{"activation_function", "relu"}}),
        "\"activation_function\" should be one of gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, found \"relu\""},
-      {changed(gpt2, {{"scale_attn_weights", false}}),
-       "\"scale_attn_weights\" should be true, the only kind supported, found false"},
-      {changed(gpt2, {{"scale_attn_by_inverse_layer_idx", true}}),
+      {changed(gpt2_file, {{"scale_attn_weights", false}}),
+       "\"scale_attn_weights\" should be true, the only supported value, found false"},
+      {changed(gpt2_file, {{"scale_attn_by_inverse_layer_idx", true}}),
        "\"scale_attn_by_inverse_layer_idx\" should be false"},
-      {changed(gpt2, {{"add_cross_attention", true}}), "\"add_cross_attention\" should be false"},
-      {changed(gpt2, {{"tie_word_embeddings", 1}}), "\"tie_word_embeddings\" should be true or false, found 1"},
-      {changed(pythia, {{"-intermediate_size", 0}}), "lacks \"intermediate_size\""},
-      {changed(pythia, {{"-max_position_embeddings", 0}}), "lacks \"max_position_embeddings\""},
-      {changed(pythia, {{"num_attention_heads", 5}}),
+      {changed(gpt2_file, {{"add_cross_attention", true}}), "\"add_cross_attention\" should be false"},
+      {changed(gpt2_file, {{"tie_word_embeddings", 1}}), "\"tie_word_embeddings\" should be true or false, found 1"},
+      {changed(pythia_file, {{"-intermediate_size", 0}}), "lacks \"intermediate_size\""},
+      {changed(pythia_file, {{"-max_position_embeddings", 0}}), "lacks \"max_position_embeddings\""},
+      {changed(pythia_file, {{"num_attention_heads", 5}}),
        "\"num_attention_heads\" should be a divisor of the width 512, found 5"},
-      {changed(pythia, {{"hidden_act", "swish"}}), "\"hidden_act\" should be one of gelu, "},
-      {changed(pythia, {{"layer_norm_eps", -1}}), "\"layer_norm_eps\" should be a number from 0 to 1, found -1"},
-      {changed(pythia, {{"rotary_pct", 0}}), "\"rotary_pct\" should be a number above 0 and at most 1, found 0"},
-      {changed(pythia, {{"rotary_pct", 1.5}}), "\"rotary_pct\" should be a number above 0 and at most 1, found 1.5"},
-      {changed(pythia, {{"rotary_pct", 0.08}}), "an even number of a head's 64 channels is rotary, not 5, found 0.08"},
-      {changed(pythia, {{"rotary_pct", 0.001}}), "an even number of a head's 64 channels is rotary, not 0"},
-      {changed(pythia, {{"num_attention_heads", 128}}), "is rotary, not 1, found nothing"},
-      {changed(pythia, {{"rotary_emb_base", 0}}), "\"rotary_emb_base\" should be a number that is at least 1, found 0"},
-      {changed(pythia, {{"rope_theta", -1}}), "\"rope_theta\" should be a number that is at least 1, found -1"},
-      {changed(pythia, {{"max_position_embeddings", 2147483647}}),
+      {changed(pythia_file, {{"hidden_act", "swish"}}), "\"hidden_act\" should be one of gelu, "},
+      {changed(pythia_file, {{"layer_norm_eps", -1}}), "\"layer_norm_eps\" should be a number from 0 to 1, found -1"},
+      {changed(pythia_file, {{"rotary_pct", 0}}), "\"rotary_pct\" should be a number above 0 and at most 1, found 0"},
+      {changed(pythia_file, {{"rotary_pct", 1.5}}),
+       "\"rotary_pct\" should be a number above 0 and at most 1, found 1.5"},
+      {changed(pythia_file, {{"rotary_pct", 0.08}}),
+       "an even number of a head's 64 channels rotary, not 5, found 0.08"},
+      {changed(pythia_file, {{"rotary_pct", 0.001}}), "an even number of a head's 64 channels rotary, not 0"},
+      {changed(pythia_file, {{"num_attention_heads", 128}}), "channels rotary, not 1, found nothing"},
+      {changed(pythia_file, {{"rotary_emb_base", 0}}),
+       "\"rotary_emb_base\" should be a number that is at least 1, found 0"},
+      {changed(pythia_file, {{"rope_theta", -1}}), "\"rope_theta\" should be a number that is at least 1, found -1"},
+      {changed(pythia_file, {{"max_position_embeddings", 2147483647}}),
        "\"max_position_embeddings\" should be at most 262144 with 16 rotary channels, found 2147483647"},
-      {changed(pythia, {{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}}),
-       "\"type\" should be \"default\", the only kind supported, found \"linear\""},
-      {changed(pythia, {{"rope_scaling", 2}}), "\"rope_scaling\" should be an object, found 2"},
-      {changed(pythia, {{"rope_parameters", {{"rope_type", "yarn"}}}}), "\"rope_type\" should be \"default\""},
-      {changed(pythia, {{"use_parallel_residual", nullptr}}),
+      {changed(pythia_file, {{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}}),
+       "\"type\" should be \"default\", the only supported value, found \"linear\""},
+      {changed(pythia_file, {{"rope_scaling", 2}}), "\"rope_scaling\" should be an object, found 2"},
+      {changed(pythia_file, {{"rope_parameters", {{"rope_type", "yarn"}}}}), "\"rope_type\" should be \"default\""},
+      {changed(pythia_file, {{"use_parallel_residual", nullptr}}),
        "\"use_parallel_residual\" should be true or false, found null"},
   };
   for (const auto& row : table) {

@@ -20,7 +20,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-// Odd sizes, all different, so that no two axes can be confused; more than one 32-square of the transposition.
+// Odd sizes, all different, so that no two axes can be confused; larger than one 32 x 32 square of the transposition.
 const model_config small_gpt2 = {
     .architecture = "gpt2", .layers = 2, .width = 36, .heads = 3, .hidden = 70, .context = 7, .vocabulary = 19};
 const model_config small_neox = {.architecture = "gpt_neox",
@@ -63,7 +63,7 @@ double difference(const outer_weights<T>& a, const outer_weights<U>& b) {
                    difference(a.unembedding, b.unembedding)});
 }
 
-/// The largest difference between two sources as `T` and `U`; the first must have the second's configuration.
+/// The largest difference between two sources of weights, read as `T` and as `U`; their configurations must be equal.
 template <typename T, typename U>
 double difference_as(const auto& a, const auto& b) {
   CHECK(a.config() == b.config());
@@ -178,12 +178,13 @@ TEST_CASE("A folder that holds other weights than its config.json describes is r
   CHECK_THAT(said(small_gpt2, without("transformer.ln_f.weight")), ContainsSubstring("'ln_f.weight' is missing"));
   CHECK_THAT(said(small_neox, without("embed_out.weight")), ContainsSubstring("'embed_out.weight' is missing"));
   CHECK_THAT(said(small_gpt2, adding("transformer.h.0.adapter")),
-             ContainsSubstring("'transformer.h.0.adapter' does not belong to it"));
+             ContainsSubstring("'transformer.h.0.adapter' is unexpected"));
   CHECK_THAT(said(small_gpt2, adding("transformer.h.2.ln_1.weight")),
-             ContainsSubstring("'transformer.h.2.ln_1.weight' does not"));
-  CHECK_THAT(said(small_gpt2, adding("transformer.h.00.ln_1.weight")), ContainsSubstring("h.00.ln_1.weight' does not"));
-  CHECK_THAT(said(small_gpt2, adding("gpt_neox.wte.weight")), ContainsSubstring("'gpt_neox.wte.weight' does not"));
-  CHECK_THAT(said(small_gpt2, adding("transformer.transformer.wte.weight")), ContainsSubstring("does not belong"));
+             ContainsSubstring("'transformer.h.2.ln_1.weight' is unexpected"));
+  CHECK_THAT(said(small_gpt2, adding("transformer.h.00.ln_1.weight")),
+             ContainsSubstring("h.00.ln_1.weight' is unexpected"));
+  CHECK_THAT(said(small_gpt2, adding("gpt_neox.wte.weight")), ContainsSubstring("'gpt_neox.wte.weight' is unexpected"));
+  CHECK_THAT(said(small_gpt2, adding("transformer.transformer.wte.weight")), ContainsSubstring("is unexpected"));
   CHECK_THAT(said(small_gpt2, adding("wte.weight")),
              ContainsSubstring("holds 'wte.weight', but so does") or
                  ContainsSubstring("holds 'transformer.wte.weight', but so does"));
@@ -201,9 +202,8 @@ TEST_CASE("A folder that holds other weights than its config.json describes is r
              ContainsSubstring("c_fc.weight' has the shape [36, 70] instead of [36, 71], ") and
                  ContainsSubstring(", and more"));
   CHECK_THAT(said(with(small_gpt2, &model_config::layers, 1), nothing),
-             ContainsSubstring("'transformer.h.1.attn.c_attn.bias' does not belong to it") and
-                 ContainsSubstring(", and more"));
-  // Sizes far beyond what is there cost neither memory nor time.
+             ContainsSubstring("'transformer.h.1.attn.c_attn.bias' is unexpected") and ContainsSubstring(", and more"));
+  // Sizes far larger than the file's cost neither memory nor time.
   CHECK_THAT(said(with(small_gpt2, &model_config::layers, 2147483647), nothing),
              ContainsSubstring("'h.2.ln_1.weight' is missing, ") and ContainsSubstring(", and more"));
   auto vast = small_neox;
@@ -280,7 +280,7 @@ TEST_CASE("A real GPT-2 folder has the values that Python reads from it") {
   CHECK(block.mlp_out.bias(0, 1) == 0.000683886930346489);
   CHECK(stored.stored_hash() == "3290095877ccc0c0");
 
-  // The first layer's own golden activations: qkv of its normalised input, position 4 of prompt 1, all heads.
+  // The published activations of the first layer: qkv of its normalised input, position 4 of prompt 1, all heads.
   const auto golden = io::safetensors_file(*path / "activations.safetensors");
   const auto input = golden.read<double>("blocks.0.ln1");
   const auto qkv = stored.block<double>(0).qkv;

@@ -56,7 +56,7 @@ TEST_CASE("A folder without weights is refused") {
   CHECK_THAT(refusal(error_kind::io, [&] { io::weight_files(folder.path(), "p."); }), ContainsSubstring("is a folder"));
 }
 
-TEST_CASE("A shard index that lies or leads out of the folder is refused") {
+TEST_CASE("A shard index that is wrong or names files outside the folder is refused") {
   const auto folder = temporary_folder();
   const auto said = [&](const std::string& index, error_kind kind = error_kind::bad_file) {
     write_shards(folder, index);

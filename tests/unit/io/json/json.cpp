@@ -23,9 +23,9 @@ TEST_CASE("A JSON file that cannot be read is refused") {
              ContainsSubstring("cannot open '/nowhere/x.json': No such file"));
   const auto folder = temporary_folder();
   const auto vast = folder.file("vast", "");
-  std::filesystem::resize_file(vast, io::json_size_limit + 1);  // a hole: it takes no room
+  std::filesystem::resize_file(vast, io::json_size_limit + 1);  // sparse: it takes no room on the disk
   CHECK_THAT(refusal(error_kind::bad_file, [&] { io::read_json_file(vast); }),
-             ContainsSubstring("it has 268435457 bytes, more than any known use"));
+             ContainsSubstring("it has 268435457 bytes, more than the limit of 268435456"));
 }
 
 TEST_CASE("Getters name file, key, what they expected and what they found") {

@@ -22,7 +22,7 @@ TEST_CASE("Values of every kind come out as nlohmann's own parser makes them") {
 }
 
 TEST_CASE("Many small objects take no longer than as many bytes of anything else") {
-  // Quadratic work would take minutes here.
+  // With quadratic cost this would take minutes.
   std::string list = "[", members = "{";
   for (int i = 0; i < 300'000; ++i) {
     list += "{},";
@@ -44,8 +44,8 @@ TEST_CASE("What is not JSON is refused with file and place") {
       {"{\"a\": 1e999}", "number overflow"},
       {std::string(10'000, '9'), "number overflow"},
       {"{\"a\": \"\xff\"}", "ill-formed UTF-8"},
-      {"{\"a\": 1, \"b\": 2, \"a\": 3}", "the key \"a\" stands twice"},
-      {"[{\"a\": [], \"a\": 3}]", "the key \"a\" stands twice"},
+      {"{\"a\": 1, \"b\": 2, \"a\": 3}", "the key \"a\" occurs twice"},
+      {"[{\"a\": [], \"a\": 3}]", "the key \"a\" occurs twice"},
       {std::string("{}\0{}", 5), "byte 2 is NUL"},
       {std::string(1'000'000, '['), "nested deeper than 64 levels"},
       {"{\"a\": " + std::string(1'000'000, '"'), "syntax error"},

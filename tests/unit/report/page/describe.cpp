@@ -35,12 +35,12 @@ TEST_CASE("A report measures a fit on each set of prompts and over a sweep of st
   CHECK(r.swept == "test");
   CHECK(r.sweep.at.at(2).kl_masked == evaluate(composition, values, test, {.strengths = {2}}).kl_masked);
   CHECK(r.asked.front() == report::fact{"seed", "7"});
-  CHECK(r.counts == count(values));
+  CHECK(r.counts == count_parameters(values));
   CHECK(quantities(r) == std::vector<std::string>{"alpha", "vector", "norm_ratio", "cosine"});
   CHECK(r.maps[0].maps[0].values[0][0] == values.theta[0]);
 }
 
-TEST_CASE("Of a gate one sees its weights, and what it computed at each token of a prompt") {
+TEST_CASE("A gate has maps of its weights and of its values at each token") {
   const auto prompts = random_prompts(model().config(), {3, 5});
   const auto composition = steer(model(), at(site::mlp_out{}, policy::dyn_scalar<>{}, layers::list({0, 1})));
   auto values = random_parameters(composition.layout(prompts));
@@ -51,7 +51,7 @@ TEST_CASE("Of a gate one sees its weights, and what it computed at each token of
       measure_geometry(composition, values, std::span(prompts).subspan(1, 1), 1, positions::absolute());
   CHECK(r.maps[3].maps[0].values[0] == geometry[0].stretch[0]);
   CHECK(r.maps[3].maps[0].columns.size() == 5);
-  CHECK(r.maps[3].maps[0].values[1] == std::vector<double>(5, 0.0));  // exactly, as its parameters are
+  CHECK(r.maps[3].maps[0].values[1] == std::vector<double>(5, 0.0));  // exactly 0, because its parameters are
 }
 
 TEST_CASE("Prompts of a length that absolute positions do not have are left out") {

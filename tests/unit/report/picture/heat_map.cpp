@@ -23,7 +23,7 @@ parameters two_layers_of(index_t record_size, std::vector<double> theta) {
 
 }  // namespace
 
-TEST_CASE("A heat map shows one number a place with its sign, and a record by its length", "[report]") {
+TEST_CASE("A heat map shows a single number with its sign, and a vector by its norm", "[report]") {
   const parameters scalars = two_layers_of(1, {0, -2, 3, 0.5});
   const auto map = report::map_of(scalars, scalars.layout.blocks[0], {" a", "b"});
   CHECK(map.rows == std::vector<std::string>{"1", "4"});

@@ -22,12 +22,12 @@ TEST_CASE("A picture for papers has a box for every place, and strikes through w
   CHECK(svg.starts_with("<?xml version=\"1.0\""));
   CHECK_THAT(svg, ContainsSubstring("xmlns=\"http://www.w3.org/2000/svg\""));
   CHECK(occurrences(svg, "<title>layer ") == 4);
-  CHECK(occurrences(svg, "<line ") == 2);  // the zero, and the zero of the legend
+  CHECK(occurrences(svg, "<line ") == 2);  // one through the zero, one in the legend
   CHECK_THAT(svg, ContainsSubstring("<title>layer 0, &amp;: -2</title>"));
   CHECK_THAT(svg, ContainsSubstring("<title>layer 1, ␣a: nothing measured</title>"));
   CHECK_THAT(svg, ContainsSubstring("fill=\"" + report::hex(report::shade(report::light, -10)) + "\""));
   CHECK_THAT(svg, ContainsSubstring("&lt;α&gt;"));
-  CHECK_THAT(svg, ContainsSubstring("exactly 0, empty: nothing ran there"));
+  CHECK_THAT(svg, ContainsSubstring("exactly 0, empty: not measured"));
   CHECK(svg.find("nan") == std::string::npos);
-  CHECK(occurrences(svg, "http") == 1);  // the name of the format
+  CHECK(occurrences(svg, "http") == 1);  // only the namespace of SVG
 }

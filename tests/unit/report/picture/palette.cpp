@@ -37,7 +37,7 @@ TEST_CASE("A scale grows away from the page on both sides") {
       }
 }
 
-TEST_CASE("Only the centre has step 0") {
+TEST_CASE("Only the centre of a scale has colour step 0") {
   CHECK(report::step_of(0, 3) == 0);
   CHECK(report::step_of(1e-300, 3) == 1);
   CHECK(report::step_of(-1e-300, 3) == -1);

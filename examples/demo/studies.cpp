@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
 
 #include "study.hpp"
 
-#include <trimtab/io/intervention_tensors.hpp>
-#include <trimtab/report/page/describe.hpp>
 #include <trimtab/trimtab.hpp>
 
 #include <string>
 #include <utility>
 
-/// Both tasks on one model, with the three policies of the paper at its three sites and the library's default settings.
+// Both tasks on one model, with the three policies of the paper at the paper's three sites, and default settings.
 
 namespace demo {
 
 using namespace trimtab;
 
-/// Composed at run time, so that the three policies share what is compiled for a model.
+namespace {
+
+/// Composes the interventions at run time, so that the three policies share the code that is compiled for a model.
 template <tensor_backend B, model_architecture A>
 auto fit(const transformer<B, A>& model, const std::string& label, const task::prompt_sets& prompts,
          any_policy<B> policy, position_key by) {
@@ -72,5 +71,10 @@ study run_study(const std::string& name) {
   study_task(model, name, "CCC", task::ccc(stored.tokenizer(), {.seed = 1}), s);
   return s;
 }
+
+}  // namespace
+
+study study_tiny_gpt2() { return run_study<gpt2<eigen_backend<float>>>("tiny-gpt2"); }
+study study_tiny_pythia() { return run_study<gpt_neox<eigen_backend<float>>>("tiny-pythia"); }
 
 }  // namespace demo

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/compose.hpp>
+
+/// What most programs compose and train, compiled once for float and once for double: the CPU backend's products and
+/// row functions, the library's policies and terms, the models, and fits that are composed at run time.
+///
+/// trimtab.hpp includes the headers of this room where TRIMTAB_INSTANCES is defined, as the library targets
+/// `trimtab::float` and `trimtab::double` do: sources that link one take these functions from there. Without it the
+/// headers are complete, and each source compiles what it uses.
+///
+/// Macros, because nothing else turns one list into declarations here and definitions in the sources beside it.
+/// Declaring a class extern concerns only member functions that are defined outside of it: those inside are inline, and
+/// are still compiled wherever they are used.
+
+#define TRIMTAB_POLICY_INSTANCES(KIND, S, ...)                                                                      \
+  KIND template void eigen::intervene(int, const __VA_ARGS__&, matrix_view<const S>, matrix_view<S>, const S*,      \
+                                      const bound_rows<S>&);                                                        \
+  KIND template void eigen::intervene_backward(int, const __VA_ARGS__&, matrix_view<const S>, matrix_view<const S>, \
+                                               matrix_view<S>, const S*, S*, S*, const bound_rows<S>&);
+
+/// Of policy::all.
+#define TRIMTAB_LIBRARY_POLICY_INSTANCES(KIND, S)                                                              \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::activ_scalar)                                                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::steer_vec)                                                         \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::affine)                                                            \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<>)                                                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false}>)                           \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh}>)       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S,                                                                            \
+                           policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh}>) \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.rms_normalised = true}>)                  \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false, .rms_normalised = true}>)   \
+  TRIMTAB_POLICY_INSTANCES(                                                                                    \
+      KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh, .rms_normalised = true}>)    \
+  TRIMTAB_POLICY_INSTANCES(                                                                                    \
+      KIND, S,                                                                                                 \
+      policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh, .rms_normalised = true}>)
+
+#define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                       \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),           \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                            \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),          \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                            \
+  KIND template void eigen::attention(int, const ragged_shape&, index_t, matrix_view<const S>, matrix_view<S>);  \
+  KIND template void eigen::attention_backward(int, const ragged_shape&, index_t, matrix_view<const S>,          \
+                                               matrix_view<const S>, matrix_view<S>);                            \
+  KIND template class batch<eigen_backend<S>>;                                                                   \
+  KIND template class frozen_model<eigen_backend<S>>;                                                            \
+  KIND template class block_parts<eigen_backend<S>>;                                                             \
+  KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&, \
+                                            layer_interval, const hooked_sites&, pass_use);                      \
+  KIND template class replica_storage<eigen_backend<S>>;                                                         \
+  KIND template class binding<eigen_backend<S>>;                                                                 \
+  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                  \
+                           objective::minimality>;                                                               \
+  KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                  \
+  KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>, \
+                                    matrix_view<S>, matrix_view<S>);
+
+#define TRIMTAB_MODEL_INSTANCES(KIND, ...)                                                                       \
+  KIND template class baseline<__VA_ARGS__>;                                                                     \
+  KIND template class fit_run<                                                                                   \
+      dynamic_steering<__VA_ARGS__>,                                                                             \
+      objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>, adam>;  \
+  KIND template std::vector<metrics> evaluate(const dynamic_steering<__VA_ARGS__>&, std::span<const parameters>, \
+                                              std::span<const prompt_pair>, const evaluate_options&);            \
+  KIND template objective_gradient objective_and_gradient(                                                       \
+      const dynamic_steering<__VA_ARGS__>&,                                                                      \
+      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
+      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
+  KIND template objective_gradient objective_at(                                                                 \
+      const dynamic_steering<__VA_ARGS__>&,                                                                      \
+      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
+      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
+  KIND template host_matrix<typename __VA_ARGS__::scalar> steered_logits(                                        \
+      const dynamic_steering<__VA_ARGS__>&, const parameters&, std::span<const prompt_pair>, double, scored);
+
+#define TRIMTAB_FAMILY_INSTANCES(KIND, S)                   \
+  TRIMTAB_MODEL_INSTANCES(KIND, gpt2<eigen_backend<S>>)     \
+  TRIMTAB_MODEL_INSTANCES(KIND, gpt_neox<eigen_backend<S>>) \
+  TRIMTAB_MODEL_INSTANCES(KIND, gpt_neox_sequential<eigen_backend<S>>)
+
+namespace trimtab {
+
+TRIMTAB_BACKEND_INSTANCES(extern, float)
+TRIMTAB_BACKEND_INSTANCES(extern, double)
+TRIMTAB_LIBRARY_POLICY_INSTANCES(extern, float)
+TRIMTAB_LIBRARY_POLICY_INSTANCES(extern, double)
+TRIMTAB_FAMILY_INSTANCES(extern, float)
+TRIMTAB_FAMILY_INSTANCES(extern, double)
+
+}  // namespace trimtab

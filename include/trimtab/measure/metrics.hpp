@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+
+#include <functional>
+#include <map>
+#include <vector>
+
+/// What an evaluation reports: does the intervention flip the answer (effectiveness), and does it leave the rest alone
+/// (faithfulness)? `count_parameters` in parameters.hpp gives its size (minimality). The untouched model is strength 0.
+
+namespace trimtab {
+
+/// What is measured at one strength, means over prompts.
+struct strength_metrics {
+  double logit_diff = 0;           ///< z[correct] − z[wrong]
+  double flip_rate = 0;            ///< how often sign(β) · logit_diff > 0
+  double probability_correct = 0;  ///< over the whole vocabulary
+  double probability_wrong = 0;
+  double kl_masked = 0;  ///< KL divergence (untouched ‖ steered) over the vocabulary without the answers
+  double kl_full = 0;    ///< over the whole vocabulary
+};
+
+struct metrics {
+  std::map<double, strength_metrics> at = {};  ///< by strength; 0 is the untouched model
+  double flip_rate_both = 0;                   ///< share of prompts flipped at every strength
+  double kl_masked = 0;                        ///< mean over strengths
+  double kl_full = 0;
+  double top_other_same = 0;  ///< how often the best token other than the answers stays the same
+  index_t prompts = 0;
+
+  /// By strength, the logit difference of each prompt.
+  std::map<double, std::vector<double>> logit_diffs = {};
+};
+
+struct evaluate_options {
+  std::vector<double> strengths = {+1.0, -1.0};
+  index_t prompts_at_once = 32;                         ///< bounds the memory; affects only the last bits of means
+  std::function<void(index_t, index_t)> progress = {};  ///< called as progress(prompts done, prompts in total)
+};
+
+}  // namespace trimtab
