@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/optimizer.hpp>
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/steer/check_prompts.hpp>
 #include <trimtab/steer/parameters.hpp>
