@@ -17,7 +17,7 @@ if(NOT project)
   set(project downstream)
 endif()
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/${project}" -B "${folder}/build" -G "${generator}"
-  "-DCMAKE_CXX_COMPILER=${compiler}" "-DCMAKE_BUILD_TYPE=${config}" "-DCMAKE_CXX_FLAGS=-O1" -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG
+  "-DCMAKE_CXX_COMPILER=${compiler}" "-DCMAKE_BUILD_TYPE=${config}" "-DCMAKE_CXX_FLAGS=-O0" -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG
   "-DCMAKE_PREFIX_PATH=${folder}/prefix"
   "-DHOW=${how}" "-DTRIMTAB_SOURCE=${source}" ${more})
 run("${CMAKE_COMMAND}" --build "${folder}/build" --config "${config}")

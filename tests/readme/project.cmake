@@ -20,6 +20,6 @@ file(WRITE "${folder}/source/main.cpp" "${program}")
 
 run("${CMAKE_COMMAND}" --install "${build}" --config "${config}" --component development --prefix "${folder}/prefix")
 run("${CMAKE_COMMAND}" -S "${folder}/source" -B "${folder}/build" -G "${generator}" "-DCMAKE_CXX_COMPILER=${compiler}"
-  "-DCMAKE_BUILD_TYPE=${config}" -DCMAKE_CXX_FLAGS=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG
+  "-DCMAKE_BUILD_TYPE=${config}" -DCMAKE_CXX_FLAGS=-O0 -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG
   "-DCMAKE_PREFIX_PATH=${folder}/prefix")
 run("${CMAKE_COMMAND}" --build "${folder}/build" --config "${config}")
