@@ -9,7 +9,6 @@
 #include <trimtab/steer/steered.hpp>
 
 #include <range/v3/view/chunk.hpp>
-#include <range/v3/view/zip.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -108,19 +107,18 @@ class evaluation {
     const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
     const auto sequences_of_a_set = static_cast<index_t>(some.size() * options_.strengths.size());
     for (std::size_t set = 0; set < sets_.size(); ++set) {
-      add_divergences(found_[set], kl[set], std::ssize(some));
+      add_divergences(found_[set], kl[set], some.size());
       add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some);
     }
   }
 
-  void add_divergences(metrics& m, const loss_values& kl, index_t prompts) const {
+  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts) const {
     const auto add = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
-      const auto by_strength = kl.terms[term].per_sequence | ranges::views::chunk(prompts);
-      for (const auto& [beta, of_prompts] : ranges::views::zip(options_.strengths, by_strength))
-        for (double x : of_prompts) {
-          m.*mean += share_of_all_ * x;
-          m.at[beta].*at += share_ * x;
-        }
+      const std::vector<double>& each = kl.terms[term].per_sequence;
+      for (std::size_t i = 0; i < each.size(); ++i) {
+        m.*mean += share_of_all_ * each[i];
+        m.at[options_.strengths[i / prompts]].*at += share_ * each[i];
+      }
     };
     add(0, &metrics::kl_masked, &strength_metrics::kl_masked);
     add(1, &metrics::kl_full, &strength_metrics::kl_full);

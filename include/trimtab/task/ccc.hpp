@@ -8,8 +8,6 @@
 #include <trimtab/task/prompt_pair.hpp>
 #include <trimtab/task/words.hpp>
 
-#include <range/v3/range/conversion.hpp>
-#include <range/v3/view/concat.hpp>
 #include <range/v3/view/zip.hpp>
 
 #include <cstddef>
@@ -158,8 +156,10 @@ prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
                     "; use a model with a larger vocabulary or prompts of your own");
 
   // The other test prompts may also ask about facts of other lengths; their claims are those of the test set.
-  const auto other_facts = ranges::views::concat(test_facts, other) | ranges::to<std::vector>();
-  const auto any_template = ranges::views::concat(templates.plain, templates.other) | ranges::to<std::vector>();
+  auto other_facts = test_facts;
+  other_facts.insert(other_facts.end(), other.begin(), other.end());
+  std::vector<std::string_view> any_template(templates.plain.begin(), templates.plain.end());
+  any_template.insert(any_template.end(), templates.other.begin(), templates.other.end());
 
   const auto draw = [&](int count, const char* set, const auto& about, const auto& claims, const auto& from,
                         bool same_length) {
