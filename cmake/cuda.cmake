@@ -1,5 +1,7 @@
-# nvcc, and how this project's own programs are compiled with it. The toolkit is found where it is usually installed, on the
-# PATH or not; programs are built for one kind of device and, as PTX, for all later ones.
+# nvcc, and how this project's own programs are compiled with it. The toolkit is found where it is usually installed, on
+# the PATH or not; programs are built for one kind of device and, as PTX, for all later ones.
+
+option(TRIMTAB_CUDA_BUNDLE "Add the target `cuda_bundle`: programs for a GPU machine that cannot build them" OFF)
 
 find_package(CUDAToolkit 12)
 if(NOT CUDAToolkit_FOUND OR NOT CUDAToolkit_NVCC_EXECUTABLE)
@@ -9,7 +11,7 @@ endif()
 if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   set(CMAKE_CUDA_COMPILER "${CUDAToolkit_NVCC_EXECUTABLE}")
 endif()
-# clang 14 as nvcc's host compiler cannot take all of the C++20 that the library is written in.
+# clang 14, as nvcc's host compiler, does not compile all of the C++20 that the library uses.
 if(NOT DEFINED CMAKE_CUDA_HOST_COMPILER AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(CMAKE_CUDA_HOST_COMPILER "${CMAKE_CXX_COMPILER}")
 endif()
@@ -18,8 +20,8 @@ enable_language(CUDA)
 
 add_library(trimtab_cuda_program INTERFACE)
 target_link_libraries(trimtab_cuda_program INTERFACE trimtab_cuda)
-# Nothing pedantic: nvcc hands the host compiler thousands of line directives that the standard does not know.
-# restrict: see warnings.cmake; maybe-uninitialized: g++ 12's own AVX-512 intrinsics (GCC bug 105593).
+# Without -Wpedantic, because nvcc gives the host compiler thousands of line directives that are not in the standard.
+# -Wno-restrict: see warnings.cmake. -Wno-maybe-uninitialized: g++ 12's own AVX-512 intrinsics (GCC bug 105593).
 set(host_flags -Wall,-Wextra,-Wconversion,-Wshadow,-Wno-restrict,-Wno-maybe-uninitialized,-fno-math-errno)
 if(TRIMTAB_WARNINGS_AS_ERRORS)
   string(APPEND host_flags ",-Werror")
@@ -30,8 +32,8 @@ if(TRIMTAB_NATIVE)
 endif()
 target_compile_options(trimtab_cuda_program INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${host_flags}>)
 
-# trimtab_cuda_source(OUT SOURCE.cpp [LINE...]) sets OUT to a generated .cu of a few lines: the given ones, then the source.
-# So one source serves both compilers, and is compiled again when it changes.
+# trimtab_cuda_source(OUT SOURCE.cpp [LINE...]) sets OUT to a generated .cu file, which has the given lines and then
+# includes the source. So one source serves both compilers, and is compiled again when it changes.
 function(trimtab_cuda_source out source)
   get_filename_component(name "${source}" NAME_WE)
   get_filename_component(path "${source}" ABSOLUTE)
@@ -41,7 +43,7 @@ function(trimtab_cuda_source out source)
   set(${out} "${generated}" PARENT_SCOPE)
 endfunction()
 
-# trimtab_cuda_header_check(TARGET HEADER...) compiles each header alone, twice in one source.
+# trimtab_cuda_header_check(TARGET HEADER...) compiles each header alone, in a source that includes it twice.
 function(trimtab_cuda_header_check target)
   foreach(header IN LISTS ARGN)
     string(MAKE_C_IDENTIFIER "${header}" name)
