@@ -17,11 +17,11 @@
 #include <vector>
 
 /// The threads of the CPU backend. Each calling thread has its own team of helpers, which live as long as it does. Work
-/// is handed out in claims: every member first takes most of its own share, which is the same in every operation and so
-/// still in its cache, then small pieces of what is left. Two rules keep a team efficient on a shared machine:
+/// is handed out in claims: every member takes its own share at once, which is the same in every operation and so still
+/// in its cache, then pieces of the shares that nobody has begun. Two rules keep a team efficient on a shared machine:
 ///
-/// - nobody waits for a helper that has not started: the others do its share, and after the last claim no helper may
-///   enter; only those inside are waited for;
+/// - nobody waits for a helper that has not started: the others do its share piece by piece, and it takes what is left
+///   when it comes; after the last claim no helper may enter, and only those inside are waited for;
 /// - a waiting thread spins for a moment, because the next operation usually follows at once, and then sleeps.
 
 namespace trimtab::eigen {
@@ -132,14 +132,15 @@ class team {
     index_t piece = 1;
   };
 
-  /// First three quarters of the member's own share, then pieces of any share that has some left.
-  claim take(int member, bool first) {
+  /// What is left of the member's own share, else a piece of another. A share is not cut up for its own member, because
+  /// a product copies its rows anew for each claim.
+  claim take(int member) {
     for (int k = 0; k < members_; ++k) {
       share& from = shares_[static_cast<std::size_t>((member + k) % members_)];
       index_t begin = from.next.load(std::memory_order_relaxed);
       while (begin < from.end) {
         const index_t left = from.end - begin;
-        const index_t count = first and k == 0 ? left - left / 4 : std::min(left, from.piece);
+        const index_t count = k == 0 ? left : std::min(left, from.piece);
         if (from.next.compare_exchange_weak(begin, begin + count, std::memory_order_relaxed))
           return {begin, begin + count};
       }
@@ -149,8 +150,7 @@ class team {
 
   void take_part(int member) {
     try {
-      bool first = true;
-      while (const claim some = take(member, std::exchange(first, false))) work_(some);
+      while (const claim some = take(member)) work_(some);
     } catch (...) {
       if (not failed_.exchange(true)) problem_ = std::current_exception();
     }
