@@ -27,21 +27,25 @@ namespace trimtab::cli {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;  ///< the signal that interrupted the fit, the first if there were several
+volatile std::sig_atomic_t interrupted = 0;  ///< the signal that interrupted the fit
 
 /// While an object of this class lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP (the terminal closes) ends the fit after
-/// the current step; a second signal of the same kind ends it immediately. Signals that were ignored before, as under
+/// the current step; a second signal, of any of the three, ends it immediately. Signals that were ignored before, as under
 /// nohup or in a shell's background, stay ignored.
 class interrupt_watch {
  public:
   interrupt_watch() {
     struct sigaction watch = {};
     watch.sa_handler = [](int signal) {
-      if (interrupted == 0) interrupted = signal;
+      interrupted = signal;
+      for (const int next : watched_signals)
+        if (not is_ignored(next)) std::signal(next, SIG_DFL);
     };
-    watch.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-    for (auto& [signal, before] : watched_)
-      if (sigaction(signal, nullptr, &before) == 0 and before.sa_handler != SIG_IGN) sigaction(signal, &watch, nullptr);
+    watch.sa_flags = SA_RESTART;
+    for (auto& [signal, before] : watched_) {
+      sigaction(signal, nullptr, &before);
+      if (not is_ignored(signal)) sigaction(signal, &watch, nullptr);
+    }
   }
   interrupt_watch(const interrupt_watch&) = delete;
   interrupt_watch& operator=(const interrupt_watch&) = delete;
@@ -54,11 +58,18 @@ class interrupt_watch {
   }
 
  private:
+  static constexpr std::array watched_signals = {SIGINT, SIGTERM, SIGHUP};
+
+  static bool is_ignored(int signal) {
+    struct sigaction now = {};
+    return sigaction(signal, nullptr, &now) == 0 and now.sa_handler == SIG_IGN;
+  }
+
   struct handled {
     int signal;
     struct sigaction before = {};
   };
-  std::array<handled, 3> watched_ = {{{SIGINT}, {SIGTERM}, {SIGHUP}}};
+  std::array<handled, watched_signals.size()> watched_ = {{{SIGINT}, {SIGTERM}, {SIGHUP}}};
 };
 
 /// For an interrupted fit: where what it learned is, and how to continue.

@@ -1,45 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The demonstration. It steers a small GPT-2 and a small Pythia, which come with the project, on two tasks with the
-// paper's three policies, measures the interventions on prompts with unseen entities, and draws where in the model the
-// answer is decided.
+// paper's three policies at the paper's three sites and with default settings, measures the interventions on prompts
+// with unseen entities, and draws where in the model the answer is decided.
 //
 //     demo [PAGE.html [FOLDER]]    writes the report, and the intervention files into the folder
 
-#include "study.hpp"
-
-#include <trimtab/core/error.hpp>
-#include <trimtab/io/intervention_file.hpp>
-#include <trimtab/report/page/html.hpp>
-#include <trimtab/report/table.hpp>
+#include <trimtab/trimtab.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+using namespace trimtab;
+
+namespace {
+
+/// What the demonstration makes: a chapter of the report for each model and task, and the intervention files by name.
+struct results {
+  std::vector<report::chapter> chapters = {};
+  std::map<std::string, intervention_file> files = {};
+};
+
+/// Composes the interventions at run time, so that the three policies share the code that is compiled for a model.
+template <tensor_backend B, model_architecture A>
+auto fit(const transformer<B, A>& model, const std::string& label, const task::prompt_sets& prompts,
+         any_policy<B> policy, position_key by) {
+  const fit_defaults defaults = policy.defaults();
+  constexpr index_t steps = 200;
+  std::vector<any_intervention<B>> interventions;
+  for (const auto site : {"attn_out", "mlp_out", "resid_post"})
+    interventions.push_back({*site::find(site), policy, layers::all(), by});
+  const auto steering = steer(model, std::move(interventions));
+  const auto objective =
+      objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
+  report::progress_bar progress(label, steps);
+  auto run = trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).start(prompts.train);
+  while (run.steps() < steps) {
+    progress.show(run.steps() + 1, "loss " + report::number(run.loss().total(), 3));
+    run.step();
+  }
+  return run.result();
+}
+
+template <typename Model>
+void study_task(const Model& model, const std::string& name, const std::string& task, const task::prompt_sets& prompts,
+                results& into) {
+  report::chapter chapter{name + " " + task, {}};
+  const auto add = [&](const std::string& policy, const auto& result, fit_defaults defaults) {
+    const std::string rate = report::exact(defaults.learning_rate);
+    chapter.fits.push_back(report::describe(
+        result, prompts,
+        {.name = policy, .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}}}));
+    into.files[name + "-" + task + "-" + policy] =
+        make_intervention_file(result.steering, result.values,
+                               {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
+  };
+  const auto study = [&](const std::string& label, auto policy) {
+    using P = decltype(policy);
+    add(label,
+        fit(model, name + " " + task + " " + label, prompts, any_policy<typename Model::backend_type>(policy),
+            default_positions<P>()),
+        defaults_of<P>());
+  };
+  study("activ_scalar", policy::activ_scalar{});
+  study("steer_vec", policy::steer_vec{});
+  study("dyn_scalar", policy::dyn_scalar<policy::gate{.bias = false}>{});
+  into.chapters.push_back(std::move(chapter));
+}
+
+template <typename Model>
+void study_model(const std::string& name, results& into) {
+  const auto stored = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
+  const Model& model = stored;
+  study_task(model, name, "IOI", task::ioi(stored.tokenizer(), {.seed = 1}), into);
+  study_task(model, name, "CCC", task::ccc(stored.tokenizer(), {.seed = 1}), into);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) try {
-  using namespace trimtab;
   const std::string path = argc > 1 ? argv[1] : "trimtab-demo.html";
 
-  std::vector<report::chapter> chapters;
-  for (auto study : {demo::study_tiny_gpt2, demo::study_tiny_pythia}) {
-    demo::study s = study();
-    std::ranges::move(s.chapters, std::back_inserter(chapters));
-    if (argc > 2)
-      for (const auto& [name, file] : s.files) {
-        std::filesystem::create_directories(argv[2]);
-        io::write_intervention(std::filesystem::path(argv[2]) / (name + ".safetensors"), file);
-      }
-  }
+  results found;
+  study_model<gpt2<eigen_backend<float>>>("tiny-gpt2", found);
+  study_model<gpt_neox<eigen_backend<float>>>("tiny-pythia", found);
+  if (argc > 2)
+    for (const auto& [name, file] : found.files) {
+      std::filesystem::create_directories(argv[2]);
+      io::write_intervention(std::filesystem::path(argv[2]) / (name + ".safetensors"), file);
+    }
 
   report::table table(report::metrics_header("model, task, policy, prompts"));
-  for (const report::chapter& chapter : chapters) {
+  for (const report::chapter& chapter : found.chapters) {
     for (const report::fit_report& fit : chapter.fits)
       for (const report::measured_set& set : fit.sets) {
         // The untouched model's row comes before the first fit that was measured on this set.
@@ -58,7 +117,7 @@ int main(int argc, char** argv) try {
          "logit difference, correct minus wrong; KL: of the steered from the untouched model, without the two answers "
          "and with\n"
          "them; top kept: how often the best other token stays the best; nonzero: parameters left, of so many.\n\n";
-  report::write_html(path, "Where the answer is decided", chapters);
+  report::write_html(path, "Where the answer is decided", found.chapters);
   std::cout << "the report with its heat maps: " << path << '\n';
 } catch (const std::exception& e) {
   std::fprintf(stderr, "%s\n", e.what());

@@ -25,7 +25,12 @@
 ///     {"prompt": "When Mary and John ...", "correct": " Mary", "wrong": " John", "roles": {"subject": [3, 4]}}
 ///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2}
 ///
-/// A role is the span [first, last) of the prompt's tokens. Blank lines and unknown keys are ignored.
+/// A role is the span [first, last) of the prompt's tokens. Further data that custom terms read stand by name in
+/// "tokens", lists of token ids, and in "numbers":
+///
+///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2, "tokens": {"rivals": [5, 6]}, "numbers": {"weight": 0.5}}
+///
+/// Blank lines and unknown keys are ignored.
 
 namespace trimtab::io {
 
@@ -59,7 +64,7 @@ class prompt_line {
     prompt_pair p;
     if (line_.has("ids")) {
       p = {.prompt = line_.text("prompt", ""),
-           .ids = ids(),
+           .ids = ids_of(line_, "ids"),
            .correct_id = id("correct_id"),
            .wrong_id = id("wrong_id"),
            .correct = line_.text("correct", ""),
@@ -80,6 +85,14 @@ class prompt_line {
              " here; use from_end, role or shared positions");
     if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
     if (line_.has("roles")) read_roles(p);
+    if (line_.has("tokens")) {
+      const auto tokens = line_.object("tokens");
+      for (const auto& [name, list] : tokens.value().items()) p.tokens[name] = ids_of(tokens, name);
+    }
+    if (line_.has("numbers")) {
+      const auto numbers = line_.object("numbers");
+      for (const auto& [name, number] : numbers.value().items()) p.numbers[name] = numbers.number(name);
+    }
     return p;
   }
 
@@ -88,9 +101,11 @@ class prompt_line {
     throw error(error_kind::bad_data, "'" + line_.file() + "' " + what);
   }
 
-  int id_of(const json& value, const std::string& key) const {
+  static constexpr auto one_id = "a token id", list_of_ids = "an array of token ids";
+
+  int id_of(const json& value, const json_object& holder, const std::string& key, const char* expected) const {
     const bool fits = value.is_number_unsigned() and value.get<std::uint64_t>() <= 0x7fffffffu;
-    if (not fits) line_.refuse(key, key == "ids" ? "an array of token ids" : "a token id");
+    if (not fits) holder.refuse(key, expected);
     const auto found = value.get<int>();
     if (limits_.vocabulary > 0 and found >= limits_.vocabulary)
       refuse("has the token id " + std::to_string(found) + " in \"" + key + "\", outside the model's vocabulary of " +
@@ -98,14 +113,14 @@ class prompt_line {
     return found;
   }
   int id(const std::string& key) const {
-    if (not line_.has(key)) line_.refuse(key, "a token id");
-    return id_of(line_.value().at(key), key);
+    if (not line_.has(key)) line_.refuse(key, one_id);
+    return id_of(line_.value().at(key), line_, key, one_id);
   }
-  std::vector<int> ids() const {
-    const auto& list = line_.value().at("ids");
-    if (not list.is_array()) line_.refuse("ids", "an array of token ids");
+  std::vector<int> ids_of(const json_object& holder, const std::string& key) const {
+    const auto& list = holder.value().at(key);
+    if (not list.is_array()) holder.refuse(key, list_of_ids);
     std::vector<int> found;
-    for (const auto& entry : list) found.push_back(id_of(entry, "ids"));
+    for (const auto& entry : list) found.push_back(id_of(entry, holder, key, list_of_ids));
     return found;
   }
 
@@ -197,6 +212,8 @@ inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
     json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
                                  : json{{"prompt", p.prompt}, {"correct", p.correct}, {"wrong", p.wrong}};
     for (const auto& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
+    if (not p.tokens.empty()) line["tokens"] = p.tokens;
+    if (not p.numbers.empty()) line["numbers"] = p.numbers;
     lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   }
   return lines;

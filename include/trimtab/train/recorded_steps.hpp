@@ -72,8 +72,7 @@ class recorded_steps {
   using T = typename B::scalar;
   using update_type = decltype(std::declval<const Optimizer&>().update(index_t{}, penalty{}));
 
-  static_assert(std::is_trivially_copyable_v<update_type> and sizeof(update_type) % sizeof(T) == 0,
-                "an optimizer's update travels to the device as its bytes");
+  static_assert(std::is_trivially_copyable_v<update_type>, "an optimizer's update travels to the device as its bytes");
 
   /// As `direct_steps`; no step beyond `last` is made ahead.
   recorded_steps(const B& backend, Run& run, const Loss& objective, std::vector<Optimizer> optimizers,
@@ -94,7 +93,7 @@ class recorded_steps {
     for (matrix_view<T>* m : {&saved_theta_, &saved_first_, &saved_second_}) *m = memory_.take(1, size);
     kept_theta_ = memory_.take(at_once_, size);
     kept_values_ = memory_.take(at_once_, values);
-    updates_ = memory_.take(at_once_, replicas() * static_cast<index_t>(sizeof(update_type) / sizeof(T)));
+    updates_ = memory_.take(1, numbers_of_updates(at_once_));
     place_ = backend_.upload(std::vector<int>{0});
     for (std::size_t k = 0; k < run.storage().layout(0).blocks.size(); ++k)
       owners_.push_back(memory_.take(run.storage().replica_of_records(k)));
@@ -204,15 +203,22 @@ class recorded_steps {
     backend_.copy(moments_.first(), saved_first_);
     backend_.copy(moments_.second(), saved_second_);
   }
+  /// How many numbers hold the updates of so many steps.
+  index_t numbers_of_updates(index_t steps) const {
+    const auto bytes = steps * replicas() * static_cast<index_t>(sizeof(update_type));
+    return (bytes + index_t{sizeof(T)} - 1) / index_t{sizeof(T)};
+  }
   void schedule(index_t count) {
-    host_matrix<T> bytes(count, updates_.cols);
+    host_matrix<T> bytes(1, numbers_of_updates(count));
+    auto* to = reinterpret_cast<char*>(bytes.values.data());
     for (index_t k = 0; k < count; ++k)
       for (std::size_t r = 0; r < optimizers_.size(); ++r) {
         const update_type one = optimizers_[r].update(made_ + k + 1, penalties_[r]);
-        std::memcpy(reinterpret_cast<char*>(bytes.view().row(k)) + r * sizeof one, &one, sizeof one);
+        std::memcpy(to, &one, sizeof one);
+        to += sizeof one;
       }
     const auto there = backend_.upload(std::as_const(bytes).view());
-    backend_.copy(there.view(count, updates_.cols), updates_);
+    backend_.copy(there.view(1, bytes.cols), updates_);
     backend_.forward(detail::first_place{}, 1, 1, place<int>());
   }
 

@@ -53,7 +53,11 @@ TEST_CASE("What is written reads back as it was") {
                                 .correct = " Italy",
                                 .wrong = " Spain",
                                 .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
-  const auto ids = prompt_pair{.ids = {1, 0}, .correct_id = 2, .wrong_id = 1};
+  const auto ids = prompt_pair{.ids = {1, 0},
+                               .correct_id = 2,
+                               .wrong_id = 1,
+                               .tokens = {{"none", {}}, {"rivals", {0, 2}}},
+                               .numbers = {{"half", 0.5}, {"third", 1.0 / 3}}};
   const std::vector pairs = {text, ids};
   io::write_prompts(folder.path() / "out.jsonl", pairs);
   CHECK(io::read_prompts(folder.path() / "out.jsonl", encoder) == pairs);
@@ -83,6 +87,13 @@ TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
              ContainsSubstring("\"end\" should be a span"));
   CHECK_THAT(refused("{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2, \"roles\": {\"end\": [1, 1]}}"),
              ContainsSubstring("\"end\" should be a span"));
+  const std::string pair = "{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2, ";
+  CHECK_THAT(refused(pair + "\"tokens\": [1]}"), ContainsSubstring("\"tokens\" should be an object"));
+  CHECK_THAT(refused(pair + "\"tokens\": {\"rivals\": 1}}"),
+             ContainsSubstring("\"rivals\" should be an array of token ids, found 1"));
+  CHECK_THAT(refused(pair + "\"tokens\": {\"rivals\": [0, 50]}}"), ContainsSubstring("token id 50 in \"rivals\""));
+  CHECK_THAT(refused(pair + "\"numbers\": {\"weight\": \"1\"}}"),
+             ContainsSubstring("\"weight\" should be a number, found \"1\""));
   CHECK_THAT(refused("{\"ids\":", error_kind::bad_file), ContainsSubstring("data.jsonl, line 1' is not valid JSON"));
   CHECK_THAT(refused(""), ContainsSubstring("holds no prompt pairs"));
 }
