@@ -37,7 +37,7 @@ target_link_libraries(trimtab_program INTERFACE trimtab_flags trimtab::double)
 # Sources whose work is done by the libraries that they link are compiled without the full optimizer, which takes half the
 # time and changes no result. They share precompiled headers: a build with TRIMTAB_PRECOMPILE off checks that each source
 # includes what it uses.
-set(TRIMTAB_QUICK $<$<CONFIG:Release>:-O1>)
+set(TRIMTAB_QUICK $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
 if(TRIMTAB_PRECOMPILE)
   file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" CONTENT "" @ONLY)
 endif()
