@@ -30,7 +30,7 @@ int main() try {
   const std::string opening = "When Mary and John went to the store, John gave a drink to";
   std::vector<std::string> said;
   for (double strength : {0.0, +1.0, -1.0}) {
-    auto ids = model.tokenizer().encode(opening);
+    auto ids = model.tokenizer().encode_prompt(opening);
     const auto length = static_cast<std::ptrdiff_t>(ids.size());
     for (int k = 0; k < 8; ++k) ids.push_back(next(ids, strength));
     said.push_back(model.tokenizer().decode(std::vector<int>(ids.begin() + length, ids.end())));

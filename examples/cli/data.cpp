@@ -2,6 +2,8 @@
 
 #include "data.hpp"
 
+#include "talk.hpp"
+
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
@@ -79,10 +81,20 @@ std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, co
   return pairs;
 }
 
+std::string before_prompts(const any_model& model) {
+  return model.has_tokenizer() ? model.tokenizer().decode(model.tokenizer().before()) : "";
+}
+
 steered_model read_steering(const any_model& model, const path& file, const common_options& common) {
   steered_model result{io::read_intervention(file), nullptr, {}};
   const auto& read = result.file;
   require_fits(read, model.config(), {}, "'" + file.string() + "'");
+  const auto made_before = read.made.find("prompts_begin_with");
+  const auto then = made_before == read.made.end() ? "" : made_before->second;
+  const auto shown = [](const std::string& tokens) { return tokens.empty() ? "no token" : text::in_quotes(tokens); };
+  if (const auto now = before_prompts(model); model.has_tokenizer() and now != then)
+    tell("warning: '" + file.string() + "' was fitted on prompts with " + shown(then) + " before their text, and now " +
+         "they have " + shown(now) + "; --bos and --no-bos choose");
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {
     chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};

@@ -21,8 +21,12 @@ struct model_encoder {
   const any_model& model;
 
   std::vector<int> encode(std::string_view text) const { return model.tokenizer().encode(text); }
+  std::vector<int> encode_prompt(std::string_view text) const { return model.tokenizer().encode_prompt(text); }
   std::string decode(std::span<const int> ids) const { return model.tokenizer().decode(ids); }
 };
+
+/// The text of the tokens that the model's tokenizer puts before every prompt, empty without any.
+std::string before_prompts(const any_model& model);
 
 /// A set of prompt pairs with its name in the output.
 struct named_prompts {

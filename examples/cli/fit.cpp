@@ -253,6 +253,7 @@ output fit(const fit_command& command, const common_options& common) {
       made["data"] = command.data.train.string();
     else
       made["task"] = command.data.task;
+    if (const auto begin = before_prompts(*model); not begin.empty()) made["prompts_begin_with"] = begin;
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
     if (not command.trace.empty()) {
       ordered_json trace = ordered_json::array();

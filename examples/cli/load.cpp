@@ -7,6 +7,7 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
 #include <trimtab/report/terminal/progress.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <latch>
@@ -40,9 +41,14 @@ std::unique_ptr<any_model> load_model(const path& folder, const common_options& 
   const auto config = io::read_model_config_file(folder).config;
   report::progress_bar bar("load", config.layers, not options.quiet);
   const io::model_folder_options how{.allow_non_finite = options.allow_non_finite,
-                                     .progress = [&](index_t done, index_t) { bar.show(done); }};
+                                     .progress = [&](index_t done, index_t) { bar.show(done); },
+                                     .tokenizer = options.tokenizer};
   const auto noted = [&](std::unique_ptr<any_model> model) {
     note(options, "read '" + folder.string() + "' (" + text_of(config) + ") in " + watch.text());
+    if (model->has_tokenizer() and not model->tokenizer().after().empty())
+      tell("the tokenizer of '" + folder.string() + "' puts " +
+           text::in_quotes(model->tokenizer().decode(model->tokenizer().after())) +
+           " after a text; prompts are read without it");
     return model;
   };
   if (options.backend == machine::cuda) {

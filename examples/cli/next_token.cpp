@@ -5,6 +5,7 @@
 #include "figures.hpp"
 
 #include <trimtab/core/random.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <range/v3/range/conversion.hpp>
 #include <range/v3/view/chunk.hpp>
@@ -111,7 +112,7 @@ int sample(std::span<const double> logits, double temperature, random_generator&
 
 std::vector<int> encode(const any_model& model, const std::string& prompt) {
   try {
-    auto ids = model.tokenizer().encode(prompt);
+    auto ids = model.tokenizer().encode_prompt(prompt);
     if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
     return ids;
   } catch (const error& problem) {
@@ -151,7 +152,8 @@ output logits(const logits_command& command, const common_options& common) {
 output generate(const generate_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const auto speak = speaker(*model, command.steer, common);
-  auto ids = encode(*model, command.prompt);
+  const auto& end = model->end_tokens();
+  auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   const auto prompt_length = ids.size();
   check_prompt(model->config(), ids);
   if (speak.needs_one_length() and (command.max_new_tokens > 1 or std::ssize(ids) != speak.length()))
@@ -161,7 +163,6 @@ output generate(const generate_command& command, const common_options& common) {
                     " tokens, but generated text has no fixed length; fit with from_end or shared "
                     "positions to generate");
 
-  const auto end_of_text = model->tokenizer().find("<|endoftext|>");
   random_generator random(command.seed);
   std::string stopped = "length";
   for (int count = 0; count < command.max_new_tokens; ++count) {
@@ -170,25 +171,29 @@ output generate(const generate_command& command, const common_options& common) {
       break;
     }
     const int next = sample(speak(ids, scored::last).values, command.temperature, random);
-    if (next == end_of_text) {
+    if (std::ranges::find(end, next) != end.end()) {
       stopped = "end_of_text";
       break;
     }
     ids.push_back(next);
   }
 
+  const auto all = std::span<const int>(ids);
+  const auto added = all.subspan(prompt_length);
+  output found;
+  found.json = {{"prompt_ids", all.first(prompt_length)}, {"ids", added}, {"text", nullptr}, {"stopped", stopped}};
+  if (not model->has_tokenizer()) {
+    found.text = text::joined(ids, ",", [](int id) { return std::to_string(id); }) + "\n";
+    return found;
+  }
   // A padded vocabulary has ids without a token; they stand for no text.
   const auto text_of = [&](std::span<const int> part) {
     const auto is_known = [&](int id) { return model->tokenizer().contains(id); };
     return model->tokenizer().decode(part | ranges::views::filter(is_known) | ranges::to<std::vector>());
   };
-  const auto all = std::span<const int>(ids);
-  output found;
-  found.json = {{"prompt_ids", std::vector<int>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(prompt_length))},
-                {"ids", std::vector<int>(all.begin() + static_cast<std::ptrdiff_t>(prompt_length), all.end())},
-                {"text", text_of(all.subspan(prompt_length))},
-                {"stopped", stopped}};
-  found.text = text_of(all) + "\n";
+  found.json["text"] = text_of(added);
+  // What stands before every prompt is no text that somebody wrote.
+  found.text = text_of(all.subspan(command.prompt ? model->tokenizer().before().size() : 0)) + "\n";
   return found;
 }
 

@@ -220,6 +220,11 @@ class options_of {
   void flag(const std::string& name, const std::string& help, bool& to) {
     app_->add_flag(name, to, help)->group(group_);
   }
+  /// A flag that calls `act` where it is given.
+  template <typename Act>
+  void set(const std::string& name, const std::string& help, Act act) {
+    app_->add_flag_callback(name, act, help)->group(group_);
+  }
 
   /// An option whose text `store` converts and stores, or refuses; `kind` is the name of its value in the help.
   template <typename Store>
@@ -323,12 +328,37 @@ void add_model(options_of o, path& to, common_options& how) {
   o.flag("--allow-non-finite", "accept weights that are infinite or NaN", how.allow_non_finite);
 }
 
-void add_data(options_of o, data_options& to) {
+/// How texts become prompts.
+void add_text(options_of o, common_options& how) {
+  using enum io::begin_with_bos;
+  const auto begin = [&](const std::string& name, const std::string& help, io::begin_with_bos value) {
+    o.set(name, help, [name, value, &to = how.tokenizer.bos] {
+      if (to != as_the_folder_says and to != value) throw usage_error("give only one of --bos and --no-bos");
+      to = value;
+    });
+  };
+  begin("--bos", "begin prompts with the BOS token, whatever the model's folder says", always);
+  begin("--no-bos", "begin prompts without a BOS token, whatever the model's folder says", never);
+  o.flag("--plain-text", "take the text of special tokens such as <|endoftext|> for ordinary text, not for the token",
+         how.tokenizer.plain_text);
+}
+
+/// A text to continue, or its token ids.
+void add_prompt(options_of o, std::optional<std::string>& prompt, std::vector<int>& ids) {
+  o.parsed("--prompt", "TEXT", "the text to continue", [&](const std::string& value) { prompt = value; });
+  o.parsed("--ids", "N,N,...", "token ids to continue, in place of --prompt", [&](const std::string& value) {
+    ids.clear();
+    for (const auto& item : items(value)) ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
+  });
+}
+
+void add_data(options_of o, data_options& to, common_options& how) {
   o.word("--task", "generated train and test prompts: indirect objects (ioi) or country-capital conflicts (ccc)",
          to.task, {"ioi", "ccc"});
   o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", to.train);
   o.file("--test", "file of further prompt pairs, to test on only", to.test);
   o.seed("seed of the task's prompts; default 1, for eval and report the seed in the intervention file", to.seed);
+  add_text(o, how);
 }
 
 void add_objective(options_of o, objective_options& to) {
@@ -398,7 +428,7 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
             "resid_post:steer-vec:6:shared");
     add_model(o, c.model, line.common);
-    add_data(o, c.data);
+    add_data(o, c.data, line.common);
     o.word("--policy", "policy at every site, default activ-scalar", c.policy, policy_words());
     const auto* const sites =
         o.parsed("--sites", "SITE,...", "sites to intervene at, default attn_out,mlp_out,resid_post",
@@ -446,7 +476,7 @@ void describe(description& d, command_line& line) {
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     add_other_weights(o, line.common);
-    add_data(o, c.data);
+    add_data(o, c.data, line.common);
     add_objective(o, c.objective);
   }
   {
@@ -458,6 +488,7 @@ void describe(description& d, command_line& line) {
     o.file("--intervention", "intervention file", c.intervention, true);
     add_other_weights(o, line.common);
     o.file("--data", "file of prompt pairs in JSON Lines", c.data, true);
+    add_text(o, line.common);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
   }
@@ -471,7 +502,7 @@ void describe(description& d, command_line& line) {
     o.model(c.model);
     o.files("interventions", "intervention files", c.interventions);
     add_other_weights(o, line.common);
-    add_data(o, c.data);
+    add_data(o, c.data, line.common);
     o.output("--out", "HTML page to write", c.out);
     o.heatmap(c.heatmap);
   }
@@ -481,11 +512,8 @@ void describe(description& d, command_line& line) {
                  "  trimtab logits --model gpt2/ --prompt \"The capital of France is\" --top 5\n"
                  "  trimtab logits --model gpt2/ --ids 464,3139 --intervention ioi.safetensors --strength -1");
     add_model(o, c.model, line.common);
-    o.parsed("--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; });
-    o.parsed("--ids", "N,N,...", "token ids to continue, in place of --prompt", [&](const std::string& value) {
-      c.ids.clear();
-      for (const auto& item : items(value)) c.ids.push_back(number_of<int>("--ids", item, "token ids such as 1,2,3"));
-    });
+    add_prompt(o, c.prompt, c.ids);
+    add_text(o, line.common);
     add_steering(o, c.steer, line.common);
     o.flag("--all", "print the logits at every position, not only at the last", c.all);
     o.count("--top", "number of most probable tokens to show", c.top, 1, 1'000'000'000);
@@ -496,8 +524,8 @@ void describe(description& d, command_line& line) {
                  "  trimtab generate --model gpt2/ --prompt \"When Mary and John\" --max-new-tokens 20\n"
                  "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strength 1.5");
     add_model(o, c.model, line.common);
-    o.parsed(
-        "--prompt", "TEXT", "the text to continue", [&](const std::string& value) { c.prompt = value; }, true);
+    add_prompt(o, c.prompt, c.ids);
+    add_text(o, line.common);
     add_steering(o, c.steer, line.common);
     o.count("--max-new-tokens", "largest number of tokens to add, default 40", c.max_new_tokens, 0, 1'000'000'000);
     o.real("--temperature", "temperature of sampling; 0, the default, takes the most probable token", c.temperature, 0);
@@ -507,6 +535,7 @@ void describe(description& d, command_line& line) {
     auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     o.model(line.tokenize.model);
+    add_text(o, line.common);
   }
   {
     auto o = add("inspect", "Show what is in a model folder, an intervention file or another safetensors file",
@@ -652,7 +681,8 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
-  if (line.name == "logits" and line.logits.prompt.has_value() == not line.logits.ids.empty())
+  const auto is_one = [](const auto& c) { return c.prompt.has_value() == c.ids.empty(); };
+  if ((line.name == "logits" and not is_one(line.logits)) or (line.name == "generate" and not is_one(line.generate)))
     throw usage_error("give either --prompt or --ids");
   require_own_files(d.files);
   return line;

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/policy/library.hpp>
@@ -37,6 +38,7 @@ struct common_options {
   bool verbose = false;
   bool allow_non_finite = false;
   bool allow_other_weights = false;  ///< accepts interventions that were made for weights with another hash
+  io::tokenizer_options tokenizer = {};
 };
 
 /// Where prompts come from: a task by name, or files.
@@ -134,7 +136,8 @@ struct logits_command {
 
 struct generate_command {
   path model;
-  std::string prompt;
+  std::optional<std::string> prompt = {};
+  std::vector<int> ids = {};
   strength_options steer;
   int max_new_tokens = 40;
   double temperature = 0;

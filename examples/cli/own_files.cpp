@@ -20,9 +20,18 @@ namespace {
 /// All files that a model may be read from, whether they exist or not.
 std::vector<named_file> files_of_model(const path& folder) {
   const auto weights = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-  std::set<std::string> names = {"config.json",      "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
-                                 "vocab.json",       "merges.txt",     "encoder.json",          "vocab.bpe",
-                                 weights.filename(), index.filename()};
+  std::set<std::string> names = {"config.json",
+                                 "generation_config.json",
+                                 "tokenizer.json",
+                                 "tokenizer_config.json",
+                                 "special_tokens_map.json",
+                                 "added_tokens.json",
+                                 "vocab.json",
+                                 "merges.txt",
+                                 "encoder.json",
+                                 "vocab.bpe",
+                                 weights.filename(),
+                                 index.filename()};
   if (not io::is_present(weights) and io::is_present(index)) {
     const auto contents = io::json_object(io::read_json_file(index), index.string(), error_kind::bad_file);
     const auto shards = contents.object("weight_map");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "commands.hpp"
+#include "talk.hpp"
 
 #include <trimtab/io/files/file_descriptor.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
@@ -61,13 +62,17 @@ std::string text_of(const std::vector<int>& ids) {
 }  // namespace
 
 output tokenize(const tokenize_command& command, const common_options& common) {
-  const auto tokenizer = io::read_tokenizer(command.model);
+  const auto stored = io::open_tokenizer(command.model, common.tokenizer);
+  const auto& tokenizer = stored.tokenizer;
+  for (const auto& warning : stored.warnings) tell(warning);
   const auto ids_of = [&](const std::string& line, const std::string& place) {
     const auto text = io::parse_json(line, place);
     if (not text.is_string())
       throw error(error_kind::bad_data, "'" + place + "' should be a JSON string, found " + io::abbreviated(text));
     try {
-      return tokenizer.encode(text.get<std::string>());
+      auto ids = tokenizer.encode_prompt(text.get<std::string>());
+      ids.insert(ids.end(), tokenizer.after().begin(), tokenizer.after().end());
+      return ids;
     } catch (const error& problem) {
       throw error(problem.kind(), "'" + place + "': " + problem.what());
     }

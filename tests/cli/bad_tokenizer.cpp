@@ -56,9 +56,16 @@ TEST_CASE("Bad tokenizer.json") {
       {merge("a b c"), "merge 3 should be two tokens with a space between them, found \"a b c\""},
       {merge(""), "merge 3 should be two tokens with a space between them, found \"\""},
       {merge(" b"), "merge 3 should be two tokens with a space between them, found \" b\""},
-      {merge({"a", "b", "c"}), "merge 3 should be two tokens, found [\"a\",\"b\",\"c\"]"},
-      {merge({"a", 1}), "merge 3 should be two tokens, found [\"a\",1]"},
-      {merge({"", "a"}), "merge 3 (\"\" and \"a\") needs the token \"\", which is not in the vocabulary"},
+      {merge({"a", "b"}), "merge 3 should be a string, as the first one is, found [\"a\",\"b\"]"},
+      {merges({{"a", "b"}, "Ġ ab"}), "merge 2 should be a list, as the first one is, found \""},
+      {merges({{"a", "b", "c"}, {"a", "b"}}), "merge 1 should be two tokens, found [\"a\",\"b\",\"c\"]"},
+      {merges(io::json::array({{"a", 1}, {"a", "b"}})), "merge 1 should be two tokens, found [\"a\",1]"},
+      {merges(io::json::array({{"", "a"}, {"a", "b"}})),
+       "merge 1 (\"\" and \"a\") needs the token \"\", which is not in the voc"},
+      {merge("a b"), "merge 3 (\"a\" and \"b\") is merge 1 again; remove one of them"},
+      {entry("version", "2.0"), "the version \"2.0\" is not supported, only \"1.0\" is"},
+      {entry("post_processor", {{"type", "BertProcessing"}}),
+       "the post-processor {\"type\":\"BertProcessing\"} is not"},
       {merge("x yy"), "merge 3 (\"x\" and \"yy\") needs the token \"yy\", which is not in the vocabulary"},
       {merge("ab a"), "merge 3 (\"ab\" and \"a\") needs the token \"aba\", which is not in the vocabulary"},
       {model_entry("dropout", 0.1), "dropout 0.1 is not supported, only none is"},
@@ -79,11 +86,12 @@ TEST_CASE("Bad tokenizer.json") {
       {added(3), "\"content\" of an added token should be a string, found null"},
       {added({{"id", 260}}), "\"content\" of an added token should be a string, found null"},
       {added({{"id", 260}, {"content", 1}}), "\"content\" of an added token should be a string, found 1"},
-      {added({{"id", 260}, {"content", std::string(1001, 'x')}}), "...\" has 1001 bytes; at most 1000 are supported"},
-      {added({{"id", 260}, {"content", ""}}), "the token with the id 260 is empty"},
+      {added({{"id", 259}, {"content", std::string(1001, 'x')}}), "...\" has 1001 bytes; at most 1000 are supported"},
+      {added({{"id", 259}, {"content", ""}}), "the token with the id 259 is empty"},
+      {added({{"id", 260}, {"content", "<x>"}}), "the added token \"<x>\" has the id 260, but the next one after"},
       {added({{"id", -1}, {"content", "<x>"}}), "the id of the token \"<x>\" should be a whole number from 0"},
       {added({{"content", "<x>"}}), "the id of the token \"<x>\" should be a whole number from 0"},
-      {added({{"id", 97}, {"content", "<x>"}}), "the token \"<x>\" has the id 97, which \"a\" has already"},
+      {added({{"id", 97}, {"content", "<x>"}}), "the added token \"<x>\" has the id 97, but the next one after"},
       {added({{"id", 97}, {"content", "b"}}),
        "the added token \"b\" has the id 97, but in the vocabulary it has the id 98"},
       {added({{"id", 260}, {"content", "<x>"}, {"special", "yes"}}), "\"special\" of \"<x>\" should be true or false"},
@@ -107,7 +115,8 @@ TEST_CASE("Bad tokenizer.json") {
        {std::pair<std::string, std::string>{"{", "is not valid JSON"},
         {"[]", "should hold a JSON object, found []"},
         {"{\"add_prefix_space\": 1}", "\"add_prefix_space\" should be true or false, found 1"},
-        {"{\"add_prefix_space\": true}", "\"add_prefix_space\" is true, but '" + file + "' says the opposite"}}) {
+        {"{\"bos_token\": []}", "\"bos_token\" should be a token, found []"},
+        {"{\"added_tokens_decoder\": {\"1\": 2}}", "\"content\" of an added token should be a string"}}) {
     const file_with bad(model.name("tokenizer_config.json"), content);
     check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");
   }
@@ -120,11 +129,26 @@ TEST_CASE("Bad tokenizer.json") {
     put_file(file, good.dump());
   }
 
-  auto beyond = good;
-  beyond["added_tokens"].push_back({{"id", 300}, {"content", "<x>"}});
-  const file_with bad(file, beyond.dump());
-  check_refused({"logits", "--model", model.path(), "--prompt", "ab"},
-                {model.path(), "has the token \"<x>\" with the id 300, but the model's vocabulary ends at 299"});
+  const std::vector<std::string> end_tokens = {"generate", "--model", model.path(), "--prompt", "ab"};
+  const file_with generation(model.name("generation_config.json"), "{\"eos_token_id\": \"</s>\"}");
+  check_refused(end_tokens,
+                {"generation_config.json': \"eos_token_id\" should be a token id, a list of token ids or n"});
+}
+
+TEST_CASE("A token beyond the model's vocabulary is an error only where a prompt has it") {
+  const model_for_cli model;  // of 300 tokens
+  auto root = io::json::parse(content_of(model.name("tokenizer.json")));
+  root["model"]["vocab"]["<e>"] = 258;
+  root["model"]["vocab"]["xy"] = 300;
+  root["model"]["merges"].push_back("x y");
+  put_file(model.name("tokenizer.json"), root.dump());
+  const auto with = [&](const std::string& command, const std::string& prompt) {
+    return std::vector<std::string>{command, "--model", model.path(), "--prompt", prompt};
+  };
+  for (const std::string command : {"logits", "generate"}) {
+    check_accepted(with(command, "ab"));
+    check_refused(with(command, "axy"), {"token id 300 is outside the model's vocabulary of 300 tokens"});
+  }
 }
 
 TEST_CASE("Bad vocab.json and merges.txt") {
@@ -144,6 +168,7 @@ TEST_CASE("Bad vocab.json and merges.txt") {
       {"a b\n b\n", "line 2 should be two tokens with a space between them, found \" b\""},
       {"a b\nb \n", "line 2 should be two tokens with a space between them, found \"b \""},
       {"a b\r\n# comment here\r\n", "line 2 should be two tokens with a space between them"},
+      {"a b\na b\n", "merge 2 (\"a\" and \"b\") is merge 1 again"},
       {"a b\nx y\n", "merge 2 (\"x\" and \"y\") needs the token \"xy\", which is not in the vocabulary"},
       {"a b\n\xff\xfe x\n", "merge 2 ("},
   };
@@ -169,7 +194,7 @@ TEST_CASE("Bad vocab.json and merges.txt") {
   }
 
   const file_with more(model.name("added_tokens.json"), "{\"<pad>\": 259}");
-  check_refused(tokenize, {"added_tokens.json' adds tokens to '", "vocab.json'"}, "\"a\"\n");
+  check_refused(tokenize, {"the added token \"<pad>\" has the id 259, but the next one after"}, "\"a\"\n");
   std::filesystem::remove(model.name("added_tokens.json"));
   std::filesystem::remove(merges);
   std::filesystem::create_directory(merges);

@@ -71,7 +71,7 @@ class prompt_line {
            .wrong = line_.text("wrong", "")};
     } else {
       p = {.prompt = line_.text("prompt"), .correct = line_.text("correct"), .wrong = line_.text("wrong")};
-      p.ids = encoded("prompt");
+      p.ids = encoded("prompt", true);
       p.correct_id = answer("correct");
       p.wrong_id = answer("wrong");
     }
@@ -124,16 +124,17 @@ class prompt_line {
     return found;
   }
 
-  std::vector<int> encoded(const std::string& key) const {
+  std::vector<int> encoded(const std::string& key, bool is_prompt) const {
+    const auto text = line_.text(key);
     try {
-      return encoder_.encode(line_.text(key));
+      return is_prompt ? task::prompt_ids(encoder_, text) : encoder_.encode(text);
     } catch (const error& problem) {
       throw error(problem.kind(), "'" + line_.file() + "', \"" + key + "\": " + problem.what());
     }
   }
   /// An answer is one token, because one position is scored.
   int answer(const std::string& key) const {
-    const auto found = encoded(key);
+    const auto found = encoded(key, false);
     if (found.size() != 1) {
       const auto shown = [this](int token) { return piece(token); };
       auto pieces = text::joined(std::span(found).first(std::min(found.size(), std::size_t{5})), ", ", shown);

@@ -63,10 +63,10 @@ inline std::vector<placed_value> put_values(std::string_view pattern, const slot
 filled_template fill(const text_encoder auto& encoder, std::string_view pattern, const slot_values& values) {
   filled_template filled;
   const auto placed = detail::put_values(pattern, values, filled.text);
-  filled.ids = encoder.encode(filled.text);
+  filled.ids = prompt_ids(encoder, filled.text);
 
   const auto token_at = [&](std::size_t byte) {
-    const std::vector<int> before = encoder.encode(std::string_view(filled.text).substr(0, byte));
+    const std::vector<int> before = prompt_ids(encoder, std::string_view(filled.text).substr(0, byte));
     if (before.size() > filled.ids.size() or not std::ranges::equal(before, std::span(filled.ids).first(before.size())))
       throw error(error_kind::bad_data, "in \"" + filled.text + "\" the first " + std::to_string(byte) +
                                             " bytes do not end at a token boundary; the tasks need a "

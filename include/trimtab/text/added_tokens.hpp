@@ -16,23 +16,26 @@
 #include <vector>
 
 /// Tokens that are matched literally, before the text is split into words: `<|endoftext|>`, or GPT-NeoX's runs of
-/// spaces. The rules are those of Hugging Face's tokenizers: the leftmost match wins, and of those the longest.
+/// spaces. The rules are those of Hugging Face's tokenizers (`AddedVocabulary`): all matches are found first, from left to
+/// right, of those at one place the longest; then each takes the white space that it strips.
 
 namespace trimtab::text {
 
 struct added_token {
   int id = 0;
   std::string content = {};
-  bool special = false;      ///< a control token; matched only where the caller allows it
+  bool special = false;      ///< a control token; where the caller asks for it, its text is ordinary text
   bool normalized = true;    ///< matched in the normalized text instead of the given one
   bool single_word = false;  ///< no match next to a word character
   bool lstrip = false;       ///< takes the white space before it
   bool rstrip = false;       ///< takes the white space after it
+
+  friend bool operator==(const added_token&, const added_token&) = default;
 };
 
 enum class special_tokens {
-  ordinary,  ///< their text is ordinary text, so that input cannot forge control tokens
-  allow,     ///< their text stands for the token
+  allow,     ///< their text stands for the token, as in Hugging Face's tokenizers by default
+  ordinary,  ///< their text is ordinary text, so that input cannot forge control tokens (`split_special_tokens`)
 };
 
 class added_token_splitter {
@@ -48,22 +51,28 @@ class added_token_splitter {
   /// between them.
   template <std::invocable<std::string_view, std::optional<int>> Visit>
   void operator()(std::string_view text, special_tokens special, Visit visit) const {
-    std::size_t done = 0;  // everything before it has been visited
+    std::size_t done = 0;                        // the end of the last piece
+    std::size_t space_begin = 0, space_end = 0;  // the last white space that a token stripped after it
     for (std::size_t at = 0; at < text.size();) {
-      const auto* const token = longest_at(text, at, special);
+      const auto* const token = longest_at(text, at);
       if (token == nullptr) {
         ++at;
         continue;
       }
       auto begin = at;
       auto end = at + token->content.size();
-      at = end;
+      at = end;  // not past what is stripped: that may be a match as well
+      if (token->special and special == special_tokens::ordinary) continue;
       if (token->single_word and touches_word(text, begin, end)) continue;
-      if (token->lstrip) begin = white_space_before(text, done, begin);
-      if (token->rstrip) end = white_space_after(text, end);
+      if (token->lstrip) begin = done < begin ? white_space_before(text, done, begin) : done;
+      if (token->rstrip) {
+        // A long run of white space can hold many tokens that strip it; it is measured once.
+        if (not(space_begin <= end and end < space_end)) space_begin = end, space_end = white_space_after(text, end);
+        end = std::max(end, space_end);
+      }
       if (done < begin) visit(text.substr(done, begin - done), std::nullopt);
-      visit(text.substr(begin, end - begin), token->id);
-      at = done = end;
+      if (begin < end) visit(text.substr(begin, end - begin), token->id);
+      done = end;
     }
     if (done < text.size()) visit(text.substr(done), std::nullopt);
   }
@@ -91,16 +100,13 @@ class added_token_splitter {
 
   /// Narrows the sorted tokens down, byte by byte, to those that begin like the text: the time is logarithmic in their
   /// number.
-  const added_token* longest_at(std::string_view text, std::size_t at, special_tokens special) const {
+  const added_token* longest_at(std::string_view text, std::size_t at) const {
     const added_token* longest = nullptr;
     const auto lead = std::size_t{static_cast<unsigned char>(text[at])};
     auto like = std::span(tokens_).subspan(first_of_[lead], first_of_[lead + 1] - first_of_[lead]);
     for (std::size_t length = 1; not like.empty(); ++length) {
       for (bool found = false; not like.empty() and like.front().content.size() == length; like = like.subspan(1))
-        if (const auto& token = like.front(); not found and (not token.special or special == special_tokens::allow)) {
-          longest = &token;
-          found = true;
-        }
+        if (not std::exchange(found, true)) longest = &like.front();
       if (at + length == text.size()) break;
       const auto next = std::size_t{static_cast<unsigned char>(text[at + length])};
       const auto byte = [=](const auto& token) { return byte_at(token, length); };

@@ -34,6 +34,10 @@ struct tokenizer_data {
   std::vector<added_token> added_tokens = {};
   bool nfc = false;               ///< bring text into normal form C first
   bool add_prefix_space = false;  ///< put a space before text that does not begin with one
+  /// What the text of a special token stands for, unless a call says otherwise.
+  special_tokens special = special_tokens::allow;
+  std::vector<int> before = {};  ///< the ids that stand before a prompt, such as a BOS token
+  std::vector<int> after = {};   ///< the ids that stand after a whole text, such as an EOS token; no prompt has them
 };
 
 class tokenizer {
@@ -45,10 +49,20 @@ class tokenizer {
         given_text_tokens_(added_tokens_of(data, false)),
         normal_text_tokens_(added_tokens_of(data, true)),
         nfc_(data.nfc),
-        add_prefix_space_(data.add_prefix_space) {}
+        add_prefix_space_(data.add_prefix_space),
+        special_(data.special),
+        before_(data.before),
+        after_(data.after) {
+    for (const auto* ids : {&before_, &after_})
+      for (const int id : *ids)
+        if (not contains(id))
+          throw error(error_kind::bad_file,
+                      "the id " + std::to_string(id) + ", which stands before or after every text, has no token");
+  }
 
-  /// The ids of `text`. Throws `bad_text` if it is not UTF-8.
-  std::vector<int> encode(std::string_view text, special_tokens special = special_tokens::ordinary) const {
+  /// The ids of `text` alone, without those that stand before and after. Throws `bad_text` if it is not UTF-8.
+  std::vector<int> encode(std::string_view text) const { return encode(text, special_); }
+  std::vector<int> encode(std::string_view text, special_tokens special) const {
     require_utf8(text);
     std::vector<int> ids;
     bpe::workspace space;
@@ -64,6 +78,17 @@ class tokenizer {
     });
     return ids;
   }
+
+  /// The ids of a text that a model continues: `before`, then those of the text. Throws as `encode` does.
+  std::vector<int> encode_prompt(std::string_view text) const {
+    auto ids = encode(text);
+    ids.insert(ids.begin(), before_.begin(), before_.end());
+    return ids;
+  }
+
+  /// The ids that stand before a prompt, and those that stand after a whole text.
+  const std::vector<int>& before() const { return before_; }
+  const std::vector<int>& after() const { return after_; }
 
   /// The text that `ids` stand for. Bytes that are not UTF-8, such as part of a character, become U+FFFD. Throws
   /// `bad_argument` for an id without a token.
@@ -145,6 +170,9 @@ class tokenizer {
   added_token_splitter normal_text_tokens_;
   bool nfc_;
   bool add_prefix_space_;
+  special_tokens special_;
+  std::vector<int> before_;
+  std::vector<int> after_;
 };
 
 }  // namespace trimtab::text

@@ -113,11 +113,28 @@ TEST_CASE("added tokens match before or after normalization") {
   CHECK(tokenizer(data).encode("#e\u0301") == ids{259});
 }
 
-TEST_CASE("control tokens in text are text unless allowed") {
-  const tokenizer t(with({.id = 259, .content = "<|endoftext|>", .special = true, .normalized = false}));
-  CHECK(t.encode("ab<|endoftext|>").size() == 14);
-  CHECK(t.encode("ab<|endoftext|>", special_tokens::allow) == ids{256, 259});
+TEST_CASE("control tokens in text are tokens unless they are asked to be text") {
+  auto data = with({.id = 259, .content = "<|endoftext|>", .special = true, .normalized = false});
+  const tokenizer t(data);
+  CHECK(t.encode("ab<|endoftext|>") == ids{256, 259});
+  CHECK(t.encode("ab<|endoftext|>", special_tokens::ordinary).size() == 14);
+  data.special = special_tokens::ordinary;
+  CHECK(tokenizer(data).encode("ab<|endoftext|>").size() == 14);
+  CHECK(tokenizer(data).encode("ab<|endoftext|>", special_tokens::allow) == ids{256, 259});
   CHECK(t.decode(ids{256, 259}) == "ab<|endoftext|>");
+}
+
+TEST_CASE("a prompt begins with the ids that stand before it") {
+  auto data = small;
+  data.before = {'b', 256};
+  data.after = {'a'};
+  const tokenizer t(data);
+  CHECK(t.encode_prompt("ab") == ids{'b', 256, 256});
+  CHECK(t.encode_prompt("") == ids{'b', 256});
+  CHECK(t.encode("ab") == ids{256});
+  CHECK(t.after() == ids{'a'});
+  data.after = {259};
+  check_refused(data, "the id 259, which stands before or after every text, has no token");
 }
 
 TEST_CASE("an added token decodes to its own text, not through byte level") {

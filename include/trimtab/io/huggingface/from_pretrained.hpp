@@ -2,16 +2,18 @@
 #pragma once
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/text/tokenizer.hpp>
-#include <trimtab/text/utf8.hpp>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 /// A model and its tokenizer from a Hugging Face folder:
 ///
@@ -41,32 +43,43 @@ class pretrained : public Model {
   }
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
 
+  /// The tokens that end a generated text. Throws `bad_file` or `bad_config` if the folder's files state none that make
+  /// sense.
+  const std::vector<int>& end_tokens() const {
+    if (end_complaint_) throw error(*end_complaint_);
+    return end_tokens_;
+  }
+
  private:
   pretrained(std::shared_ptr<const io::model_folder> folder, typename Model::backend_type backend)
       : Model(*folder, std::move(backend)), folder_(std::move(folder)) {
     this->origin_.stored_hash = [folder = folder_] { return folder->stored_hash(); };
-    try {
-      tokenizer_ = std::make_shared<const text::tokenizer>(io::read_tokenizer(folder_->path()));
-      check_tokenizer();
-    } catch (const error& problem) {
-      complaint_ = problem;
-    }
+    std::map<std::string, int> named;
+    complaint_ = problem_of([&] {
+      auto stored = io::open_tokenizer(folder_->path(), folder_->options().tokenizer);
+      named = std::move(stored.named);
+      warnings_ = std::move(stored.warnings);
+      tokenizer_ = std::make_shared<const text::tokenizer>(std::move(stored.tokenizer));
+    });
+    end_complaint_ = problem_of([&] { end_tokens_ = io::read_end_tokens(folder_->path(), named).ids; });
   }
 
-  void check_tokenizer() {
-    const auto last = static_cast<int>(tokenizer_->vocabulary_size()) - 1;
-    const auto size = this->config().vocabulary;
-    if (last < size) return;
-    const auto token = text::in_quotes(tokenizer_->token(last));
-    tokenizer_ = nullptr;
-    throw error(error_kind::mismatch, "the tokenizer in '" + folder_->path().string() + "' has the token " + token +
-                                          " with the id " + std::to_string(last) +
-                                          ", but the model's vocabulary ends at " + std::to_string(size - 1));
+  /// What `read` throws, so that it is thrown only where the result is needed.
+  template <typename Read>
+  static std::optional<error> problem_of(Read read) {
+    try {
+      read();
+      return std::nullopt;
+    } catch (const error& problem) {
+      return problem;
+    }
   }
 
   std::shared_ptr<const io::model_folder> folder_;  // open, not read: it costs no memory
   std::shared_ptr<const text::tokenizer> tokenizer_ = {};
-  std::optional<error> complaint_ = {};
+  std::optional<error> complaint_ = {}, end_complaint_ = {};
+  std::vector<int> end_tokens_ = {};
+  std::vector<std::string> warnings_ = {};
 };
 
 /// The model in `folder`. Throws as the constructor of `pretrained` does.

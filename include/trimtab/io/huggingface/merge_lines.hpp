@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,19 @@ inline std::pair<std::string, std::string> merge_of(std::string_view merge, cons
   return {std::string(merge.substr(0, space)), std::string(merge.substr(space + 1))};
 }
 
+/// Throws `bad_file`, naming `file`, if a merge stands there twice: its rank would be unclear.
+inline void require_distinct(const std::vector<std::pair<std::string, std::string>>& merges, const std::string& file) {
+  std::unordered_map<std::string_view, std::unordered_map<std::string_view, std::size_t>> known;  // left, right
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const auto [first, is_new] = known[merges[i].first].emplace(merges[i].second, i);
+    if (not is_new)
+      throw error(error_kind::bad_file, "'" + file + "': merge " + std::to_string(i + 1) + " (" +
+                                            text::in_quotes(merges[i].first) + " and " +
+                                            text::in_quotes(merges[i].second) + ") is merge " +
+                                            std::to_string(first->second + 1) + " again; remove one of them");
+  }
+}
+
 /// The merges in `lines`, after a byte order mark if there is one. Only the first line can be a comment: GPT-2 has
 /// merges of "#" signs.
 inline std::vector<std::pair<std::string, std::string>> merges_of(std::string_view lines, const std::string& file) {
@@ -42,6 +56,7 @@ inline std::vector<std::pair<std::string, std::string>> merges_of(std::string_vi
     const auto is_comment = number == 1 and line.starts_with("#version");
     if (not is_comment and not line.empty()) merges.push_back(merge_of(line, file, "line " + std::to_string(number)));
   }
+  require_distinct(merges, file);
   return merges;
 }
 

@@ -6,6 +6,7 @@
 #include <trimtab/io/files/safetensors.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
 #include <trimtab/io/huggingface/model_layout.hpp>
+#include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/io/huggingface/weight_files.hpp>
 #include <trimtab/model/hash.hpp>
 #include <trimtab/model/weights.hpp>
@@ -32,6 +33,7 @@ struct model_folder_options {
   bool allow_non_finite = false;  ///< accept infinite and NaN weights, which otherwise are an error
   /// Called as progress(blocks read, blocks in total).
   std::function<void(index_t, index_t)> progress = {};
+  tokenizer_options tokenizer = {};  ///< for from_pretrained, which reads the tokenizer as well
 };
 
 namespace detail {
@@ -110,7 +112,7 @@ class model_folder {
   explicit model_folder(std::filesystem::path folder, model_folder_options options = {})
       : folder_(std::move(folder)),
         policy_(options.allow_non_finite ? non_finite::allow : non_finite::refuse),
-        progress_(std::move(options.progress)),
+        options_(std::move(options)),
         file_(read_model_config_file(folder_)),
         weights_(folder_, with_layout([](auto layout) { return layout.prefix; })) {
     with_layout([&](auto layout) { check(layout); });
@@ -118,6 +120,7 @@ class model_folder {
 
   const model_config& config() const { return file_.config; }
   const std::filesystem::path& path() const { return folder_; }
+  const model_folder_options& options() const { return options_; }
 
   /// Throws `error(bad_file)` where a weight is not finite.
   template <readable_scalar T>
@@ -125,7 +128,7 @@ class model_folder {
     assert(layer >= 0 and layer < config().layers);
     const auto reader = detail::weight_reader<T>{weights_, policy_};
     auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
-    if (progress_) progress_(layer + 1, config().layers);
+    if (options_.progress) options_.progress(layer + 1, config().layers);
     return weights;
   }
   template <readable_scalar T>
@@ -168,7 +171,7 @@ class model_folder {
 
   std::filesystem::path folder_;
   non_finite policy_;
-  std::function<void(index_t, index_t)> progress_;
+  model_folder_options options_;
   model_config_file file_;
   weight_files weights_;
 };

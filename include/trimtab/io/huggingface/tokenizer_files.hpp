@@ -3,24 +3,39 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/files/input_file.hpp>
+#include <trimtab/io/huggingface/added_token_ids.hpp>
 #include <trimtab/io/huggingface/merge_lines.hpp>
+#include <trimtab/io/huggingface/tokenizer_config.hpp>
 #include <trimtab/io/huggingface/tokenizer_json.hpp>
+#include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/text/tokenizer.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 /// A tokenizer from the files that models come with: Hugging Face's `tokenizer.json`; `vocab.json` with `merges.txt`;
-/// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2. The pairs list no added tokens, so GPT-2's one is
-/// built in. Of a `tokenizer_config.json` beside them only `add_prefix_space` changes ids.
+/// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2; and the files beside them (tokenizer_config.hpp).
+///
+/// What tokenizer.json says counts as the library `tokenizers` reads it. What stands beside it, and everything where
+/// there is no tokenizer.json, counts as transformers 5 reads it.
 
 namespace trimtab::io {
+
+/// A tokenizer with what else its files say.
+struct stored_tokenizer {
+  text::tokenizer tokenizer;
+  std::map<std::string, int> named = {};   ///< the ids of the tokens with the names "bos_token", "eos_token", ...
+  std::vector<std::string> warnings = {};  ///< sentences: what the files say and nothing uses
+};
 
 namespace detail {
 
@@ -33,20 +48,11 @@ inline text::tokenizer make_tokenizer(const text::tokenizer_data& data, const st
   }
 }
 
-/// The `add_prefix_space` of `tokenizer_config.json`, if there is one.
-inline std::optional<bool> configured_prefix_space(const std::filesystem::path& folder) {
-  const auto file = folder / "tokenizer_config.json";
-  if (not is_present(file)) return std::nullopt;
-  const auto config = json_object(read_json_file(file), file.string());
-  const auto key = "add_prefix_space";
-  return config.has(key) and not config.is_null(key) ? std::optional(config.flag(key)) : std::nullopt;
-}
-
 /// Throws `bad_file` for missing merges, without which every text would silently be split into bytes.
 inline void require_merges(const text::tokenizer_data& data, const std::string& vocabulary, const std::string& merges) {
   const auto is_merged = [&](const auto& entry) {
     return text::first_utf8_step(entry.first).length < entry.first.size() and
-           (data.added_tokens.empty() or entry.first != data.added_tokens.front().content);
+           std::ranges::find(data.added_tokens, entry.first, &text::added_token::content) == data.added_tokens.end();
   };
   const auto token = std::ranges::find_if(data.vocabulary, is_merged);
   if (data.merges.empty() and token != data.vocabulary.end())
@@ -54,51 +60,126 @@ inline void require_merges(const text::tokenizer_data& data, const std::string& 
                                           text::in_quotes(token->first) + " of '" + vocabulary + "' cannot be made");
 }
 
-}  // namespace detail
-
-/// The tokenizer of one `tokenizer.json`, under any file name. Throws `bad_config` if a `tokenizer_config.json` beside
-/// it contradicts it.
-inline text::tokenizer read_tokenizer_json(const std::filesystem::path& file) {
-  const auto name = file.string();
-  const auto data = tokenizer_json_reader(name).whole(read_json_file(file));
-  if (detail::configured_prefix_space(file.parent_path()).value_or(data.add_prefix_space) != data.add_prefix_space)
-    throw error(error_kind::bad_config, "'" + (file.parent_path() / "tokenizer_config.json").string() +
-                                            "': \"add_prefix_space\" is " + (data.add_prefix_space ? "false" : "true") +
-                                            ", but '" + name +
-                                            "' says the opposite; the ids depend on it, so make the two agree");
-  return detail::make_tokenizer(data, name);
+/// Adds the tokens that a tokenizer.json lists, with the ids that it states, and those of the files beside it.
+inline void add_tokens(added_token_ids& ids, const std::vector<text::added_token>& listed, const std::string& file,
+                       const tokenizer_config& beside) {
+  for (const auto& token : listed) ids.add_stated(token, file);
+  for (const auto& token : beside.added) ids.add_stated(token, beside.file);
+  const text::added_token* unordered = nullptr;
+  for (const auto& [token, has_order] : beside.special) {
+    if (not has_order and not ids.find(token.content))
+      if (const auto* const other = std::exchange(unordered, &token))
+        throw error(error_kind::bad_config, "'" + beside.file + "' names the new special tokens " +
+                                                text::in_quotes(other->content) + " and " +
+                                                text::in_quotes(token.content) +
+                                                " in an object, which has no order, so their ids are unclear; state "
+                                                "the ids in \"added_tokens_decoder\"");
+    ids.add(token);
+  }
 }
 
-/// A tokenizer like GPT-2's from a vocabulary (an object of tokens and ids) and merges (two tokens per line).
-inline text::tokenizer read_tokenizer_pair(const std::filesystem::path& vocabulary,
-                                           const std::filesystem::path& merges) {
-  const auto more = vocabulary.parent_path() / "added_tokens.json";
-  if (is_present(more))
-    throw error(error_kind::bad_config,
-                "'" + more.string() + "' adds tokens to '" + vocabulary.string() +
-                    "', which is supported only within a tokenizer.json; save the tokenizer as one");
+/// The named tokens by name. Where no file names them, they are those of GPT2Tokenizer or GPTNeoXTokenizer.
+inline std::map<std::string, std::string> names_of(const tokenizer_config& beside, bool is_gpt_neox) {
+  auto names = beside.names;
+  for (const auto key : {"bos_token", "eos_token", "unk_token"}) names.emplace(key, "<|endoftext|>");
+  if (is_gpt_neox) names.emplace("pad_token", "<|padding|>");
+  return names;
+}
+
+/// Their ids, of those that have one.
+inline std::map<std::string, int> ids_of(const std::map<std::string, std::string>& names, const added_token_ids& ids) {
+  std::map<std::string, int> named;
+  for (const auto& [key, content] : names)
+    if (const auto id = ids.find(content)) named[key] = *id;
+  return named;
+}
+
+/// Puts the BOS token before prompts or takes it away, as the caller wants.
+inline void choose_bos(text::tokenizer_data& data, begin_with_bos bos, const std::map<std::string, int>& named,
+                       const std::string& file, const std::string& beside) {
+  if (bos == begin_with_bos::never) data.before.clear();
+  if (bos != begin_with_bos::always) return;
+  const auto found = named.find("bos_token");
+  if (found == named.end())
+    throw error(error_kind::bad_argument, "prompts cannot begin with a BOS token, because neither '" + file +
+                                              "' nor '" + beside + "' names one as \"bos_token\"");
+  if (data.before.empty() or data.before.front() != found->second)
+    data.before.insert(data.before.begin(), found->second);
+}
+
+}  // namespace detail
+
+/// The tokenizer of one `tokenizer.json`, under any file name, and of the files beside it.
+inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, tokenizer_options options = {}) {
+  const auto name = file.string();
+  const auto beside = read_tokenizer_config(file.parent_path());
+  auto data = tokenizer_json_reader(name).whole(read_json_file(file));
+  data.add_prefix_space = beside.add_prefix_space.value_or(data.add_prefix_space);
+  if (options.plain_text or beside.split_special_tokens) data.special = text::special_tokens::ordinary;
+  const auto listed = std::exchange(data.added_tokens, {});
+  added_token_ids ids(data);
+  detail::add_tokens(ids, listed, name, beside);
+
+  std::vector<std::string> warnings;
+  for (const auto& [key, flag, placed] : {std::tuple("add_bos_token", beside.add_bos_token, &data.before),
+                                          std::tuple("add_eos_token", beside.add_eos_token, &data.after)})
+    if (flag and *flag == placed->empty())
+      warnings.push_back("\"" + std::string(key) + "\" of '" + beside.file + "' is not used, because '" + name +
+                         "' says which tokens stand before and after a text");
+  auto named = detail::ids_of(detail::names_of(beside, false), ids);
+  detail::choose_bos(data, options.bos, named, name, beside.file);
+  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings)};
+}
+
+/// A tokenizer from a vocabulary (an object of tokens and ids) and merges (two tokens per line), and from the files
+/// beside them: one like GPTNeoXTokenizer if `is_gpt_neox`, else one like GPT2Tokenizer.
+inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabulary,
+                                            const std::filesystem::path& merges, bool is_gpt_neox = false,
+                                            tokenizer_options options = {}) {
+  const auto beside = read_tokenizer_config(vocabulary.parent_path());
+  if (beside.tokenizer_class.starts_with("GPT")) is_gpt_neox = beside.tokenizer_class.starts_with("GPTNeoX");
   text::tokenizer_data data;
   data.vocabulary = tokenizer_json_reader(vocabulary.string()).vocabulary(read_json_file(vocabulary), "the file");
   data.merges = merges_of(input_file(merges).text(), merges.string());
-  data.add_prefix_space = detail::configured_prefix_space(vocabulary.parent_path()).value_or(false);
-  const auto end_of_text = [](const auto& entry) { return entry.first == "<|endoftext|>"; };
-  if (const auto found = std::ranges::find_if(data.vocabulary, end_of_text); found != data.vocabulary.end())
-    data.added_tokens.push_back({.id = found->second, .content = found->first, .special = true, .normalized = false});
+  data.nfc = is_gpt_neox;
+  data.add_prefix_space = beside.add_prefix_space.value_or(false);
+  if (options.plain_text or beside.split_special_tokens) data.special = text::special_tokens::ordinary;
+  added_token_ids ids(data);
+  detail::add_tokens(ids, {}, vocabulary.string(), beside);
+  const auto names = detail::names_of(beside, is_gpt_neox);
+  for (const auto& [key, content] : names)
+    if (ids.find(content) and not ids.is_added(content))
+      ids.add({.content = content, .special = true, .normalized = false});
+  auto named = detail::ids_of(names, ids);
   detail::require_merges(data, vocabulary.string(), merges.string());
-  return detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string());
+
+  for (const auto& [flag, key, place] : {std::tuple(beside.add_bos_token, "bos_token", &data.before),
+                                         std::tuple(beside.add_eos_token, "eos_token", &data.after)})
+    if (const auto token = named.find(key); flag.value_or(false) and token != named.end()) *place = {token->second};
+  detail::choose_bos(data, options.bos, named, vocabulary.string(), beside.file);
+  return {detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string()), std::move(named)};
 }
 
-/// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`). Throws `io` where there are no files,
-/// `bad_file` where they are malformed, `bad_config` where they ask for something that is not supported.
-inline text::tokenizer read_tokenizer(const std::filesystem::path& path) {
+/// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`) and what else its files say. Throws `io`
+/// where there are no files, `bad_file` where they are malformed, `bad_config` where they ask for something that is not
+/// supported, `bad_argument` where `options` ask for a BOS token and the files name none.
+inline stored_tokenizer open_tokenizer(const std::filesystem::path& path, tokenizer_options options = {}) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored)) return read_tokenizer_json(path);
-  if (is_present(path / "tokenizer.json")) return read_tokenizer_json(path / "tokenizer.json");
+  if (std::filesystem::is_regular_file(path, ignored)) return open_tokenizer_json(path, options);
+  if (is_present(path / "tokenizer.json")) return open_tokenizer_json(path / "tokenizer.json", options);
   for (const auto& [vocabulary, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
-    if (is_present(path / vocabulary) and is_present(path / merges))
-      return read_tokenizer_pair(path / vocabulary, path / merges);
+    if (is_present(path / vocabulary) and is_present(path / merges)) {
+      const auto config = is_present(path / "config.json") ? read_json_file(path / "config.json") : json();
+      const bool is_gpt_neox = config.is_object() and config.value("model_type", json()) == "gpt_neox";
+      return open_tokenizer_pair(path / vocabulary, path / merges, is_gpt_neox, options);
+    }
   throw error(error_kind::io, "'" + path.string() + "' holds no tokenizer: looked for 'tokenizer.json', for " +
                                   "'vocab.json' with 'merges.txt', and for 'encoder.json' with 'vocab.bpe'");
+}
+
+/// The tokenizer alone.
+inline text::tokenizer read_tokenizer(const std::filesystem::path& path, tokenizer_options options = {}) {
+  return open_tokenizer(path, options).tokenizer;
 }
 
 }  // namespace trimtab::io

@@ -5,13 +5,15 @@
 #include <trimtab/io/huggingface/merge_lines.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/text/tokenizer.hpp>
+#include <trimtab/text/utf8.hpp>
 
 #include <string>
 #include <utility>
 #include <vector>
 
-/// Hugging Face's `tokenizer.json`: reads what GPT-2's and GPT-NeoX's contain and refuses, by name, anything else that
-/// would change ids. The post-processor, the decoder and the limits on length do not change the ids of a prompt.
+/// Hugging Face's `tokenizer.json` as the library `tokenizers` reads it: what byte-level BPE tokenizers such as GPT-2's and
+/// GPT-NeoX's contain is used, anything else that would change ids is refused by name. The decoder changes no ids;
+/// truncation and padding are not applied, because prompts are neither cut nor filled up.
 
 namespace trimtab::io {
 
@@ -27,8 +29,11 @@ class tokenizer_json_reader {
     data.merges = merges(entry(model, "merges"));
     data.nfc = nfc(root);
     data.add_prefix_space = add_prefix_space(root);
+    if (const auto& version = entry(root, "version"); not version.is_null() and version != "1.0")
+      unsupported("the version", "\"1.0\"", version);
     if (const auto& tokens = entry(root, "added_tokens"); not tokens.is_null())
       data.added_tokens = added_tokens(tokens);
+    read_template(root, data);
     return data;
   }
 
@@ -38,6 +43,29 @@ class tokenizer_json_reader {
     tokens.reserve(object.size());
     for (const auto& [token, value] : object.items()) tokens.emplace_back(token, id(value, text::in_quotes(token)));
     return tokens;
+  }
+
+  /// An added token as an object, or as its text alone; `special` is what it is if it does not say so. It has no id.
+  text::added_token added_token(const json& item, bool is_special = false) const {
+    if (item.is_string())
+      return {.content = item.get<std::string>(), .special = is_special, .normalized = not is_special};
+    const auto& content = entry(item, "content");
+    if (not content.is_string()) refuse("\"content\" of an added token", "a string", content);
+    const auto name = text::in_quotes(content.get_ref<const std::string&>());
+    const auto special = flag(item, "special", is_special, name);
+    return {.content = content,
+            .special = special,
+            .normalized = flag(item, "normalized", not special, name),
+            .single_word = flag(item, "single_word", false, name),
+            .lstrip = flag(item, "lstrip", false, name),
+            .rstrip = flag(item, "rstrip", false, name)};
+  }
+
+  int id(const json& value, const std::string& token) const {
+    if (not value.is_number_integer() or value < 0 or value >= text::token_id_limit)
+      refuse("the id of the token " + token, "a whole number from 0 to " + std::to_string(text::token_id_limit - 1),
+             value);
+    return value.get<int>();
   }
 
  private:
@@ -51,7 +79,7 @@ class tokenizer_json_reader {
   }
 
   /// The value of `key`, null if there is none.
-  static const json& entry(const json& object, const char* key) {
+  static const json& entry(const json& object, const std::string& key) {
     static const json nothing;
     const auto found = object.find(key);
     return found == object.end() ? nothing : *found;
@@ -65,13 +93,6 @@ class tokenizer_json_reader {
     if (value.is_null()) return fallback;
     if (not value.is_boolean()) refuse("\"" + std::string(key) + "\" of " + owner, "true or false", value);
     return value.get<bool>();
-  }
-
-  int id(const json& value, const std::string& token) const {
-    if (not value.is_number_integer() or value < 0 or value >= text::token_id_limit)
-      refuse("the id of the token " + token, "a whole number from 0 to " + std::to_string(text::token_id_limit - 1),
-             value);
-    return value.get<int>();
   }
 
   const json& model_of(const json& root) const {
@@ -96,6 +117,9 @@ class tokenizer_json_reader {
     pairs.reserve(list.size());
     for (const auto& merge : list) {
       const auto where = "merge " + std::to_string(pairs.size() + 1);
+      if (merge.is_string() != list.front().is_string())
+        refuse(where, list.front().is_string() ? "a string, as the first one is" : "a list, as the first one is",
+               merge);
       if (merge.is_string())
         pairs.push_back(merge_of(merge.get_ref<const std::string&>(), file_, where));
       else if (merge.is_array() and merge.size() == 2 and merge[0].is_string() and merge[1].is_string())
@@ -103,6 +127,7 @@ class tokenizer_json_reader {
       else
         refuse(where, "two tokens", merge);
     }
+    require_distinct(pairs, file_);
     return pairs;
   }
 
@@ -134,19 +159,38 @@ class tokenizer_json_reader {
     if (not list.is_array()) refuse("\"added_tokens\"", "a list", list);
     std::vector<text::added_token> tokens;
     for (const auto& item : list) {
-      const auto& content = entry(item, "content");
-      if (not content.is_string()) refuse("\"content\" of an added token", "a string", content);
-      const auto name = text::in_quotes(content.get_ref<const std::string&>());
-      const auto special = flag(item, "special", false, name);
-      tokens.push_back({.id = id(entry(item, "id"), name),
-                        .content = content,
-                        .special = special,
-                        .normalized = flag(item, "normalized", not special, name),
-                        .single_word = flag(item, "single_word", false, name),
-                        .lstrip = flag(item, "lstrip", false, name),
-                        .rstrip = flag(item, "rstrip", false, name)});
+      tokens.push_back(added_token(item));
+      tokens.back().id = id(entry(item, "id"), text::in_quotes(tokens.back().content));
     }
     return tokens;
+  }
+
+  /// The ids that the template of a post-processor puts before and after a text. "ByteLevel" changes only offsets.
+  void read_template(const json& root, text::tokenizer_data& data) const {
+    bool is_first = true;
+    for (const auto& part : parts_of(entry(root, "post_processor"), "processors")) {
+      if (type_of(part) == "ByteLevel") continue;
+      if (type_of(part) != "TemplateProcessing")
+        unsupported("the post-processor", "\"ByteLevel\" or \"TemplateProcessing\"", part);
+      if (not std::exchange(is_first, false)) unsupported("a second", "one \"TemplateProcessing\"", part);
+      const auto& single = entry(part, "single");
+      if (not single.is_array()) refuse("\"single\" of the post-processor", "a list", single);
+      bool is_before = true;
+      for (const auto& piece : single) {
+        if (const auto& text = entry(piece, "Sequence"); not text.is_null()) {
+          if (entry(text, "id") != "A" or not std::exchange(is_before, false))
+            refuse("\"single\" of the post-processor", "a template with one sequence, \"A\"", single);
+          continue;
+        }
+        const auto& name = entry(entry(piece, "SpecialToken"), "id");
+        if (not name.is_string()) refuse("\"single\" of the post-processor", "a list of tokens and sequences", single);
+        const auto& ids = entry(entry(entry(part, "special_tokens"), name.get_ref<const std::string&>()), "ids");
+        const auto token = text::in_quotes(name.get_ref<const std::string&>());
+        if (not ids.is_array()) refuse("\"ids\" of " + token + " in the post-processor", "a list of token ids", ids);
+        for (const auto& value : ids) (is_before ? data.before : data.after).push_back(id(value, token));
+      }
+      if (is_before) refuse("\"single\" of the post-processor", "a template with one sequence, \"A\"", single);
+    }
   }
 
   std::string file_;
