@@ -194,7 +194,7 @@ static_assert(intervention_policy<policy::sequence<least_policy, policy::dyn_sca
 static_assert(not intervention_policy<no_policy> and not intervention_policy<no_adjoint>);
 static_assert(not intervention_policy<owns_memory>, "a policy travels into kernels as its bytes");
 
-static_assert(row_function<layer_norm> and row_function<gelu_tanh> and row_function<rotary> and
+static_assert(row_function<layer_norm> and row_function<gelu_tanh> and row_function<relu> and row_function<rotary> and
               row_function<residual> and row_function<residual_norm>);
 static_assert(logit_term<least_term> and logit_term<objective::faithfulness> and not parameter_term<least_term>);
 static_assert(parameter_term<objective::minimality> and not logit_term<objective::minimality>);

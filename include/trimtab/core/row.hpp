@@ -143,7 +143,7 @@ struct row_archetype : row_vocabulary<row_archetype<T>> {
 
 /// A function of a row with its adjoint.
 ///
-/// Satisfied by: `layer_norm`, `gelu`, `policy::activ_scalar`.
+/// Satisfied by: `layer_norm`, `gelu_erf`, `policy::activ_scalar`.
 /// Beyond the syntax: `backward` is the adjoint of `forward`; neither reads what `out` or `d_h` held before.
 /// `h` and `out`, and `d_h` and `d_out`, may be the same memory only where the function says so.
 template <typename F, typename T = float>

@@ -10,9 +10,14 @@
 
 namespace trimtab {
 
+/// The nonlinearity of an MLP: the row function of this name (row/gelu.hpp, row/relu.hpp).
 enum class activation {
   gelu_tanh,  ///< `gelu_new`, GPT-2's
-  gelu_erf,   ///< `gelu`, Pythia's
+  gelu_fast,
+  gelu_erf,  ///< `gelu`, Pythia's
+  quick_gelu,
+  silu,
+  relu,
 };
 
 struct model_config {

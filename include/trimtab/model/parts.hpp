@@ -4,6 +4,7 @@
 #include <trimtab/model/frozen_model.hpp>
 #include <trimtab/row/gelu.hpp>
 #include <trimtab/row/layer_norm.hpp>
+#include <trimtab/row/relu.hpp>
 #include <trimtab/row/residual_norm.hpp>
 #include <trimtab/row/rotary.hpp>
 
@@ -34,7 +35,7 @@ class block_parts {
   void turn(view qkv) const;
   void turn_back(view d_qkv) const;
 
-  /// post = gelu(pre).
+  /// post = nonlinearity(pre).
   void activate(view pre, view post) const;
   /// Replaces d_post, the gradient of `post`, by that of `pre`.
   void activate_backward(view pre, view d_post) const;
@@ -53,10 +54,14 @@ class block_parts {
  private:
   template <typename F>
   void with_nonlinearity(F&& f) const {
-    if (config_.nonlinearity == activation::gelu_tanh)
-      f(gelu_tanh{});
-    else
-      f(gelu_erf{});
+    switch (config_.nonlinearity) {
+      case activation::gelu_tanh: return f(gelu_tanh{});
+      case activation::gelu_fast: return f(gelu_fast{});
+      case activation::gelu_erf: return f(gelu_erf{});
+      case activation::quick_gelu: return f(quick_gelu{});
+      case activation::silu: return f(silu{});
+      case activation::relu: return f(relu{});
+    }
   }
 
   const frozen_model<B>& model_;

@@ -4,17 +4,15 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
-/// The Gaussian error linear unit (Hendrycks and Gimpel 2016) in its two forms, channel by channel. `h` and `out` may
-/// be the same memory, and `d_h` and `d_out` too.
+/// The Gaussian error linear unit (Hendrycks and Gimpel 2016), exact and in its approximations, and its relative SiLU,
+/// channel by channel. `h` and `out` may be the same memory, and `d_h` and `d_out` too.
 
 namespace trimtab {
 
-/// out = h · ½ (1 + tanh(u)) with u = √(2/π) (h + 0.044715 h³), `gelu_new` of GPT-2. Computed as h / (1 + exp(-2u)):
-/// one exponential and one division, and small results keep all their digits.
-struct gelu_tanh {
-  static constexpr double sqrt_2_over_pi = 0.79788456080286535588;
-  static constexpr double cubic = 0.044715;
-
+/// out = h σ(v) with the logistic function σ(v) = 1 / (1 + exp(-v)) and v = slope (h + cubic h³), two numbers of the
+/// `Gate`: one exponential and one division, and small results keep all their digits.
+template <typename Gate>
+struct sigmoid_unit {
   constexpr void forward(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     r.each([&](auto j) {
@@ -25,23 +23,58 @@ struct gelu_tanh {
 
   constexpr void backward(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    constexpr T slope = static_cast<T>(2 * sqrt_2_over_pi), bend = static_cast<T>(6 * sqrt_2_over_pi * cubic);
     r.each([&](auto j) {
       const T x = r.h(j);
       const T share = 1 / (1 + tail(x));
-      r.d_h(j) = r.d_out(j) * share * (1 + x * (1 - share) * (slope + bend * x * x));
+      r.d_h(j) = r.d_out(j) * share * (1 + x * (1 - share) * rate(x));
     });
   }
 
  private:
-  /// exp(-2u).
+  /// exp(-v).
   template <typename T>
   static constexpr T tail(T x) {
     using math::exp;
-    constexpr T slope = static_cast<T>(-2 * sqrt_2_over_pi), bend = static_cast<T>(-2 * sqrt_2_over_pi * cubic);
-    return exp(x * (slope + bend * x * x));
+    return exp(x * quadratic(x, -Gate::slope, -Gate::slope * Gate::cubic));
+  }
+  /// dv/dh.
+  template <typename T>
+  static constexpr T rate(T x) {
+    return quadratic(x, Gate::slope, 3 * Gate::slope * Gate::cubic);
+  }
+  /// a + b x². Without a cubic part b is 0, and x² might overflow.
+  template <typename T>
+  static constexpr T quadratic(T x, double a, double b) {
+    if constexpr (Gate::cubic == 0)
+      return static_cast<T>(a);
+    else
+      return static_cast<T>(a) + static_cast<T>(b) * x * x;
   }
 };
+
+/// ½ (1 + tanh(u)) = σ(2u) with u = √(2/π) (h + 0.044715 h³).
+struct tanh_gate {
+  static constexpr double slope = 2 * 0.79788456080286535588;
+  static constexpr double cubic = 0.044715;
+};
+/// The same with √(2/π) to ten digits.
+struct short_tanh_gate {
+  static constexpr double slope = 2 * 0.7978845608;
+  static constexpr double cubic = 0.044715;
+};
+struct quick_gate {
+  static constexpr double slope = 1.702;
+  static constexpr double cubic = 0;
+};
+struct silu_gate {
+  static constexpr double slope = 1;
+  static constexpr double cubic = 0;
+};
+
+using gelu_tanh = sigmoid_unit<tanh_gate>;        ///< `gelu_new` of GPT-2
+using gelu_fast = sigmoid_unit<short_tanh_gate>;  ///< `gelu_fast`
+using quick_gelu = sigmoid_unit<quick_gate>;      ///< h σ(1.702 h)
+using silu = sigmoid_unit<silu_gate>;             ///< h σ(h), also called swish
 
 /// out = h · ½ (1 + erf(h / √2)), `gelu` of Pythia.
 struct gelu_erf {

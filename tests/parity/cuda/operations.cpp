@@ -279,7 +279,11 @@ TEST_CASE("Row functions agree with the CPU at every width") {
   if (lacks_device()) return;
   check(layer_norm{}, false, layer_norm::gain, layer_norm::bias);
   check(gelu_tanh{}, true);
+  check(gelu_fast{}, true);
   check(gelu_erf{}, true);
+  check(quick_gelu{}, true);
+  check(silu{}, true);
+  check(relu{}, true);
   check(softmax{}, false);
   check(mirror{}, false);
   check(quiet_mirror{}, false);

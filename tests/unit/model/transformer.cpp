@@ -116,11 +116,23 @@ class paper_model {
 
   row_values mlp(const row_values& x, const block_weights<double>& w) const {
     auto hidden = product(normalised(x, w.norm_2, c_.layer_norm_epsilon), w.mlp_in);
-    for (double& u : hidden)
-      u *= c_.nonlinearity == activation::gelu_tanh
-               ? (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (u + 0.044715 * u * u * u))) / 2
-               : (1 + std::erf(u / std::sqrt(2.0))) / 2;
+    for (double& u : hidden) u *= gate(u);
     return product(hidden, w.mlp_out);
+  }
+
+  /// What the nonlinearity multiplies its input by.
+  double gate(double u) const {
+    const auto by_tanh = [&](double slope) { return (1 + std::tanh(slope * (u + 0.044715 * u * u * u))) / 2; };
+    const auto by_sigmoid = [&](double slope) { return 1 / (1 + std::exp(-slope * u)); };
+    switch (c_.nonlinearity) {
+      case activation::gelu_tanh: return by_tanh(std::sqrt(2 / std::acos(-1.0)));
+      case activation::gelu_fast: return by_tanh(0.7978845608);
+      case activation::gelu_erf: return (1 + std::erf(u / std::sqrt(2.0))) / 2;
+      case activation::quick_gelu: return by_sigmoid(1.702);
+      case activation::silu: return by_sigmoid(1);
+      case activation::relu: break;
+    }
+    return u > 0 ? 1 : 0;
   }
 
   model_config c_;
