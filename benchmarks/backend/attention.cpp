@@ -11,6 +11,7 @@
 
 #include <Eigen/Core>
 
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -29,14 +30,15 @@ void attention(benchmark::State& state, bool adjoint) {
   const ragged_shape shape{prompts, rows, rows, offsets.data(), offsets.data(), positions.data()};
   using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   matrix qkv = matrix::Random(rows, 3 * width), d_qkv(rows, 3 * width), z = matrix::Random(rows, width);
+  const float scale = 1 / std::sqrt(static_cast<float>(width / heads));
   const eigen_backend<float> backend(threads);
   measured::limit peak(measured::fma_rate, threads);
   for (auto _ : state) {
     if (adjoint)
-      backend.attention_backward(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width},
+      backend.attention_backward(shape, heads, scale, {qkv.data(), rows, 3 * width}, {z.data(), rows, width},
                                  {d_qkv.data(), rows, 3 * width});
     else
-      backend.attention(shape, heads, {qkv.data(), rows, 3 * width}, {z.data(), rows, width});
+      backend.attention(shape, heads, scale, {qkv.data(), rows, 3 * width}, {z.data(), rows, width});
     benchmark::ClobberMemory();
   }
   // Forward: queries times keys, and probabilities times values. Backward: the scores again, and four more products.

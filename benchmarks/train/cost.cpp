@@ -72,13 +72,14 @@ struct timed_backend : eigen_backend<float> {
     for (index_t k = 0; k < shape.queries; ++k) sum += 1 + shape.query_positions[k];
     return sum * static_cast<double>(width);
   }
-  void attention(const ragged_shape& shape, index_t heads, const_view qkv, view z) const {
+  void attention(const ragged_shape& shape, index_t heads, float scale, const_view qkv, view z) const {
     timed("attention", 4 * pairs(shape, z.cols), 4 * static_cast<double>(qkv.size() + z.size()),
-          [&] { base::attention(shape, heads, qkv, z); });
+          [&] { base::attention(shape, heads, scale, qkv, z); });
   }
-  void attention_backward(const ragged_shape& shape, index_t heads, const_view qkv, const_view d_z, view d_qkv) const {
+  void attention_backward(const ragged_shape& shape, index_t heads, float scale, const_view qkv, const_view d_z,
+                          view d_qkv) const {
     timed("attention, adjoint", 10 * pairs(shape, d_z.cols), 4 * static_cast<double>(2 * qkv.size() + d_z.size()),
-          [&] { base::attention_backward(shape, heads, qkv, d_z, d_qkv); });
+          [&] { base::attention_backward(shape, heads, scale, qkv, d_z, d_qkv); });
   }
 
   template <typename F>

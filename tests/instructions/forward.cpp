@@ -108,7 +108,7 @@ int plain(setting& s) {
       const auto& w = s.model.block(l);
       parts.normalise(w.norm_1, in, norm);
       b.multiply(w.qkv, norm, qkv);
-      b.attention(rows.all(), s.config.heads, qkv, z);
+      b.attention(rows.all(), s.config.heads, s.config.attention_scale<backend::scalar>(l), qkv, z);
       b.multiply(w.attn_out, z, attn_out);
       if (l == s.config.layers - 1)
         parts.add_and_normalise(w.norm_2, selected_row(name::h, in, rows.query_rows()), attn_out, middle, norm);

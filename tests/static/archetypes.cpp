@@ -117,9 +117,10 @@ struct least_attention : Storage {
   using Storage::Storage;
   using typename Storage::constants;
   using typename Storage::numbers;
+  using typename Storage::scalar;
 
-  void attention(const ragged_shape&, index_t, constants, numbers) const {}
-  void attention_backward(const ragged_shape&, index_t, constants, constants, numbers) const {}
+  void attention(const ragged_shape&, index_t, scalar, constants, numbers) const {}
+  void attention_backward(const ragged_shape&, index_t, scalar, constants, constants, numbers) const {}
 };
 
 template <typename Storage>

@@ -80,12 +80,12 @@ class cuda_backend {
     w.multiply_backward(*context_, d_y, d_x);
   }
 
-  void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
-    cuda::attention(*context_, shape, heads, qkv, z);
+  void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, matrix_view<T> z) const {
+    cuda::attention(*context_, shape, heads, scale, qkv, z);
   }
-  void attention_backward(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
-                          matrix_view<T> d_qkv) const {
-    cuda::attention_backward(*context_, shape, heads, qkv, d_z, d_qkv);
+  void attention_backward(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
+                          matrix_view<const T> d_z, matrix_view<T> d_qkv) const {
+    cuda::attention_backward(*context_, shape, heads, scale, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>

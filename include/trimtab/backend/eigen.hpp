@@ -63,12 +63,12 @@ class eigen_backend {
     eigen::multiply(threads_, w.backward(), d_y, static_cast<const T*>(nullptr), d_x);
   }
 
-  void attention(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) const {
-    eigen::attention(threads_, shape, heads, qkv, z);
+  void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, matrix_view<T> z) const {
+    eigen::attention(threads_, shape, heads, scale, qkv, z);
   }
-  void attention_backward(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<const T> d_z,
-                          matrix_view<T> d_qkv) const {
-    eigen::attention_backward(threads_, shape, heads, qkv, d_z, d_qkv);
+  void attention_backward(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
+                          matrix_view<const T> d_z, matrix_view<T> d_qkv) const {
+    eigen::attention_backward(threads_, shape, heads, scale, qkv, d_z, d_qkv);
   }
 
   template <typename F, typename... Operand>

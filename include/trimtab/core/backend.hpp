@@ -58,14 +58,14 @@ concept linear_backend = storage_backend<B> and std::move_constructible<typename
 /// Causal softmax attention over a ragged batch.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
-/// `attention(shape, heads, qkv, z)` sets z [queries, D] from qkv [rows, 3D];
-/// `attention_backward(shape, heads, qkv, d_z, d_qkv)` sets all of d_qkv [rows, 3D].
+/// `attention(shape, heads, scale, qkv, z)` sets z [queries, D] from qkv [rows, 3D], with the scores scale · q·k;
+/// `attention_backward(shape, heads, scale, qkv, d_z, d_qkv)` sets all of d_qkv [rows, 3D].
 template <typename B>
 concept attention_backend = storage_backend<B> and
-    requires(const B& b, const ragged_shape& shape, index_t heads, matrix_view<typename B::scalar> m,
-             matrix_view<const typename B::scalar> c) {
-  b.attention(shape, heads, c, m);
-  b.attention_backward(shape, heads, c, c, m);
+    requires(const B& b, const ragged_shape& shape, index_t heads, typename B::scalar scale,
+             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c) {
+  b.attention(shape, heads, scale, c, m);
+  b.attention_backward(shape, heads, scale, c, c, m);
 };
 
 namespace detail {

@@ -89,7 +89,9 @@ class block_pass {
       if (not rows_.complete()) parts_.to_keys(qkv, s.qkv);
       parts_.turn(s.qkv);
     }
-    produce<site::attn_z>(l, move.stream, z, [&](view v) { backend_.attention(shape(l), config_.heads, s.qkv, v); });
+    produce<site::attn_z>(l, move.stream, z, [&](view v) {
+      backend_.attention(shape(l), config_.heads, config_.attention_scale<T>(l), s.qkv, v);
+    });
     produce<site::attn_out>(l, move.attn_z, s.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }
 
@@ -104,7 +106,7 @@ class block_pass {
     backend_.multiply_backward(w.attn_out, d_attn_out, d_z);
     d_z = consume<site::attn_z>(l, d_z, down.d_steered_attn_z);
     if (not move.stream) return d_z;
-    backend_.attention_backward(shape(l), config_.heads, s.qkv, d_z, down.d_qkv);
+    backend_.attention_backward(shape(l), config_.heads, config_.attention_scale<T>(l), s.qkv, d_z, down.d_qkv);
     parts_.turn_back(down.d_qkv);
     const view d_qkv = rows_.complete() ? down.d_qkv : memory_.forward.qkv;
     if (not rows_.complete()) parts_.from_keys(down.d_qkv, d_qkv);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/view.hpp>
+#include <trimtab/row/math.hpp>
 
 #include <string>
 
@@ -32,9 +33,20 @@ struct model_config {
   double rotary_base = 10000;     ///< theta of the rotary frequencies
   double layer_norm_epsilon = 1e-5;
   activation nonlinearity = activation::gelu_tanh;
-  bool parallel_residual = false;  ///< attention and MLP read the same stream and are added together
+  bool parallel_residual = false;         ///< attention and MLP read the same stream and are added together
+  bool scale_attention = true;            ///< attention scores are divided by √(head width)
+  bool scale_attention_by_layer = false;  ///< those of layer l are divided by l + 1
 
   index_t head_width() const { return width / heads; }
+
+  /// What multiplies the products of queries and keys of a layer, with each step rounded to T.
+  template <typename T>
+  T attention_scale(index_t layer) const {
+    using math::sqrt;
+    const auto number = [](index_t n) { return static_cast<T>(static_cast<double>(n)); };
+    const T scale = scale_attention ? 1 / sqrt(number(head_width())) : T(1);
+    return scale_attention_by_layer ? scale / number(layer + 1) : scale;
+  }
 
   friend bool operator==(const model_config&, const model_config&) = default;
 };

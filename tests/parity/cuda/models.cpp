@@ -8,7 +8,7 @@ using namespace trimtab::test;
 
 namespace {
 
-/// A model with aligned rows, whose attention has several tiles.
+/// A model with aligned rows, whose attention has several tiles and another scale in each layer.
 template <typename Kind>
 struct even : Kind {
   static model_config config() {
@@ -17,6 +17,7 @@ struct even : Kind {
     c.hidden = 132;
     c.context = 48;
     c.vocabulary = 68;
+    c.scale_attention_by_layer = true;
     if (c.rotary_channels > 0) c.rotary_channels = 16;
     return c;
   }

@@ -246,7 +246,8 @@ struct ragged {
 
 /// z, then d_qkv.
 template <typename B>
-std::vector<double> run_attention(const B& backend, const ragged& r, index_t heads, index_t head_width) {
+std::vector<double> run_attention(const B& backend, const ragged& r, index_t heads, index_t head_width,
+                                  double scale_of_scores) {
   std::vector<int> offsets{0}, query_offsets{0}, positions;
   for (int length : r.lengths) {
     offsets.push_back(offsets.back() + length);
@@ -265,8 +266,9 @@ std::vector<double> run_attention(const B& backend, const ragged& r, index_t hea
   if (r.last_only) shape.longest = std::ranges::max(r.lengths);
   on_device<B> qkv(backend, random_matrix<double>(rows, 3 * width, 1)), z(backend, not_numbers(queries, width));
   on_device<B> d_z(backend, random_matrix<double>(queries, width, 2)), d_qkv(backend, not_numbers(rows, 3 * width));
-  backend.attention(shape, heads, qkv.view().as_const(), z.view());
-  backend.attention_backward(shape, heads, qkv.view().as_const(), d_z.view().as_const(), d_qkv.view());
+  const auto scale = static_cast<typename B::scalar>(scale_of_scores);
+  backend.attention(shape, heads, scale, qkv.view().as_const(), z.view());
+  backend.attention_backward(shape, heads, scale, qkv.view().as_const(), d_z.view().as_const(), d_qkv.view());
   auto all = z.numbers();
   const auto gradient = d_qkv.numbers();
   all.insert(all.end(), gradient.begin(), gradient.end());
@@ -362,13 +364,15 @@ TEST_CASE("Attention agrees with the CPU, ragged, for all positions or the last"
   if (lacks_device()) return;
   const auto device = watched_backend();
   for (const ragged& r : {ragged{{1}, false}, {{3, 1, 9}, false}, {{3, 40, 9}, true}, {{70, 33, 32}, false}})
-    for (auto [heads, width] : {std::pair<index_t, index_t>{1, 5}, {3, 32}, {2, 64}, {1, 100}, {1, 160}}) {
-      CAPTURE(r.lengths, r.last_only, heads, width);
-      const auto right = run_attention(eigen_backend<double>(1), r, heads, width);
-      CHECK(relative_difference(run_attention(device, r, heads, width), right) < 1e-5);
-      if (width == 64) check_repeats([&] { return run_attention(device, r, heads, width); });
+    for (auto [heads, width, scale] :
+         {std::tuple<index_t, index_t, double>{1, 5, 1}, {3, 32, 0.2}, {2, 64, 0.125}, {1, 100, 0.1}, {1, 160, 0.02}}) {
+      CAPTURE(r.lengths, r.last_only, heads, width, scale);
+      const auto run = [&](const auto& backend) { return run_attention(backend, r, heads, width, scale); };
+      CHECK(relative_difference(run(device), run(eigen_backend<double>(1))) < 1e-5);
+      if (width == 64) check_repeats([&] { return run(device); });
     }
-  CHECK_THROWS_WITH(run_attention(device, {{2}, false}, 1, 300), Catch::Matchers::ContainsSubstring("up to 256"));
+  CHECK_THROWS_WITH(run_attention(device, {{2}, false}, 1, 300, 0.125),
+                    Catch::Matchers::ContainsSubstring("up to 256"));
 }
 
 TEST_CASE("A recorded attention with wide heads still runs after one with narrower heads") {
@@ -379,11 +383,11 @@ TEST_CASE("A recorded attention with wide heads still runs after one with narrow
   const std::vector<int> offsets{0, 3}, positions{0, 1, 2};
   const ragged_shape shape{1, rows, rows, memory.take(offsets), memory.take(offsets), memory.take(positions)};
   on_device qkv(device, random_matrix<double>(rows, 3 * width, 1)), z(device, not_numbers(rows, width));
-  const auto attend = [&] { device.attention(shape, 1, qkv.view().as_const(), z.view()); };
+  const auto attend = [&] { device.attention(shape, 1, 0.0625f, qkv.view().as_const(), z.view()); };
   attend();
   const auto first = z.numbers();
   const auto recorded = device.record(attend);
-  static_cast<void>(run_attention(device, {{2}, false}, 1, 200));
+  static_cast<void>(run_attention(device, {{2}, false}, 1, 200, 0.125));
   device.fill(z.view(), 0);
   recorded.replay();
   CHECK(same_bits(z.numbers(), first));

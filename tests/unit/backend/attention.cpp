@@ -30,8 +30,11 @@ struct ragged {
   }
 };
 
+/// The scale of most tests: 1 / √4.
+constexpr double usual_scale = 0.5;
+
 /// The formula of attention, computed one number at a time.
-host_matrix<double> naive(const ragged& r, index_t heads, const host_matrix<double>& qkv) {
+host_matrix<double> naive(const ragged& r, index_t heads, double scale, const host_matrix<double>& qkv) {
   const index_t width = qkv.cols / 3, head_width = width / heads;
   host_matrix<double> z(r.queries(), width);
   for (std::size_t s = 0; s + 1 < r.offsets.size(); ++s)
@@ -43,7 +46,7 @@ host_matrix<double> naive(const ragged& r, index_t heads, const host_matrix<doub
         for (index_t j = 0; j <= i; ++j) {
           double score = 0;
           for (index_t c = c0; c < c0 + head_width; ++c) score += qkv(first + i, c) * qkv(first + j, width + c);
-          sum += p.emplace_back(std::exp(score / std::sqrt(static_cast<double>(head_width))));
+          sum += p.emplace_back(std::exp(scale * score));
         }
         for (index_t j = 0; j <= i; ++j)
           for (index_t c = c0; c < c0 + head_width; ++c)
@@ -53,19 +56,21 @@ host_matrix<double> naive(const ragged& r, index_t heads, const host_matrix<doub
 }
 
 template <typename T>
-host_matrix<T> attend(const ragged& r, index_t heads, const host_matrix<T>& qkv, int threads = 1) {
+host_matrix<T> attend(const ragged& r, index_t heads, const host_matrix<T>& qkv, int threads = 1,
+                      double scale = usual_scale) {
   host_matrix<T> z(r.queries(), qkv.cols / 3);
   std::ranges::fill(z.values, T(std::numeric_limits<double>::quiet_NaN()));
-  eigen_backend<T>(threads).attention(r.shape(), heads, qkv.view(), z.view());
+  eigen_backend<T>(threads).attention(r.shape(), heads, static_cast<T>(scale), qkv.view(), z.view());
   return z;
 }
 
 template <typename T>
 host_matrix<T> attend_adjoint(const ragged& r, index_t heads, const host_matrix<T>& qkv, const host_matrix<T>& d_z,
-                              int threads = 1) {
+                              int threads = 1, double scale = usual_scale) {
   host_matrix<T> d_qkv(qkv.rows, qkv.cols);
   std::ranges::fill(d_qkv.values, T(std::numeric_limits<double>::quiet_NaN()));
-  eigen_backend<T>(threads).attention_backward(r.shape(), heads, qkv.view(), d_z.view(), d_qkv.view());
+  eigen_backend<T>(threads).attention_backward(r.shape(), heads, static_cast<T>(scale), qkv.view(), d_z.view(),
+                                               d_qkv.view());
   return d_qkv;
 }
 
@@ -82,31 +87,32 @@ std::vector<ragged> every_shape() {
 
 TEST_CASE("Attention agrees with its formula, ragged, for all positions or some") {
   for (const ragged& r : every_shape())
-    for (index_t heads : {1, 2, 3}) {
+    for (const auto& [heads, scale] : {std::pair<index_t, double>{1, usual_scale}, {2, 1.0}, {3, 0.1}}) {
       const auto qkv = random_matrix<double>(r.rows(), 3 * heads * 5, 1);
-      const auto expected = naive(r, heads, qkv);
-      CAPTURE(r.offsets, r.query_positions, heads);
-      CHECK(largest_difference(attend(r, heads, qkv).values, expected.values) < 1e-14);
-      CHECK(largest_difference(converted<double>(attend(r, heads, converted<float>(qkv))).values, expected.values) <
-            1e-5);
+      const auto expected = naive(r, heads, scale, qkv);
+      CAPTURE(r.offsets, r.query_positions, heads, scale);
+      CHECK(largest_difference(attend(r, heads, qkv, 1, scale).values, expected.values) < 1e-14);
+      const auto single = converted<double>(attend(r, heads, converted<float>(qkv), 1, scale));
+      CHECK(largest_difference(single.values, expected.values) < 1e-5);
     }
 }
 
 TEST_CASE("The adjoint of attention is right") {
+  const double scale = GENERATE(usual_scale, 1.0, 0.1);
   for (const ragged& r : every_shape()) {
     if (r.rows() > 12) continue;
     const index_t heads = 2, width = 6;
     const auto qkv = random_matrix<double>(r.rows(), 3 * width, 1), d_z = random_matrix<double>(r.queries(), width, 2);
-    CAPTURE(r.offsets, r.query_positions);
+    CAPTURE(r.offsets, r.query_positions, scale);
     const auto weighted_output = [&]<typename T>(const std::vector<T>& x) {
       host_matrix<T> m(qkv.rows, qkv.cols);
       m.values = x;
-      const auto z = attend(r, heads, m);
+      const auto z = attend(r, heads, m, 1, scale);
       T sum = 0;
       for (std::size_t i = 0; i < z.values.size(); ++i) sum += z.values[i] * d_z.values[i];
       return sum;
     };
-    check_gradient(weighted_output, qkv.values, attend_adjoint(r, heads, qkv, d_z).values);
+    check_gradient(weighted_output, qkv.values, attend_adjoint(r, heads, qkv, d_z, 1, scale).values);
   }
 }
 

@@ -56,8 +56,9 @@ class paper_model {
                       (c_.rotary_channels == 0 ? outer_.position_embedding(static_cast<index_t>(i), j) : 0.0));
       x.push_back(row);
     }
-    for (const auto& w : blocks_) {
-      const auto attention = attend(x, w);
+    for (std::size_t l = 0; l < blocks_.size(); ++l) {
+      const auto& w = blocks_[l];
+      const auto attention = attend(x, w, static_cast<double>(l));
       for (std::size_t i = 0; i < x.size(); ++i) {
         const auto before = x[i];
         add(x[i], attention[i]);
@@ -78,7 +79,9 @@ class paper_model {
   }
 
  private:
-  std::vector<row_values> attend(const std::vector<row_values>& x, const block_weights<double>& w) const {
+  std::vector<row_values> attend(const std::vector<row_values>& x, const block_weights<double>& w, double layer) const {
+    const double divisor = (c_.scale_attention ? std::sqrt(static_cast<double>(c_.head_width())) : 1) *
+                           (c_.scale_attention_by_layer ? layer + 1 : 1);
     const auto width = static_cast<std::size_t>(c_.width), head = static_cast<std::size_t>(c_.head_width());
     std::vector<row_values> qkv, out;
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -93,7 +96,7 @@ class paper_model {
         for (std::size_t j = 0; j <= i; ++j) {
           double score = 0;
           for (std::size_t k = first; k < first + head; ++k) score += qkv[i][k] * qkv[j][width + k];
-          sum += p.emplace_back(std::exp(score / std::sqrt(static_cast<double>(head))));
+          sum += p.emplace_back(std::exp(score / divisor));
         }
         for (std::size_t j = 0; j <= i; ++j)
           for (std::size_t k = first; k < first + head; ++k) z[k] += p[j] / sum * qkv[j][2 * width + k];
@@ -175,11 +178,30 @@ TEMPLATE_TEST_CASE("A model agrees with its formulas written out directly", "", 
     one.layers = 1;
     check_against_paper<TestType>(one, false);
   }
-  SECTION("with the other nonlinearity") {
+  SECTION("with any nonlinearity") {
     auto other = config;
-    other.nonlinearity = config.nonlinearity == activation::gelu_tanh ? activation::gelu_erf : activation::gelu_tanh;
+    other.nonlinearity = GENERATE(activation::gelu_tanh, activation::gelu_fast, activation::gelu_erf,
+                                  activation::quick_gelu, activation::silu, activation::relu);
     check_against_paper<TestType>(other, false);
   }
+  SECTION("with any scale of attention scores") {
+    auto other = config;
+    other.scale_attention = GENERATE(true, false);
+    other.scale_attention_by_layer = GENERATE(true, false);
+    check_against_paper<TestType>(other, false);
+  }
+}
+
+TEST_CASE("A layer's scale of attention scores is what the configuration says") {
+  model_config config{.width = 12, .heads = 3};
+  CHECK(config.attention_scale<double>(1) == 0.5);
+  config.scale_attention_by_layer = true;
+  CHECK(config.attention_scale<double>(0) == 0.5);
+  CHECK(config.attention_scale<float>(2) == 0.5f / 3);
+  config.scale_attention = false;
+  CHECK(config.attention_scale<float>(2) == 1.0f / 3);
+  config.scale_attention_by_layer = false;
+  CHECK(config.attention_scale<double>(2) == 1);
 }
 
 TEST_CASE("Rotary positions can rotate all channels of a head, with another base") {

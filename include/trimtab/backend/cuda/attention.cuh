@@ -5,15 +5,14 @@
 #include <trimtab/backend/cuda/context.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
-/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
-/// width. Nothing of size T² is kept: a block takes some queries of one head of one sequence, one warp each, and loops
-/// over the keys in tiles of 32 in shared memory, one lane per key, with a running maximum and sum of the exponentials
-/// (Milakov and Gimelshein 2018). The adjoint recomputes the probabilities,
+/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(scale · q_i·k_j). Nothing of
+/// size T² is kept: a block takes some queries of one head of one sequence, one warp each, and loops over the keys in
+/// tiles of 32 in shared memory, one lane per key, with a running maximum and sum of the exponentials (Milakov and
+/// Gimelshein 2018). The adjoint recomputes the probabilities,
 ///
-///     dv_j = Σ_i p_ij dz_i,  ds_ij = p_ij (dz_i·v_j − Σ_m p_im dz_i·v_m),  dq_i = Σ_j ds_ij k_j / √w,  dk_j likewise
+///     dv_j = Σ_i p_ij dz_i,  ds_ij = p_ij (dz_i·v_j − Σ_m p_im dz_i·v_m),  dq_i = scale Σ_j ds_ij k_j,  dk_j likewise
 ///
 /// once per query for dq and once per key for dk and dv. One thread sums each number, tile after tile, so every sum is
 /// in the order of positions.
@@ -129,16 +128,11 @@ void with_head_width(index_t width, F&& f) {
 }
 
 template <typename T>
-attention_view<T> view_of(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv) {
+attention_view<T> view_of(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv) {
   const index_t model_width = qkv.cols / 3, width = model_width / heads;
   const index_t longest = shape.longest > 0 ? shape.longest : shape.rows;
-  return {shape,
-          heads,
-          model_width,
-          static_cast<int>(width),
-          (longest + attention_warps - 1) / attention_warps,
-          T(1) / std::sqrt(static_cast<T>(width)),
-          qkv.data};
+  return {shape, heads,   model_width, static_cast<int>(width), (longest + attention_warps - 1) / attention_warps,
+          scale, qkv.data};
 }
 
 template <typename T>
@@ -151,10 +145,10 @@ grid_shape grid_of(const attention_view<T>& a, int vectors_per_warp) {
 
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
-void attention(const context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+void attention(const context& on, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                matrix_view<T> z) {
   if (shape.queries == 0) return;
-  const attention_view<T> a = view_of(shape, heads, qkv);
+  const attention_view<T> a = view_of(shape, heads, scale, qkv);
   with_head_width(a.width, [&](auto per_lane) {
     launch("attention", attention_kernel<T, per_lane()>, grid_of(a, 1), on.stream(), a, z.data);
   });
@@ -162,13 +156,13 @@ void attention(const context& on, const ragged_shape& shape, index_t heads, matr
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_backward(context& on, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+void attention_backward(context& on, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                         matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   if (shape.queries < shape.rows)  // positions that are no queries have no gradient in their q
     check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
           "cudaMemsetAsync");
   if (shape.queries == 0) return;
-  const attention_view<T> a = view_of(shape, heads, qkv);
+  const attention_view<T> a = view_of(shape, heads, scale, qkv);
   T* const statistics = on.scratch<T>(scratch_use::attention, static_cast<std::size_t>(2 * shape.queries * heads));
   with_head_width(a.width, [&](auto per_lane) {
     launch("attention_query_adjoint", attention_query_adjoint_kernel<T, per_lane()>, grid_of(a, 2), on.stream(), a,

@@ -22,7 +22,7 @@ struct attention_view {
   index_t model_width;
   int width;      ///< of a head
   index_t tiles;  ///< blocks of attention_warps positions of the longest sequence
-  T scale;
+  T scale;        ///< of the scores
   const T* qkv;
 
   /// Sequence, head and first position of this block.

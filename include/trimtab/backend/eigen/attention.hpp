@@ -6,17 +6,16 @@
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
 #include <trimtab/core/ragged.hpp>
-#include <trimtab/row/math.hpp>
 #include <trimtab/row/softmax.hpp>
 
 #include <algorithm>
 #include <limits>
 #include <utility>
 
-/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(q_i·k_j / √w), w the head's
-/// width. One task is one head of one sequence: sequences do not affect each other, and its data stays in its core's
-/// cache. Queries go in blocks through the kernels of the frozen products, with keys and values packed like weights; a
-/// block sees the keys up to its last query. The adjoint recomputes the probabilities instead of keeping T² numbers.
+/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(scale · q_i·k_j). One task is
+/// one head of one sequence: sequences do not affect each other, and its data stays in its core's cache. Queries go in
+/// blocks through the kernels of the frozen products, with keys and values packed like weights; a block sees the keys up
+/// to its last query. The adjoint recomputes the probabilities instead of keeping T² numbers.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -28,7 +27,8 @@ class attention_head {
   static constexpr index_t block = tile<T>::rows;
 
   /// qkv [rows, 3D] = [q | k | v], heads in order inside each.
-  attention_head(const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, index_t sequence, index_t head)
+  attention_head(const ragged_shape& shape, index_t heads, T score_scale, matrix_view<const T> qkv, index_t sequence,
+                 index_t head)
       : first_row(shape.offsets[sequence]),
         length(shape.offsets[sequence + 1] - first_row),
         first_query(shape.query_offsets[sequence]),
@@ -38,7 +38,7 @@ class attention_head {
         column(head * width),
         padded_length(packed<T>::padded(length)),
         padded_width(packed<T>::padded(width)),
-        scale(inverse_root(width)),
+        scale(score_scale),
         qkv_(qkv),
         positions_(shape.query_positions + first_query) {
     const index_t count =
@@ -89,11 +89,6 @@ class attention_head {
   T *p = nullptr, *q = nullptr, *out = nullptr;
 
  private:
-  static T inverse_root(index_t width) {
-    using math::sqrt;
-    return 1 / sqrt(static_cast<T>(static_cast<double>(width)));
-  }
-
   matrix_view<const T> qkv_;
   const int* positions_;
   T* room_ = nullptr;
@@ -101,9 +96,10 @@ class attention_head {
 
 /// z [queries, D] from qkv [rows, 3D].
 template <typename T>
-void attention(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv, matrix_view<T> z) {
+void attention(int threads, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
+               matrix_view<T> z) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 8, [&](index_t task) {
-    attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
+    attention_head<T> head(shape, heads, scale, qkv, task / heads, task % heads);
     const index_t width = head.width;
     const packed<T> values{head.take(head.length * head.padded_width), head.length};
     values.pack_rows(head.length, width, [&](index_t j) { return head.value(j); });
@@ -118,10 +114,10 @@ void attention(int threads, const ragged_shape& shape, index_t heads, matrix_vie
 
 /// Sets d_qkv [rows, 3D] from d_z [queries, D].
 template <typename T>
-void attention_backward(int threads, const ragged_shape& shape, index_t heads, matrix_view<const T> qkv,
+void attention_backward(int threads, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                         matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
-    attention_head<T> head(shape, heads, qkv, task / heads, task % heads);
+    attention_head<T> head(shape, heads, scale, qkv, task / heads, task % heads);
     const index_t length = head.length, width = head.width, p_stride = head.padded_length, stride = head.padded_width;
     constexpr index_t block = attention_head<T>::block;
     const packed<T> values_across{head.take(width * p_stride), width}, key_rows{head.take(length * stride), length};
