@@ -32,6 +32,9 @@ output inspect_model(const path& folder) {
                 {"context", config.context},
                 {"vocabulary", config.vocabulary},
                 {"rotary_channels", config.rotary_channels},
+                {"nonlinearity", io::name_of(config.nonlinearity)},
+                {"scale_attention", config.scale_attention},
+                {"scale_attention_by_layer", config.scale_attention_by_layer},
                 {"weights_hash", hash_of_weights<float>(model)},
                 {"sites", site::names(config.parallel_residual)}};
   try {

@@ -3,6 +3,7 @@
 
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/huggingface/model_config_file.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/model/weights.hpp>
 
@@ -60,7 +61,6 @@ inline io::stored_tensor store_as(io::dtype type, const host_matrix<float>& matr
 
 /// `config.json`, as the transformers library writes it.
 inline io::json stored_config(const model_config& config, bool tied_embeddings, const folder_style& style = {}) {
-  const bool tanh = config.nonlinearity == activation::gelu_tanh;
   if (config.architecture == "gpt2")
     return {{"model_type", "gpt2"},
             {"n_layer", config.layers},
@@ -70,7 +70,9 @@ inline io::json stored_config(const model_config& config, bool tied_embeddings, 
             {"n_positions", config.context},
             {"vocab_size", config.vocabulary},
             {"layer_norm_epsilon", config.layer_norm_epsilon},
-            {"activation_function", tanh ? "gelu_new" : "gelu"},
+            {"activation_function", io::name_of(config.nonlinearity)},
+            {"scale_attn_weights", config.scale_attention},
+            {"scale_attn_by_inverse_layer_idx", config.scale_attention_by_layer},
             {"tie_word_embeddings", tied_embeddings}};
   return {{"model_type", "gpt_neox"},
           {"num_hidden_layers", config.layers},
@@ -83,7 +85,7 @@ inline io::json stored_config(const model_config& config, bool tied_embeddings, 
           {"rotary_emb_base", config.rotary_base},
           {"use_parallel_residual", config.parallel_residual},
           {"layer_norm_eps", config.layer_norm_epsilon},
-          {"hidden_act", tanh ? "gelu_new" : "gelu"},
+          {"hidden_act", io::name_of(config.nonlinearity)},
           {"attention_bias", style.attention_bias},
           {"tie_word_embeddings", tied_embeddings}};
 }

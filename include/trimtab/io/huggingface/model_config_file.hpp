@@ -3,10 +3,14 @@
 
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/model/config.hpp>
+#include <trimtab/text/joined.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <initializer_list>
 #include <string>
+#include <string_view>
+#include <utility>
 
 /// Hugging Face's `config.json` as a `model_config`. Sizes are required; other entries default to those of `GPT2Config`
 /// and `GPTNeoXConfig` of the transformers library. An option that would change the computation in an unsupported way
@@ -23,12 +27,26 @@ struct model_config_file {
 
 namespace detail {
 
+/// The names that transformers has for the nonlinearities, the usual one of each first.
+inline constexpr std::pair<std::string_view, activation> activations[] = {
+    {"gelu", activation::gelu_erf},
+    {"gelu_python", activation::gelu_erf},
+    {"gelu_new", activation::gelu_tanh},
+    {"gelu_pytorch_tanh", activation::gelu_tanh},
+    {"gelu_python_tanh", activation::gelu_tanh},
+    {"gelu_accurate", activation::gelu_tanh},
+    {"gelu_fast", activation::gelu_fast},
+    {"quick_gelu", activation::quick_gelu},
+    {"silu", activation::silu},
+    {"swish", activation::silu},
+    {"relu", activation::relu},
+};
+
 inline activation read_activation(const json_object& file, const std::string& key, const std::string& fallback) {
   const auto name = file.text(key, fallback);
-  // gelu_fast is the tanh formula with sqrt(2 / pi) written to ten digits.
-  if (name == "gelu_new" or name == "gelu_pytorch_tanh" or name == "gelu_fast") return activation::gelu_tanh;
-  if (name == "gelu") return activation::gelu_erf;
-  file.refuse(key, "one of gelu, gelu_new, gelu_pytorch_tanh, gelu_fast");
+  for (const auto& [known, function] : activations)
+    if (name == known) return function;
+  file.refuse(key, "one of " + text::joined(activations, ", ", [](const auto& a) { return a.first; }));
 }
 
 inline double read_epsilon(const json_object& file, const std::string& key) {
@@ -42,36 +60,77 @@ inline void check_heads(const json_object& file, const model_config& config, con
     file.refuse(heads_key, "a divisor of the width " + std::to_string(config.width));
 }
 
+inline bool is_given(const json_object& file, const std::string& key) {
+  return file.has(key) and not file.is_null(key);
+}
+
+/// Refuses what would change the computation of any family: classes of another one, whose names do not begin with
+/// `classes`, attention to later tokens, and heads, layers or numbers that are not as the rest of the file says.
+inline void check_computation(const json_object& file, const std::string& classes) {
+  const auto belongs = [&](const json& name) {
+    if (not name.is_string()) return false;
+    auto text = name.get<std::string_view>();
+    for (const std::string_view framework : {"TF", "Flax"})
+      if (text.starts_with(framework)) text.remove_prefix(framework.size());
+    return text.starts_with(classes);
+  };
+  if (is_given(file, "architectures")) {
+    const auto& names = file.value().at("architectures");
+    if (not names.is_array() or not std::ranges::all_of(names, belongs))
+      file.refuse("architectures", "a list of classes whose names begin with " + classes + ", as \"model_type\" says");
+  }
+  if (not file.flag("is_causal", true)) file.refuse("is_causal", "true, the only supported value");
+  for (const auto key : {"pruned_heads", "per_layer_config", "quantization_config"})
+    if (is_given(file, key) and not file.value().at(key).empty())
+      file.refuse(key, "absent, because it is not supported");
+}
+
+/// A size of GPT-2 under its own name or the one that transformers has for all families. Where both are given they must
+/// agree, though transformers would follow the second.
+inline index_t read_size(const json_object& file, const std::string& key, const std::string& general_key) {
+  if (not file.has(general_key)) return file.count(key);
+  const auto size = file.count(general_key);
+  if (file.has(key) and file.count(key) != size)
+    file.refuse(general_key, std::to_string(file.count(key)) + ", as \"" + key + "\" says");
+  return size;
+}
+
 inline model_config_file read_gpt2_config(const json_object& file) {
-  if (not file.flag("scale_attn_weights", true)) file.refuse("scale_attn_weights", "true, the only supported value");
-  for (const auto key : {"scale_attn_by_inverse_layer_idx", "add_cross_attention"})
-    if (file.flag(key, false)) file.refuse(key, "false, the only supported value");
+  check_computation(file, "GPT2");
+  if (file.flag("add_cross_attention", false)) file.refuse("add_cross_attention", "false, the only supported value");
+  static_cast<void>(file.flag("reorder_and_upcast_attn", false));  // the same attention with scores in float32
 
   model_config config;
   config.architecture = "gpt2";
-  config.layers = file.count("n_layer");
-  config.width = file.count("n_embd");
-  config.heads = file.count("n_head");
-  check_heads(file, config, "n_head");
-  config.hidden = not file.has("n_inner") or file.is_null("n_inner") ? 4 * config.width : file.count("n_inner");
-  config.context = file.count(file.has("n_positions") or not file.has("n_ctx") ? "n_positions" : "n_ctx");
+  config.layers = read_size(file, "n_layer", "num_hidden_layers");
+  config.width = read_size(file, "n_embd", "hidden_size");
+  config.heads = read_size(file, "n_head", "num_attention_heads");
+  check_heads(file, config, file.has("n_head") ? "n_head" : "num_attention_heads");
+  config.hidden = is_given(file, "n_inner") ? file.count("n_inner") : 4 * config.width;
+  const bool older = file.has("n_ctx") and not file.has("n_positions") and not file.has("max_position_embeddings");
+  config.context = older ? file.count("n_ctx") : read_size(file, "n_positions", "max_position_embeddings");
   config.vocabulary = file.count("vocab_size");
   config.layer_norm_epsilon = read_epsilon(file, "layer_norm_epsilon");
   config.nonlinearity = read_activation(file, "activation_function", "gelu_new");
+  config.scale_attention = file.flag("scale_attn_weights", true);
+  config.scale_attention_by_layer = file.flag("scale_attn_by_inverse_layer_idx", false);
   return {config, file.flag("tie_word_embeddings", true), true};
 }
 
 /// Sets the number of rotary channels per head and the base of their frequencies. Newer files have both in
-/// `rope_parameters`; only plain rotary positions are supported, neither `rope_scaling` nor other types.
+/// `rope_parameters`, or in `rope_scaling`, which transformers prefers; only plain rotary positions are supported.
 inline void read_rotary(const json_object& file, model_config& config) {
-  const auto refuse_scaling = [](const json_object& rope) {
-    for (const auto key : {"rope_type", "type"})
-      if (rope.text(key, "default") != "default") rope.refuse(key, "\"default\", the only supported value");
-  };
-  if (file.has("rope_scaling") and not file.is_null("rope_scaling")) refuse_scaling(file.object("rope_scaling"));
-  const bool newer = file.has("rope_parameters") and not file.is_null("rope_parameters");
-  const auto rope = newer ? file.object("rope_parameters") : file;
-  if (newer) refuse_scaling(rope);
+  const auto rope = [&] {
+    auto last = file;
+    for (const auto place : {"rope_parameters", "rope_scaling"}) {
+      if (not is_given(file, place)) continue;
+      const auto given = file.object(place);
+      for (const auto key : {"rope_type", "type"})
+        if (given.text(key, "default") != "default") given.refuse(key, "\"default\", the only supported value");
+      if (not given.value().empty()) last = given;
+    }
+    return last;
+  }();
 
   // A number's object, and the first of its possible keys that exists.
   struct named_number {
@@ -105,12 +164,15 @@ inline void read_rotary(const json_object& file, model_config& config) {
 }
 
 inline model_config_file read_gpt_neox_config(const json_object& file) {
+  check_computation(file, "GPTNeoX");
   model_config config;
   config.architecture = "gpt_neox";
   config.layers = file.count("num_hidden_layers");
   config.width = file.count("hidden_size");
   config.heads = file.count("num_attention_heads");
   check_heads(file, config, "num_attention_heads");
+  if (is_given(file, "head_dim") and file.count("head_dim") != config.head_width())
+    file.refuse("head_dim", std::to_string(config.head_width()) + ", the width by the number of heads");
   config.hidden = file.count("intermediate_size");
   config.context = file.count("max_position_embeddings");
   config.vocabulary = file.count("vocab_size");
@@ -122,6 +184,11 @@ inline model_config_file read_gpt_neox_config(const json_object& file) {
 }
 
 }  // namespace detail
+
+/// The usual name of a nonlinearity in `config.json`.
+inline std::string_view name_of(activation function) {
+  return std::ranges::find(detail::activations, function, [](const auto& a) { return a.second; })->first;
+}
 
 /// Reads `folder`/config.json. Throws `error(io)`, `error(bad_file)` or `error(bad_config)`.
 inline model_config_file read_model_config_file(const std::filesystem::path& folder) {

@@ -50,17 +50,78 @@ TEST_CASE("GPT-2's config.json, with the defaults of the transformers library") 
                                     .rotary_base = 10000,
                                     .layer_norm_epsilon = 1e-5,
                                     .nonlinearity = activation::gelu_tanh,
-                                    .parallel_residual = false});
+                                    .parallel_residual = false,
+                                    .scale_attention = true,
+                                    .scale_attention_by_layer = false});
   CHECK(file.tied_embeddings);
   CHECK(read(changed(gpt2_file, {{"n_inner", nullptr}})).config.hidden == 3072);
   CHECK(read(changed(gpt2_file, {{"n_inner", 100}})).config.hidden == 100);
   CHECK(read(changed(gpt2_file, {{"-n_positions", 0}, {"n_ctx", 11}})).config.context == 11);
   CHECK(read(changed(gpt2_file, {{"n_positions", 12}, {"n_ctx", 11}})).config.context == 12);
   CHECK(read(changed(gpt2_file, {{"layer_norm_epsilon", 0}})).config.layer_norm_epsilon == 0);
-  CHECK(read(changed(gpt2_file, {{"activation_function", "gelu"}})).config.nonlinearity == activation::gelu_erf);
-  for (const auto name : {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"})
-    CHECK(read(changed(gpt2_file, {{"activation_function", name}})).config.nonlinearity == activation::gelu_tanh);
+  CHECK_FALSE(read(changed(gpt2_file, {{"scale_attn_weights", false}})).config.scale_attention);
+  CHECK(read(changed(gpt2_file, {{"scale_attn_by_inverse_layer_idx", true}})).config.scale_attention_by_layer);
+  for (const bool upcast : {true, false})
+    CHECK(read(changed(gpt2_file, {{"reorder_and_upcast_attn", upcast}})).config == file.config);
   CHECK_FALSE(read(changed(gpt2_file, {{"tie_word_embeddings", false}})).tied_embeddings);
+}
+
+TEST_CASE("The nonlinearity has the names that the transformers library knows") {
+  const std::pair<std::string, activation> table[] = {
+      {"gelu", activation::gelu_erf},
+      {"gelu_python", activation::gelu_erf},
+      {"gelu_new", activation::gelu_tanh},
+      {"gelu_pytorch_tanh", activation::gelu_tanh},
+      {"gelu_python_tanh", activation::gelu_tanh},
+      {"gelu_accurate", activation::gelu_tanh},
+      {"gelu_fast", activation::gelu_fast},
+      {"quick_gelu", activation::quick_gelu},
+      {"silu", activation::silu},
+      {"swish", activation::silu},
+      {"relu", activation::relu},
+  };
+  for (const auto& [name, function] : table) {
+    CAPTURE(name);
+    CHECK(read(changed(gpt2_file, {{"activation_function", name}})).config.nonlinearity == function);
+    CHECK(read(changed(pythia_file, {{"hidden_act", name}})).config.nonlinearity == function);
+  }
+  CHECK(io::name_of(activation::gelu_tanh) == "gelu_new");
+  CHECK(io::name_of(activation::silu) == "silu");
+}
+
+TEST_CASE("GPT-2's sizes may have the names that the transformers library has for all families") {
+  const io::json general = {
+      {"-n_layer", 0}, {"num_hidden_layers", 12},   {"-n_embd", 0},      {"hidden_size", 768},
+      {"-n_head", 0},  {"num_attention_heads", 12}, {"-n_positions", 0}, {"max_position_embeddings", 1024}};
+  const auto config = read(gpt2_file).config;
+  CHECK(read(changed(gpt2_file, general)).config == config);
+  auto both = changed(gpt2_file, general);
+  both.update(gpt2_file);
+  CHECK(read(both).config == config);
+}
+
+TEST_CASE("Classes of the model's own family are accepted") {
+  const auto config = read(gpt2_file).config;
+  for (const io::json& classes :
+       {io::json(nullptr), io::json::array(), io::json{"GPT2Model"},
+        io::json{"GPT2LMHeadModel", "GPT2DoubleHeadsModel"}, io::json{"GPT2ForSequenceClassification"},
+        io::json{"GPT2LMAndValueHeadModel"}, io::json{"TFGPT2LMHeadModel"}, io::json{"FlaxGPT2LMHeadModel"}})
+    CHECK(read(changed(gpt2_file, {{"architectures", classes}})).config == config);
+  for (const auto name : {"GPTNeoXModel", "GPTNeoXForCausalLM", "GPTNeoXForTokenClassification"})
+    CHECK(read(changed(pythia_file, {{"architectures", {name}}})).config == read(pythia_file).config);
+}
+
+TEST_CASE("Entries that say what is so anyway are accepted") {
+  const io::json harmless[] = {{{"is_causal", true}},
+                               {{"pruned_heads", io::json::object()}},
+                               {{"per_layer_config", nullptr}},
+                               {{"quantization_config", nullptr}}};
+  for (const auto& entry : harmless) {
+    CHECK(read(changed(gpt2_file, entry)).config == read(gpt2_file).config);
+    CHECK(read(changed(pythia_file, entry)).config == read(pythia_file).config);
+  }
+  for (const io::json& width : {io::json(64), io::json(nullptr)})
+    CHECK(read(changed(pythia_file, {{"head_dim", width}})).config == read(pythia_file).config);
 }
 
 TEST_CASE("Pythia's config.json, with the defaults of the transformers library") {
@@ -76,7 +137,9 @@ TEST_CASE("Pythia's config.json, with the defaults of the transformers library")
                                     .rotary_base = 10000,
                                     .layer_norm_epsilon = 1e-5,
                                     .nonlinearity = activation::gelu_erf,
-                                    .parallel_residual = true});
+                                    .parallel_residual = true,
+                                    .scale_attention = true,
+                                    .scale_attention_by_layer = false});
   CHECK_FALSE(file.tied_embeddings);
   CHECK(file.attention_bias);
   CHECK_FALSE(read(changed(pythia_file, {{"use_parallel_residual", false}})).config.parallel_residual);
@@ -98,6 +161,8 @@ TEST_CASE("Pythia's config.json, with the defaults of the transformers library")
         std::pair(index_t{32}, 20000.0));
   CHECK(rotary({{"rope_parameters", {{"rope_theta", 3}}}, {"rope_theta", 4}, {"rotary_pct", 1}}) ==
         std::pair(index_t{64}, 3.0));
+  CHECK(rotary({{"rope_scaling", {{"rope_theta", 500}}}, {"rope_parameters", {{"rope_theta", 3}}}}).second == 500);
+  CHECK(rotary({{"rope_scaling", io::json::object()}, {"rope_parameters", {{"rope_theta", 3}}}}).second == 3);
 }
 
 TEST_CASE("A config.json that says something wrong or unknown is refused with file and key") {
@@ -131,19 +196,48 @@ TEST_CASE("A config.json that says something wrong or unknown is refused with fi
        "\"layer_norm_epsilon\" should be a number from 0 to 1, found 1e+39"},
       {changed(gpt2_file, {{"layer_norm_epsilon", "1e-5"}}),
        "\"layer_norm_epsilon\" should be a number, found \"1e-5\""},
-      {changed(gpt2_file, {{"activation_function", "relu"}}),
-       "\"activation_function\" should be one of gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, found \"relu\""},
-      {changed(gpt2_file, {{"scale_attn_weights", false}}),
-       "\"scale_attn_weights\" should be true, the only supported value, found false"},
-      {changed(gpt2_file, {{"scale_attn_by_inverse_layer_idx", true}}),
-       "\"scale_attn_by_inverse_layer_idx\" should be false"},
+      {changed(gpt2_file, {{"activation_function", "mish"}}),
+       "\"activation_function\" should be one of gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_python_tanh, "
+       "gelu_accurate, gelu_fast, quick_gelu, silu, swish, relu, found \"mish\""},
+      {changed(gpt2_file, {{"scale_attn_weights", 1}}), "\"scale_attn_weights\" should be true or false, found 1"},
+      {changed(gpt2_file, {{"scale_attn_by_inverse_layer_idx", "no"}}),
+       "\"scale_attn_by_inverse_layer_idx\" should be true or false, found \"no\""},
+      {changed(gpt2_file, {{"reorder_and_upcast_attn", 0}}),
+       "\"reorder_and_upcast_attn\" should be true or false, found 0"},
+      {changed(gpt2_file, {{"num_hidden_layers", 6}}),
+       "\"num_hidden_layers\" should be 12, as \"n_layer\" says, found 6"},
+      {changed(gpt2_file, {{"hidden_size", 1024}}), "\"hidden_size\" should be 768, as \"n_embd\" says, found 1024"},
+      {changed(gpt2_file, {{"num_attention_heads", 8}}),
+       "\"num_attention_heads\" should be 12, as \"n_head\" says, found 8"},
+      {changed(gpt2_file, {{"max_position_embeddings", 512}}),
+       "\"max_position_embeddings\" should be 1024, as \"n_positions\" says, found 512"},
+      {changed(gpt2_file, {{"-n_head", 0}, {"num_attention_heads", 7}}),
+       "\"num_attention_heads\" should be a divisor of the width 768, found 7"},
+      {changed(gpt2_file, {{"hidden_size", nullptr}}), "\"hidden_size\" should be a positive whole number, found null"},
+      {changed(gpt2_file, {{"architectures", {"GPTNeoXForCausalLM"}}}),
+       "\"architectures\" should be a list of classes whose names begin with GPT2, as \"model_type\" says, found "
+       "[\"GPTNeoXForCausalLM\"]"},
+      {changed(gpt2_file, {{"architectures", {"GPT2LMHeadModel", "LlamaForCausalLM"}}}), "begin with GPT2"},
+      {changed(gpt2_file, {{"architectures", {"GPT2LMHeadModel", 2}}}), "begin with GPT2"},
+      {changed(gpt2_file, {{"architectures", "GPT2LMHeadModel"}}), "begin with GPT2"},
+      {changed(gpt2_file, {{"is_causal", false}}), "\"is_causal\" should be true, the only supported value"},
+      {changed(gpt2_file, {{"pruned_heads", {{"0", {1}}}}}),
+       "\"pruned_heads\" should be absent, because it is not supported, found {\"0\":[1]}"},
+      {changed(pythia_file, {{"per_layer_config", {{"0", {{"hidden_act", "relu"}}}}}}),
+       "\"per_layer_config\" should be absent"},
+      {changed(pythia_file, {{"quantization_config", {{"quant_method", "gptq"}}}}),
+       "\"quantization_config\" should be absent"},
+      {changed(pythia_file, {{"architectures", {"GPT2LMHeadModel"}}}), "begin with GPTNeoX"},
+      {changed(pythia_file, {{"is_causal", false}}), "\"is_causal\" should be true"},
+      {changed(pythia_file, {{"head_dim", 32}}),
+       "\"head_dim\" should be 64, the width by the number of heads, found 32"},
       {changed(gpt2_file, {{"add_cross_attention", true}}), "\"add_cross_attention\" should be false"},
       {changed(gpt2_file, {{"tie_word_embeddings", 1}}), "\"tie_word_embeddings\" should be true or false, found 1"},
       {changed(pythia_file, {{"-intermediate_size", 0}}), "lacks \"intermediate_size\""},
       {changed(pythia_file, {{"-max_position_embeddings", 0}}), "lacks \"max_position_embeddings\""},
       {changed(pythia_file, {{"num_attention_heads", 5}}),
        "\"num_attention_heads\" should be a divisor of the width 512, found 5"},
-      {changed(pythia_file, {{"hidden_act", "swish"}}), "\"hidden_act\" should be one of gelu, "},
+      {changed(pythia_file, {{"hidden_act", "tanh"}}), "\"hidden_act\" should be one of gelu, "},
       {changed(pythia_file, {{"layer_norm_eps", -1}}), "\"layer_norm_eps\" should be a number from 0 to 1, found -1"},
       {changed(pythia_file, {{"rotary_pct", 0}}), "\"rotary_pct\" should be a number above 0 and at most 1, found 0"},
       {changed(pythia_file, {{"rotary_pct", 1.5}}),

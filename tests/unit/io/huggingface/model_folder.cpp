@@ -21,8 +21,16 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 // Odd sizes, all different, so that no two axes can be confused; larger than one 32 x 32 square of the transposition.
-const model_config small_gpt2 = {
-    .architecture = "gpt2", .layers = 2, .width = 36, .heads = 3, .hidden = 70, .context = 7, .vocabulary = 19};
+const model_config small_gpt2 = {.architecture = "gpt2",
+                                 .layers = 2,
+                                 .width = 36,
+                                 .heads = 3,
+                                 .hidden = 70,
+                                 .context = 7,
+                                 .vocabulary = 19,
+                                 .nonlinearity = activation::relu,
+                                 .scale_attention = false,
+                                 .scale_attention_by_layer = true};
 const model_config small_neox = {.architecture = "gpt_neox",
                                  .layers = 2,
                                  .width = 36,
