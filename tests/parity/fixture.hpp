@@ -72,7 +72,8 @@ struct fixture {
   std::vector<trajectory> trajectories = {};
 };
 
-inline constexpr std::array fixture_names{"gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential"};
+inline constexpr std::array fixture_names{"gpt2-a",        "gpt2-b",        "neox-parallel",          "neox-sequential",
+                                          "gpt2-unscaled", "gpt2-by-layer", "gpt2-unscaled-by-layer", "neox-no-bias"};
 
 /// The fixture of that name, read once.
 const fixture& read_fixture(const std::string& name);

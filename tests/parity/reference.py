@@ -162,13 +162,24 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-ACTIVATIONS = {"gelu": gelu_erf, "gelu_new": gelu_tanh}
+def gelu_fast(x):
+    return 0.5 * x * (1 + torch.tanh(x * 0.7978845608 * (1 + 0.044715 * x * x)))
 
 
-def causal_attention(q, k, v):
-    """q, k, v [T, H, Dh] -> z [T, H, Dh]; scores are divided by sqrt(Dh)."""
+def quick_gelu(x):
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS = {"gelu": gelu_erf, "gelu_python": gelu_erf, "gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
+               "gelu_python_tanh": gelu_tanh, "gelu_accurate": gelu_tanh, "gelu_fast": gelu_fast,
+               "quick_gelu": quick_gelu, "silu": torch.nn.functional.silu, "swish": torch.nn.functional.silu,
+               "relu": torch.relu}
+
+
+def causal_attention(q, k, v, divisor=None):
+    """q, k, v [T, H, Dh] -> z [T, H, Dh]; scores are divided by `divisor`, else by sqrt(Dh)."""
     length, _, head_width = q.shape
-    scores = torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(head_width)
+    scores = torch.einsum("qhd,khd->hqk", q, k) / (divisor or math.sqrt(head_width))
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
     pattern = torch.softmax(scores.masked_fill(future, -math.inf), -1)
     return torch.einsum("hqk,khd->qhd", pattern, v)
@@ -181,8 +192,16 @@ def untouched(kind, layer, h):
 class Gpt2:
     """HF's GPT2LMHeadModel: learned positions, sequential residual, Conv1D weights [in, out]."""
 
+    # Names that transformers has for all families, and GPT-2's own.
+    general_names = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+                     "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
+
     def __init__(self, config, tensors):
+        config = {self.general_names.get(key, key): value for key, value in config.items()}
         self.layers, self.width, self.heads = config["n_layer"], config["n_embd"], config["n_head"]
+        # Scores are divided by sqrt(Dh), by the number of the layer, by both or by neither.
+        self.by_width = config["scale_attn_weights"]
+        self.by_layer = config.get("scale_attn_by_inverse_layer_idx", False)
         self.inner = config["n_inner"] or 4 * self.width
         self.vocabulary, self.context = config["vocab_size"], config["n_positions"]
         self.epsilon, self.activation = config["layer_norm_epsilon"], ACTIVATIONS[config["activation_function"]]
@@ -210,7 +229,8 @@ class Gpt2:
             x = site("resid_pre", layer, x)
             q, k, v = self.affine(block + "attn.c_attn", self.norm(block + "ln_1", x)).split(self.width, -1)
             q, k, v = (part.reshape(length, self.heads, -1) for part in (q, k, v))
-            z = site("attn_z", layer, causal_attention(q, k, v))
+            divisor = (math.sqrt(self.width / self.heads) if self.by_width else 1.0) * (layer + 1 if self.by_layer else 1)
+            z = site("attn_z", layer, causal_attention(q, k, v, divisor))
             attn_out = site("attn_out", layer, self.affine(block + "attn.c_proj", z.reshape(length, -1)))
             x = site("resid_mid", layer, x + attn_out)
             hidden = self.activation(self.affine(block + "mlp.c_fc", self.norm(block + "ln_2", x)))
@@ -238,7 +258,7 @@ class GptNeoX:
         return tuple(kind for kind in Gpt2.kinds if not (self.parallel and kind == "resid_mid"))
 
     def affine(self, name, x):
-        return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
+        return x @ self.weights[name + ".weight"].T + self.weights.get(name + ".bias", 0)
 
     def norm(self, name, x):
         return layer_norm(x, self.weights[name + ".weight"], self.weights[name + ".bias"], self.epsilon)
@@ -526,9 +546,10 @@ class WeightMaker:
         self.tensors[name + ".weight"] += np.float32(1)
         self.normal(name + ".bias", (width,), 0.2)
 
-    def linear(self, name, fan_in, fan_out, scale, conv1d):
+    def linear(self, name, fan_in, fan_out, scale, conv1d, bias=True):
         self.normal(name + ".weight", (fan_in, fan_out) if conv1d else (fan_out, fan_in), scale / math.sqrt(fan_in))
-        self.normal(name + ".bias", (fan_out,), 0.2)
+        if bias:
+            self.normal(name + ".bias", (fan_out,), 0.2)
 
 
 def gpt2_weights(name, config, prefix, buffers):
@@ -554,13 +575,14 @@ def gpt2_weights(name, config, prefix, buffers):
 
 def neox_weights(name, config, buffers):
     make, width, inner = WeightMaker(name), config["hidden_size"], config["intermediate_size"]
+    bias = config.get("attention_bias", True)
     make.normal("gpt_neox.embed_in.weight", (config["vocab_size"], width), 0.8)
     for layer in range(config["num_hidden_layers"]):
         block = f"gpt_neox.layers.{layer}."
         make.norm(block + "input_layernorm", width)
         make.norm(block + "post_attention_layernorm", width)
-        make.linear(block + "attention.query_key_value", width, 3 * width, 1.3, False)
-        make.linear(block + "attention.dense", width, width, 0.8, False)
+        make.linear(block + "attention.query_key_value", width, 3 * width, 1.3, False, bias)
+        make.linear(block + "attention.dense", width, width, 0.8, False, bias)
         make.linear(block + "mlp.dense_h_to_4h", width, inner, 1.2, False)
         make.linear(block + "mlp.dense_4h_to_h", inner, width, 1.0, False)
         if buffers:  # as in the Pythia checkpoints; to be ignored
@@ -607,6 +629,22 @@ def fixture_models():
     config = neox_config(hidden_size=18, intermediate_size=41, max_position_embeddings=12, rotary_emb_base=1000,
                          rotary_pct=1.0, use_parallel_residual=False, vocab_size=17)
     models["neox-sequential"] = config, neox_weights("neox-sequential", config, buffers=False), 17
+
+    # The other configurations of the families, with fewer cases.
+    def add_gpt2(name, general_names=(), **changes):
+        config = gpt2_config(**changes)
+        weights = gpt2_weights(name, config, "transformer.", buffers=False)
+        for general in general_names:
+            config[general] = config.pop(Gpt2.general_names[general])
+        models[name] = config, weights, 29
+
+    add_gpt2("gpt2-unscaled", activation_function="relu", scale_attn_weights=False)
+    add_gpt2("gpt2-by-layer", Gpt2.general_names, activation_function="quick_gelu", reorder_and_upcast_attn=True,
+             scale_attn_by_inverse_layer_idx=True)
+    add_gpt2("gpt2-unscaled-by-layer", activation_function="gelu_fast", scale_attn_by_inverse_layer_idx=True,
+             scale_attn_weights=False)
+    config = neox_config(attention_bias=False, hidden_act="silu", rotary_pct=0.5)
+    models["neox-no-bias"] = config, neox_weights("neox-no-bias", config, buffers=False), 37
     return models
 
 
@@ -646,7 +684,7 @@ DYN_VARIANTS = {"no-bias": {"bias": False}, "tanh": {"squash": "tanh"}, "rms": {
 
 
 def intervention_cases(model):
-    """name -> (intervention, changes to the default objective), the same for every model."""
+    """name -> (intervention, changes to the default objective), for any model."""
     cases = {}
 
     def add(name, *args, objective=None, **variant):
@@ -705,6 +743,19 @@ def objective_cases():
     cases["objective-effectiveness-only"] = spec, {"lambda_f": 0.0, "lambda_m": 0.0}
     cases["objective-group-affine"] = intervention("affine", "from_end", PAPER_SITES), {"minimality": "group"}
     cases["objective-group-dyn_scalar"] = intervention("dyn_scalar", "shared", PAPER_SITES), {"minimality": "group"}
+    return cases
+
+
+# What is computed for the models that differ from the others in their configuration only.
+CONFIGURATION_CASES = ("affine-all-kinds", "activ_scalar-all-kinds", "dyn_scalar-paper-sites", "steer_vec-resid_pre")
+
+
+def cases_of(name, model):
+    cases = intervention_cases(model)
+    if name not in ("gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential"):
+        return {case: cases[case] for case in CONFIGURATION_CASES}
+    if name == "gpt2-a":
+        cases.update(objective_cases())
     return cases
 
 
@@ -782,11 +833,8 @@ def write_fixture(folder, name, config, tensors, ids):
     for key, value in record_activations(model, batches["ragged"][1]["ids"]).items():
         expected["activations/" + key] = value
 
-    all_cases = intervention_cases(model)
-    if name == "gpt2-a":
-        all_cases.update(objective_cases())
     cases = []
-    for case, (spec, changes) in all_cases.items():
+    for case, (spec, changes) in cases_of(name, model).items():
         objective = {**DEFAULT_OBJECTIVE, **changes}
         params = random_parameters(model, spec, name, "objective" if case.startswith("objective-") else case)
         batch = spec["batch"]
@@ -1028,10 +1076,7 @@ def check_all(assets, stored):
         check(f"{name}: logits of order one", 0.8 < logits.std() < 4,
               f"std {logits.std():.2f}, largest {logits.abs().max():.2f}")
         check_facts(check, name, model, batches, unsteered)
-        cases = intervention_cases(model)
-        if name == "gpt2-a":
-            cases.update(objective_cases())
-        check_gradients(check, name, model, batches, unsteered, cases)
+        check_gradients(check, name, model, batches, unsteered, cases_of(name, model))
         if name in ("gpt2-a", "neox-parallel"):  # a trajectory that amplifies rounding would be no fixture
             for trajectory, (spec, changes, learning_rate) in trajectory_specs().items():
                 objective = {**DEFAULT_OBJECTIVE, **changes}
