@@ -3,20 +3,37 @@
 #include "commands.hpp"
 #include "figures.hpp"
 
+#include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/model/weights_hash.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 /// `trimtab inspect`: what a model folder, an intervention file or any other safetensors file holds.
 
 namespace trimtab::cli {
 
 namespace {
+
+/// Which entries of a file count, which were replaced by a default, and which nothing uses.
+void add_entries(const std::string& name, const io::json_entries& entries, output& to) {
+  to.json[name] = {{"read", entries.read}, {"defaulted", entries.defaulted}, {"not_used", entries.not_used}};
+  const auto keys = [](const io::json& of) {
+    return text::joined(of.items(), ", ",
+                        [](const auto& entry) { return entry.key() + " " + io::abbreviated(entry.value()); });
+  };
+  to.text += columns({name, "read: " + keys(entries.read)}) + columns({name, "defaulted: " + keys(entries.defaulted)}) +
+             columns({name, "not used: " + text::joined(entries.not_used, ", ")});
+}
 
 output inspect_model(const path& folder) {
   const auto model = io::model_folder(folder);
@@ -37,17 +54,42 @@ output inspect_model(const path& folder) {
                 {"scale_attention_by_layer", config.scale_attention_by_layer},
                 {"weights_hash", hash_of_weights<float>(model)},
                 {"sites", site::names(config.parallel_residual)}};
-  try {
-    found.json["tokenizer"] = {{"vocabulary", io::read_tokenizer(folder).vocabulary_size()}};
-  } catch (const error& problem) {
-    found.json["tokenizer"] = {{"error", problem.what()}};
-  }
   for (const auto& [key, value] : found.json.items())
-    if (not value.is_object())
-      found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
-  const auto& tokenizer = found.json["tokenizer"];
-  found.text += columns({"tokenizer", tokenizer.contains("error") ? tokenizer["error"].get<std::string>()
-                                                                  : tokenizer["vocabulary"].dump() + " tokens"});
+    found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
+
+  std::vector<std::string> warnings;
+  std::map<std::string, int> named;
+  auto& tokenizer = found.json["tokenizer"];
+  try {
+    auto stored = io::open_tokenizer(folder);
+    named = std::move(stored.named);
+    std::ranges::move(stored.warnings, std::back_inserter(warnings));
+    tokenizer = {{"vocabulary", stored.tokenizer.vocabulary_size()},
+                 {"before", stored.tokenizer.before()},
+                 {"after", stored.tokenizer.after()},
+                 {"named", named}};
+    found.text += columns({"tokenizer", std::to_string(stored.tokenizer.vocabulary_size()) + " tokens",
+                           "before a prompt: " + tokenizer["before"].dump(),
+                           "after a text: " + tokenizer["after"].dump(), tokenizer["named"].dump()});
+    add_entries("tokenizer_config", stored.config, found);
+  } catch (const error& problem) {
+    tokenizer = {{"error", problem.what()}};
+    found.text += columns({"tokenizer", problem.what()});
+  }
+  auto& end = found.json["end_tokens"];
+  try {
+    const auto stated = io::read_end_tokens(folder, named);
+    end = {{"ids", stated.ids}, {"stated_by", stated.stated_by}};
+    found.text += columns({"end_tokens", end["ids"].dump(), stated.stated_by});
+    found.json["generation_config"] = {{"not_used", stated.not_used}};
+    found.text += columns({"generation_config", "not used: " + text::joined(stated.not_used, ", ")});
+  } catch (const error& problem) {
+    end = {{"error", problem.what()}};
+    found.text += columns({"end_tokens", problem.what()});
+  }
+  add_entries("config", model.file().entries, found);
+  found.json["warnings"] = warnings;
+  for (const auto& warning : warnings) found.text += columns({"warnings", warning});
   return found;
 }
 

@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/intervention_data.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/model/batch.hpp>
@@ -88,7 +89,7 @@ class any_model {
   virtual const model_config& config() const = 0;
   virtual const text::tokenizer& tokenizer() const = 0;  ///< throws where there is none
   virtual bool has_tokenizer() const = 0;
-  virtual const std::vector<int>& end_tokens() const = 0;  ///< throws where the folder's files are wrong
+  virtual const io::end_tokens& end_tokens() const = 0;  ///< throws where the folder's files are wrong
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
   virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
 };

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "talk.hpp"
 
 #include <trimtab/core/random.hpp>
 #include <trimtab/text/joined.hpp>
@@ -152,7 +153,10 @@ output logits(const logits_command& command, const common_options& common) {
 output generate(const generate_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const auto speak = speaker(*model, command.steer, common);
-  const auto& end = model->end_tokens();
+  const auto& [end, stated_by, not_used] = model->end_tokens();
+  if (not not_used.empty())
+    tell("warning: of the model's generation_config.json, " + text::joined(not_used, ", ") +
+         " are not used; the options of this command say how to sample");
   auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   const auto prompt_length = ids.size();
   check_prompt(model->config(), ids);

@@ -43,9 +43,9 @@ class pretrained : public Model {
   }
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
 
-  /// The tokens that end a generated text. Throws `bad_file` or `bad_config` if the folder's files state none that make
-  /// sense.
-  const std::vector<int>& end_tokens() const {
+  /// The tokens that end a generated text, and what the folder says of generation and nothing uses. Throws `bad_file` or
+  /// `bad_config` where the folder's files are wrong.
+  const io::end_tokens& end_tokens() const {
     if (end_complaint_) throw error(*end_complaint_);
     return end_tokens_;
   }
@@ -61,7 +61,7 @@ class pretrained : public Model {
       warnings_ = std::move(stored.warnings);
       tokenizer_ = std::make_shared<const text::tokenizer>(std::move(stored.tokenizer));
     });
-    end_complaint_ = problem_of([&] { end_tokens_ = io::read_end_tokens(folder_->path(), named).ids; });
+    end_complaint_ = problem_of([&] { end_tokens_ = io::read_end_tokens(folder_->path(), named); });
   }
 
   /// What `read` throws, so that it is thrown only where the result is needed.
@@ -78,7 +78,7 @@ class pretrained : public Model {
   std::shared_ptr<const io::model_folder> folder_;  // open, not read: it costs no memory
   std::shared_ptr<const text::tokenizer> tokenizer_ = {};
   std::optional<error> complaint_ = {}, end_complaint_ = {};
-  std::vector<int> end_tokens_ = {};
+  io::end_tokens end_tokens_ = {};
   std::vector<std::string> warnings_ = {};
 };
 

@@ -23,6 +23,7 @@ struct model_config_file {
   model_config config = {};
   bool tied_embeddings = false;  ///< the unembedding is the token embedding
   bool attention_bias = true;    ///< the attention's linear maps have biases (GPT-NeoX only: may be false)
+  json_entries entries = {};     ///< what of the file counts
 };
 
 namespace detail {
@@ -114,7 +115,7 @@ inline model_config_file read_gpt2_config(const json_object& file) {
   config.nonlinearity = read_activation(file, "activation_function", "gelu_new");
   config.scale_attention = file.flag("scale_attn_weights", true);
   config.scale_attention_by_layer = file.flag("scale_attn_by_inverse_layer_idx", false);
-  return {config, file.flag("tie_word_embeddings", true), true};
+  return {config, file.flag("tie_word_embeddings", true), true, {}};
 }
 
 /// Sets the number of rotary channels per head and the base of their frequencies. Newer files have both in
@@ -180,7 +181,7 @@ inline model_config_file read_gpt_neox_config(const json_object& file) {
   config.nonlinearity = read_activation(file, "hidden_act", "gelu");
   config.parallel_residual = file.flag("use_parallel_residual", true);
   read_rotary(file, config);
-  return {config, file.flag("tie_word_embeddings", false), file.flag("attention_bias", true)};
+  return {config, file.flag("tie_word_embeddings", false), file.flag("attention_bias", true), {}};
 }
 
 }  // namespace detail
@@ -195,9 +196,11 @@ inline model_config_file read_model_config_file(const std::filesystem::path& fol
   const auto path = folder / "config.json";
   const auto file = json_object(read_json_file(path), path.string());
   const auto type = file.text("model_type");
-  if (type == "gpt2") return detail::read_gpt2_config(file);
-  if (type == "gpt_neox") return detail::read_gpt_neox_config(file);
-  file.refuse("model_type", "\"gpt2\" or \"gpt_neox\", the supported families");
+  if (type != "gpt2" and type != "gpt_neox")
+    file.refuse("model_type", "\"gpt2\" or \"gpt_neox\", the supported families");
+  auto read = type == "gpt2" ? detail::read_gpt2_config(file) : detail::read_gpt_neox_config(file);
+  read.entries = file.entries();
+  return read;
 }
 
 inline model_config read_model_config(const std::filesystem::path& folder) {

@@ -119,6 +119,7 @@ class model_folder {
   }
 
   const model_config& config() const { return file_.config; }
+  const model_config_file& file() const { return file_; }
   const std::filesystem::path& path() const { return folder_; }
   const model_folder_options& options() const { return options_; }
 

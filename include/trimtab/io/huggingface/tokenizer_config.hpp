@@ -41,6 +41,7 @@ struct tokenizer_config {
   std::optional<bool> add_eos_token = {};
   bool split_special_tokens = false;  ///< the text of a special token is ordinary text
   std::string tokenizer_class = {};
+  json_entries entries = {};  ///< what of tokenizer_config.json counts
 };
 
 namespace detail {
@@ -97,6 +98,7 @@ class tokenizer_config_reader {
       read_.tokenizer_class = config.text("tokenizer_class");
     read_tokens(config);
     has_list_ = config.has("added_tokens_decoder");
+    read_.entries = config.entries();
     if (not has_list_) return;
     const auto list = config.object("added_tokens_decoder");
     for (const auto& [key, item] : list.value().items()) {
@@ -119,14 +121,13 @@ class tokenizer_config_reader {
     const tokenizer_json_reader reader(from.file());
     for (const auto& [key, value] : from.value().items()) {
       const bool is_token = value.is_string() or value.is_object();
-      if (is_standard(key) and value.is_null()) {
+      if (not is_standard(key) and not(key.ends_with("_token") and is_token)) continue;
+      if (not is_token and not from.is_null(key)) from.refuse(key, "a token or null");
+      if (is_token)
+        tokens_.insert_or_assign(key, reader.added_token(value, true));
+      else
         tokens_.erase(key);
-        read_.names[key] = "";
-      } else if (key.ends_with("_token") and (is_token or is_standard(key))) {
-        if (not is_token) from.refuse(key, "a token");
-        const auto& token = tokens_.insert_or_assign(key, reader.added_token(value, true)).first->second;
-        read_.names[key] = token.content;
-      }
+      read_.names[key] = is_token ? tokens_.at(key).content : "";
     }
     for (const auto key : {"extra_special_tokens", "additional_special_tokens"}) {
       if (not from.has(key) or from.is_null(key) or from.value().at(key).empty()) continue;

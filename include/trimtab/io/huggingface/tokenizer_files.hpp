@@ -35,6 +35,7 @@ struct stored_tokenizer {
   text::tokenizer tokenizer;
   std::map<std::string, int> named = {};   ///< the ids of the tokens with the names "bos_token", "eos_token", ...
   std::vector<std::string> warnings = {};  ///< sentences: what the files say and nothing uses
+  json_entries config = {};                ///< what of tokenizer_config.json counts
 };
 
 namespace detail {
@@ -128,7 +129,7 @@ inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, t
                          "' says which tokens stand before and after a text");
   auto named = detail::ids_of(detail::names_of(beside, false), ids);
   detail::choose_bos(data, options.bos, named, name, beside.file);
-  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings)};
+  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings), beside.entries};
 }
 
 /// A tokenizer from a vocabulary (an object of tokens and ids) and merges (two tokens per line), and from the files
@@ -157,7 +158,10 @@ inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabul
                                          std::tuple(beside.add_eos_token, "eos_token", &data.after)})
     if (const auto token = named.find(key); flag.value_or(false) and token != named.end()) *place = {token->second};
   detail::choose_bos(data, options.bos, named, vocabulary.string(), beside.file);
-  return {detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string()), std::move(named)};
+  return {detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string()),
+          std::move(named),
+          {},
+          beside.entries};
 }
 
 /// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`) and what else its files say. Throws `io`

@@ -8,8 +8,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 /// Untrusted JSON files: parsed as json_text.hpp says, with getters whose errors name the file, the key, what was
 /// expected and what was found.
@@ -24,8 +27,16 @@ inline json read_json_file(const std::filesystem::path& path) {
   return parse_json(file.text(), path.string());
 }
 
+/// What a reader did with the entries of an object.
+struct json_entries {
+  json read = json::object();              ///< those that it asked for and found
+  json defaulted = json::object();         ///< those that it asked for, with the values that it took instead
+  std::vector<std::string> not_used = {};  ///< the keys that it did not ask for
+};
+
 /// An object of a JSON file that knows the file's name, with typed getters. A getter without a fallback requires its
-/// key; null is a wrong type, so readers that give it a meaning check `is_null` first.
+/// key; null is a wrong type, so readers that give it a meaning check `is_null` first. Copies share the record of what
+/// was asked for.
 class json_object {
  public:
   /// `kind` is the kind of every error about this object.
@@ -37,7 +48,10 @@ class json_object {
 
   const std::string& file() const { return file_; }
   const json& value() const { return value_; }
-  bool has(const std::string& key) const { return value_.contains(key); }
+  bool has(const std::string& key) const {
+    asked_->try_emplace(key);
+    return value_.contains(key);
+  }
   bool is_null(const std::string& key) const { return has(key) and value_.at(key).is_null(); }
 
   /// A size: a whole number from 1 to 2^31 - 1, so that products of two sizes never overflow.
@@ -68,11 +82,24 @@ class json_object {
     return {entry, file_, kind_};
   }
 
-  index_t count(const std::string& key, index_t fallback) const { return has(key) ? count(key) : fallback; }
-  double number(const std::string& key, double fallback) const { return has(key) ? number(key) : fallback; }
-  bool flag(const std::string& key, bool fallback) const { return has(key) ? flag(key) : fallback; }
+  index_t count(const std::string& key, index_t fallback) const { return has(key) ? count(key) : kept(key, fallback); }
+  double number(const std::string& key, double fallback) const { return has(key) ? number(key) : kept(key, fallback); }
+  bool flag(const std::string& key, bool fallback) const { return has(key) ? flag(key) : kept(key, fallback); }
   std::string text(const std::string& key, const std::string& fallback) const {
-    return has(key) ? text(key) : fallback;
+    return has(key) ? text(key) : kept(key, fallback);
+  }
+
+  /// What was asked for so far. Of an entry without a fallback that is not there, nothing is said.
+  json_entries entries() const {
+    json_entries found;
+    for (const auto& [key, fallback] : *asked_)
+      if (value_.contains(key))
+        found.read[key] = value_.at(key);
+      else if (not fallback.is_null())
+        found.defaulted[key] = fallback;
+    for (const auto& [key, value] : value_.items())
+      if (not asked_->contains(key)) found.not_used.push_back(key);
+    return found;
   }
 
   /// Throws that the value of `key` is not what was `expected`.
@@ -87,9 +114,16 @@ class json_object {
     return value_.at(key);
   }
 
+  template <typename T>
+  const T& kept(const std::string& key, const T& fallback) const {
+    asked_->insert_or_assign(key, json(fallback));
+    return fallback;
+  }
+
   json value_;
   std::string file_;
   error_kind kind_;
+  std::shared_ptr<std::map<std::string, json>> asked_ = std::make_shared<std::map<std::string, json>>();
 };
 
 }  // namespace trimtab::io
