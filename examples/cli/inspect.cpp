@@ -31,8 +31,17 @@ void add_entries(const std::string& name, const io::json_entries& entries, outpu
     return text::joined(of.items(), ", ",
                         [](const auto& entry) { return entry.key() + " " + io::abbreviated(entry.value()); });
   };
-  to.text += columns({name, "read: " + keys(entries.read)}) + columns({name, "defaulted: " + keys(entries.defaulted)}) +
-             columns({name, "not used: " + text::joined(entries.not_used, ", ")});
+  const auto add = [&](const std::string& what, const std::string& list) {
+    if (not list.empty()) to.text += columns({name, what + ": " + list});
+  };
+  add("read", keys(entries.read));
+  add("defaulted", keys(entries.defaulted));
+  add("not used", text::joined(entries.not_used, ", "));
+}
+
+/// For an entry of config.json that is read elsewhere than the model's sizes.
+void move_to_read(const std::string& key, io::json_entries& entries) {
+  if (std::erase(entries.not_used, key) > 0) entries.read[key] = "see end_tokens";
 }
 
 output inspect_model(const path& folder) {
@@ -76,18 +85,19 @@ output inspect_model(const path& folder) {
     tokenizer = {{"error", problem.what()}};
     found.text += columns({"tokenizer", problem.what()});
   }
+  auto entries = model.file().entries;
   auto& end = found.json["end_tokens"];
   try {
     const auto stated = io::read_end_tokens(folder, named);
     end = {{"ids", stated.ids}, {"stated_by", stated.stated_by}};
     found.text += columns({"end_tokens", end["ids"].dump(), stated.stated_by});
-    found.json["generation_config"] = {{"not_used", stated.not_used}};
-    found.text += columns({"generation_config", "not used: " + text::joined(stated.not_used, ", ")});
+    add_entries("generation_config", {.not_used = stated.not_used}, found);
+    if (stated.stated_by == (folder / "config.json").string()) move_to_read("eos_token_id", entries);
   } catch (const error& problem) {
     end = {{"error", problem.what()}};
     found.text += columns({"end_tokens", problem.what()});
   }
-  add_entries("config", model.file().entries, found);
+  add_entries("config", entries, found);
   found.json["warnings"] = warnings;
   for (const auto& warning : warnings) found.text += columns({"warnings", warning});
   return found;

@@ -49,7 +49,7 @@ TEST_CASE("Bad prompt pairs") {
        "line 1' has \"xyz\" as \"correct\", which is 3 tokens (\"x\", \"y\", \"z\")"},
       {text("\"a\"", "\"b\"", "\" c\""), "line 1' has \" c\" as \"wrong\", which is 2 tokens (\" \", \"c\")"},
       {text("\"a\"", "\"\"", "\"c\""), "line 1' has \"\" as \"correct\", which is 0 tokens"},
-      {text("\"a\"", "\"<e>\"", "\"c\""), "line 1' has \"<e>\" as \"correct\", which is 3 tokens"},
+      {text("\"a\"", "\"<f>\"", "\"c\""), "line 1' has \"<f>\" as \"correct\", which is 3 tokens"},
       {text("\"a\"", "\"b\"", "\"b\""), "line 1' has the same token as correct and as wrong answer; they must differ"},
       {answers("5", "5"), "line 1' has the same token as correct and as wrong answer"},
       {ids("7"), "line 1': \"ids\" should be an array of token ids, found 7"},

@@ -154,7 +154,7 @@ TEST_CASE("Configurations with keys that mean nothing here, and without those th
 TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and the older one") {
   const model_for_cli model;
   const auto ids = [&] {
-    const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<e>\"\n\"\\u00e9\"\n");
+    const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<f>\"\n\"\\u00e9\"\n");
     CAPTURE(run.err);
     CHECK(run.status == 0);
     return run.out;
@@ -200,7 +200,7 @@ TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and th
   CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"##\"\n").out == "[258]\n");
 }
 
-TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, and control tokens as plain text") {
+TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, and control tokens") {
   const model_for_cli model;
   const std::vector<std::string> lines = {R"({"prompt": "ab cd", "correct": "x", "wrong": "y"})",
                                           R"({"prompt": "ab dc", "correct": "y", "wrong": "x"})"};
@@ -221,9 +221,10 @@ TEST_CASE("Prompt pairs with CRLF, a byte order mark, blank lines, other keys, a
   CHECK(figures(R"( { "note": {"a": [1]}, "prompt": "\u0061b cd", "correct": "x", "wrong": "y", "roles": {} } )"
                 "\n" +
                 lines[1]) == usual);
-  // "ab" is one token, "<e>" three: it is not the control token.
-  CHECK(figures(R"({"prompt": "<e>", "correct": "x", "wrong": "y"})") ==
-        figures(R"({"ids": [60, 101, 62], "correct_id": 120, "wrong_id": 121})"));
+  // "<e>" is the control token, or as plain text three tokens.
+  const std::string control = R"({"prompt": "<e>", "correct": "x", "wrong": "y"})";
+  CHECK(figures(control) == figures(R"({"ids": [258], "correct_id": 120, "wrong_id": 121})"));
+  CHECK(figures(control, {"--plain-text"}) == figures(R"({"ids": [60, 101, 62], "correct_id": 120, "wrong_id": 121})"));
   CHECK_FALSE(
       figures(lines[0] + "\n" + R"({"prompt": "a", "correct": "x", "wrong": "y"})", {"--positions", "shared"}).empty());
 }
