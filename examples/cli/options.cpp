@@ -264,7 +264,7 @@ class options_of {
       const bool positive = not least_allowed;
       const auto expected = std::isfinite(least)
                                 ? std::string(positive ? "a positive number" : "a number that is not negative")
-                                : std::string("a number");
+                                : std::string("a finite number");
       const auto x = number_of<double>(name, value, expected);
       if (x < least or (positive and x == least)) refuse(name, value, expected);
       to = x;
@@ -395,7 +395,7 @@ void add_other_weights(options_of o, common_options& how) {
 void add_steering(options_of o, strength_options& to, common_options& how) {
   add_other_weights(o, how);
   o.file("--intervention", "intervention file to steer with", to.intervention);
-  o.real("--strength", "strength of the intervention, any number, default 1", to.strength, -INFINITY);
+  o.real("--strength", "strength of the intervention, any finite number, default 1", to.strength, -INFINITY);
 }
 
 void require_data(const data_options& data) {

@@ -67,6 +67,30 @@ TEST_CASE("A strength of 0 is the untouched model, another one is not") {
   CHECK(at("-2") != plain);
 }
 
+TEST_CASE("Any finite strength is accepted, as far as the precision holds it") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  io::write_intervention(
+      file, small_intervention("activ-scalar", positions::from_end(1), {{"mlp_out.alpha", {{2, 1}, {0.5, -0.5}}}}));
+  const auto at = [&](const std::string& strength, const std::string& precision) {
+    return run_trimtab({"logits", "--model", model.path(), "--ids", "1,2", "--intervention", file, "--precision",
+                        precision, "--strength=" + strength});
+  };
+  for (const auto strength : {"2e6", "-1e9", "+1e15"})
+    for (const auto precision : {"float", "double"}) CHECK(at(strength, precision).status == 0);
+  CHECK(at("1e39", "double").status == 0);
+  const auto beyond_float = at("-1e39", "float");
+  CHECK(beyond_float.status == 1);
+  CHECK_THAT(beyond_float.err,
+             Catch::Matchers::ContainsSubstring("a strength is -1e+39, which float cannot hold; compute in double"));
+  const auto beyond_logits = at("1e300", "double");
+  CHECK(beyond_logits.status == 1);
+  CHECK_THAT(beyond_logits.err, Catch::Matchers::ContainsSubstring("a logit is not a finite number: the strength"));
+  CHECK(run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", file, "--strengths",
+                     "2e6,-2e6"})
+            .status == 0);
+}
+
 TEST_CASE("generate continues a prompt as logits say, and stops where the context ends") {
   const model_for_cli model;
   const std::vector<std::string> arguments = {"generate", "--model", model.path(), "--prompt", "abcd", "--json"};

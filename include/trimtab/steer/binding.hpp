@@ -25,7 +25,7 @@ class binding {
   using T = typename B::scalar;
 
   /// One layout per replica. `where` says which positions are scored. Throws `mismatch` where positions do not fit a
-  /// prompt.
+  /// prompt, `bad_argument` for a strength that the scalar cannot hold.
   binding(const B& backend, const model_config& config, std::vector<parameter_layout> layouts,
           std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where);
 
@@ -99,7 +99,7 @@ binding<B>::binding(const B& backend, const model_config& config, std::vector<pa
   theta_ = memory_.take(1, storage_.size());
   d_theta_ = memory_.take(1, storage_.size());
   host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
-  for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = static_cast<T>(sequences[s].beta);
+  for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = strength_as<T>(sequences[s].beta);
   beta_ = memory_.take(beta).data;
 
   const std::vector<parameter_block>& blocks = storage_.layout(0).blocks;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -31,14 +32,13 @@ inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabula
   }
 }
 
-/// Throws `bad_argument` for no strengths, one outside [-1e6, 1e6], or one given twice.
+/// Throws `bad_argument` for no strengths, one that is not finite, or one given twice.
 inline void check_strengths(std::span<const double> strengths) {
   if (strengths.empty())
     throw error(error_kind::bad_argument, "there are no strengths; give at least one, such as 1,-1");
   for (double beta : strengths) {
-    if (not(std::abs(beta) <= 1e6))  // also NaN; far above it a float would overflow
-      throw error(error_kind::bad_argument,
-                  "a strength is " + setting_text(beta) + "; it must lie between -1e6 and 1e6");
+    if (not(std::abs(beta) <= std::numeric_limits<double>::max()))  // also NaN
+      throw error(error_kind::bad_argument, "a strength is " + setting_text(beta) + "; it must be a finite number");
     if (std::ranges::count(strengths, beta) > 1)
       throw error(error_kind::bad_argument,
                   "the strength " + setting_text(beta) + " is given twice; list each strength once");

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/error.hpp>
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/core/settings.hpp>
 #include <trimtab/core/view.hpp>
 
+#include <cmath>
+#include <concepts>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -33,6 +38,16 @@ inline std::vector<std::vector<int>> ids_of(std::span<const prompt_pair> prompts
   std::vector<std::vector<int>> ids;
   for (const prompt_pair& p : prompts) ids.push_back(p.ids);
   return ids;
+}
+
+/// A strength as the scalar of a model. Throws `bad_argument` for one that is beyond the range of float.
+template <typename T>
+T strength_as(double beta) {
+  if constexpr (std::same_as<T, float>)
+    if (std::abs(beta) > static_cast<double>(std::numeric_limits<float>::max()))
+      throw error(error_kind::bad_argument, "a strength is " + setting_text(beta) +
+                                                ", which float cannot hold; compute in double, or use a smaller one");
+  return static_cast<T>(beta);
 }
 
 }  // namespace trimtab

@@ -184,5 +184,5 @@ TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range
   CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).flip_rate_both == 0);
   CHECK_THAT(
       refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {1e39}}); }),
-      ContainsSubstring("between -1e6 and 1e6"));
+      ContainsSubstring("a strength is 1e+39, which float cannot hold"));
 }

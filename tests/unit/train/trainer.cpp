@@ -408,9 +408,9 @@ TEST_CASE("A fit refuses what it cannot learn from") {
 
   CHECK_THAT(sentence(error_kind::bad_argument, good, {.strengths = {}}), ContainsSubstring("no strengths"));
   CHECK_THAT(sentence(error_kind::bad_argument, good, {.strengths = {1, std::nan("")}}),
-             ContainsSubstring("between -1e6 and 1e6"));
+             ContainsSubstring("must be a finite number"));
   CHECK_THAT(sentence(error_kind::bad_argument, good, {.strengths = {HUGE_VAL}}),
-             ContainsSubstring("between -1e6 and 1e6"));
+             ContainsSubstring("must be a finite number"));
   CHECK_THAT(sentence(error_kind::bad_argument, good, {.steps = -1}), ContainsSubstring("negative"));
   CHECK_THAT(sentence(error_kind::bad_argument, good, {}, {.learning_rate = 0}), ContainsSubstring("learning rate"));
   CHECK_THAT(
