@@ -47,6 +47,11 @@ inline std::uint16_t to_bfloat16_bits(float x) {
 }
 
 inline io::stored_tensor store_as(io::dtype type, const host_matrix<float>& matrix, std::vector<index_t> shape) {
+  if (type == io::dtype::f64) {
+    host_matrix<double> wide(matrix.rows, matrix.cols);
+    std::ranges::copy(matrix.values, wide.values.begin());
+    return io::store(wide, std::move(shape));
+  }
   auto tensor = io::store(matrix, std::move(shape));
   if (type == io::dtype::f32) return tensor;
   tensor.type = type;

@@ -12,6 +12,12 @@
 #include "support/stored_model.hpp"
 #include "support/temporary_folder.hpp"
 
+#include <memory>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
+
 using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
@@ -59,12 +65,17 @@ struct copied_weights {
   }
 };
 
+/// What is read from a file after it was written.
+intervention_file through_a_file(const intervention_file& file) {
+  const auto folder = temporary_folder();
+  io::write_intervention(folder.path() / "i", file);
+  return io::read_intervention(folder.path() / "i");
+}
+
 /// Writes parameters to a file and returns what a composition reads from it.
 template <typename Steering>
 parameters through_a_file(const Steering& steering, const parameters& p) {
-  const auto folder = temporary_folder();
-  io::write_intervention(folder.path() / "i", make_intervention_file(steering, p, {{"task", "test"}}));
-  return fit_to(io::read_intervention(folder.path() / "i"), steering);
+  return fit_to(through_a_file(make_intervention_file(steering, p, {{"task", "test"}})), steering);
 }
 
 template <typename Policy>
@@ -187,6 +198,61 @@ TEST_CASE("A copy of the weights in float16 is the same model, and a file of ver
   const auto on_half =
       steer(copy_in_half, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), positions::shared()));
   CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(old, on_half); }), ContainsSubstring("hash"));
+}
+
+TEST_CASE("Copies of the same values in any stored type are one model, in float and in double") {
+  // Through bfloat16 and float16, after which every type can hold the values.
+  const auto narrow = temporary_folder(), narrower = temporary_folder();
+  const auto config = GENERATE(small, small_parallel);
+  write_model_folder(narrow.path(), random_weights(config, 3, true), {.type = io::dtype::bf16});
+  write_model_folder(narrower.path(), copied_weights{io::model_folder(narrow.path())}, {.type = io::dtype::f16});
+  const io::model_folder source(narrower.path());
+
+  struct copy {
+    temporary_folder folder = {};
+    intervention_file old = {};  ///< a file of version 1 for this very folder
+  };
+  std::vector<std::unique_ptr<copy>> copies;
+  const auto with_copies = [&](const auto& use) {
+    const auto with_model = [&]<typename Model>(std::type_identity<Model>) {
+      for (const auto& one : copies) {
+        const auto m = from_pretrained<Model>(one->folder.path(), typename Model::backend_type(1));
+        use(*one, m, steer(m, at(site::attn_out{}, policy::steer_vec{}, layers::all(), positions::shared())));
+      }
+    };
+    const auto with_precision = [&]<typename B>(std::type_identity<B>) {
+      config.parallel_residual ? with_model(std::type_identity<gpt_neox<B>>{})
+                               : with_model(std::type_identity<gpt2<B>>{});
+    };
+    with_precision(std::type_identity<eigen_backend<float>>{});
+    with_precision(std::type_identity<eigen_backend<double>>{});
+  };
+  for (const auto type : {io::dtype::f64, io::dtype::f32, io::dtype::f16, io::dtype::bf16}) {
+    copies.push_back(std::make_unique<copy>());
+    write_model_folder(copies.back()->folder.path(), copied_weights{source}, {.type = type});
+  }
+
+  std::set<std::string> hashes, stored_hashes;
+  std::vector<intervention_file> files;
+  with_copies([&](copy& c, const auto& m, const auto& s) {
+    hashes.insert(m.hash_of_weights());
+    stored_hashes.insert(m.origin().stored_hash());
+    files.push_back(through_a_file(make_intervention_file(s, numbered(s))));
+    c.old = files.back();
+    c.old.version = 1;
+    c.old.model->hash = m.origin().stored_hash();
+  });
+  CHECK(hashes.size() == 1);
+  CHECK(stored_hashes.size() == copies.size());
+  REQUIRE(files.size() == 8);
+  with_copies([&](const copy& c, const auto&, const auto& s) {
+    for (const auto& file : files) CHECK(fit_to(file, s) == numbered(s));
+    for (const auto& other : copies)
+      if (other.get() == &c)
+        CHECK(fit_to(other->old, s) == numbered(s));
+      else
+        CHECK_THAT(refusal(error_kind::mismatch, [&] { fit_to(other->old, s); }), ContainsSubstring("hash"));
+  });
 }
 
 TEST_CASE("A composition of different policies, layers and positions is one file") {
