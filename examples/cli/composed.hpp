@@ -146,6 +146,7 @@ class model_of final : public any_model {
   const text::tokenizer& tokenizer() const override { return model_.tokenizer(); }
   bool has_tokenizer() const override { return model_.has_tokenizer(); }
   const io::end_tokens& end_tokens() const override { return model_.end_tokens(); }
+  const std::vector<std::string>& warnings() const override { return model_.warnings(); }
   host_matrix<double> logits(const std::vector<int>& ids, scored where) const override {
     return widened(trimtab::logits(static_cast<const Model&>(model_), std::span(&ids, 1), where));
   }

@@ -271,7 +271,7 @@ output fit(const fit_command& command, const common_options& common) {
   else if (not resumed_from.empty() and resumed == command.steps and not common.quiet)
     tell(resumed_from + " had made all " + std::to_string(command.steps) +
          " steps already; ask for more --steps to continue");
-  for (const auto& warning : run->warnings()) tell(warning);
+  for (const auto& warning : run->warnings()) warn(warning);
 
   output found;
   for (const auto& set : sets)

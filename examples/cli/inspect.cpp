@@ -101,6 +101,8 @@ output inspect_model(const path& folder) {
   found.json["warnings"] = warnings;
   for (const auto& warning : warnings) found.text += columns({"warnings", warning});
   return found;
+  found.json["warnings"] = model.warnings();
+  for (const auto& warning : model.warnings()) found.text += columns({"warnings", warning});
 }
 
 output inspect_intervention(const path& file) {

@@ -51,6 +51,7 @@ std::unique_ptr<any_model> load_model(const path& folder, const common_options& 
            " after a text; prompts are read without it");
     return model;
   };
+    for (const auto& warning : model->warnings()) warn(warning);
   if (options.backend == machine::cuda) {
 #if defined(TRIMTAB_CLI_CUDA)
     return noted(load_cuda(folder, config, options.precision, how));

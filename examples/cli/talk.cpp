@@ -17,6 +17,8 @@ std::string stopwatch::text() const {
 
 void tell(const std::string& sentence) { std::cerr << "trimtab: " << text::one_line(sentence) << std::endl; }
 
+void warn(const std::string& sentence) { tell("warning: " + sentence); }
+
 void note(const common_options& common, const std::string& sentence) {
   if (common.verbose) tell(sentence);
 }

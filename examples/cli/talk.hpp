@@ -7,8 +7,8 @@
 #include <chrono>
 #include <string>
 
-/// The messages of a command while it works, all on standard error: progress bars on a terminal, and with --verbose
-/// what was done and how long it took.
+/// The messages of a command while it works, all on standard error: progress bars on a terminal, warnings, and with
+/// --verbose what was done and how long it took.
 
 namespace trimtab::cli {
 
@@ -24,7 +24,10 @@ class stopwatch {
 /// Prints one line on standard error, with the control characters in names of files replaced.
 void tell(const std::string& sentence);
 
-/// Does the same, but with --verbose only.
+/// Does the same for a warning, also with --quiet.
+void warn(const std::string& sentence);
+
+/// Prints it with --verbose only.
 void note(const common_options& common, const std::string& sentence);
 
 /// "gpt2, 12 layers of width 768, 50257 tokens"

@@ -129,8 +129,11 @@ TEST_CASE("Weights that are not those of the model") {
       {[&](auto& f) { f.add(w + "h.0.adapter", "F32", {1}, "1234"); }, {"'transformer.h.0.adapter' is unexpected"}},
       {[&](auto& f) { f.add(w + "h.2.ln_1.weight", "F32", {1}, "1234"); },
        {"'transformer.h.2.ln_1.weight' is unexpected"}},
-      {[&](auto& f) { f.add("gpt_neox.wte.weight", "F32", {1}, "1234"); }, {"'gpt_neox.wte.weight' is unexpected"}},
-      {[&](auto& f) { f.add("\x1b[31m\n" + std::string(900, 'n'), "F32", {1}, "1234"); }, {"nnn...' is unexpected"}},
+      {[&](auto& f) { f.add("h.0.attn.lora_A", "F32", {}, "1234"); }, {"'h.0.attn.lora_A' is unexpected"}},
+      {[&](auto& f) { f.add("h.7.attn.c_attn.lora_A", "F32", {0}, ""); }, {"'h.7.attn.c_attn.lora_A' is unexpected"}},
+      {[&](auto& f) { f.add("lm_head.bias", "F32", {1}, "1234"); }, {"'lm_head.bias' is unexpected"}},
+      {[&](auto& f) { f.add("h.0.\x1b[31m\n" + std::string(900, 'n'), "F32", {1}, "1234"); },
+       {"nnn...' is unexpected"}},
       {[&](auto& f) { f.add("wte.weight", "F32", {1}, "1234"); },
        {"wte.weight', but so does", "transformer.wte.weight'"}},
       {[&](auto& f) {
@@ -145,6 +148,16 @@ TEST_CASE("Weights that are not those of the model") {
          f.header[w + "wte.weight"]["shape"] = {16, 300};
        },
        {"'wte.weight' has the shape [16, 300] instead of [300, 16]"}},
+      {[&](auto& f) {
+         f.remove(w + "ln_f.bias");
+         f.add(w + "ln_f.bias", "F32", {}, "1234");
+       },
+       {"'ln_f.bias' has the shape [] instead of [16]"}},
+      {[&](auto& f) {
+         f.remove(w + "ln_f.bias");
+         f.add(w + "ln_f.bias", "F32", {0}, "");
+       },
+       {"'ln_f.bias' has the shape [0] instead of [16]"}},
       {[&](auto& f) { f.header[w + "ln_f.weight"]["dtype"] = "I32"; },
        {"'ln_f.weight' has the dtype I32 instead of F64, F32, F16 or BF16"}},
       {[&](auto& f) {
@@ -184,10 +197,15 @@ TEST_CASE("Weights that are not those of the model") {
                   {"a logit is not a finite number", "or the weights are not finite"});
   }
 
-  auto parts = taken_apart(content_of(neox.name("model.safetensors")));
-  parts.remove("embed_out.weight");
-  const file_with bad(neox.name("model.safetensors"), parts.together());
-  check_refused({"logits", "--model", neox.path(), "--ids", "1"}, {neox.path(), "'embed_out.weight' is missing"});
+  const auto of_neox = [&](const std::function<void(taken_apart&)>& change, const std::string& sentence) {
+    auto parts = taken_apart(content_of(neox.name("model.safetensors")));
+    change(parts);
+    const file_with bad(neox.name("model.safetensors"), parts.together());
+    check_refused({"logits", "--model", neox.path(), "--ids", "1"}, {neox.path(), sentence});
+  };
+  of_neox([](auto& f) { f.remove("embed_out.weight"); }, "'embed_out.weight' is missing");
+  for (const std::string name : {"layers.1.attention.foo", "gpt_neox.layers.3.attention.foo"})
+    of_neox([&](auto& f) { f.add(name, "F32", {1}, "1234"); }, "'" + name + "' is unexpected");
 }
 
 TEST_CASE("Weights that are no file") {
@@ -198,7 +216,10 @@ TEST_CASE("Weights that are no file") {
     std::filesystem::remove_all(file);
   };
   std::filesystem::remove(file);
-  said("holds neither model.safetensors nor model.safetensors.index.json");
+  said("holds neither model.safetensors nor model.safetensors.index.json; weights in other formats");
+  model.file("pytorch_model.bin", "PK");
+  said("AutoModelForCausalLM.from_pretrained('" + model.path() + "').save_pretrained('" + model.path() +
+       "', safe_serialization=True)");
   std::filesystem::create_directory(file);
   said("model.safetensors' is a folder where a file was expected");
   ::mkfifo(file.c_str(), 0600);
@@ -261,12 +282,19 @@ TEST_CASE("Bad indices of shards") {
       {with(bias, std::string("a\0.safetensors", 14)), "names the shard \"a\\u0000.safetensors\"; expected"},
       {with(bias, "absent.safetensors"), "absent.safetensors': No such file"},
       {with(bias, other_shard), "puts 'transformer.ln_f.bias' into '" + other_shard + "', which does not hold it"},
-      {with("absent", other_shard), "puts 'absent' into '" + other_shard + "', which does not hold it"},
+      {with("wte.weight", other_shard), "puts 'wte.weight' into '" + other_shard + "', which does not hold it"},
+      {with("h.0.absent", other_shard), "puts 'h.0.absent' into '" + other_shard + "', which does not hold it"},
       {without.dump(), "holds 'transformer.ln_f.bias', which '"},
   };
   for (const auto& row : table) {
     const file_with bad(index, row.content);
     check_refused(logits, {folder.path().string(), row.sentence});
+  }
+
+  for (const std::string name :
+       {"lm_head.weight", "h.0.attn.bias", "transformer.h.0.attn.masked_bias", "score.weight"}) {
+    const file_with odd(index, with(name, other_shard));
+    check_accepted(logits);
   }
 
   const auto two = folder.path() / "model-3.safetensors";

@@ -154,6 +154,7 @@ inline safetensors_header parse_safetensors_header(std::string_view text, std::s
       header.tensors.emplace(name, detail::parse_tensor_entry(name, entry, file));
       continue;
     }
+    if (entry.is_null()) continue;  // the format's own library reads it as none
     if (not entry.is_object())
       detail::refuse_safetensors(file, "__metadata__ should be an object, found " + abbreviated(entry));
     for (const auto& [key, value] : entry.items()) {

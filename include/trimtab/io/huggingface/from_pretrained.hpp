@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <vector>
 /// A model and its tokenizer from a Hugging Face folder:
 ///
 ///     auto model = from_pretrained<gpt2<eigen_backend<float>>>("gpt2/");
@@ -53,6 +54,8 @@ class pretrained : public Model {
  private:
   pretrained(std::shared_ptr<const io::model_folder> folder, typename Model::backend_type backend)
       : Model(*folder, std::move(backend)), folder_(std::move(folder)) {
+  /// What is unusual about the folder, for the user: one sentence each.
+  const std::vector<std::string>& warnings() const { return folder_->warnings(); }
     this->origin_.stored_hash = [folder = folder_] { return folder->stored_hash(); };
     std::map<std::string, int> named;
     complaint_ = problem_of([&] {

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -24,8 +25,12 @@
 #include <vector>
 
 /// A Hugging Face model folder, `config.json` and safetensors weights, as a `weight_source`. Opening checks that the
-/// folder holds exactly the weights that its configuration describes; reading then converts one block at a time out of
-/// the open files, so that the whole model need not lie in host memory.
+/// folder holds the weights that its configuration describes, and in the model's parts no other; reading then converts
+/// one block at a time out of the open files, so that the whole model need not lie in host memory.
+///
+/// A tensor that belongs to no part of the model, such as the head of a classifier, is ignored with a warning, as
+/// transformers does. Inside a block, an embedding, the last norm or the unembedding, transformers ignores unknown
+/// tensors as well; here they are refused, because they are probably meant to change what the part computes.
 
 namespace trimtab::io {
 
@@ -86,6 +91,14 @@ class weight_checker {
   std::vector<std::string> complaints_ = {};
 };
 
+/// The warning about tensors that are not read. It shows the first of them: a folder may have thousands.
+inline std::string ignored(const std::filesystem::path& folder, std::span<const std::string> names) {
+  const auto shown = names.first(std::min(names.size(), std::size_t{20}));
+  return "'" + folder.string() + "' holds tensors that are no part of the model and are ignored: " +
+         text::joined(shown, ", ", [](const std::string& name) { return text::in_quotes(name, '\''); }) +
+         (shown.size() < names.size() ? ", and " + std::to_string(names.size() - shown.size()) + " more" : "");
+}
+
 /// Reads the numbers for a layout; shapes have been checked.
 template <typename T>
 struct weight_reader {
@@ -114,14 +127,17 @@ class model_folder {
         policy_(options.allow_non_finite ? non_finite::allow : non_finite::refuse),
         options_(std::move(options)),
         file_(read_model_config_file(folder_)),
-        weights_(folder_, with_layout([](auto layout) { return layout.prefix; })) {
-    with_layout([&](auto layout) { check(layout); });
+        weights_(folder_, with_layout([](auto layout) { return layout.names; })) {
+    with_layout([&](auto layout) { tie(layout), check(layout); });
+    if (not weights_.others().empty()) warnings_.push_back(detail::ignored(folder_, weights_.others()));
   }
 
   const model_config& config() const { return file_.config; }
   const model_config_file& file() const { return file_; }
   const std::filesystem::path& path() const { return folder_; }
   const model_folder_options& options() const { return options_; }
+  /// What is unusual about the folder, for the user: one sentence each.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   /// Throws `error(bad_file)` where a weight is not finite.
   template <readable_scalar T>
@@ -153,6 +169,12 @@ class model_folder {
   }
 
  private:
+  /// Of two tied matrices, a folder may hold either.
+  template <typename Layout>
+  void tie(Layout layout) {
+    if (file_.tied_embeddings and weights_.contains(layout.unembedding) and not weights_.contains(layout.embedding))
+      weights_.rename(layout.unembedding, layout.embedding);
+  }
   template <typename Layout>
   void check(Layout layout) const {
     auto checker = detail::weight_checker(weights_);
@@ -175,6 +197,7 @@ class model_folder {
   model_folder_options options_;
   model_config_file file_;
   weight_files weights_;
+  std::vector<std::string> warnings_ = {};
 };
 
 static_assert(weight_source<model_folder, float> and weight_source<const model_folder, double>);

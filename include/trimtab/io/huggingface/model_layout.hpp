@@ -3,12 +3,14 @@
 
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
+#include <trimtab/io/huggingface/weight_files.hpp>
 #include <trimtab/model/weights.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -53,9 +55,10 @@ layer_norm_weights<typename Tensors::scalar> layer_norm(Tensors& tensors, const 
 
 /// GPT-2: Conv1D weights, already [in, out], and c_attn = [q | k | v].
 struct gpt2_layout {
-  static constexpr auto prefix = "transformer.";
   static constexpr auto embedding = "wte.weight";
   static constexpr auto unembedding = "lm_head.weight";
+  static constexpr auto parts = std::to_array<std::string_view>({"wte.", "wpe.", "ln_f.", "lm_head."});
+  static constexpr auto names = weight_names{"transformer.", "h.", parts, unembedding};
 
   template <typename Tensors, typename T = typename Tensors::scalar>
   static block_weights<T> block(Tensors& tensors, const model_config_file& file, index_t layer) {
@@ -89,9 +92,10 @@ struct gpt2_layout {
 /// GPT-NeoX: Linear weights, [out, in], and query_key_value with q, k and v of one head beside each other, head by
 /// head: its row (3 h + p) w + c, of part p and channel c in head h of width w, is column p D + h w + c of [q | k | v].
 struct gpt_neox_layout {
-  static constexpr auto prefix = "gpt_neox.";
   static constexpr auto embedding = "embed_in.weight";
   static constexpr auto unembedding = "embed_out.weight";
+  static constexpr auto parts = std::to_array<std::string_view>({"embed_in.", "final_layer_norm.", "embed_out."});
+  static constexpr auto names = weight_names{"gpt_neox.", "layers.", parts, unembedding};
 
   template <typename Tensors, typename T = typename Tensors::scalar>
   static block_weights<T> block(Tensors& tensors, const model_config_file& file, index_t layer) {

@@ -187,6 +187,21 @@ TEST_CASE("Tensors of many pieces are read whole") {
              ContainsSubstring("at [299, 300]"));
 }
 
+TEST_CASE("Metadata that are null are none, and tensors may be scalar or empty wherever they lie") {
+  const auto folder = temporary_folder();
+  const auto file = io::safetensors_file(
+      folder.file("t", raw_file(R"({"__metadata__":null,"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                                R"("b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+                                R"("c":{"dtype":"F16","shape":[2,0],"data_offsets":[4,4]},)"
+                                R"("d":{"dtype":"U8","shape":[1],"data_offsets":[4,5]},)"
+                                R"("e":{"dtype":"F8_E4M3","shape":[0,7],"data_offsets":[5,5]}})",
+                                5)));
+  CHECK(file.metadata().empty());
+  CHECK(file.read<float>("a").values == std::vector<float>{0});
+  for (const auto name : {"b", "c"}) CHECK(file.read<float>(name).values.empty());
+  CHECK(file.bytes("e").empty());
+}
+
 TEST_CASE("Malformed files are refused, each with its sentence") {
   const auto folder = temporary_folder();
   const auto tensor = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {

@@ -17,6 +17,8 @@
 using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::EndsWith;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -191,8 +193,12 @@ TEST_CASE("A folder that holds other weights than its config.json describes is r
              ContainsSubstring("'transformer.h.2.ln_1.weight' is unexpected"));
   CHECK_THAT(said(small_gpt2, adding("transformer.h.00.ln_1.weight")),
              ContainsSubstring("h.00.ln_1.weight' is unexpected"));
-  CHECK_THAT(said(small_gpt2, adding("gpt_neox.wte.weight")), ContainsSubstring("'gpt_neox.wte.weight' is unexpected"));
-  CHECK_THAT(said(small_gpt2, adding("transformer.transformer.wte.weight")), ContainsSubstring("is unexpected"));
+  for (const auto name :
+       {"transformer.h.0.attn.lora_A", "h.9.x", "transformer.wte.lora_A", "wpe.scale", "ln_f.x.bias", "lm_head.bias"})
+    CHECK_THAT(said(small_gpt2, adding(name)), ContainsSubstring("'" + std::string(name) + "' is unexpected"));
+  for (const auto name : {"gpt_neox.layers.1.attention.foo", "layers.2.input_layernorm.weight", "embed_in.bias",
+                          "gpt_neox.final_layer_norm.scale", "embed_out.bias"})
+    CHECK_THAT(said(small_neox, adding(name)), ContainsSubstring("'" + std::string(name) + "' is unexpected"));
   CHECK_THAT(said(small_gpt2, adding("wte.weight")),
              ContainsSubstring("holds 'wte.weight', but so does") or
                  ContainsSubstring("holds 'transformer.wte.weight', but so does"));
@@ -202,6 +208,12 @@ TEST_CASE("A folder that holds other weights than its config.json describes is r
              ContainsSubstring("has the shape [36, 70] instead of [70, 36]"));
   CHECK_THAT(said(small_gpt2, shaped("transformer.h.1.ln_1.bias", {1, 36})),
              ContainsSubstring("'h.1.ln_1.bias' has the shape [1, 36] instead of [36]"));
+  for (const auto& [shape, shown] : {std::pair(std::vector<index_t>{}, "[]"), {{0}, "[0]"}})
+    CHECK_THAT(said(small_gpt2,
+                    [&](auto& tensors) {
+                      tensors["transformer.ln_f.bias"] = io::store(host_matrix<float>(shape.empty(), 1), shape);
+                    }),
+               ContainsSubstring("'ln_f.bias' has the shape " + std::string(shown) + " instead of [36]"));
   CHECK_THAT(said(with(small_gpt2, &model_config::vocabulary, 20), nothing),
              ContainsSubstring("'wte.weight' has the shape [19, 36] instead of [20, 36]"));
   CHECK_THAT(said(with(small_gpt2, &model_config::context, 8), nothing),
@@ -221,6 +233,76 @@ TEST_CASE("A folder that holds other weights than its config.json describes is r
   write_model_folder(folder.path(), stored_config(vast, false, {.attention_bias = false}),
                      stored_weights(random_weights(small_neox), {.attention_bias = false}));
   CHECK_THAT(refusal(error_kind::bad_file, [&] { io::model_folder{folder.path()}; }), ContainsSubstring("instead of"));
+}
+
+TEST_CASE("Tensors of no part of the model are ignored with a warning, whatever they are") {
+  const auto config = GENERATE(small_gpt2, small_neox);
+  const auto weights = random_weights(config, 5);
+  const auto folder = temporary_folder();
+  auto tensors = stored_weights(weights);
+  const auto stored_as = stored_config(config, weights.tied_embeddings());
+  write_model_folder(folder.path(), stored_as, tensors);
+  CHECK(io::model_folder(folder.path()).warnings().empty());
+  const auto hash = io::model_folder(folder.path()).stored_hash();
+
+  const auto row = io::store(host_matrix<float>(1, 36), {36});
+  const bool neox = config.architecture == "gpt_neox";
+  tensors["score.weight"] = row;
+  tensors["v_head.h.0.bias"] = row;
+  tensors["step"] = {io::dtype::i64, {}, std::vector<std::byte>(8)};
+  tensors["empty"] = {io::dtype::f8_e5m2, {3, 0, 2}, {}};
+  tensors["transformer.foo.weight"] = tensors["gpt_neox.foo.weight"] = row;
+  tensors[neox ? "h.0.ln_1.weight" : "layers.0.attention.foo"] = row;
+  tensors[neox ? "wte.weight" : "embed_in.weight"] = row;
+  for (const int shards : {1, 3}) {
+    write_model_folder(folder.path(), stored_as, tensors, shards);
+    const auto stored = io::model_folder(folder.path());
+    REQUIRE(stored.warnings().size() == 1);
+    const auto& warning = stored.warnings().front();
+    CHECK_THAT(warning, StartsWith("'" + folder.path().string() +
+                                   "' holds tensors that are no part of the model and are ignored: '"));
+    for (const auto name :
+         {"score.weight", "v_head.h.0.bias", "step", "empty", "transformer.foo.weight", "gpt_neox.foo.weight",
+          neox ? "h.0.ln_1.weight" : "layers.0.attention.foo", neox ? "wte.weight" : "embed_in.weight"})
+      CHECK_THAT(warning, ContainsSubstring("'" + std::string(name) + "'"));
+    CHECK(difference_as<float, float>(stored, weights) == 0);
+    CHECK(stored.stored_hash() == hash);
+    std::filesystem::remove(folder.path() / "model.safetensors");
+  }
+}
+
+TEST_CASE("A warning about very many tensors names the first of them") {
+  const auto folder = temporary_folder();
+  auto tensors = stored_weights(random_weights(small_gpt2));
+  for (int i = 100; i < 125; ++i) tensors["x." + std::to_string(i)] = io::store(host_matrix<float>(0, 0));
+  write_model_folder(folder.path(), stored_config(small_gpt2, true), tensors);
+  const auto warning = io::model_folder(folder.path()).warnings().at(0);
+  CHECK_THAT(warning, ContainsSubstring("'x.100', 'x.101', ") and EndsWith("'x.119', and 5 more"));
+}
+
+TEST_CASE("Of two tied embeddings a folder may hold either") {
+  const auto config = GENERATE(small_gpt2, small_neox);
+  const auto weights = random_weights(config, 5, true);
+  const auto folder = temporary_folder(), usual = temporary_folder();
+  write_model_folder(usual.path(), weights);
+  auto tensors = stored_weights(weights);
+  const bool neox = config.architecture == "gpt_neox";
+  const std::string embedding = neox ? "gpt_neox.embed_in.weight" : "transformer.wte.weight";
+  const std::string unembedding = neox ? "embed_out.weight" : "lm_head.weight";
+  auto moved = tensors.extract(embedding);
+  moved.key() = unembedding;
+  tensors.insert(std::move(moved));
+  for (const int shards : {1, 2}) {
+    write_model_folder(folder.path(), stored_config(config, true), tensors, shards);
+    const auto stored = io::model_folder(folder.path());
+    CHECK(difference_as<float, float>(stored, weights) == 0);
+    CHECK(stored.stored_hash() == io::model_folder(usual.path()).stored_hash());
+    CHECK(stored.warnings().empty());
+    std::filesystem::remove(folder.path() / "model.safetensors");
+  }
+  write_model_folder(folder.path(), stored_config(config, false), tensors);
+  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::model_folder{folder.path()}; }),
+             ContainsSubstring("'" + std::string(neox ? "embed_in" : "wte") + ".weight' is missing"));
 }
 
 TEST_CASE("An unembedding that contradicts a tie is refused") {
