@@ -93,7 +93,7 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   const auto then = made_before == read.made.end() ? "" : made_before->second;
   const auto shown = [](const std::string& tokens) { return tokens.empty() ? "no token" : text::in_quotes(tokens); };
   if (const auto now = before_prompts(model); model.has_tokenizer() and now != then)
-    tell("warning: '" + file.string() + "' was fitted on prompts with " + shown(then) + " before their text, and now " +
+    warn("'" + file.string() + "' was fitted on prompts with " + shown(then) + " before their text, and now " +
          "they have " + shown(now) + "; --bos and --no-bos choose");
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {

@@ -4,6 +4,7 @@
 #include "figures.hpp"
 
 #include <trimtab/io/huggingface/end_tokens.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
 #include <trimtab/io/huggingface/model_folder.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/intervention_file.hpp>
@@ -66,7 +67,7 @@ output inspect_model(const path& folder) {
   for (const auto& [key, value] : found.json.items())
     found.text += columns({key, value.is_string() ? value.get<std::string>() : value.dump()});
 
-  std::vector<std::string> warnings;
+  auto warnings = model.warnings();
   std::map<std::string, int> named;
   auto& tokenizer = found.json["tokenizer"];
   try {
@@ -101,8 +102,6 @@ output inspect_model(const path& folder) {
   found.json["warnings"] = warnings;
   for (const auto& warning : warnings) found.text += columns({"warnings", warning});
   return found;
-  found.json["warnings"] = model.warnings();
-  for (const auto& warning : model.warnings()) found.text += columns({"warnings", warning});
 }
 
 output inspect_intervention(const path& file) {
@@ -183,13 +182,14 @@ output inspect_tensors(const io::safetensors_file& file) {
 }  // namespace
 
 output inspect(const inspect_command& command) {
+  const auto what = command.what.extension() == ".safetensors" ? command.what : io::model_path(command.what);
   std::error_code ignored;
-  if (std::filesystem::is_directory(command.what, ignored)) return inspect_model(command.what);
-  const auto file = io::safetensors_file(command.what);
+  if (std::filesystem::is_directory(what, ignored)) return inspect_model(what);
+  const auto file = io::safetensors_file(what);
   const auto format = file.metadata().find("format");
   const bool is_intervention = format != file.metadata().end() and (format->second == io::intervention_format or
                                                                     format->second == io::intervention_format_1);
-  return is_intervention ? inspect_intervention(command.what) : inspect_tensors(file);
+  return is_intervention ? inspect_intervention(what) : inspect_tensors(file);
 }
 
 }  // namespace trimtab::cli

@@ -5,6 +5,7 @@
 #include "talk.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/text/utf8.hpp>
@@ -36,8 +37,9 @@ void require_threads(int count) {
 
 }  // namespace
 
-std::unique_ptr<any_model> load_model(const path& folder, const common_options& options) {
+std::unique_ptr<any_model> load_model(const path& name, const common_options& options) {
   const stopwatch watch;
+  const auto folder = io::model_path(name);
   const auto config = io::read_model_config_file(folder).config;
   report::progress_bar bar("load", config.layers, not options.quiet);
   const io::model_folder_options how{.allow_non_finite = options.allow_non_finite,
@@ -45,13 +47,13 @@ std::unique_ptr<any_model> load_model(const path& folder, const common_options& 
                                      .tokenizer = options.tokenizer};
   const auto noted = [&](std::unique_ptr<any_model> model) {
     note(options, "read '" + folder.string() + "' (" + text_of(config) + ") in " + watch.text());
+    for (const auto& warning : model->warnings()) warn(warning);
     if (model->has_tokenizer() and not model->tokenizer().after().empty())
-      tell("the tokenizer of '" + folder.string() + "' puts " +
+      warn("the tokenizer of '" + folder.string() + "' puts " +
            text::in_quotes(model->tokenizer().decode(model->tokenizer().after())) +
            " after a text; prompts are read without it");
     return model;
   };
-    for (const auto& warning : model->warnings()) warn(warning);
   if (options.backend == machine::cuda) {
 #if defined(TRIMTAB_CLI_CUDA)
     return noted(load_cuda(folder, config, options.precision, how));

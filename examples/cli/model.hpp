@@ -89,13 +89,14 @@ class any_model {
   virtual const model_config& config() const = 0;
   virtual const text::tokenizer& tokenizer() const = 0;  ///< throws where there is none
   virtual bool has_tokenizer() const = 0;
-  virtual const io::end_tokens& end_tokens() const = 0;  ///< throws where the folder's files are wrong
+  virtual const io::end_tokens& end_tokens() const = 0;          ///< throws where the folder's files are wrong
   virtual const std::vector<std::string>& warnings() const = 0;  ///< about its folder
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
   virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
 };
 
-/// Loads the model of a folder, whichever its architecture is.
-std::unique_ptr<any_model> load_model(const path& folder, const common_options& options);
+/// Loads the model of a folder, or of that name in the Hugging Face cache, whichever its architecture is. Prints its
+/// warnings.
+std::unique_ptr<any_model> load_model(const path& name, const common_options& options);
 
 }  // namespace trimtab::cli

@@ -155,7 +155,7 @@ output generate(const generate_command& command, const common_options& common) {
   const auto speak = speaker(*model, command.steer, common);
   const auto& [end, stated_by, not_used] = model->end_tokens();
   if (not not_used.empty())
-    tell("warning: of the model's generation_config.json, " + text::joined(not_used, ", ") +
+    warn("of the model's generation_config.json, " + text::joined(not_used, ", ") +
          " are not used; the options of this command say how to sample");
   auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   const auto prompt_length = ids.size();

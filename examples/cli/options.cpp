@@ -189,7 +189,7 @@ class options_of {
   }
   void model(path& to) {
     parsed(
-        "--model", "PATH", "folder of the model",
+        "--model", "PATH", "folder of the model, or OWNER/NAME[@REVISION] of one in the Hugging Face cache",
         [&to, &d = d_](const std::string& value) { d.files.model = to = path_of("--model", value); }, true);
   }
   void files(const std::string& name, const std::string& help, std::vector<path>& to) {
@@ -540,7 +540,8 @@ void describe(description& d, command_line& line) {
   {
     auto o = add("inspect", "Show what is in a model folder, an intervention file or another safetensors file",
                  "  trimtab inspect gpt2/\n  trimtab inspect ioi.safetensors");
-    o.file("what", "file or folder", line.inspect.what, true);
+    o.file("what", "file or folder, or OWNER/NAME[@REVISION] of a model in the Hugging Face cache", line.inspect.what,
+           true);
   }
   for (auto* const command : app.get_subcommands({})) add_common(options_of(d, command), line.common);
   {

@@ -4,7 +4,8 @@
 
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/files/input_file.hpp>
-#include <trimtab/io/json/json.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
+#include <trimtab/io/huggingface/weight_files.hpp>
 
 #include <range/v3/view/concat.hpp>
 #include <range/v3/view/subrange.hpp>
@@ -18,7 +19,8 @@ namespace trimtab::cli {
 namespace {
 
 /// All files that a model may be read from, whether they exist or not.
-std::vector<named_file> files_of_model(const path& folder) {
+std::vector<named_file> files_of_model(const path& model) {
+  const auto folder = io::model_path(model);
   const auto weights = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
   std::set<std::string> names = {"config.json",
                                  "generation_config.json",
@@ -32,11 +34,7 @@ std::vector<named_file> files_of_model(const path& folder) {
                                  "vocab.bpe",
                                  weights.filename(),
                                  index.filename()};
-  if (not io::is_present(weights) and io::is_present(index)) {
-    const auto contents = io::json_object(io::read_json_file(index), index.string(), error_kind::bad_file);
-    const auto shards = contents.object("weight_map");
-    for (const auto& [tensor, shard] : shards.value().items()) names.insert(shards.text(tensor));
-  }
+  if (not io::is_present(weights) and io::is_present(index)) names.merge(io::shards_in(index));
   std::vector<named_file> files;
   for (const auto& name : names) files.push_back({"the model's " + name, folder / name});
   return files;

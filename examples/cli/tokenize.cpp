@@ -4,6 +4,7 @@
 #include "talk.hpp"
 
 #include <trimtab/io/files/file_descriptor.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/text/joined.hpp>
@@ -62,9 +63,9 @@ std::string text_of(const std::vector<int>& ids) {
 }  // namespace
 
 output tokenize(const tokenize_command& command, const common_options& common) {
-  const auto stored = io::open_tokenizer(command.model, common.tokenizer);
+  const auto stored = io::open_tokenizer(io::model_path(command.model, io::snapshot_use::tokenizer), common.tokenizer);
   const auto& tokenizer = stored.tokenizer;
-  for (const auto& warning : stored.warnings) tell(warning);
+  for (const auto& warning : stored.warnings) warn(warning);
   const auto ids_of = [&](const std::string& line, const std::string& place) {
     const auto text = io::parse_json(line, place);
     if (not text.is_string())

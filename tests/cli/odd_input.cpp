@@ -2,6 +2,8 @@
 
 #include "bad_input.hpp"
 
+#include "support/hub_cache.hpp"
+
 #include <array>
 #include <map>
 
@@ -55,6 +57,8 @@ TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
   variants["empty metadata"] = changed.together();
   changed.header.erase("__metadata__");
   variants["no metadata"] = changed.together();
+  changed.header["__metadata__"] = nullptr;
+  variants["null metadata"] = changed.together();
   changed.header["__metadata__"] = {{"", ""}, {"format", "pt"}, {"x\n", "\xc3\xa9"}};
   variants["odd metadata"] = changed.together();
   changed.add("transformer.h.1.attn.bias", "BOOL", {1, 1, 12, 12}, std::string(144, '\1'));
@@ -77,6 +81,69 @@ TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
     const file_with odd(file, content);
     CHECK(logits_of(model.path()) == usual);
   }
+}
+
+TEST_CASE("Tensors of no part of the model change nothing, and every command warns of them") {
+  const model_for_cli model;
+  const auto file = model.name("model.safetensors");
+  const auto usual = logits_of(model.path());
+  auto parts = taken_apart(content_of(file));
+  parts.add("score.weight", "F32", {1, 2}, "12345678");
+  parts.add("v_head.summary.bias", "F16", {}, "12");
+  parts.add("step", "I64", {}, "12345678");
+  parts.add("nothing", "F8_E4M3", {0, 5}, "");
+  parts.add("transformer.foo.weight", "BF16", {1}, "12");
+  parts.add("gpt_neox.wte.weight", "F32", {1}, "1234");
+  parts.add("layers.0.attention.foo", "F32", {1}, "1234");
+  parts.add("\x1b[31m\n" + std::string(900, 'n'), "BOOL", {1}, "1");
+  const file_with odd(file, parts.together());
+  CHECK(logits_of(model.path()) == usual);
+
+  const std::string warning = "'" + model.path() + "' holds tensors that are no part of the model and are ignored: '";
+  const auto is_warned = [&](const outcome& run) {
+    CAPTURE(run.err);
+    CHECK(run.status == 0);
+    CHECK_THAT(run.err, Catch::Matchers::StartsWith("trimtab: warning: " + warning));
+    for (const std::string name : {"score.weight", "v_head.summary.bias", "step", "nothing", "transformer.foo.weight",
+                                   "gpt_neox.wte.weight", "layers.0.attention.foo"})
+      CHECK_THAT(run.err, Catch::Matchers::ContainsSubstring("'" + name + "'"));
+    CHECK(run.err.find('\x1b') == run.err.npos);
+  };
+  const auto saved = model.name("i.safetensors");
+  for (const bool quiet : {false, true}) {
+    const auto warned = [&](std::vector<std::string> arguments) {
+      arguments.insert(arguments.begin() + 1, {"--model", model.path()});
+      if (quiet) arguments.push_back("--quiet");
+      is_warned(run_trimtab(arguments));
+    };
+    warned({"fit", "--data", model.data(), "--steps", "1", "--out", saved});
+    warned({"eval", "--data", model.data(), "--intervention", saved});
+    warned({"loss", "--data", model.data(), "--intervention", saved});
+    warned({"report", "--data", model.data(), "--out", model.name("r.html"), saved});
+    warned({"logits", "--ids", "1"});
+    warned({"generate", "--prompt", "a", "--max-new-tokens", "1"});
+  }
+
+  const auto text = run_trimtab({"inspect", model.path()});
+  CHECK(text.err.empty());
+  CHECK_THAT(text.out, Catch::Matchers::ContainsSubstring(warning));
+  CHECK(text.out.find('\x1b') == text.out.npos);
+  const auto found = io::json::parse(run_trimtab({"inspect", model.path(), "--json"}).out);
+  REQUIRE(found["warnings"].size() == 1);
+  CHECK(found["warnings"][0].get<std::string>().starts_with(warning));
+  const model_for_cli plain;
+  CHECK(io::json::parse(run_trimtab({"inspect", plain.path(), "--json"}).out)["warnings"] == io::json::array());
+}
+
+TEST_CASE("Of two tied embeddings a folder may hold either") {
+  const model_for_cli model;
+  const auto file = model.name("model.safetensors");
+  const auto usual = logits_of(model.path());
+  auto parts = taken_apart(content_of(file));
+  parts.header["lm_head.weight"] = parts.header["transformer.wte.weight"];
+  parts.header.erase("transformer.wte.weight");
+  const file_with odd(file, parts.together());
+  CHECK(logits_of(model.path()) == usual);
 }
 
 TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, with a copy of a tied embedding") {
@@ -121,16 +188,79 @@ TEST_CASE("Folders with a prefix or without, in one file or many, with buffers, 
   }
 }
 
-TEST_CASE("A folder of symbolic links, as the cache of the Hub is") {
-  const model_for_cli model;
-  const temporary_folder cache;
-  std::filesystem::create_directories(cache.path() / "blobs");
-  std::filesystem::create_directories(cache.path() / "snapshots" / "main");
-  for (const std::string name : {"config.json", "model.safetensors", "tokenizer.json"}) {
-    std::filesystem::copy(model.name(name), cache.path() / "blobs" / ("0" + name));
-    std::filesystem::create_symlink("../../blobs/0" + name, cache.path() / "snapshots" / "main" / name);
+TEST_CASE("A model by its name in the cache of the Hub") {
+  const model_for_cli model, other(true);
+  const std::string hash(40, '0'), newer = "0123456789abcdef0123456789abcdef01234567";
+  hub_cache cache;
+  cache.add("owner/model", hash, model.path());
+  cache.add("owner/model", newer, other.path());
+  cache.refer("owner/model", "main", hash);
+  cache.refer("owner/model", "refs/pr/1", newer);
+  cache.refer("owner/model", "broken", std::string(40, 'b'));
+  const auto run = [&](const std::vector<std::string>& arguments, const std::string& input = "") {
+    return run_trimtab(arguments, input, {"HF_HUB_CACHE=" + cache.path()});
+  };
+  const auto logits = [&](const std::string& name) {
+    const auto found = run({"logits", "--model", name, "--ids", "3,1,2", "--json"});
+    CAPTURE(name, found.err);
+    CHECK(found.status == 0);
+    return found.out;
+  };
+  const auto usual = logits_of(model.path()), of_other = logits_of(other.path());
+  CHECK(logits("owner/model") == usual);
+  CHECK(logits(cache.snapshot("owner/model", hash)) == usual);
+  for (const auto& revision : {"refs/pr/1", newer.c_str()})
+    CHECK(logits("owner/model@" + std::string(revision)) == of_other);
+
+  // Every command that takes a model.
+  const auto saved = model.name("i.safetensors"), page = model.name("r.html");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"fit", "--model", "owner/model", "--data", model.data(), "--steps", "1", "--out", saved},
+           {"eval", "--model", "owner/model", "--data", model.data(), "--intervention", saved},
+           {"loss", "--model", "owner/model", "--data", model.data(), "--intervention", saved},
+           {"report", "--model", "owner/model", "--data", model.data(), "--out", page, saved},
+           {"generate", "--model", "owner/model", "--prompt", "a", "--max-new-tokens", "1"},
+           {"inspect", "owner/model"}}) {
+    const auto done = run(arguments);
+    CAPTURE(arguments, done.err);
+    CHECK(done.status == 0);
   }
-  CHECK(logits_of(cache.path() / "snapshots" / "main") == logits_of(model.path()));
+  CHECK_THAT(content_of(page), Catch::Matchers::ContainsSubstring("owner/model"));
+  CHECK(run({"tokenize", "--model", "owner/model"}, "\"abc\"\n").out ==
+        run({"tokenize", "--model", model.path()}, "\"abc\"\n").out);
+
+  // The files of the snapshot are not overwritten.
+  const auto weights = cache.snapshot("owner/model", hash) / "model.safetensors";
+  CHECK(run({"fit", "--model", "owner/model", "--data", model.data(), "--steps", "1", "--out", weights}).status == 2);
+
+  const auto refused = [&](const std::string& name, const std::string& sentence) {
+    for (const auto& arguments : {std::vector<std::string>{"logits", "--model", name, "--ids", "1"},
+                                  {"inspect", name},
+                                  {"tokenize", "--model", name}}) {
+      const auto found = run(arguments);
+      CAPTURE(arguments, found.err);
+      CHECK(found.status == 1);
+      CHECK(found.out.empty());
+      CHECK(found.error_lines() == 1);
+      CHECK_THAT(found.err, Catch::Matchers::ContainsSubstring(sentence));
+    }
+  };
+  refused("owner/none", "'" + cache.path() + "/models--owner--none/refs/main'; `hf download owner/none` downloads it");
+  refused("owner/model@v9", "/refs/v9'; `hf download owner/model --revision v9` downloads it");
+  refused("owner/model@../refs/main", "the revision of 'owner/model' is '../refs/main'; expected a branch, a tag or");
+  refused("owner/model@broken",
+          "is incomplete, it lacks all its files; `hf download owner/model --revision broken` downloads the rest");
+  cache.refer("owner/model", "odd", "none");
+  refused("owner/model@odd", "refs/odd' should hold a commit hash of 40 hexadecimal digits, found \"none\"");
+  std::filesystem::remove(weights);
+  CHECK_THAT(
+      run({"logits", "--model", "owner/model", "--ids", "1"}).err,
+      Catch::Matchers::ContainsSubstring("is incomplete, it lacks 'model.safetensors'; `hf download owner/model` "));
+  const auto homeless =
+      run_trimtab({"inspect", "owner/model"}, "",
+                  {"HF_HUB_CACHE=", "HUGGINGFACE_HUB_CACHE=", "HF_HOME=", "XDG_CACHE_HOME=", "HOME="});
+  CHECK(homeless.status == 1);
+  CHECK_THAT(homeless.err, Catch::Matchers::ContainsSubstring("neither HF_HUB_CACHE, HF_HOME nor HOME says"));
 }
 
 TEST_CASE("Configurations with keys that mean nothing here, and without those that have a default") {

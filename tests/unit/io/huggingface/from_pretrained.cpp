@@ -5,6 +5,7 @@
 #include <trimtab/io/huggingface/from_pretrained.hpp>
 
 #include "support/catch.hpp"
+#include "support/hub_cache.hpp"
 #include "support/random_weights.hpp"
 #include "support/refusal.hpp"
 #include "support/small_tokenizer_json.hpp"
@@ -64,4 +65,25 @@ TEST_CASE("A model of another family is refused with the type that fits") {
   write_model_folder(folder.path(), random_weights(small));
   CHECK_THAT(refusal(error_kind::mismatch, [&] { from_pretrained<gpt_neox<cpu>>(folder.path()); }),
              ContainsSubstring("the model is a gpt2"));
+}
+
+TEST_CASE("A name becomes the model in the cache, and the folder's warnings come along") {
+  const auto folder = temporary_folder();
+  const auto source = random_weights(small);
+  auto tensors = stored_weights(source);
+  tensors["score.weight"] = io::store(host_matrix<float>(1, 1), {});
+  write_model_folder(folder.path(), stored_config(small, true), tensors);
+  const std::string commit(40, 'c');
+  hub_cache cache;
+  cache.add("owner/of-this-test", commit, folder.path());
+  cache.refer("owner/of-this-test", "v1", commit);
+  const environment_with where("HF_HUB_CACHE", cache.path());
+
+  const auto model = from_pretrained<gpt2<cpu>>("owner/of-this-test@v1", cpu(1));
+  CHECK(model.hash_of_weights() == gpt2<cpu>(source, cpu(1)).hash_of_weights());
+  REQUIRE(model.warnings().size() == 1);
+  CHECK_THAT(model.warnings().front(), ContainsSubstring("'score.weight'") and
+                                           ContainsSubstring(cache.snapshot("owner/of-this-test", commit).string()));
+  CHECK_THAT(refusal(error_kind::io, [] { from_pretrained<gpt2<cpu>>("owner/of-this-test"); }),
+             ContainsSubstring("`hf download owner/of-this-test` downloads it"));
 }
