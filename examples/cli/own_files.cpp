@@ -2,6 +2,7 @@
 
 #include "own_files.hpp"
 
+#include <trimtab/core/error.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/files/input_file.hpp>
 #include <trimtab/io/huggingface/hub_cache.hpp>
@@ -18,9 +19,18 @@ namespace trimtab::cli {
 
 namespace {
 
+/// The folder of a model; if it cannot be found, the name as it is: loading the model will say so.
+path folder_of(const path& model) {
+  try {
+    return io::model_path(model);
+  } catch (const error&) {
+    return model;
+  }
+}
+
 /// All files that a model may be read from, whether they exist or not.
 std::vector<named_file> files_of_model(const path& model) {
-  const auto folder = io::model_path(model);
+  const auto folder = folder_of(model);
   const auto weights = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
   std::set<std::string> names = {"config.json",
                                  "generation_config.json",

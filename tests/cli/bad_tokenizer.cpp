@@ -116,7 +116,7 @@ TEST_CASE("Bad tokenizer.json") {
        {std::pair<std::string, std::string>{"{", "is not valid JSON"},
         {"[]", "should hold a JSON object, found []"},
         {"{\"add_prefix_space\": 1}", "\"add_prefix_space\" should be true or false, found 1"},
-        {"{\"bos_token\": []}", "\"bos_token\" should be a token, found []"},
+        {"{\"bos_token\": []}", "\"bos_token\" should be a token or null, found []"},
         {"{\"added_tokens_decoder\": {\"1\": 2}}", "\"content\" of an added token should be a string"}}) {
     const file_with bad(model.name("tokenizer_config.json"), content);
     check_refused(tokenize, {"tokenizer_config.json'", sentence}, "\"ab\"\n");

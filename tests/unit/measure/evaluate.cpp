@@ -183,6 +183,10 @@ TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range
   const auto values = random_parameters(composition().layout(prompts));
   CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).flip_rate_both == 0);
   CHECK_THAT(
-      refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {1e39}}); }),
-      ContainsSubstring("a strength is 1e+39, which float cannot hold"));
+      refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {HUGE_VAL}}); }),
+      ContainsSubstring("a strength is inf; it must be a finite number"));
+  CHECK(strength_as<double>(-1e39) == -1e39);
+  CHECK(strength_as<float>(3e38) == 3e38f);
+  CHECK_THAT(refusal(error_kind::bad_argument, [] { strength_as<float>(-1e39); }),
+             ContainsSubstring("a strength is -1e+39, which float cannot hold"));
 }
