@@ -9,9 +9,9 @@
 
 namespace trimtab {
 
-/// out = h σ(v) with the logistic function σ(v) = 1 / (1 + exp(-v)) and v = slope (h + cubic h³), two numbers of the
-/// `Gate`: one exponential and one division, and small results keep all their digits.
-template <typename Gate>
+/// out = h σ(v) with the logistic function σ(v) = 1 / (1 + exp(-v)) and v = slope (h + cubic h³), both constants of the
+/// `Unit` that derives from this: one exponential and one division, and small results keep all their digits.
+template <typename Unit>
 struct sigmoid_unit {
   constexpr void forward(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
@@ -35,46 +35,42 @@ struct sigmoid_unit {
   template <typename T>
   static constexpr T tail(T x) {
     using math::exp;
-    return exp(x * quadratic(x, -Gate::slope, -Gate::slope * Gate::cubic));
+    return exp(x * quadratic(x, -Unit::slope, -Unit::slope * Unit::cubic));
   }
   /// dv/dh.
   template <typename T>
   static constexpr T rate(T x) {
-    return quadratic(x, Gate::slope, 3 * Gate::slope * Gate::cubic);
+    return quadratic(x, Unit::slope, 3 * Unit::slope * Unit::cubic);
   }
   /// a + b x². Without a cubic part b is 0, and x² might overflow.
   template <typename T>
   static constexpr T quadratic(T x, double a, double b) {
-    if constexpr (Gate::cubic == 0)
+    if constexpr (Unit::cubic == 0)
       return static_cast<T>(a);
     else
       return static_cast<T>(a) + static_cast<T>(b) * x * x;
   }
 };
 
-/// ½ (1 + tanh(u)) = σ(2u) with u = √(2/π) (h + 0.044715 h³).
-struct tanh_gate {
-  static constexpr double slope = 2 * 0.79788456080286535588;
-  static constexpr double cubic = 0.044715;
-};
-/// The same with √(2/π) to ten digits.
-struct short_tanh_gate {
-  static constexpr double slope = 2 * 0.7978845608;
-  static constexpr double cubic = 0.044715;
-};
-struct quick_gate {
-  static constexpr double slope = 1.702;
-  static constexpr double cubic = 0;
-};
-struct silu_gate {
-  static constexpr double slope = 1;
-  static constexpr double cubic = 0;
+/// `gelu_new` of GPT-2: out = h · ½ (1 + tanh(u)) = h σ(2u) with u = √(2/π) (h + 0.044715 h³).
+struct gelu_tanh : sigmoid_unit<gelu_tanh> {
+  static constexpr double slope = 2 * 0.79788456080286535588, cubic = 0.044715;
 };
 
-using gelu_tanh = sigmoid_unit<tanh_gate>;        ///< `gelu_new` of GPT-2
-using gelu_fast = sigmoid_unit<short_tanh_gate>;  ///< `gelu_fast`
-using quick_gelu = sigmoid_unit<quick_gate>;      ///< h σ(1.702 h)
-using silu = sigmoid_unit<silu_gate>;             ///< h σ(h), also called swish
+/// The same with √(2/π) to ten digits, as transformers writes it.
+struct gelu_fast : sigmoid_unit<gelu_fast> {
+  static constexpr double slope = 2 * 0.7978845608, cubic = 0.044715;
+};
+
+/// out = h σ(1.702 h).
+struct quick_gelu : sigmoid_unit<quick_gelu> {
+  static constexpr double slope = 1.702, cubic = 0;
+};
+
+/// out = h σ(h), also called swish.
+struct silu : sigmoid_unit<silu> {
+  static constexpr double slope = 1, cubic = 0;
+};
 
 /// out = h · ½ (1 + erf(h / √2)), `gelu` of Pythia.
 struct gelu_erf {
