@@ -109,6 +109,77 @@ TEST_CASE("generate continues a prompt as logits say, and stops where the contex
   CHECK(run_trimtab(sampled).json() == drawn);
 }
 
+TEST_CASE("generate ends at the tokens that the folder states, and takes ids") {
+  const model_for_cli model(false, false);  // without a tokenizer
+  const auto generated = [&] {
+    return run_trimtab({"generate", "--model", model.path(), "--ids", "3,1,2", "--max-new-tokens", "4", "--json"})
+        .json();
+  };
+  const auto whole = generated();
+  REQUIRE(whole["ids"].size() == 4);
+  CHECK(whole["prompt_ids"] == std::vector{3, 1, 2});
+  CHECK(whole["text"].is_null());
+  CHECK(whole["stopped"] == "length");
+  const auto ends_with = [&](const std::string& file, const std::string& ids) {
+    model.file(file, ids);
+    const auto found = generated();
+    std::filesystem::remove(model.name(file));
+    return found;
+  };
+  const auto first = whole["ids"][0].dump();
+  for (const auto& ids : {first, "[299, " + first + "]"}) {
+    const auto found = ends_with("generation_config.json", "{\"eos_token_id\": " + ids + "}");
+    CHECK(found["ids"].empty());
+    CHECK(found["stopped"] == "end_of_text");
+  }
+  CHECK(ends_with("generation_config.json", "{\"eos_token_id\": null}") == whole);
+  const auto warned = model.file("generation_config.json", "{\"do_sample\": true, \"top_k\": 50, \"_from\": 1}");
+  const auto run = run_trimtab({"generate", "--model", model.path(), "--ids", "3,1,2", "--max-new-tokens", "1"});
+  CHECK_THAT(run.err,
+             ContainsSubstring("warning: of the model's generation_config.json, do_sample, top_k are not used"));
+}
+
+TEST_CASE("prompts begin as the folder says, or as --bos and --no-bos say") {
+  const model_for_cli model;
+  auto root = io::json::parse(content_of(model.name("tokenizer.json")));
+  root["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {{{"SpecialToken", {{"id", "<e>"}}}}, {{"Sequence", {{"id", "A"}}}}, {{"SpecialToken", {{"id", "<e>"}}}}}},
+      {"special_tokens", {{"<e>", {{"id", "<e>"}, {"ids", {258}}}}}}};
+  model.file("tokenizer.json", root.dump());
+  model.file("tokenizer_config.json", "{\"bos_token\": \"<e>\"}");
+  const auto ids = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"logits", "--model", model.path(), "--prompt", "ab<e>", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto run = run_trimtab(arguments);
+    CHECK_THAT(run.err, ContainsSubstring("puts \"<e>\" after a text; prompts are read without it"));
+    return run.json()["ids"];
+  };
+  CHECK(ids({}) == std::vector{258, 256, 258});
+  CHECK(ids({"--bos"}) == std::vector{258, 256, 258});
+  CHECK(ids({"--no-bos"}) == std::vector{256, 258});
+  CHECK(ids({"--no-bos", "--plain-text"}) == std::vector{256, '<', 'e', '>'});
+  CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n").out == "[258,256,258]\n");
+  CHECK(run_trimtab({"tokenize", "--model", model.path(), "--bos", "--no-bos"}).status == 2);
+  const auto said = run_trimtab({"generate", "--model", model.path(), "--prompt", "ab", "--max-new-tokens", "0"});
+  CHECK(said.out == "ab\n");
+
+  // The intervention file says with which tokens its prompts began; other ones are worth a warning.
+  const auto data = model.file("text.jsonl", "{\"prompt\": \"ab cd\", \"correct\": \"x\", \"wrong\": \"y\"}\n");
+  const auto out = model.name("out.safetensors");
+  REQUIRE(run_trimtab(
+              {"fit", "--model", model.path(), "--data", data, "--steps", "1", "--out", out, "--positions", "shared"})
+              .status == 0);
+  CHECK(run_trimtab({"inspect", out, "--json"}).json()["made"]["prompts_begin_with"] == "<e>");
+  const auto warning = "was fitted on prompts with \"<e>\" before their text, and now they have no token";
+  const auto measured = [&](const std::string& begin) {
+    return run_trimtab({"eval", "--model", model.path(), "--data", data, "--intervention", out, begin}).err;
+  };
+  CHECK_THAT(measured("--no-bos"), ContainsSubstring(warning));
+  CHECK_THAT(measured("--bos"), not ContainsSubstring("was fitted on prompts"));
+}
+
 TEST_CASE("tokenize gives one array of ids a line") {
   const model_for_cli model;
   const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n\"\"\n\"\\u00e4\"\n");
@@ -124,6 +195,12 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   CHECK(folder["kind"] == "model");
   CHECK(folder["layers"] == 2);
   CHECK(folder["weights_hash"] == hash_of_weights<float>(io::model_folder(model.path())));
+  CHECK(folder["tokenizer"]["vocabulary"] == 259);
+  CHECK(folder["tokenizer"]["before"].empty());
+  CHECK(folder["config"]["read"]["n_layer"] == 2);
+  CHECK(folder["config"]["defaulted"]["scale_attn_weights"] == true);
+  CHECK(folder["end_tokens"]["ids"].empty());
+  CHECK(folder["warnings"].empty());
   const auto weights = run_trimtab({"inspect", model.name("model.safetensors"), "--json"}).json();
   CHECK(weights["kind"] == "safetensors");
 

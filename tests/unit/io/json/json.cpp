@@ -63,3 +63,15 @@ TEST_CASE("Getters name file, key, what they expected and what they found") {
              ContainsSubstring("'g' should hold a JSON object"));
   CHECK(refusal(error_kind::bad_file, [] { io::json_object({}, "g", error_kind::bad_file); }).size() > 0);
 }
+
+TEST_CASE("An object remembers what it was asked for") {
+  const io::json_object object(io::parse_json(R"({"a": 1, "b": null, "c": 3})", "f"), "f");
+  CHECK(object.count("a") == 1);
+  CHECK(object.number("d", 0.5) == 0.5);
+  CHECK(not object.has("e"));
+  CHECK(io::json_object(object).is_null("b"));
+  const auto entries = object.entries();
+  CHECK(entries.read == io::json{{"a", 1}, {"b", nullptr}});
+  CHECK(entries.defaulted == io::json{{"d", 0.5}});
+  CHECK(entries.not_used == std::vector<std::string>{"c"});
+}
