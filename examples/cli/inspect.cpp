@@ -77,7 +77,8 @@ output inspect_model(const path& folder) {
     tokenizer = {{"vocabulary", stored.tokenizer.vocabulary_size()},
                  {"before", stored.tokenizer.before()},
                  {"after", stored.tokenizer.after()},
-                 {"named", named}};
+                 {"named", named},
+                 {"not_applied", stored.not_applied}};
     found.text += columns({"tokenizer", std::to_string(stored.tokenizer.vocabulary_size()) + " tokens",
                            "before a prompt: " + tokenizer["before"].dump(),
                            "after a text: " + tokenizer["after"].dump(), tokenizer["named"].dump()});

@@ -36,6 +36,8 @@ struct stored_tokenizer {
   std::map<std::string, int> named = {};   ///< the ids of the tokens with the names "bos_token", "eos_token", ...
   std::vector<std::string> warnings = {};  ///< sentences: what the files say and nothing uses
   json_entries config = {};                ///< what of tokenizer_config.json counts
+  /// The limits on length that tokenizer.json sets and nothing applies: prompts are neither cut nor filled up.
+  std::vector<std::string> not_applied = {};
 };
 
 namespace detail {
@@ -114,7 +116,8 @@ inline void choose_bos(text::tokenizer_data& data, begin_with_bos bos, const std
 inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, tokenizer_options options = {}) {
   const auto name = file.string();
   const auto beside = read_tokenizer_config(file.parent_path());
-  auto data = tokenizer_json_reader(name).whole(read_json_file(file));
+  const auto root = read_json_file(file);
+  auto data = tokenizer_json_reader(name).whole(root);
   data.add_prefix_space = beside.add_prefix_space.value_or(data.add_prefix_space);
   if (options.plain_text or beside.split_special_tokens) data.special = text::special_tokens::ordinary;
   const auto listed = std::exchange(data.added_tokens, {});
@@ -129,7 +132,11 @@ inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, t
                          "' says which tokens stand before and after a text");
   auto named = detail::ids_of(detail::names_of(beside, false), ids);
   detail::choose_bos(data, options.bos, named, name, beside.file);
-  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings), beside.entries};
+  std::vector<std::string> not_applied;
+  for (const auto key : {"truncation", "padding"})
+    if (root.contains(key) and not root[key].is_null()) not_applied.push_back(key);
+  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings), beside.entries,
+          std::move(not_applied)};
 }
 
 /// A tokenizer from a vocabulary (an object of tokens and ids) and merges (two tokens per line), and from the files
@@ -161,7 +168,8 @@ inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabul
   return {detail::make_tokenizer(data, vocabulary.string() + "' with '" + merges.string()),
           std::move(named),
           {},
-          beside.entries};
+          beside.entries,
+          {}};
 }
 
 /// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`) and what else its files say. Throws `io`

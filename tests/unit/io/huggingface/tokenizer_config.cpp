@@ -227,6 +227,15 @@ TEST_CASE("add_bos_token beside a tokenizer.json is not used, and a warning says
              ContainsSubstring("\"add_bos_token\" of '") and ContainsSubstring("is not used, because"));
 }
 
+TEST_CASE("limits on length are told and not applied") {
+  const auto stored = small_gpt2({}, [](json& root) {
+                        root["truncation"] = {{"max_length", 1}, {"strategy", "LongestFirst"}, {"stride", 0}};
+                        root["padding"] = nullptr;
+                      }).open();
+  CHECK(stored.not_applied == std::vector<std::string>{"truncation"});
+  CHECK(stored.tokenizer.encode("the capital") == ids{116, 258, 270});
+}
+
 TEST_CASE("add_prefix_space beside a tokenizer.json counts") {
   CHECK(with_config({{"add_prefix_space", true}}, "the capital") == ids{272, 270});
   CHECK(with_config({{"add_prefix_space", true}}, "the<|endoftext|>the") == ids{272, 1865, 272});
