@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,31 +121,33 @@ inline model_config_file read_gpt2_config(const json_object& file) {
 /// Sets the number of rotary channels per head and the base of their frequencies. Newer files have both in
 /// `rope_parameters`, or in `rope_scaling`, which transformers prefers; only plain rotary positions are supported.
 inline void read_rotary(const json_object& file, model_config& config) {
-  const auto rope = [&] {
-    auto last = file;
-    for (const auto place : {"rope_parameters", "rope_scaling"}) {
-      if (not is_given(file, place)) continue;
-      const auto given = file.object(place);
-      for (const auto key : {"rope_type", "type"})
-        if (given.text(key, "default") != "default") given.refuse(key, "\"default\", the only supported value");
-      if (not given.value().empty()) last = given;
-    }
-    return last;
-  }();
+  std::optional<json_object> rope;
+  for (const auto place : {"rope_parameters", "rope_scaling"}) {
+    if (not is_given(file, place)) continue;
+    const auto given = file.object(place);
+    for (const auto key : {"rope_type", "type"})
+      if (given.text(key, "default") != "default") given.refuse(key, "\"default\", the only supported value");
+    if (not given.value().empty()) rope = given;
+  }
 
-  // A number's object, and the first of its possible keys that exists.
+  // Each number has one name in the file and another one in the object that newer files have.
   struct named_number {
     const json_object& owner;
     std::string key;
+    double value;
   };
-  const auto find = [&](std::initializer_list<const char*> keys) {
-    for (const auto* owner : {&rope, &file})
-      for (const auto key : keys)
-        if (owner->has(key)) return named_number{*owner, key};
-    return named_number{file, *keys.begin()};
+  const auto read = [&](const std::string& key, const std::string& newer_key, double fallback) {
+    const bool is_newer = rope and rope->has(newer_key);
+    const auto found = is_newer ? named_number{*rope, newer_key, rope->number(newer_key)}
+                                : named_number{file, key, file.number(key, fallback)};
+    if (file.number(newer_key, found.value) != found.value)
+      file.refuse(newer_key, json(found.value).dump() +
+                                 " or absent, because transformers does not read it outside of "
+                                 "\"rope_parameters\"");
+    return found;
   };
-  const auto fraction = find({"rotary_pct", "partial_rotary_factor"});
-  const auto share = fraction.owner.number(fraction.key, 0.25);
+  const auto fraction = read("rotary_pct", "partial_rotary_factor", 0.25);
+  const auto share = fraction.value;
   if (not(share > 0 and share <= 1)) fraction.owner.refuse(fraction.key, "a number above 0 and at most 1");
   config.rotary_channels = static_cast<index_t>(static_cast<double>(config.head_width()) * share);
   if (config.rotary_channels < 2 or config.rotary_channels % 2 != 0)
@@ -153,8 +155,8 @@ inline void read_rotary(const json_object& file, model_config& config) {
                                             std::to_string(config.head_width()) + " channels rotary, not " +
                                             std::to_string(config.rotary_channels));
 
-  const auto base = find({"rotary_emb_base", "rope_theta"});
-  config.rotary_base = base.owner.number(base.key, 10000);
+  const auto base = read("rotary_emb_base", "rope_theta", 10000);
+  config.rotary_base = base.value;
   if (not(config.rotary_base >= 1)) base.owner.refuse(base.key, "a number that is at least 1");
 
   // The tables of sines and cosines are as long as the context, and no weight confirms its size.

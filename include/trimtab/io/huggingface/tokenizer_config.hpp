@@ -146,13 +146,12 @@ class tokenizer_config_reader {
   /// {token: id}
   void read_added(const json_object& ids) {
     const tokenizer_json_reader reader(ids.file());
-    for (const auto& [content, value] : ids.value().items()) {
-      const auto same = [&](const auto& token) { return token.content == content; };
-      const bool is_special =
-          std::ranges::any_of(tokens_, [&](const auto& named) { return named.second.content == content; }) or
-          std::ranges::any_of(extra_, same);
-      add({.id = reader.id(value, text::in_quotes(content)),
-           .content = content,
+    for (const auto& entry : ids.value().items()) {
+      const auto is_same = [&](const text::added_token& token) { return token.content == entry.key(); };
+      const bool is_special = std::ranges::any_of(tokens_, is_same, [](const auto& named) { return named.second; }) or
+                              std::ranges::any_of(extra_, is_same);
+      add({.id = reader.id(entry.value(), text::in_quotes(entry.key())),
+           .content = entry.key(),
            .special = is_special,
            .normalized = not is_special});
     }

@@ -153,13 +153,13 @@ TEST_CASE("Pythia's config.json, with the defaults of the transformers library")
   };
   CHECK(rotary({{"rotary_pct", 1.0}, {"rotary_emb_base", 500}}) == std::pair(index_t{64}, 500.0));
   CHECK(rotary({{"rotary_pct", 0.35}}).first == 22);  // int(22.4)
-  CHECK(rotary({{"partial_rotary_factor", 0.5}, {"rope_theta", 7.5}}) == std::pair(index_t{32}, 7.5));
+  CHECK(rotary({{"partial_rotary_factor", 0.25}, {"rope_theta", 10000}}) == std::pair(index_t{16}, 10000.0));
   CHECK(rotary({{"rope_scaling", nullptr}}).first == 16);
   CHECK(rotary({{"rope_scaling", {{"rope_type", "default"}}}}).first == 16);
   CHECK(rotary(
             {{"rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}, {"rope_theta", 20000}}}}) ==
         std::pair(index_t{32}, 20000.0));
-  CHECK(rotary({{"rope_parameters", {{"rope_theta", 3}}}, {"rope_theta", 4}, {"rotary_pct", 1}}) ==
+  CHECK(rotary({{"rope_parameters", {{"rope_theta", 3}}}, {"rope_theta", 3}, {"rotary_pct", 1}}) ==
         std::pair(index_t{64}, 3.0));
   CHECK(rotary({{"rope_scaling", {{"rope_theta", 500}}}, {"rope_parameters", {{"rope_theta", 3}}}}).second == 500);
   CHECK(rotary({{"rope_scaling", io::json::object()}, {"rope_parameters", {{"rope_theta", 3}}}}).second == 3);
@@ -248,7 +248,8 @@ TEST_CASE("A config.json that says something wrong or unknown is refused with fi
       {changed(pythia_file, {{"num_attention_heads", 128}}), "channels rotary, not 1, found nothing"},
       {changed(pythia_file, {{"rotary_emb_base", 0}}),
        "\"rotary_emb_base\" should be a number that is at least 1, found 0"},
-      {changed(pythia_file, {{"rope_theta", -1}}), "\"rope_theta\" should be a number that is at least 1, found -1"},
+      {changed(pythia_file, {{"rope_theta", 7.5}}), "\"rope_theta\" should be 10000.0 or absent, because transformers"},
+      {changed(pythia_file, {{"partial_rotary_factor", 0.5}}), "\"partial_rotary_factor\" should be 0.25 or absent"},
       {changed(pythia_file, {{"max_position_embeddings", 2147483647}}),
        "\"max_position_embeddings\" should be at most 262144 with 16 rotary channels, found 2147483647"},
       {changed(pythia_file, {{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}}),
