@@ -162,7 +162,7 @@ def models():
 
     def gpt2(**changes):
         return GPT2LMHeadModel(GPT2Config(vocab_size=1003, n_positions=300, n_embd=192, n_layer=4, n_head=3,
-                                          initializer_range=0.2, **changes))
+                                          initializer_range=0.06, **changes))
 
     def gpt_neox(**changes):
         return GPTNeoXForCausalLM(GPTNeoXConfig(
@@ -189,7 +189,8 @@ def compare_logits(program, backend):
     import torch
 
     # Of the largest logit. On CUDA, tensor cores sum in another order.
-    tolerance = {"float": 1e-5} if backend == "eigen" else {"float": 1e-4, "tf32": 2e-2, "bf16": 5e-2}
+    tolerance = ({"float": 1e-5, "double": 1e-12} if backend == "eigen" else
+                 {"float": 1e-4, "tf32": 2e-2, "bf16": 5e-2})
     failed = 0
     for name, model in models():
         model.eval()
@@ -197,9 +198,12 @@ def compare_logits(program, backend):
             model.save_pretrained(folder)
             for length in (1, 17, 257):
                 ids = torch.randint(model.config.vocab_size, (length,)).tolist()
-                with torch.no_grad():
-                    right = model(torch.tensor([ids])).logits[0].double()
                 for precision, limit in tolerance.items():
+                    if precision == "double" and ("gpt_neox" in name or "upcast True" in name):
+                        limit = 1e-5  # transformers computes rotary tables and upcast scores in float32 all the same
+                    model.to(torch.float64 if precision == "double" else torch.float32)
+                    with torch.no_grad():
+                        right = model(torch.tensor([ids])).logits[0].double()
                     run = subprocess.run(
                         [program, "logits", "--model", folder, "--ids", ",".join(map(str, ids)), "--all", "--json",
                          "--backend", backend, "--precision", precision], stdout=subprocess.PIPE, check=True)
