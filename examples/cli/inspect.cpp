@@ -78,6 +78,7 @@ output inspect_model(const path& folder) {
                  {"before", stored.tokenizer.before()},
                  {"after", stored.tokenizer.after()},
                  {"named", named},
+                 {"files", stored.files},
                  {"not_applied", stored.not_applied}};
     found.text += columns({"tokenizer", std::to_string(stored.tokenizer.vocabulary_size()) + " tokens",
                            "before a prompt: " + tokenizer["before"].dump(),
@@ -93,7 +94,10 @@ output inspect_model(const path& folder) {
     const auto stated = io::read_end_tokens(folder, named);
     end = {{"ids", stated.ids}, {"stated_by", stated.stated_by}};
     found.text += columns({"end_tokens", end["ids"].dump(), stated.stated_by});
-    add_entries("generation_config", {.not_used = stated.not_used}, found);
+    found.json["generation"] = {{"not_used", stated.not_used}};
+    if (not stated.not_used.empty())
+      warnings.push_back("'" + folder.string() + "' says of generation, and nothing uses, " +
+                         text::joined(stated.not_used, ", "));
     if (stated.stated_by == (folder / "config.json").string()) move_to_read("eos_token_id", entries);
   } catch (const error& problem) {
     end = {{"error", problem.what()}};

@@ -155,8 +155,8 @@ output generate(const generate_command& command, const common_options& common) {
   const auto speak = speaker(*model, command.steer, common);
   const auto& [end, stated_by, not_used] = model->end_tokens();
   if (not not_used.empty())
-    warn("of the model's generation_config.json, " + text::joined(not_used, ", ") +
-         " are not used; the options of this command say how to sample");
+    warn("what the model's folder says of generation is not used: " + text::joined(not_used, ", ") +
+         "; the options of this command say how to sample");
   auto ids = command.prompt ? encode(*model, *command.prompt) : command.ids;
   const auto prompt_length = ids.size();
   check_prompt(model->config(), ids);

@@ -136,7 +136,7 @@ TEST_CASE("generate ends at the tokens that the folder states, and takes ids") {
   const auto warned = model.file("generation_config.json", "{\"do_sample\": true, \"top_k\": 50, \"_from\": 1}");
   const auto run = run_trimtab({"generate", "--model", model.path(), "--ids", "3,1,2", "--max-new-tokens", "1"});
   CHECK_THAT(run.err,
-             ContainsSubstring("warning: of the model's generation_config.json, do_sample, top_k are not used"));
+             ContainsSubstring("warning: what the model's folder says of generation is not used: do_sample, top_k;"));
 }
 
 TEST_CASE("prompts begin as the folder says, or as --bos and --no-bos say") {

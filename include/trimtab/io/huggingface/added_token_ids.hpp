@@ -34,6 +34,10 @@ class added_token_ids {
     return std::ranges::find(data_.added_tokens, content, &text::added_token::content) != data_.added_tokens.end();
   }
 
+  void mark_special(const std::string& content) {
+    std::ranges::find(data_.added_tokens, content, &text::added_token::content)->special = true;
+  }
+
   /// Adds a token with the id that it gets, or replaces the added token of the same content.
   void add(text::added_token token) {
     token.id = id_of(token.content);

@@ -18,8 +18,9 @@ namespace trimtab::io {
 
 struct end_tokens {
   std::vector<int> ids = {};
-  std::string stated_by = {};              ///< the file; empty if nothing states any
-  std::vector<std::string> not_used = {};  ///< the entries of generation_config.json that would change a generated text
+  std::string stated_by = {};  ///< the file; empty if nothing states any
+  /// What generation_config.json (without one, config.json) says of generation and nothing uses.
+  std::vector<std::string> not_used = {};
 };
 
 namespace detail {
@@ -41,12 +42,30 @@ inline std::vector<int> token_ids_in(const json_object& file, const std::string&
   return ids;
 }
 
-/// The entries that would change a generated text but are not used: all but those that state token ids or say nothing.
-inline std::vector<std::string> settings_of_sampling(const json_object& file) {
+/// The entries of generation_config.json that would change a generated text: all but those that say nothing, name the
+/// file's maker, or state the tokens that begin, end and fill up texts.
+inline std::vector<std::string> unused_settings(const json_object& file) {
   std::vector<std::string> keys;
-  for (const auto& [key, value] : file.value().items())
-    if (not value.is_null() and value != json(false) and not key.ends_with("_token_id") and
-        key != "transformers_version" and not key.starts_with('_'))
+  for (const auto& [key, value] : file.value().items()) {
+    const bool says_nothing = value.is_null() or value == json(false) or key.starts_with('_');
+    const bool is_known = key == "transformers_version" or key == "bos_token_id" or key == "eos_token_id" or
+                          key == "pad_token_id" or key == "decoder_start_token_id";
+    if (not says_nothing and not is_known) keys.push_back(key);
+  }
+  return keys;
+}
+
+/// The same of config.json, where older models keep some, usually with values that change nothing.
+inline std::vector<std::string> unused_settings_of_model(const json_object& file) {
+  static const std::map<std::string, json> neutral = {
+      {"bad_words_ids", nullptr},         {"forced_bos_token_id", nullptr},
+      {"forced_eos_token_id", nullptr},   {"min_length", 0},
+      {"no_repeat_ngram_size", 0},        {"num_beams", 1},
+      {"repetition_penalty", 1.0},        {"suppress_tokens", nullptr},
+      {"begin_suppress_tokens", nullptr}, {"encoder_no_repeat_ngram_size", 0}};
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : neutral)
+    if (file.value().contains(key) and not file.value().at(key).is_null() and file.value().at(key) != value)
       keys.push_back(key);
   return keys;
 }
@@ -62,7 +81,10 @@ inline end_tokens read_end_tokens(const std::filesystem::path& folder, const std
     const auto path = folder / name;
     if (not is_present(path)) continue;
     const auto file = json_object(read_json_file(path), path.string());
-    if (path.filename() == "generation_config.json") found.not_used = detail::settings_of_sampling(file);
+    if (path.filename() == "generation_config.json")
+      found.not_used = detail::unused_settings(file);
+    else if (not is_present(folder / "generation_config.json"))
+      found.not_used = detail::unused_settings_of_model(file);
     if (not file.has("eos_token_id")) continue;
     found.ids = detail::token_ids_in(file, "eos_token_id");
     found.stated_by = path.string();

@@ -152,8 +152,10 @@ inline std::string missing_from(const std::filesystem::path& snapshot, snapshot_
   const bool has_tokenizer = holds("tokenizer.json") or (holds("vocab.json") and holds("merges.txt")) or
                              (holds("encoder.json") and holds("vocab.bpe"));
   if (is_downloading and not has_tokenizer) return "'tokenizer.json'";
-  for (const auto& entry : std::filesystem::directory_iterator(snapshot, ignored))
-    if (const auto name = entry.path().filename().string(); not holds(name)) return text::in_quotes(name, '\'');
+  // A link without its blob: of the files that are read, an absent one would silently count as not stated.
+  for (const auto name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                          "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"})
+    if (is_present(snapshot / name) and not holds(name)) return "'" + std::string(name) + "'";
   return "";
 }
 

@@ -14,8 +14,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
-#include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <tuple>
@@ -36,8 +37,10 @@ struct stored_tokenizer {
   std::map<std::string, int> named = {};   ///< the ids of the tokens with the names "bos_token", "eos_token", ...
   std::vector<std::string> warnings = {};  ///< sentences: what the files say and nothing uses
   json_entries config = {};                ///< what of tokenizer_config.json counts
-  /// The limits on length that tokenizer.json sets and nothing applies: prompts are neither cut nor filled up.
+  /// What is there and counts for nothing: files beside added_tokens_decoder, and tokenizer.json's limits on length,
+  /// because prompts are neither cut nor filled up.
   std::vector<std::string> not_applied = {};
+  std::vector<std::string> files = {};  ///< the names of the files beside the vocabulary that count
 };
 
 namespace detail {
@@ -63,36 +66,32 @@ inline void require_merges(const text::tokenizer_data& data, const std::string& 
                                           text::in_quotes(token->first) + " of '" + vocabulary + "' cannot be made");
 }
 
-/// Adds the tokens that a tokenizer.json lists, with the ids that it states, and those of the files beside it.
-inline void add_tokens(added_token_ids& ids, const std::vector<text::added_token>& listed, const std::string& file,
-                       const tokenizer_config& beside) {
-  for (const auto& token : listed) ids.add_stated(token, file);
-  for (const auto& token : beside.added) ids.add_stated(token, beside.file);
+/// Adds the special tokens of the files beside a vocabulary. One that is added already keeps its flags.
+inline void add_special(added_token_ids& ids, const tokenizer_config& beside) {
+  std::set<std::string, std::less<>> known;
+  for (const auto& special : beside.special)
+    if (ids.is_added(special.token.content)) known.insert(special.token.content);
   const text::added_token* unordered = nullptr;
-  for (const auto& [token, has_order] : beside.special) {
+  for (const auto& [token, is_named, has_order] : beside.special) {
+    if (known.contains(token.content)) {
+      if (is_named and beside.kind != tokenizer_class::other) ids.mark_special(token.content);
+      continue;
+    }
     if (not has_order and not ids.find(token.content))
       if (const auto* const other = std::exchange(unordered, &token))
-        throw error(error_kind::bad_config, "'" + beside.file + "' names the new special tokens " +
-                                                text::in_quotes(other->content) + " and " +
-                                                text::in_quotes(token.content) +
-                                                " in an object, which has no order, so their ids are unclear; state "
-                                                "the ids in \"added_tokens_decoder\"");
+        throw error(error_kind::bad_config,
+                    "'" + beside.file + "' and the files beside it name the new special tokens " +
+                        text::in_quotes(other->content) + " and " + text::in_quotes(token.content) +
+                        " in an object, which has no order, so their ids are unclear; state "
+                        "the ids in \"added_tokens_decoder\"");
     ids.add(token);
   }
 }
 
-/// The named tokens by name. Where no file names them, they are those of GPT2Tokenizer or GPTNeoXTokenizer.
-inline std::map<std::string, std::string> names_of(const tokenizer_config& beside, bool is_gpt_neox) {
-  auto names = beside.names;
-  for (const auto key : {"bos_token", "eos_token", "unk_token"}) names.emplace(key, "<|endoftext|>");
-  if (is_gpt_neox) names.emplace("pad_token", "<|padding|>");
-  return names;
-}
-
-/// Their ids, of those that have one.
-inline std::map<std::string, int> ids_of(const std::map<std::string, std::string>& names, const added_token_ids& ids) {
+/// The ids of the named tokens, of those that have one.
+inline std::map<std::string, int> named_ids(const tokenizer_config& beside, const added_token_ids& ids) {
   std::map<std::string, int> named;
-  for (const auto& [key, content] : names)
+  for (const auto& [key, content] : beside.names)
     if (const auto id = ids.find(content)) named[key] = *id;
   return named;
 }
@@ -118,11 +117,14 @@ inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, t
   const auto beside = read_tokenizer_config(file.parent_path());
   const auto root = read_json_file(file);
   auto data = tokenizer_json_reader(name).whole(root);
-  data.add_prefix_space = beside.add_prefix_space.value_or(data.add_prefix_space);
+  if (beside.kind != tokenizer_class::other)
+    data.add_prefix_space = beside.add_prefix_space.value_or(data.add_prefix_space);
   if (options.plain_text or beside.split_special_tokens) data.special = text::special_tokens::ordinary;
   const auto listed = std::exchange(data.added_tokens, {});
   added_token_ids ids(data);
-  detail::add_tokens(ids, listed, name, beside);
+  for (const auto& token : listed) ids.add_stated(token, name);
+  for (const auto& token : beside.added) ids.add_stated(token, beside.added_file);
+  if (not beside.files.empty()) detail::add_special(ids, beside);
 
   std::vector<std::string> warnings;
   for (const auto& [key, flag, placed] : {std::tuple("add_bos_token", beside.add_bos_token, &data.before),
@@ -130,35 +132,39 @@ inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, t
     if (flag and *flag == placed->empty())
       warnings.push_back("\"" + std::string(key) + "\" of '" + beside.file + "' is not used, because '" + name +
                          "' says which tokens stand before and after a text");
-  auto named = detail::ids_of(detail::names_of(beside, false), ids);
+  auto named = detail::named_ids(beside, ids);
   detail::choose_bos(data, options.bos, named, name, beside.file);
-  std::vector<std::string> not_applied;
+  auto not_applied = beside.not_applied;
   for (const auto key : {"truncation", "padding"})
     if (root.contains(key) and not root[key].is_null()) not_applied.push_back(key);
-  return {detail::make_tokenizer(data, name), std::move(named), std::move(warnings), beside.entries,
-          std::move(not_applied)};
+  return {detail::make_tokenizer(data, name),
+          std::move(named),
+          std::move(warnings),
+          beside.entries,
+          std::move(not_applied),
+          beside.files};
 }
 
 /// A tokenizer from a vocabulary (an object of tokens and ids) and merges (two tokens per line), and from the files
-/// beside them: one like GPTNeoXTokenizer if `is_gpt_neox`, else one like GPT2Tokenizer.
+/// beside them, as GPT2Tokenizer or GPTNeoXTokenizer reads them. Throws `bad_config` for another class.
 inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabulary,
-                                            const std::filesystem::path& merges, bool is_gpt_neox = false,
-                                            tokenizer_options options = {}) {
+                                            const std::filesystem::path& merges, tokenizer_options options = {}) {
   const auto beside = read_tokenizer_config(vocabulary.parent_path());
-  if (beside.tokenizer_class.starts_with("GPT")) is_gpt_neox = beside.tokenizer_class.starts_with("GPTNeoX");
+  if (beside.kind == tokenizer_class::other)
+    throw error(error_kind::bad_config,
+                "'" + vocabulary.string() + "' is the vocabulary of a " + text::in_quotes(beside.class_name) +
+                    ", as \"tokenizer_class\" says; only GPT2Tokenizer and GPTNeoXTokenizer are "
+                    "supported, and others within a tokenizer.json");
   text::tokenizer_data data;
   data.vocabulary = tokenizer_json_reader(vocabulary.string()).vocabulary(read_json_file(vocabulary), "the file");
   data.merges = merges_of(input_file(merges).text(), merges.string());
-  data.nfc = is_gpt_neox;
+  data.nfc = beside.kind == tokenizer_class::gpt_neox;
   data.add_prefix_space = beside.add_prefix_space.value_or(false);
   if (options.plain_text or beside.split_special_tokens) data.special = text::special_tokens::ordinary;
   added_token_ids ids(data);
-  detail::add_tokens(ids, {}, vocabulary.string(), beside);
-  const auto names = detail::names_of(beside, is_gpt_neox);
-  for (const auto& [key, content] : names)
-    if (ids.find(content) and not ids.is_added(content))
-      ids.add({.content = content, .special = true, .normalized = false});
-  auto named = detail::ids_of(names, ids);
+  for (const auto& token : beside.added) ids.add_stated(token, beside.added_file);
+  detail::add_special(ids, beside);
+  auto named = detail::named_ids(beside, ids);
   detail::require_merges(data, vocabulary.string(), merges.string());
 
   for (const auto& [flag, key, place] : {std::tuple(beside.add_bos_token, "bos_token", &data.before),
@@ -169,7 +175,8 @@ inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabul
           std::move(named),
           {},
           beside.entries,
-          {}};
+          beside.not_applied,
+          beside.files};
 }
 
 /// The tokenizer in a model's folder (or in the `tokenizer.json` at `path`) and what else its files say. Throws `io`
@@ -180,11 +187,8 @@ inline stored_tokenizer open_tokenizer(const std::filesystem::path& path, tokeni
   if (std::filesystem::is_regular_file(path, ignored)) return open_tokenizer_json(path, options);
   if (is_present(path / "tokenizer.json")) return open_tokenizer_json(path / "tokenizer.json", options);
   for (const auto& [vocabulary, merges] : {std::pair{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}})
-    if (is_present(path / vocabulary) and is_present(path / merges)) {
-      const auto config = is_present(path / "config.json") ? read_json_file(path / "config.json") : json();
-      const bool is_gpt_neox = config.is_object() and config.value("model_type", json()) == "gpt_neox";
-      return open_tokenizer_pair(path / vocabulary, path / merges, is_gpt_neox, options);
-    }
+    if (is_present(path / vocabulary) and is_present(path / merges))
+      return open_tokenizer_pair(path / vocabulary, path / merges, options);
   throw error(error_kind::io, "'" + path.string() + "' holds no tokenizer: looked for 'tokenizer.json', for " +
                                   "'vocab.json' with 'merges.txt', and for 'encoder.json' with 'vocab.bpe'");
 }

@@ -52,6 +52,8 @@ class json_object {
     asked_->try_emplace(key);
     return value_.contains(key);
   }
+  /// Notes that an entry counts, for a reader that goes through all of them.
+  void use(const std::string& key) const { asked_->try_emplace(key); }
   bool is_null(const std::string& key) const { return has(key) and value_.at(key).is_null(); }
 
   /// A size: a whole number from 1 to 2^31 - 1, so that products of two sizes never overflow.

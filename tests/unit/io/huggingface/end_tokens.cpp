@@ -60,3 +60,19 @@ TEST_CASE("what is no token id is refused with file and key") {
                           "null"));
   }
 }
+
+TEST_CASE("what a folder says of generation and nothing uses is told") {
+  const auto not_used = [](const std::string& generation, const std::string& config) {
+    const temporary_folder folder;
+    if (not generation.empty()) folder.file("generation_config.json", generation);
+    folder.file("config.json", config);
+    return io::read_end_tokens(folder.path(), {}).not_used;
+  };
+  using keys = std::vector<std::string>;
+  CHECK(
+      not_used(
+          R"({"_from_model_config": true, "bos_token_id": 1, "do_sample": false, "top_k": 50, "forced_eos_token_id": 3})",
+          R"({"num_beams": 4})") == keys{"forced_eos_token_id", "top_k"});
+  CHECK(not_used("", R"({"num_beams": 4, "min_length": 0, "repetition_penalty": 1.0, "suppress_tokens": [1]})") ==
+        keys{"num_beams", "suppress_tokens"});
+}

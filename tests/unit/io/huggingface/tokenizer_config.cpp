@@ -146,6 +146,78 @@ TEST_CASE("named tokens are special tokens, new ones after the vocabulary") {
   CHECK(with_config({{"pad_token", nullptr}, {"unk_token", "<|endoftext|>"}}, "a<|endoftext|>b") == ids{97, 1865, 98});
 }
 
+TEST_CASE("a named token that is there already keeps its flags") {
+  const json stripping = {{"content", "<|endoftext|>"}, {"lstrip", true}, {"rstrip", true}, {"normalized", false}};
+  CHECK(small_gpt2({{"special_tokens_map.json", {{"eos_token", stripping}}}}).encode("a <|endoftext|> b") ==
+        ids{97, 32, 1865, 360});
+  CHECK(with_config({{"eos_token", with(stripping, {{"__type", "AddedToken"}})}}, "a <|endoftext|> b") ==
+        ids{97, 32, 1865, 360});
+  CHECK(with_config({{"extra_special_tokens", {"<|endoftext|>"}}}, "a <|endoftext|> b") == ids{97, 32, 1865, 360});
+}
+
+TEST_CASE("lists of special tokens in two places") {
+  const json map = {{"additional_special_tokens", {"<r>"}}};
+  for (const auto key : {"extra_special_tokens", "additional_special_tokens"})
+    CHECK(
+        small_gpt2({{"tokenizer_config.json", {{key, {"<q>"}}}}, {"special_tokens_map.json", map}}).encode("<q><r>") ==
+        ids{1866, 60, 114, 62});
+  CHECK(with_config({{"extra_special_tokens", {{"image", "<q>"}}}, {"additional_special_tokens", {"<r>"}}}, "<q><r>") ==
+        ids{1866, 1867});
+  CHECK(with_config({{"extra_special_tokens", json::array()}, {"additional_special_tokens", {"<r>"}}}, "<r>") ==
+        ids{1866});
+  const json more = {{"extra_special_tokens", {"<r>"}}};
+  CHECK(small_gpt2({{"tokenizer_config.json", {{"extra_special_tokens", {"<q>"}}}}, {"special_tokens_map.json", more}})
+            .encode("<q><r>") == ids{1866, 1867});
+}
+
+TEST_CASE("named tokens are special, extra ones as they say") {
+  const json plain = {{"__type", "AddedToken"}, {"content", "[PAD]"}, {"special", false}};
+  CHECK(with_config({{"pad_token", plain}, {"split_special_tokens", true}}, "x[PAD]") == ids{120, 91, 80, 65, 68, 93});
+  CHECK(with_config({{"extra_special_tokens", {plain}}, {"split_special_tokens", true}}, "x[PAD]") == ids{120, 1866});
+}
+
+TEST_CASE("the tokens that a class has by default are added before later ones") {
+  const auto without_end = [](json& root) {
+    auto& vocabulary = root["model"]["vocab"];
+    vocabulary["</s>"] = vocabulary["<|endoftext|>"];
+    vocabulary.erase("<|endoftext|>");
+    root["added_tokens"] = json::array();
+  };
+  const json pad = {{"pad_token", "[PAD]"}};
+  CHECK(small_gpt2({{"tokenizer_config.json", pad}}, without_end).encode("a<|endoftext|>[PAD]") == ids{97, 1866, 1867});
+  CHECK(
+      small_gpt2({{"tokenizer_config.json", with(pad, {{"tokenizer_class", "PreTrainedTokenizerFast"}})}}, without_end)
+          .encode("a[PAD]") == ids{97, 1866});
+  // Alone, a tokenizer.json is read as tokenizers reads it.
+  CHECK(small_gpt2({}, without_end).encode("a<|endoftext|>").size() > 2);
+}
+
+TEST_CASE("the class that reads a vocabulary is that of tokenizer_config.json, else of config.json") {
+  auto root = io::read_json_file(fs::path(TRIMTAB_SOURCE_DIR) / "examples/models/tiny-gpt2/tokenizer.json");
+  std::string merges;
+  for (const auto& merge : root["model"]["merges"])
+    merges += (merge.is_string() ? merge.get<std::string>()
+                                 : merge[0].get<std::string>() + " " + merge[1].get<std::string>()) +
+              "\n";
+  const temporary_folder folder;
+  folder.file("vocab.json", root["model"]["vocab"].dump());
+  folder.file("merges.txt", merges);
+  const auto with_class = [&](const std::string& file, const json& content) {
+    folder.file(file, content.dump());
+    return io::read_tokenizer(folder.path()).encode("cafe\u0301");
+  };
+  const ids as_written = {99, 97, 102, 101, 204, 129}, composed = {99, 97, 102, 475};
+  CHECK(with_class("config.json", {{"model_type", "gpt2"}}) == as_written);
+  CHECK(with_class("config.json", {{"tokenizer_class", "GPTNeoXTokenizer"}}) == composed);
+  CHECK(with_class("tokenizer_config.json", {{"tokenizer_class", "GPT2TokenizerFast"}}) == as_written);
+  for (const auto other : {"RobertaTokenizer", "Qwen2Tokenizer", "PreTrainedTokenizerFast", "GPTSw3Tokenizer"})
+    CHECK_THAT(refusal(error_kind::bad_config,
+                       [&] {
+                         with_class("tokenizer_config.json", {{"tokenizer_class", other}});
+                       }),
+               ContainsSubstring("vocab.json' is the vocabulary of a \""));
+}
+
 TEST_CASE("special_tokens_map.json and added_tokens.json count where there is no added_tokens_decoder") {
   CHECK(small_gpt2({{"special_tokens_map.json", {{"pad_token", "[PAD]"}}}}).encode("x[PAD]y") == ids{120, 1866, 121});
   CHECK(small_gpt2({{"special_tokens_map.json", {{"pad_token", {{"content", "[PAD]"}, {"lstrip", true}}}}}})
@@ -233,12 +305,20 @@ TEST_CASE("limits on length are told and not applied") {
                         root["padding"] = nullptr;
                       }).open();
   CHECK(stored.not_applied == std::vector<std::string>{"truncation"});
+  const small_gpt2 voided(
+      {{"tokenizer_config.json", {{"added_tokens_decoder", json::object()}, {"pad_token", "[PAD]"}}},
+       {"added_tokens.json", {{"<tool>", 1866}}}});
+  CHECK(voided.open().files == std::vector<std::string>{"tokenizer_config.json"});
+  CHECK(voided.open().not_applied == std::vector<std::string>{"added_tokens.json"});
+  CHECK(voided.open().config.not_used.empty());
   CHECK(stored.tokenizer.encode("the capital") == ids{116, 258, 270});
 }
 
 TEST_CASE("add_prefix_space beside a tokenizer.json counts") {
   CHECK(with_config({{"add_prefix_space", true}}, "the capital") == ids{272, 270});
   CHECK(with_config({{"add_prefix_space", true}}, "the<|endoftext|>the") == ids{272, 1865, 272});
+  CHECK(with_config({{"add_prefix_space", true}, {"tokenizer_class", "PreTrainedTokenizerFast"}}, "the capital") ==
+        ids{116, 258, 270});
 }
 
 TEST_CASE("the ids of named tokens are known") {
@@ -265,6 +345,8 @@ TEST_CASE("what is no token is refused by its key") {
              ContainsSubstring("an object with the token's"));
   CHECK_THAT(small_gpt2({{"added_tokens.json", {{"<tool>", "1866"}}}}).refused(error_kind::bad_file),
              ContainsSubstring("added_tokens.json': the id of the token \"<tool>\""));
+  CHECK_THAT(small_gpt2({{"added_tokens.json", {{"<tool>", 1867}}}}).refused(error_kind::bad_file),
+             ContainsSubstring("added_tokens.json': the added token \"<tool>\" has the id 1867"));
 }
 
 TEST_CASE("GPT-2's vocab.json and merges.txt take what stands beside them") {
