@@ -233,7 +233,7 @@ TEST_CASE("special_tokens_map.json and added_tokens.json count where there is no
 TEST_CASE("new special tokens in an object have no order, so two of them are refused") {
   const json two = {{"extra_special_tokens", {{"a_token", "<q>"}, {"b_token", "<r>"}}}};
   CHECK_THAT(small_gpt2({{"tokenizer_config.json", two}}).refused(error_kind::bad_config),
-             ContainsSubstring("names the new special tokens \"<q>\" and \"<r>\" in an object"));
+             ContainsSubstring("the new special tokens \"<q>\" and \"<r>\" in an object"));
   const json known = {{"extra_special_tokens", {{"a_token", "<|endoftext|>"}, {"b_token", "<r>"}}}};
   CHECK(with_config(known, "<r>") == ids{1866});
 }
