@@ -229,7 +229,8 @@ class tokenizer_config_reader {
 /// key.
 inline tokenizer_config read_tokenizer_config(const std::filesystem::path& folder) {
   const auto read = [&](const char* name) {
-    return is_present(folder / name) ? read_json_file(folder / name) : json();
+    return is_present(folder / name) ? json_object(read_json_file(folder / name), (folder / name).string()).value()
+                                     : json();
   };
   return detail::tokenizer_config_reader(folder, read("config.json"), read("tokenizer_config.json"),
                                          read("special_tokens_map.json"), read("added_tokens.json"))

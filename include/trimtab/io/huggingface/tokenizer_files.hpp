@@ -132,6 +132,10 @@ inline stored_tokenizer open_tokenizer_json(const std::filesystem::path& file, t
     if (flag and *flag == placed->empty())
       warnings.push_back("\"" + std::string(key) + "\" of '" + beside.file + "' is not used, because '" + name +
                          "' says which tokens stand before and after a text");
+  if (beside.kind == tokenizer_class::other and
+      beside.add_prefix_space.value_or(data.add_prefix_space) != data.add_prefix_space)
+    warnings.push_back("\"add_prefix_space\" of '" + beside.file + "' is not used, because a " +
+                       text::in_quotes(beside.class_name) + " takes '" + name + "' as it is");
   auto named = detail::named_ids(beside, ids);
   detail::choose_bos(data, options.bos, named, name, beside.file);
   auto not_applied = beside.not_applied;

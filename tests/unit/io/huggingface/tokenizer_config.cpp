@@ -317,8 +317,11 @@ TEST_CASE("limits on length are told and not applied") {
 TEST_CASE("add_prefix_space beside a tokenizer.json counts") {
   CHECK(with_config({{"add_prefix_space", true}}, "the capital") == ids{272, 270});
   CHECK(with_config({{"add_prefix_space", true}}, "the<|endoftext|>the") == ids{272, 1865, 272});
-  CHECK(with_config({{"add_prefix_space", true}, {"tokenizer_class", "PreTrainedTokenizerFast"}}, "the capital") ==
-        ids{116, 258, 270});
+  const small_gpt2 other(
+      {{"tokenizer_config.json", {{"add_prefix_space", true}, {"tokenizer_class", "PreTrainedTokenizerFast"}}}});
+  CHECK(other.encode("the capital") == ids{116, 258, 270});
+  REQUIRE(other.open().warnings.size() == 1);
+  CHECK_THAT(other.open().warnings.front(), ContainsSubstring("is not used, because a \"PreTrainedTokenizer\" takes"));
 }
 
 TEST_CASE("the ids of named tokens are known") {
@@ -333,6 +336,7 @@ TEST_CASE("what is no token is refused by its key") {
   const auto refused = [](const json& config, error_kind kind = error_kind::bad_config) {
     return small_gpt2({{"tokenizer_config.json", config}}).refused(kind);
   };
+  CHECK_THAT(refused(nullptr), ContainsSubstring("tokenizer_config.json' should hold a JSON object, found null"));
   CHECK_THAT(refused({{"eos_token", 3}}), ContainsSubstring("tokenizer_config.json': \"eos_token\" should be a token"));
   CHECK_THAT(refused({{"extra_special_tokens", "<q>"}}),
              ContainsSubstring("should be a list of tokens, found \"<q>\""));
