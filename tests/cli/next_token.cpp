@@ -159,7 +159,7 @@ TEST_CASE("prompts begin as the folder says, or as --bos and --no-bos say") {
   CHECK(ids({}) == std::vector{258, 256, 258});
   CHECK(ids({"--bos"}) == std::vector{258, 256, 258});
   CHECK(ids({"--no-bos"}) == std::vector{256, 258});
-  CHECK(ids({"--no-bos", "--plain-text"}) == std::vector{256, '<', 'e', '>'});
+  CHECK(ids({"--no-bos", "--plain-text"}) == std::vector<int>{256, '<', 'e', '>'});
   CHECK(run_trimtab({"tokenize", "--model", model.path()}, "\"ab\"\n").out == "[258,256,258]\n");
   CHECK(run_trimtab({"tokenize", "--model", model.path(), "--bos", "--no-bos"}).status == 2);
   const auto said = run_trimtab({"generate", "--model", model.path(), "--prompt", "ab", "--max-new-tokens", "0"});
