@@ -180,6 +180,7 @@ TEST_CASE("Bad vocab.json and merges.txt") {
 
   auto lacking = whole;
   lacking.erase("a");
+  lacking["zz"] = 300;
   auto twice = whole;
   twice["zz"] = 98;
   const std::pair<std::string, std::string> bad_vocabularies[] = {

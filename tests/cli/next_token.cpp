@@ -198,7 +198,7 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   CHECK(folder["tokenizer"]["vocabulary"] == 259);
   CHECK(folder["tokenizer"]["before"].empty());
   CHECK(folder["config"]["read"]["n_layer"] == 2);
-  CHECK(folder["config"]["defaulted"]["scale_attn_weights"] == true);
+  CHECK(folder["config"]["defaulted"]["add_cross_attention"] == false);
   CHECK(folder["end_tokens"]["ids"].empty());
   CHECK(folder["warnings"].empty());
   const auto weights = run_trimtab({"inspect", model.name("model.safetensors"), "--json"}).json();
