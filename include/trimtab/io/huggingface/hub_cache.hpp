@@ -186,7 +186,7 @@ inline std::filesystem::path model_path(const std::filesystem::path& name, snaps
   const bool is_hash = detail::is_commit_hash(revision);
   const auto entry = in_cache / (is_hash ? "snapshots" : "refs") / revision;
   if (not is_present(entry)) refuse("no '" + entry.string() + "'");
-  const auto snapshot = is_hash ? entry : in_cache / "snapshots" / detail::commit_in(entry);
+  auto snapshot = is_hash ? entry : in_cache / "snapshots" / detail::commit_in(entry);
   if (const auto missing = detail::missing_from(snapshot, use, detail::is_downloading(in_cache)); not missing.empty())
     throw error(error_kind::io, "the snapshot '" + snapshot.string() + "' of '" + model->id +
                                     "' is incomplete, it lacks " + missing + "; " + model->download_command() +

@@ -138,8 +138,8 @@ inline void read_rotary(const json_object& file, model_config& config) {
   };
   const auto read = [&](const std::string& key, const std::string& newer_key, double fallback) {
     const bool is_newer = rope and rope->has(newer_key);
-    const auto found = is_newer ? named_number{*rope, newer_key, rope->number(newer_key)}
-                                : named_number{file, key, file.number(key, fallback)};
+    auto found = is_newer ? named_number{*rope, newer_key, rope->number(newer_key)}
+                          : named_number{file, key, file.number(key, fallback)};
     if (file.number(newer_key, found.value) != found.value)
       file.refuse(newer_key, json(found.value).dump() +
                                  " or absent, because transformers does not read it outside of "
