@@ -30,20 +30,17 @@ class added_token_ids {
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  bool is_added(const std::string& content) const {
-    return std::ranges::find(data_.added_tokens, content, &text::added_token::content) != data_.added_tokens.end();
-  }
+  bool is_added(const std::string& content) const { return places_.contains(content); }
 
-  void mark_special(const std::string& content) {
-    std::ranges::find(data_.added_tokens, content, &text::added_token::content)->special = true;
-  }
+  /// Makes an added token special.
+  void mark_special(const std::string& content) { data_.added_tokens[places_.at(content)].special = true; }
 
   /// Adds a token with the id that it gets, or replaces the added token of the same content.
   void add(text::added_token token) {
     token.id = id_of(token.content);
-    const auto known = std::ranges::find(data_.added_tokens, token.content, &text::added_token::content);
-    if (known != data_.added_tokens.end()) {
-      *known = std::move(token);
+    const auto [place, is_new] = places_.emplace(token.content, data_.added_tokens.size());
+    if (not is_new) {
+      data_.added_tokens[place->second] = std::move(token);
       return;
     }
     ids_.emplace(token.content, token.id);
@@ -72,7 +69,8 @@ class added_token_ids {
 
   text::tokenizer_data& data_;
   std::unordered_map<std::string, int> ids_ = {};
-  int largest_ = -1;  ///< of the added tokens
+  std::unordered_map<std::string, std::size_t> places_ = {};  ///< in data_.added_tokens, by content
+  int largest_ = -1;                                          ///< of the added tokens
 };
 
 }  // namespace trimtab::io

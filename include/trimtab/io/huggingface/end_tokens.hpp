@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-/// The tokens that end a generated text.
+/// What a model folder says of generated texts: the tokens that end them, from generation_config.json, config.json or the
+/// tokenizer, and the settings of sampling that nothing here uses.
 
 namespace trimtab::io {
 

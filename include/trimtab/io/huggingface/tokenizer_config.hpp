@@ -11,9 +11,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -75,6 +78,7 @@ class tokenizer_config_reader {
 
   tokenizer_config take() {
     std::ranges::stable_sort(read_.added, {}, &text::added_token::id);
+    for (std::size_t i = 0; i < read_.added.size(); ++i) places_.emplace(read_.added[i].content, i);
     for (const std::string key : standard) {
       if (const auto fallback = default_of(key); not fallback.empty() and not read_.names.contains(key)) {
         read_.names[key] = fallback;
@@ -122,9 +126,8 @@ class tokenizer_config_reader {
   }
 
   void add_special(const text::added_token& token, bool is_named, bool has_order) {
-    const auto known = std::ranges::find(read_.added, token.content, &text::added_token::content);
-    if (known != read_.added.end())
-      known->special = known->special or is_named;  // whatever its own entry says
+    if (const auto known = places_.find(token.content); known != places_.end())
+      read_.added[known->second].special |= is_named;  // whatever its own entry says
     else if (not token.content.empty())
       read_.special.push_back({token, is_named, has_order});
   }
@@ -206,10 +209,12 @@ class tokenizer_config_reader {
   void read_added(const json_object& ids) {
     const tokenizer_json_reader reader(ids.file());
     read_.added_file = ids.file();
+    std::set<std::string, std::less<>> special;
+    for (const auto& [key, token] : tokens_) special.insert(token.content);
+    if (extra_)
+      for (const auto& token : *extra_) special.insert(token.content);
     for (const auto& entry : ids.value().items()) {
-      const auto is_same = [&](const text::added_token& token) { return token.content == entry.key(); };
-      const bool is_special = std::ranges::any_of(tokens_, is_same, [](const auto& named) { return named.second; }) or
-                              (extra_ and std::ranges::any_of(*extra_, is_same));
+      const bool is_special = special.contains(entry.key());
       add({.id = reader.id(entry.value(), text::in_quotes(entry.key())),
            .content = entry.key(),
            .special = is_special,
@@ -218,6 +223,7 @@ class tokenizer_config_reader {
   }
 
   tokenizer_config read_ = {};
+  std::map<std::string, std::size_t, std::less<>> places_ = {};  ///< in read_.added, by content
   std::map<std::string, text::added_token, std::less<>> tokens_ = {};
   std::vector<text::added_token> extra_by_name_ = {}, additional_ = {};
   std::optional<std::vector<text::added_token>> extra_ = {};

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -55,13 +54,13 @@ inline text::tokenizer make_tokenizer(const text::tokenizer_data& data, const st
 }
 
 /// Throws `bad_file` for missing merges, without which every text would silently be split into bytes.
-inline void require_merges(const text::tokenizer_data& data, const std::string& vocabulary, const std::string& merges) {
+inline void require_merges(const text::tokenizer_data& data, const added_token_ids& ids, const std::string& vocabulary,
+                           const std::string& merges) {
+  if (not data.merges.empty()) return;
   const auto is_merged = [&](const auto& entry) {
-    return text::first_utf8_step(entry.first).length < entry.first.size() and
-           std::ranges::find(data.added_tokens, entry.first, &text::added_token::content) == data.added_tokens.end();
+    return text::first_utf8_step(entry.first).length < entry.first.size() and not ids.is_added(entry.first);
   };
-  const auto token = std::ranges::find_if(data.vocabulary, is_merged);
-  if (data.merges.empty() and token != data.vocabulary.end())
+  if (const auto token = std::ranges::find_if(data.vocabulary, is_merged); token != data.vocabulary.end())
     throw error(error_kind::bad_file, "'" + merges + "' holds no merges, without which the token " +
                                           text::in_quotes(token->first) + " of '" + vocabulary + "' cannot be made");
 }
@@ -169,7 +168,7 @@ inline stored_tokenizer open_tokenizer_pair(const std::filesystem::path& vocabul
   for (const auto& token : beside.added) ids.add_stated(token, beside.added_file);
   detail::add_special(ids, beside);
   auto named = detail::named_ids(beside, ids);
-  detail::require_merges(data, vocabulary.string(), merges.string());
+  detail::require_merges(data, ids, vocabulary.string(), merges.string());
 
   for (const auto& [flag, key, place] : {std::tuple(beside.add_bos_token, "bos_token", &data.before),
                                          std::tuple(beside.add_eos_token, "eos_token", &data.after)})
