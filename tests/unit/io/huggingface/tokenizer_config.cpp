@@ -153,6 +153,10 @@ TEST_CASE("a named token that is there already keeps its flags") {
   CHECK(with_config({{"eos_token", with(stripping, {{"__type", "AddedToken"}})}}, "a <|endoftext|> b") ==
         ids{97, 32, 1865, 360});
   CHECK(with_config({{"extra_special_tokens", {"<|endoftext|>"}}}, "a <|endoftext|> b") == ids{97, 32, 1865, 360});
+  const small_gpt2 listed({{"tokenizer_config.json", {{"extra_special_tokens", {"<tool>"}}}}}, [](json& root) {
+    root["added_tokens"].push_back(with(tool, {{"id", 1866}, {"lstrip", true}}));
+  });
+  CHECK(listed.encode("x  <tool>y") == ids{120, 1866, 121});
 }
 
 TEST_CASE("lists of special tokens in two places") {
