@@ -121,6 +121,16 @@ struct least_attention : Storage {
 
   void attention(const ragged_shape&, index_t, scalar, constants, numbers) const {}
   void attention_backward(const ragged_shape&, index_t, scalar, constants, constants, numbers) const {}
+
+  class cache {
+   public:
+    explicit cache(int) {}
+    cache(cache&&) = default;
+    cache& operator=(cache&&) = delete;
+    void reserve(index_t, index_t) {}
+  };
+  cache make_cache(index_t, index_t, index_t, index_t) const { return cache(0); }
+  void attention(const ragged_shape&, index_t, scalar, constants, cache&, numbers) const {}
 };
 
 template <typename Storage>

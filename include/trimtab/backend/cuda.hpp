@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/cuda/attention.cuh>
+#include <trimtab/backend/cuda/cache.hpp>
 #include <trimtab/backend/cuda/intervene.cuh>
 #include <trimtab/backend/cuda/matmul.cuh>
 #include <trimtab/backend/cuda/memory.hpp>
@@ -27,6 +28,7 @@ class cuda_backend {
   using memory = cuda::array<T>;
   using indices = cuda::array<int>;
   using linear = cuda::linear<T>;
+  using cache = cuda::cache<T>;
 
   /// Throws `device` where there is no device, `bad_argument` for a precision that the scalar does not have.
   cuda_backend() : cuda_backend(cuda::options{}) {}
@@ -86,6 +88,14 @@ class cuda_backend {
   void attention_backward(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                           matrix_view<const T> d_z, matrix_view<T> d_qkv) const {
     cuda::attention_backward(*context_, shape, heads, scale, qkv, d_z, d_qkv);
+  }
+
+  cache make_cache(index_t slots, index_t heads, index_t width, index_t context) const {
+    return cache(context_, slots, heads * width, context);
+  }
+  void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, cache& known,
+                 matrix_view<T> z) const {
+    cuda::attention(*context_, shape, heads, scale, qkv, known, z);
   }
 
   template <typename F, typename... Operand>

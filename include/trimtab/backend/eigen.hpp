@@ -3,6 +3,7 @@
 
 #include <trimtab/backend/eigen/attention.hpp>
 #include <trimtab/backend/eigen/available_threads.hpp>
+#include <trimtab/backend/eigen/cache.hpp>
 #include <trimtab/backend/eigen/matmul.hpp>
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
@@ -25,6 +26,7 @@ class eigen_backend {
   using memory = eigen::array<T>;
   using indices = std::vector<int>;
   using linear = eigen::linear<T>;
+  using cache = eigen::cache<T>;
 
   /// As many threads as `eigen::available_threads()`.
   eigen_backend() : eigen_backend(eigen::available_threads()) {}
@@ -69,6 +71,14 @@ class eigen_backend {
   void attention_backward(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                           matrix_view<const T> d_z, matrix_view<T> d_qkv) const {
     eigen::attention_backward(threads_, shape, heads, scale, qkv, d_z, d_qkv);
+  }
+
+  cache make_cache(index_t slots, index_t heads, index_t width, index_t context) const {
+    return cache(slots, heads, width, context);
+  }
+  void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, cache& known,
+                 matrix_view<T> z) const {
+    eigen::attention(threads_, shape, heads, scale, qkv, known, z);
   }
 
   template <typename F, typename... Operand>

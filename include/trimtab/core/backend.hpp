@@ -55,17 +55,24 @@ concept linear_backend = storage_backend<B> and std::move_constructible<typename
   b.multiply_backward(linear, c, m);
 };
 
-/// Causal softmax attention over a ragged batch.
+/// Causal softmax attention over a ragged batch, and over texts that grow.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
 /// `attention(shape, heads, scale, qkv, z)` sets z [queries, D] from qkv [rows, 3D], with the scores scale · q·k;
 /// `attention_backward(shape, heads, scale, qkv, d_z, d_qkv)` sets all of d_qkv [rows, 3D].
+/// `make_cache(slots, heads, width, context)` holds the keys and values of one layer, for heads of this width and texts of at
+/// most `context` tokens; `reserve(slot, tokens)` makes room for a text and keeps what is there.
+/// `attention(shape, heads, scale, qkv, cache, z)` stores the rows' keys and values in the cache and sets z from all
+/// that it holds up to each query.
 template <typename B>
-concept attention_backend = storage_backend<B> and
-    requires(const B& b, const ragged_shape& shape, index_t heads, typename B::scalar scale,
-             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c) {
+concept attention_backend = storage_backend<B> and std::move_constructible<typename B::cache> and
+    requires(const B& b, const ragged_shape& shape, index_t heads, typename B::scalar scale, typename B::cache& cache,
+             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c, index_t n) {
   b.attention(shape, heads, scale, c, m);
   b.attention_backward(shape, heads, scale, c, c, m);
+  { b.make_cache(n, heads, n, n) } -> std::same_as<typename B::cache>;
+  cache.reserve(n, n);
+  b.attention(shape, heads, scale, c, cache, m);
 };
 
 namespace detail {

@@ -6,6 +6,9 @@
 /// Prompts of different lengths, one after another as rows, without padding. Sequence s has the rows `offsets[s]`, ...,
 /// `offsets[s + 1] - 1`. Not every row is a query of the attention: the queries of sequence s are numbered from
 /// `query_offsets[s]`, and query k is at position `query_positions[k]` of its sequence, ascending.
+///
+/// With a cache of keys and values the rows are only the new tokens: those of sequence s stand at positions `past[s]`
+/// and up, and the keys and values of all its tokens are in slot `slots[s]` of the cache.
 
 namespace trimtab {
 
@@ -18,6 +21,8 @@ struct ragged_shape {
   const int* query_offsets = nullptr;    ///< [sequences + 1]
   const int* query_positions = nullptr;  ///< [queries]
   index_t longest = 0;                   ///< rows of the longest sequence; 0 if unknown
+  const int* past = nullptr;             ///< [sequences] with a cache
+  const int* slots = nullptr;            ///< [sequences] with a cache
 };
 
 }  // namespace trimtab

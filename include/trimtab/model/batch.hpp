@@ -3,6 +3,7 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/model/config.hpp>
+#include <trimtab/model/key_value_cache.hpp>
 #include <trimtab/model/workspace.hpp>
 
 #include <algorithm>
@@ -29,18 +30,27 @@ inline void check_prompt(const model_config& config, std::span<const int> ids) {
                                             std::to_string(config.vocabulary) + " tokens");
 }
 
+/// Where the keys and values of past tokens are: in slot `slots[n]` of a cache for prompt n.
+template <tensor_backend B>
+struct cached_keys {
+  key_value_cache<B>* cache = nullptr;
+  std::span<const int> slots = {};
+};
+
 template <tensor_backend B>
 class batch {
  public:
   /// `past` [prompts] counts leading tokens whose keys and values are already known; they get no rows, but the last
-  /// token of a prompt always does. Throws `bad_text` as `check_prompt` does.
+  /// token of a prompt always does. Without a cache, whoever runs the pass copies them into it. A cache gets room for
+  /// each prompt. Throws `bad_text` as `check_prompt` does.
   batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts,
-        scored where = scored::last, std::span<const int> past = {});
+        scored where = scored::last, std::span<const int> past = {}, cached_keys<B> known = {});
 
   index_t sequences() const { return all_.sequences; }
-  index_t keys() const { return all_.rows; }
+  index_t keys() const { return all_.rows; }  ///< outside a cache
   index_t rows() const { return all_.queries; }
-  bool complete() const { return rows() == keys(); }  ///< no token is past
+  bool complete() const { return rows() == keys(); }  ///< no token is past, or all that are past are in the cache
+  key_value_cache<B>* cache() const { return cache_; }
   index_t queries() const { return scored_.queries; }
   const ragged_shape& all() const { return all_; }
   const ragged_shape& scored_only() const { return scored_; }
@@ -54,6 +64,7 @@ class batch {
 
  private:
   workspace<B> memory_;
+  key_value_cache<B>* cache_;
   ragged_shape all_ = {}, scored_ = {};
   index_t head_row_count_ = 0;
   const int *tokens_ = nullptr, *positions_ = nullptr, *key_rows_ = nullptr, *query_rows_ = nullptr,
@@ -62,27 +73,33 @@ class batch {
 
 template <tensor_backend B>
 batch<B>::batch(const B& backend, const model_config& config, std::span<const std::vector<int>> prompts, scored where,
-                std::span<const int> past)
-    : memory_(backend) {
-  std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows;
+                std::span<const int> past, cached_keys<B> known)
+    : memory_(backend), cache_(known.cache) {
+  std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows,
+      first_rows;
   index_t longest = 0;
   for (std::size_t n = 0; n < prompts.size(); ++n) {
     const std::vector<int>& ids = prompts[n];
     check_prompt(config, ids);
     const int length = static_cast<int>(ids.size());
-    longest = std::max<index_t>(longest, length);
-    for (int i = past.empty() ? 0 : std::min(past[n], length - 1); i < length; ++i) {
+    const int first = past.empty() ? 0 : std::min(past[n], length - 1);
+    const int held = cache_ ? length - first : length;  // keys outside the cache
+    longest = std::max<index_t>(longest, held);
+    for (int i = first; i < length; ++i) {
       if (where == scored::all or i == length - 1) {
         query_positions.push_back(i);
         query_rows.push_back(static_cast<int>(tokens.size()));
       }
       tokens.push_back(ids[static_cast<std::size_t>(i)]);
       places.push_back(i);
-      key_rows.push_back(offsets.back() + i);
+      key_rows.push_back(offsets.back() + held - length + i);
     }
-    offsets.push_back(offsets.back() + length);
+    offsets.push_back(offsets.back() + held);
     row_offsets.push_back(static_cast<int>(tokens.size()));
     query_offsets.push_back(static_cast<int>(query_positions.size()));
+    if (not cache_) continue;
+    first_rows.push_back(first);
+    cache_->reserve(known.slots[n], length);
   }
   const auto count = static_cast<index_t>(prompts.size());
   const auto keys = static_cast<index_t>(offsets.back());
@@ -101,6 +118,10 @@ batch<B>::batch(const B& backend, const model_config& config, std::span<const st
   const int* const position = memory_.take(places);
   all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
   scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
+  if (cache_) {
+    all_.past = scored_.past = memory_.take(first_rows);
+    all_.slots = scored_.slots = memory_.take({known.slots.begin(), known.slots.end()});
+  }
   tokens_ = memory_.take(tokens);
   positions_ = position;
   key_rows_ = memory_.take(key_rows);

@@ -90,7 +90,11 @@ class block_pass {
       parts_.turn(s.qkv);
     }
     produce<site::attn_z>(l, move.stream, z, [&](view v) {
-      backend_.attention(shape(l), config_.heads, config_.attention_scale<T>(l), s.qkv, v);
+      const T scale = config_.attention_scale<T>(l);
+      if (rows_.cache())
+        backend_.attention(shape(l), config_.heads, scale, s.qkv, rows_.cache()->layer(l), v);
+      else
+        backend_.attention(shape(l), config_.heads, scale, s.qkv, v);
     });
     produce<site::attn_out>(l, move.attn_z, s.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
   }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,6 +20,38 @@
 
 namespace trimtab {
 
+/// Each token's record, or -1 for none, by sequence and intervention: [sequences][interventions][tokens].
+using token_records = std::vector<std::vector<std::vector<int>>>;
+
+/// The records that the layouts' positions give. Throws `mismatch` where positions do not fit a prompt.
+inline token_records records_of(std::span<const parameter_layout> layouts, std::span<const prompt_pair> prompts,
+                                std::span<const sequence> sequences) {
+  token_records all;
+  for (const sequence& s : sequences) {
+    auto& of_sequence = all.emplace_back();
+    for (const parameter_block& block : layouts[static_cast<std::size_t>(s.replica)].blocks) {
+      const prompt_pair& prompt = prompts[static_cast<std::size_t>(s.prompt)];
+      of_sequence.push_back(block.layers.empty() ? std::vector<int>(prompt.ids.size(), -1)
+                                                 : block.positions.records(prompt));
+    }
+  }
+  return all;
+}
+
+/// θ of all replicas and its gradient, in the backend's memory.
+template <tensor_backend B>
+struct replica_parameters {
+  replica_storage<B> storage;
+  workspace<B> memory;
+  matrix_view<typename B::scalar> theta, gradient;  ///< [1, storage.size()]
+
+  replica_parameters(const B& backend, std::vector<parameter_layout> layouts)
+      : storage(backend, std::move(layouts)),
+        memory(backend),
+        theta(memory.take(1, storage.size())),
+        gradient(memory.take(1, storage.size())) {}
+};
+
 template <tensor_backend B>
 class binding {
  public:
@@ -27,23 +60,29 @@ class binding {
   /// One layout per replica. `where` says which positions are scored. Throws `mismatch` where positions do not fit a
   /// prompt, `bad_argument` for a strength that the scalar cannot hold.
   binding(const B& backend, const model_config& config, std::vector<parameter_layout> layouts,
-          std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where);
+          std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where)
+      : binding(backend, config, std::make_shared<replica_parameters<B>>(backend, layouts), sequences,
+                records_of(layouts, prompts, sequences), where) {}
+
+  /// The same with parameters that other bindings share, and with records of the caller's.
+  binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
+          std::span<const sequence> sequences, const token_records& records, scored where);
 
   binding(const binding&) = delete;  // hooks refer to it
   binding& operator=(const binding&) = delete;
 
   const B& backend() const { return *backend_; }
-  const replica_storage<B>& storage() const { return storage_; }
-  matrix_view<T> theta() const { return theta_; }       ///< [1, storage().size()]
-  matrix_view<T> gradient() const { return d_theta_; }  ///< the same shape
+  const replica_storage<B>& storage() const { return values_->storage; }
+  matrix_view<T> theta() const { return values_->theta; }        ///< [1, storage().size()]
+  matrix_view<T> gradient() const { return values_->gradient; }  ///< the same shape
 
   /// The offset in θ of intervention k's records in a layer; -1 if it is not in that layer.
-  index_t layer_offset(std::size_t k, index_t layer) const { return storage_.layer_offset(k, layer); }
+  index_t layer_offset(std::size_t k, index_t layer) const { return storage().layer_offset(k, layer); }
 
   /// The first layer that any intervention is in, or the number of layers.
   index_t lowest_layer() const {
     index_t lowest = last_layer_ + 1;
-    for (const parameter_block& block : storage_.layout(0).blocks)
+    for (const parameter_block& block : storage().layout(0).blocks)
       if (not block.layers.empty()) lowest = std::min(lowest, block.layers.front());
     return lowest;
   }
@@ -52,13 +91,13 @@ class binding {
   /// `resid_pre`.
   template <hook_site Site, intervention_policy P>
   void forward(std::size_t k, const P& policy, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    backend_->intervene(policy, h, out, theta_.data + layer_offset(k, layer), rows<Site>(k, layer));
+    backend_->intervene(policy, h, out, theta().data + layer_offset(k, layer), rows<Site>(k, layer));
   }
   template <hook_site Site, intervention_policy P>
   void backward(std::size_t k, const P& policy, index_t layer, matrix_view<const T> h, matrix_view<const T> d_out,
                 matrix_view<T> d_h) const {
     const index_t offset = layer_offset(k, layer);
-    backend_->intervene_backward(policy, h, d_out, d_h, theta_.data + offset, d_theta_.data + offset, partial_[k],
+    backend_->intervene_backward(policy, h, d_out, d_h, theta().data + offset, gradient().data + offset, partial_[k],
                                  rows<Site>(k, layer));
   }
 
@@ -70,22 +109,20 @@ class binding {
   T* partial(std::size_t k) const { return partial_[k]; }
 
  private:
-  bound_rows<T> bind(std::size_t k, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
-                     scored where);
+  bound_rows<T> bind(std::size_t k, std::span<const sequence> sequences, const token_records& records, scored where);
 
   static std::size_t first_row(const sequence& s, std::size_t tokens, scored where) {
     return where == scored::all ? static_cast<std::size_t>(s.past) : tokens - 1;
   }
 
   /// [rows] the sequence of each row, shared by all interventions with as many parts.
-  const int* sequence_of_rows(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, index_t parts,
+  const int* sequence_of_rows(std::span<const sequence> sequences, const token_records& records, index_t parts,
                               scored where);
 
   const B* backend_;
   index_t last_layer_;
-  replica_storage<B> storage_;
+  std::shared_ptr<const replica_parameters<B>> values_;
   workspace<B> memory_;
-  matrix_view<T> theta_ = {}, d_theta_ = {};
   const T* beta_ = nullptr;
   std::map<std::pair<index_t, bool>, const int*> sequence_of_rows_ = {};
   std::vector<bound_rows<T>> all_ = {}, scored_ = {};
@@ -93,39 +130,36 @@ class binding {
 };
 
 template <tensor_backend B>
-binding<B>::binding(const B& backend, const model_config& config, std::vector<parameter_layout> layouts,
-                    std::span<const prompt_pair> prompts, std::span<const sequence> sequences, scored where)
-    : backend_(&backend), last_layer_(config.layers - 1), storage_(backend, std::move(layouts)), memory_(backend) {
-  theta_ = memory_.take(1, storage_.size());
-  d_theta_ = memory_.take(1, storage_.size());
+binding<B>::binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
+                    std::span<const sequence> sequences, const token_records& records, scored where)
+    : backend_(&backend), last_layer_(config.layers - 1), values_(std::move(values)), memory_(backend) {
   host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
   for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = strength_as<T>(sequences[s].beta);
   beta_ = memory_.take(beta).data;
 
-  const std::vector<parameter_block>& blocks = storage_.layout(0).blocks;
+  const std::vector<parameter_block>& blocks = storage().layout(0).blocks;
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    all_.push_back(bind(k, prompts, sequences, scored::all));
-    scored_.push_back(where == scored::all ? all_.back() : bind(k, prompts, sequences, scored::last));
+    all_.push_back(bind(k, sequences, records, scored::all));
+    scored_.push_back(where == scored::all ? all_.back() : bind(k, sequences, records, scored::last));
     const index_t pieces = std::max(all_.back().records.pieces, scored_.back().records.pieces);
     partial_.push_back(memory_.take(1, std::max<index_t>(1, pieces * blocks[k].record_size)).data);
   }
 }
 
 template <tensor_backend B>
-auto binding<B>::bind(std::size_t k, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
-                      scored where) -> bound_rows<T> {
-  const index_t parts = storage_.layout(0).blocks[k].parts;
+auto binding<B>::bind(std::size_t k, std::span<const sequence> sequences, const token_records& records, scored where)
+    -> bound_rows<T> {
+  const index_t parts = storage().layout(0).blocks[k].parts;
   std::vector<int> slots;
-  if (not storage_.layout(0).blocks[k].layers.empty())
-    for (const sequence& s : sequences) {
-      const parameter_block& block = storage_.layout(s.replica).blocks[k];
-      const std::vector<int> records = block.positions.records(prompts[static_cast<std::size_t>(s.prompt)]);
-      for (std::size_t i = first_row(s, records.size(), where); i < records.size(); ++i)
-        for (index_t part = 0; part < parts; ++part) {
-          const index_t record = records[i] * parts + part;
-          const index_t slot = records[i] < 0 ? -1 : storage_.replica_offset(k, s.replica) + record * block.record_size;
-          slots.push_back(static_cast<int>(slot));
-        }
+  if (not storage().layout(0).blocks[k].layers.empty())
+    for (std::size_t n = 0; n < sequences.size(); ++n) {
+      const sequence& s = sequences[n];
+      const index_t first = storage().replica_offset(k, s.replica);
+      const index_t size = storage().layout(s.replica).blocks[k].record_size;
+      const std::vector<int>& of_tokens = records[n][k];
+      for (std::size_t i = first_row(s, of_tokens.size(), where); i < of_tokens.size(); ++i)
+        for (index_t part = 0; part < parts; ++part)
+          slots.push_back(of_tokens[i] < 0 ? -1 : static_cast<int>(first + (of_tokens[i] * parts + part) * size));
     }
   const bool is_bound = not slots.empty();
   record_plan plan(std::move(slots));
@@ -139,18 +173,18 @@ auto binding<B>::bind(std::size_t k, std::span<const prompt_pair> prompts, std::
   rows.records.record_begin = memory_.take(std::move(plan.record_begin));
   rows.records.record_slot = memory_.take(std::move(plan.record_slot));
   rows.beta = beta_;
-  if (is_bound) rows.sequence = sequence_of_rows(prompts, sequences, parts, where);
+  if (is_bound) rows.sequence = sequence_of_rows(sequences, records, parts, where);
   return rows;
 }
 
 template <tensor_backend B>
-const int* binding<B>::sequence_of_rows(std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
+const int* binding<B>::sequence_of_rows(std::span<const sequence> sequences, const token_records& records,
                                         index_t parts, scored where) {
   const int*& known = sequence_of_rows_[{parts, where == scored::all}];
   if (known == nullptr) {
     std::vector<int> rows;
     for (std::size_t s = 0; s < sequences.size(); ++s) {
-      const std::size_t tokens = prompts[static_cast<std::size_t>(sequences[s].prompt)].ids.size();
+      const std::size_t tokens = records[s].front().size();
       const std::size_t count = (tokens - first_row(sequences[s], tokens, where)) * static_cast<std::size_t>(parts);
       rows.insert(rows.end(), count, static_cast<int>(s));
     }

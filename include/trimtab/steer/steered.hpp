@@ -23,14 +23,13 @@ namespace trimtab {
 /// last token, which is scored, is never past.
 inline std::vector<sequence> with_past(std::span<const parameter_layout> layouts, std::span<const prompt_pair> prompts,
                                        std::vector<sequence> sequences) {
-  for (sequence& s : sequences) {
-    const prompt_pair& prompt = prompts[static_cast<std::size_t>(s.prompt)];
-    s.past = static_cast<index_t>(prompt.ids.size()) - 1;
-    for (const parameter_block& block : layouts[static_cast<std::size_t>(s.replica)].blocks) {
-      if (block.layers.empty()) continue;
-      const std::vector<int> records = block.positions.records(prompt);
-      const auto touched = std::ranges::find_if(records, [](int record) { return record >= 0; });
-      s.past = std::min<index_t>(s.past, touched - records.begin());
+  const token_records records = records_of(layouts, prompts, sequences);
+  for (std::size_t n = 0; n < sequences.size(); ++n) {
+    sequence& s = sequences[n];
+    s.past = std::ssize(prompts[static_cast<std::size_t>(s.prompt)].ids) - 1;
+    for (const std::vector<int>& of_tokens : records[n]) {
+      const auto touched = std::ranges::find_if(of_tokens, [](int record) { return record >= 0; });
+      s.past = std::min<index_t>(s.past, touched - of_tokens.begin());
     }
   }
   return sequences;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/backend/cuda/attention_tiles.cuh>
+#include <trimtab/backend/cuda/cache.hpp>
 #include <trimtab/backend/cuda/context.hpp>
 
 #include <algorithm>
@@ -31,6 +32,17 @@ __global__ void __launch_bounds__(attention_warps* warp_size, 1) attention_kerne
     block.add(out, j0, p, block.values);
   });
   if (block.busy) out.store(1 / softmax.sum, z + block.in_rows_of_queries(), a.width);
+}
+
+/// Copies the keys and values of the batch's rows into the cache; a block copies one row.
+template <typename T>
+__global__ void store_keys_kernel(attention_view<T> a, T* cached) {
+  const index_t longest = gridDim.x / a.shape.sequences, s = blockIdx.x / longest;
+  const index_t row = a.shape.offsets[s] + blockIdx.x % longest;
+  if (row >= a.shape.offsets[s + 1]) return;
+  const T* const from = a.qkv + row * 3 * a.model_width + a.model_width;
+  T* const to = cached + (a.first_key(s) + row - a.first_row(s)) * a.key_stride;
+  for (index_t c = threadIdx.x; c < a.key_stride; c += blockDim.x) to[c] = from[c];
 }
 
 /// Sets dq, and `statistics` [queries, heads, 2]: log Σ exp of the scores, and Σ_j p_ij dz_i·v_j.
@@ -131,8 +143,15 @@ template <typename T>
 attention_view<T> view_of(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv) {
   const index_t model_width = qkv.cols / 3, width = model_width / heads;
   const index_t longest = shape.longest > 0 ? shape.longest : shape.rows;
-  return {shape, heads,   model_width, static_cast<int>(width), (longest + attention_warps - 1) / attention_warps,
-          scale, qkv.data};
+  return {.shape = shape,
+          .heads = heads,
+          .model_width = model_width,
+          .width = static_cast<int>(width),
+          .tiles = (longest + attention_warps - 1) / attention_warps,
+          .scale = scale,
+          .qkv = qkv.data,
+          .keys = qkv.data + model_width,
+          .key_stride = qkv.cols};
 }
 
 template <typename T>
@@ -149,6 +168,24 @@ void attention(const context& on, const ragged_shape& shape, index_t heads, T sc
                matrix_view<T> z) {
   if (shape.queries == 0) return;
   const attention_view<T> a = view_of(shape, heads, scale, qkv);
+  with_head_width(a.width, [&](auto per_lane) {
+    launch("attention", attention_kernel<T, per_lane()>, grid_of(a, 1), on.stream(), a, z.data);
+  });
+}
+
+/// The same for rows that follow the tokens of a cache, where their keys and values are stored too.
+template <typename T>
+void attention(const context& on, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
+               cache<T>& known, matrix_view<T> z) {
+  if (shape.rows == 0) return;
+  attention_view<T> a = view_of(shape, heads, scale, qkv);
+  a.keys = known.data();
+  a.key_stride = 2 * a.model_width;
+  a.room = known.room();
+  const auto rows = static_cast<unsigned>(shape.sequences * (shape.longest > 0 ? shape.longest : shape.rows));
+  launch("store_keys", store_keys_kernel<T>, {dim3(rows), dim3(attention_warps * warp_size), 0}, on.stream(), a,
+         known.data());
+  if (shape.queries == 0) return;
   with_head_width(a.width, [&](auto per_lane) {
     launch("attention", attention_kernel<T, per_lane()>, grid_of(a, 1), on.stream(), a, z.data);
   });

@@ -24,6 +24,9 @@ struct attention_view {
   index_t tiles;  ///< blocks of attention_warps positions of the longest sequence
   T scale;        ///< of the scores
   const T* qkv;
+  const T* keys;       ///< of head 0 at row 0, and the values model_width numbers further on
+  index_t key_stride;  ///< between the keys of two rows
+  index_t room = 0;    ///< rows of a slot of the cache
 
   /// Sequence, head and first position of this block.
   struct task {
@@ -34,9 +37,13 @@ struct attention_view {
     return {b / tiles / heads, b / tiles % heads, b % tiles * attention_warps};
   }
 
+  /// The rows, of queries and of keys, that position 0 of a sequence has, or would have if it were not past.
+  __device__ index_t first_row(index_t s) const { return shape.offsets[s] - (shape.past ? shape.past[s] : 0); }
+  __device__ index_t first_key(index_t s) const { return shape.past ? shape.slots[s] * room : shape.offsets[s]; }
+
   const __device__ T* query(index_t row, index_t head) const { return qkv + row * 3 * model_width + head * width; }
-  const __device__ T* key(index_t row, index_t head) const { return query(row, head) + model_width; }
-  const __device__ T* value(index_t row, index_t head) const { return query(row, head) + 2 * model_width; }
+  const __device__ T* key(index_t row, index_t head) const { return keys + row * key_stride + head * width; }
+  const __device__ T* value(index_t row, index_t head) const { return key(row, head) + model_width; }
 };
 
 /// Copies `count` vectors to shared memory, padded by one number so that the lanes of a warp read from different banks;
@@ -96,7 +103,8 @@ inline constexpr T no_score = T(-1e30);
 template <typename T>
 struct query_block {
   const attention_view<T>& a;
-  index_t row, head;     ///< of the sequence's first position
+  index_t row, key_row;  ///< of the sequence's first position
+  index_t head;
   index_t query;         ///< of this warp
   index_t i, last;       ///< positions of this warp's query and of the block's last
   bool empty, busy;      ///< the block has no query; the warp has one
@@ -105,7 +113,8 @@ struct query_block {
   __device__ query_block(const attention_view<T>& view, int vectors_per_warp) : a(view) {
     const auto [s, of_head, first] = a.mine();
     const int warp = warp_team::row_in_block();
-    row = a.shape.offsets[s];
+    row = a.first_row(s);
+    key_row = a.first_key(s);
     head = of_head;
     const index_t begin = a.shape.query_offsets[s] + first, queries = a.shape.query_offsets[s + 1] - begin;
     empty = queries <= 0;
@@ -132,8 +141,8 @@ struct query_block {
     for (index_t j0 = 0; j0 <= last; j0 += tile_positions) {
       const index_t count = last + 1 - j0 < tile_positions ? last + 1 - j0 : tile_positions;
       __syncthreads();
-      load_tile(keys, a.width, count, [&](int j) { return a.key(row + j0 + j, head); });
-      load_tile(values, a.width, count, [&](int j) { return a.value(row + j0 + j, head); });
+      load_tile(keys, a.width, count, [&](int j) { return a.key(key_row + j0 + j, head); });
+      load_tile(values, a.width, count, [&](int j) { return a.value(key_row + j0 + j, head); });
       __syncthreads();
       if (not busy or j0 > i) continue;
       const bool seen = j0 + warp_team::rank() <= i;

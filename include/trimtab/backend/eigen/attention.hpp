@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/cache.hpp>
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/packed.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
@@ -29,7 +30,8 @@ class attention_head {
   /// qkv [rows, 3D] = [q | k | v], heads in order inside each.
   attention_head(const ragged_shape& shape, index_t heads, T score_scale, matrix_view<const T> qkv, index_t sequence,
                  index_t head)
-      : first_row(shape.offsets[sequence]),
+      : past(shape.past ? shape.past[sequence] : 0),
+        first_row(shape.offsets[sequence] - past),
         length(shape.offsets[sequence + 1] - first_row),
         first_query(shape.query_offsets[sequence]),
         queries(shape.query_offsets[sequence + 1] - first_query),
@@ -41,14 +43,11 @@ class attention_head {
         scale(score_scale),
         qkv_(qkv),
         positions_(shape.query_positions + first_query) {
-    const index_t count =
-        4 * length * padded_width + 4 * width * padded_length + block * (4 * padded_length + 4 * padded_width);
-    room_ = scratch<struct attention_room, T>(count);
-    keys = {take(width * padded_length), width};
+    const index_t of_keys = shape.past ? 0 : 4 * length * padded_width + 4 * width * padded_length;
+    room_ = scratch<struct attention_room, T>(of_keys + block * (4 * padded_length + 4 * padded_width));
     p = take(block * padded_length);
     q = take(block * padded_width);
     out = take(block * padded_width);
-    keys.pack_columns(width, length, [&](index_t j) { return key(j); });
   }
 
   T* take(index_t count) { return std::exchange(room_, room_ + count); }
@@ -57,6 +56,12 @@ class attention_head {
   const T* key(index_t j) const { return query(j) + model_width; }
   const T* value(index_t j) const { return query(j) + 2 * model_width; }
   index_t position(index_t k) const { return positions_[k]; }
+
+  /// Sets `keys` to those of the rows, where no cache has them.
+  void pack_keys() {
+    keys = {take(width * padded_length), width};
+    keys.pack_columns(width, length, [&](index_t j) { return key(j); });
+  }
 
   /// f(k, count, seen) for each block of queries k, ..., k + count - 1, the last of which sees `seen` keys. By then `q`
   /// holds the scaled queries and `p` their probabilities, zero for keys that a query does not see.
@@ -83,7 +88,18 @@ class attention_head {
     return {zeros, 0};
   }
 
-  index_t first_row, length, first_query, queries, model_width, width, column, padded_length, padded_width;
+  /// z [queries, D] from the values, one row per key, packed.
+  void write(packed<T> values, matrix_view<T> z) const {
+    for_each_block([&](index_t k, index_t count, index_t seen) {
+      multiply_packed<T>(count, seen, width, values, {p, padded_length}, nothing_yet(), {out, padded_width});
+      for (index_t i = 0; i < count; ++i)
+        std::copy_n(out + i * padded_width, width, z.row(first_query + k + i) + column);
+    });
+  }
+
+  index_t past;       ///< tokens that only the cache has
+  index_t first_row;  ///< that of position 0, if it had one
+  index_t length, first_query, queries, model_width, width, column, padded_length, padded_width;
   T scale;
   packed<T> keys = {};
   T *p = nullptr, *q = nullptr, *out = nullptr;
@@ -100,15 +116,29 @@ void attention(int threads, const ragged_shape& shape, index_t heads, T scale, m
                matrix_view<T> z) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 8, [&](index_t task) {
     attention_head<T> head(shape, heads, scale, qkv, task / heads, task % heads);
-    const index_t width = head.width;
+    head.pack_keys();
     const packed<T> values{head.take(head.length * head.padded_width), head.length};
-    values.pack_rows(head.length, width, [&](index_t j) { return head.value(j); });
-    head.for_each_block([&](index_t k, index_t count, index_t seen) {
-      multiply_packed<T>(count, seen, width, values, {head.p, head.padded_length}, head.nothing_yet(),
-                         {head.out, head.padded_width});
-      for (index_t i = 0; i < count; ++i)
-        std::copy_n(head.out + i * head.padded_width, width, z.row(head.first_query + k + i) + head.column);
-    });
+    values.pack_rows(head.length, head.width, [&](index_t j) { return head.value(j); });
+    head.write(values, z);
+  });
+}
+
+/// The same for rows that follow the tokens of a cache, where their keys and values are stored too.
+template <typename T>
+void attention(int threads, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
+               cache<T>& known, matrix_view<T> z) {
+  index_t keys = 0;
+  for (index_t s = 0; s < shape.sequences; ++s) keys += shape.past[s] + shape.offsets[s + 1] - shape.offsets[s];
+  parallel_for(threads, shape.sequences * heads, keys * qkv.cols * 2, [&](index_t task) {
+    const index_t sequence = task / heads, number = task % heads;
+    attention_head<T> head(shape, heads, scale, qkv, sequence, number);
+    const auto [all_keys, all_values] = known.at(shape.slots[sequence], number);
+    for (index_t j = head.past; j < head.length; ++j) {
+      all_keys.set_column(j, head.width, head.key(j));
+      all_values.set_row(j, head.width, head.value(j));
+    }
+    head.keys = all_keys;
+    head.write(all_values, z);
   });
 }
 
@@ -118,6 +148,7 @@ void attention_backward(int threads, const ragged_shape& shape, index_t heads, T
                         matrix_view<const T> d_z, matrix_view<T> d_qkv) {
   parallel_for(threads, shape.sequences * heads, qkv.size() * 16, [&](index_t task) {
     attention_head<T> head(shape, heads, scale, qkv, task / heads, task % heads);
+    head.pack_keys();
     const index_t length = head.length, width = head.width, p_stride = head.padded_length, stride = head.padded_width;
     constexpr index_t block = attention_head<T>::block;
     const packed<T> values_across{head.take(width * p_stride), width}, key_rows{head.take(length * stride), length};

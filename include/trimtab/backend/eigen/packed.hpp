@@ -27,9 +27,11 @@ struct packed {
   /// Row k is vectors(k).
   template <typename Vectors>
   void pack_rows(index_t rows, index_t columns, Vectors vectors) const {
-    for (index_t k = 0; k < rows; ++k)
-      for (index_t j = 0; j < columns; j += tile<T>::columns)
-        std::copy_n(vectors(k) + j, std::min<index_t>(tile<T>::columns, columns - j), at(k, j));
+    for (index_t k = 0; k < rows; ++k) set_row(k, columns, vectors(k));
+  }
+  void set_row(index_t k, index_t columns, const T* vector) const {
+    for (index_t j = 0; j < columns; j += tile<T>::columns)
+      std::copy_n(vector + j, std::min<index_t>(tile<T>::columns, columns - j), at(k, j));
   }
 
   /// Column j is vectors(j).
@@ -50,6 +52,9 @@ struct packed {
       }
     for (index_t j = 0; j < columns; ++j)
       for (index_t k = whole_rows; k < rows; ++k) *at(k, j) = vectors(j)[k];
+  }
+  void set_column(index_t j, index_t rows, const T* vector) const {
+    for (index_t k = 0; k < rows; ++k) *at(k, j) = vector[k];
   }
 };
 
