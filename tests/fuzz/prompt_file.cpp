@@ -24,11 +24,16 @@ void check(const prompt_pair& p) {
     fuzz::require(0 <= span.first and span.first < span.last and span.last <= std::ssize(p.ids));
 }
 
-/// Checks the pairs that are read, and that they are the same after they were written as ids and read again.
+/// Checks the pairs that are read, that they are the same after they were written as ids and read again, and that they
+/// are prompts to continue.
 template <typename Encoder>
 void check_file(std::string_view text, const Encoder& encoder) {
+  const auto texts = fuzz::accepted(file, [&] { return io::parse_texts(text, file, encoder, limits); });
+  if (texts)
+    for (const auto& p : *texts) fuzz::require(not p.ids.empty() and std::ssize(p.ids) <= limits.context);
   auto pairs = fuzz::accepted(file, [&] { return io::parse_prompts(text, file, encoder, limits); });
   if (not pairs) return;
+  fuzz::require(texts.has_value());
   for (auto& p : *pairs) {
     check(p);
     p.prompt = p.correct = p.wrong = {};

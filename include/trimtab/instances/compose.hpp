@@ -39,25 +39,27 @@
       KIND, S,                                                                                                 \
       policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh, .rms_normalised = true}>)
 
-#define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                         \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),             \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                              \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),            \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                              \
-  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>); \
-  KIND template void eigen::attention_backward(int, const ragged_shape&, index_t, S, matrix_view<const S>,         \
-                                               matrix_view<const S>, matrix_view<S>);                              \
-  KIND template class batch<eigen_backend<S>>;                                                                     \
-  KIND template class frozen_model<eigen_backend<S>>;                                                              \
-  KIND template class block_parts<eigen_backend<S>>;                                                               \
-  KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&,   \
-                                            layer_interval, const hooked_sites&, pass_use);                        \
-  KIND template class replica_storage<eigen_backend<S>>;                                                           \
-  KIND template class binding<eigen_backend<S>>;                                                                   \
-  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                    \
-                           objective::minimality>;                                                                 \
-  KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                    \
-  KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,   \
+#define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                          \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),              \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                               \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),             \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                               \
+  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>);  \
+  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, eigen::cache<S>&, \
+                                      matrix_view<S>);                                                              \
+  KIND template void eigen::attention_backward(int, const ragged_shape&, index_t, S, matrix_view<const S>,          \
+                                               matrix_view<const S>, matrix_view<S>);                               \
+  KIND template class batch<eigen_backend<S>>;                                                                      \
+  KIND template class frozen_model<eigen_backend<S>>;                                                               \
+  KIND template class block_parts<eigen_backend<S>>;                                                                \
+  KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&,    \
+                                            layer_interval, const hooked_sites&, pass_use);                         \
+  KIND template class replica_storage<eigen_backend<S>>;                                                            \
+  KIND template class binding<eigen_backend<S>>;                                                                    \
+  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                     \
+                           objective::minimality>;                                                                  \
+  KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                     \
+  KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,    \
                                     matrix_view<S>, matrix_view<S>);
 
 #define TRIMTAB_MODEL_INSTANCES(KIND, ...)                                                                       \
@@ -75,6 +77,8 @@
       const dynamic_steering<__VA_ARGS__>&,                                                                      \
       const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
       const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
+  KIND template std::vector<generated_text> generate(const dynamic_steering<__VA_ARGS__>&, const parameters&,    \
+                                                     std::span<const prompt_pair>, generation_options);          \
   KIND template host_matrix<typename __VA_ARGS__::scalar> steered_logits(                                        \
       const dynamic_steering<__VA_ARGS__>&, const parameters&, std::span<const prompt_pair>, double, scored);
 

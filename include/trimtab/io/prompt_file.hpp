@@ -58,22 +58,36 @@ template <task::text_encoder Encoder>
 class prompt_line {
  public:
   prompt_line(std::string_view text, const std::string& place, const Encoder& encoder, prompt_limits limits)
-      : line_(parse_json(text, place), place, error_kind::bad_data), encoder_(encoder), limits_(limits) {}
+      : prompt_line(parse_json(text, place), place, encoder, limits) {}
+  prompt_line(json line, const std::string& place, const Encoder& encoder, prompt_limits limits)
+      : line_(std::move(line), place, error_kind::bad_data), encoder_(encoder), limits_(limits) {}
 
   prompt_pair pair() const {
-    prompt_pair p;
+    prompt_pair p = prompt();
     if (line_.has("ids")) {
-      p = {.prompt = line_.text("prompt", ""),
-           .ids = ids_of(line_, "ids"),
-           .correct_id = id("correct_id"),
-           .wrong_id = id("wrong_id"),
-           .correct = line_.text("correct", ""),
-           .wrong = line_.text("wrong", "")};
+      p.correct_id = id("correct_id");
+      p.wrong_id = id("wrong_id");
+      p.correct = line_.text("correct", "");
+      p.wrong = line_.text("wrong", "");
     } else {
-      p = {.prompt = line_.text("prompt"), .correct = line_.text("correct"), .wrong = line_.text("wrong")};
-      p.ids = encoded("prompt", true);
+      p.correct = line_.text("correct");
+      p.wrong = line_.text("wrong");
       p.correct_id = answer("correct");
       p.wrong_id = answer("wrong");
+    }
+    if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
+    return p;
+  }
+
+  /// The same without the answers, which may be missing.
+  prompt_pair prompt() const {
+    prompt_pair p;
+    if (line_.has("ids")) {
+      p.prompt = line_.text("prompt", "");
+      p.ids = ids_of(line_, "ids");
+    } else {
+      p.prompt = line_.text("prompt");
+      p.ids = encoded("prompt", true);
     }
     if (p.ids.empty()) refuse("has an empty prompt; it needs at least one token");
     if (limits_.context > 0 and std::ssize(p.ids) > limits_.context)
@@ -83,7 +97,6 @@ class prompt_line {
       refuse("has a prompt of " + std::to_string(p.ids.size()) +
              " tokens, but absolute positions need all of one length, " + std::to_string(limits_.length) +
              " here; use from_end, role or shared positions");
-    if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
     if (line_.has("roles")) read_roles(p);
     if (line_.has("tokens")) {
       const auto tokens = line_.object("tokens");
@@ -173,25 +186,50 @@ class prompt_line {
 
 }  // namespace detail
 
-/// The prompt pairs in `lines`, the content of `file`. Throws `bad_file` for a line that is no JSON, `bad_data` for one
-/// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
-template <task::text_encoder Encoder>
-std::vector<prompt_pair> parse_prompts(std::string_view lines, const std::string& file, const Encoder& encoder,
-                                       prompt_limits limits = {}) {
+namespace detail {
+
+/// read(line, place) for each line that is not blank; `place` names file and line.
+template <typename Read>
+std::vector<prompt_pair> read_lines(std::string_view lines, const std::string& file, const std::string& what,
+                                    Read read) {
   if (lines.starts_with("\xef\xbb\xbf")) lines.remove_prefix(3);
   std::vector<prompt_pair> pairs;
   for (std::size_t number = 1; not lines.empty(); ++number) {
     const auto end = std::min(lines.find('\n'), lines.size());
     const auto line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 1, lines.size()));
-    if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    const auto place = file + ", line " + std::to_string(number);
-    pairs.push_back(detail::prompt_line(line, place, encoder, limits).pair());
-    if (limits.one_length and limits.length == 0) limits.length = std::ssize(pairs.back().ids);
+    if (line.find_first_not_of(" \t\r") != line.npos)
+      pairs.push_back(read(line, file + ", line " + std::to_string(number)));
   }
-  if (pairs.empty())
-    throw error(error_kind::bad_data, "'" + file + "' holds no prompt pairs; expected one JSON object per line");
+  if (pairs.empty()) throw error(error_kind::bad_data, "'" + file + "' holds no " + what + " per line");
   return pairs;
+}
+
+}  // namespace detail
+
+/// The prompt pairs in `lines`, the content of `file`. Throws `bad_file` for a line that is no JSON, `bad_data` for one
+/// that is no prompt pair, `bad_text` for text that cannot be tokenized; each names file, line and key.
+template <task::text_encoder Encoder>
+std::vector<prompt_pair> parse_prompts(std::string_view lines, const std::string& file, const Encoder& encoder,
+                                       prompt_limits limits = {}) {
+  const auto read = [&](std::string_view line, const std::string& place) {
+    auto pair = detail::prompt_line(line, place, encoder, limits).pair();
+    if (limits.one_length and limits.length == 0) limits.length = std::ssize(pair.ids);
+    return pair;
+  };
+  return detail::read_lines(lines, file, "prompt pairs; expected one JSON object", read);
+}
+
+/// The prompts in `lines`, which may lack answers, or be strings. Throws as `parse_prompts` does.
+template <task::text_encoder Encoder>
+std::vector<prompt_pair> parse_texts(std::string_view lines, const std::string& file, const Encoder& encoder,
+                                     prompt_limits limits = {}) {
+  const auto read = [&](std::string_view line, const std::string& place) {
+    auto value = parse_json(line, place);
+    if (value.is_string()) value = json{{"prompt", std::move(value)}};
+    return detail::prompt_line(std::move(value), place, encoder, limits).prompt();
+  };
+  return detail::read_lines(lines, file, "prompts; expected one JSON string or object", read);
 }
 
 /// The prompt pairs of a file. Throws `io` where it cannot be read, else as `parse_prompts` does.
@@ -199,6 +237,13 @@ template <task::text_encoder Encoder>
 std::vector<prompt_pair> read_prompts(const std::filesystem::path& path, const Encoder& encoder,
                                       prompt_limits limits = {}) {
   return parse_prompts(input_file(path).text(), path.string(), encoder, limits);
+}
+
+/// The prompts of a file, as `parse_texts` reads them. Throws `io` where it cannot be read.
+template <task::text_encoder Encoder>
+std::vector<prompt_pair> read_texts(const std::filesystem::path& path, const Encoder& encoder,
+                                    prompt_limits limits = {}) {
+  return parse_texts(input_file(path).text(), path.string(), encoder, limits);
 }
 
 /// The same for files that give ids only.

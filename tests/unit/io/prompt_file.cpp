@@ -43,6 +43,32 @@ TEST_CASE("Lines of text and of ids become prompt pairs") {
   CHECK(pairs[1].wrong_id == 3);
 }
 
+TEST_CASE("Prompts to continue are strings, or objects whose answers may be missing") {
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const auto texts = io::read_texts(folder.file("texts.jsonl",
+                                                "\"Rome is in\"\n\n"
+                                                "{\"prompt\": \"Rome is in\", \"roles\": {\"city\": [0, 1]}}\n"
+                                                "{\"ids\": [2, 0, 1]}\n"
+                                                "{\"ids\": [4], \"correct_id\": 9, \"wrong_id\": 9}\n"),
+                                    encoder);
+  REQUIRE(texts.size() == 4);
+  CHECK(texts[0].prompt == "Rome is in");
+  CHECK(texts[0].ids == encoder.encode("Rome is in"));
+  CHECK(texts[1].ids == texts[0].ids);
+  CHECK(texts[1].roles.at("city") == token_span{0, 1});
+  CHECK(texts[2].ids == std::vector{2, 0, 1});
+  CHECK(texts[3].ids == std::vector{4});
+  const auto refused_text = [&](std::string_view content, error_kind kind = error_kind::bad_data) {
+    return refusal(kind, [&] { io::read_texts(folder.file("bad.jsonl", content), encoder, {.context = 5}); });
+  };
+  CHECK_THAT(refused_text("\"Rome\"\n7\n"), ContainsSubstring("bad.jsonl, line 2' should hold a JSON object, found 7"));
+  CHECK_THAT(refused_text("{\"correct\": \" Italy\"}\n"), ContainsSubstring("\"prompt\""));
+  CHECK_THAT(refused_text("\"\"\n"), ContainsSubstring("line 1' has an empty prompt"));
+  CHECK_THAT(refused_text("{\"ids\": [1, 1, 1, 1, 1, 1]}\n"), ContainsSubstring("a prompt of 6 tokens"));
+  CHECK_THAT(refused_text("\n"), ContainsSubstring("holds no prompts; expected one JSON string or object per line"));
+}
+
 TEST_CASE("What is written reads back as it was") {
   const auto folder = temporary_folder();
   const auto encoder = word_tokenizer();
