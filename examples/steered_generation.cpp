@@ -5,7 +5,6 @@
 
 #include <trimtab/trimtab.hpp>
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -22,19 +21,13 @@ int main() try {
   const auto objective = objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
   const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 150});
 
-  const auto next = [&](const std::vector<int>& ids, double strength) {
-    const prompt_pair prompt{.ids = ids};
-    const auto logits = steered_logits(steering, result.values, std::span(&prompt, 1), strength).values;
-    return static_cast<int>(std::ranges::max_element(logits) - logits.begin());
-  };
   const std::string opening = "When Mary and John went to the store, John gave a drink to";
+  const std::vector<prompt_pair> prompt{{.ids = model.tokenizer().encode_prompt(opening)}};
+  const auto texts = generate(steering, result.values, prompt, {.strengths = {0, +1, -1}, .new_tokens = 8});
   std::vector<std::string> said;
-  for (double strength : {0.0, +1.0, -1.0}) {
-    auto ids = model.tokenizer().encode_prompt(opening);
-    const auto length = static_cast<std::ptrdiff_t>(ids.size());
-    for (int k = 0; k < 8; ++k) ids.push_back(next(ids, strength));
-    said.push_back(model.tokenizer().decode(std::vector<int>(ids.begin() + length, ids.end())));
-    std::printf("%+.0f  %s%s\n", strength, opening.c_str(), said.back().c_str());
+  for (const generated_text& text : texts) {
+    said.push_back(model.tokenizer().decode(text.ids));
+    std::printf("%+.0f  %s%s\n", text.strength, opening.c_str(), said.back().c_str());
   }
   return said[1].starts_with(" Mary") and said[2].starts_with(" John") ? 0 : 1;
 } catch (const error& e) {

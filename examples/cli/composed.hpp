@@ -103,6 +103,10 @@ class composition_of final : public any_composition {
                              scored where) const override {
     return widened(steered_logits(steering_, values, std::span(&prompt, 1), strength, where));
   }
+  std::vector<generated_text> generate(const parameters& values, std::span<const prompt_pair> prompts,
+                                       const generation_options& options) const override {
+    return trimtab::generate(steering_, values, prompts, options);
+  }
   parameters fit_to(const intervention_file& file, load_options options) const override {
     return trimtab::fit_to(file, steering_, options);
   }
@@ -149,6 +153,11 @@ class model_of final : public any_model {
   const std::vector<std::string>& warnings() const override { return model_.warnings(); }
   host_matrix<double> logits(const std::vector<int>& ids, scored where) const override {
     return widened(trimtab::logits(static_cast<const Model&>(model_), std::span(&ids, 1), where));
+  }
+
+  std::vector<generated_text> generate(std::span<const prompt_pair> prompts,
+                                       const generation_options& options) const override {
+    return trimtab::generate(static_cast<const Model&>(model_), prompts, options);
   }
 
   std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const override {

@@ -64,6 +64,17 @@ std::vector<named_prompts> read_data(const any_model& model, const data_options&
   return sets;
 }
 
+std::vector<int> prompt_ids(const any_model& model, const std::string& prompt) {
+  try {
+    auto ids = model.tokenizer().encode_prompt(prompt);
+    if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
+    return ids;
+  } catch (const error& problem) {
+    if (problem.kind() != error_kind::bad_text) throw;
+    throw error(problem.kind(), std::string("--prompt: ") + problem.what());
+  }
+}
+
 std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys) {
   const auto& config = model.config();
   const auto absolute = absolute_of(keys);

@@ -28,6 +28,9 @@ struct model_encoder {
 /// The text of the tokens that the model's tokenizer puts before every prompt, empty without any.
 std::string before_prompts(const any_model& model);
 
+/// The ids of a text on the command line. Throws `bad_text`, naming --prompt.
+std::vector<int> prompt_ids(const any_model& model, const std::string& prompt);
+
 /// A set of prompt pairs with its name in the output.
 struct named_prompts {
   std::string name;

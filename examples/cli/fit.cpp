@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "interrupt.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -15,8 +16,6 @@
 #include <trimtab/report/terminal/terminal_map.hpp>
 #include <trimtab/text/joined.hpp>
 
-#include <array>
-#include <csignal>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -26,51 +25,6 @@
 namespace trimtab::cli {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;  ///< the signal that interrupted the fit
-
-/// While an object of this class lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP (the terminal closes) ends the fit after
-/// the current step; a second signal, of any of the three, ends it immediately. Signals that were ignored before, as under
-/// nohup or in a shell's background, stay ignored.
-class interrupt_watch {
- public:
-  interrupt_watch() {
-    struct sigaction watch = {};
-    watch.sa_handler = [](int signal) {
-      interrupted = signal;
-      for (const int next : watched_signals)
-        if (not is_ignored(next)) std::signal(next, SIG_DFL);
-    };
-    watch.sa_flags = SA_RESTART;
-    for (auto& [signal, before] : watched_) {
-      sigaction(signal, nullptr, &before);
-      if (not is_ignored(signal)) sigaction(signal, &watch, nullptr);
-    }
-  }
-  interrupt_watch(const interrupt_watch&) = delete;
-  interrupt_watch& operator=(const interrupt_watch&) = delete;
-  ~interrupt_watch() {
-    for (const auto& [signal, before] : watched_) sigaction(signal, &before, nullptr);
-  }
-
-  static std::string name_of(int signal) {
-    return signal == SIGINT ? "Ctrl-C" : signal == SIGTERM ? "SIGTERM" : "SIGHUP";
-  }
-
- private:
-  static constexpr std::array watched_signals = {SIGINT, SIGTERM, SIGHUP};
-
-  static bool is_ignored(int signal) {
-    struct sigaction now = {};
-    return sigaction(signal, nullptr, &now) == 0 and now.sa_handler == SIG_IGN;
-  }
-
-  struct handled {
-    int signal;
-    struct sigaction before = {};
-  };
-  std::array<handled, watched_signals.size()> watched_ = {{{SIGINT}, {SIGTERM}, {SIGHUP}}};
-};
 
 /// For an interrupted fit: where what it learned is, and how to continue.
 std::string places_of(const fit_command& command) {
@@ -216,7 +170,7 @@ output fit(const fit_command& command, const common_options& common) {
     report::progress_bar progress("fit", command.steps, not common.quiet);
     while (run->steps() < command.steps) {
       progress.show(run->steps() + 1, "loss " + report::number(run->loss().total(), 4));
-      if (interrupted != 0) break;
+      if (interrupt_watch::signal() != 0) break;
       run->step();
       if (run->steps() % command.checkpoint_every == 0 and run->steps() < command.steps) checkpoint();
     }
@@ -265,8 +219,8 @@ output fit(const fit_command& command, const common_options& common) {
     }
   }
   note(common, "made " + std::to_string(steps) + " steps in " + time.text());
-  if (interrupted != 0)
-    tell("ended by " + interrupt_watch::name_of(interrupted) + " after step " + std::to_string(steps) + " of " +
+  if (const int signal = interrupt_watch::signal(); signal != 0)
+    tell("ended by " + interrupt_watch::name_of(signal) + " after step " + std::to_string(steps) + " of " +
          std::to_string(command.steps) + places_of(command));
   else if (not resumed_from.empty() and resumed == command.steps and not common.quiet)
     tell(resumed_from + " had made all " + std::to_string(command.steps) +
@@ -285,7 +239,7 @@ output fit(const fit_command& command, const common_options& common) {
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
-  if (interrupted != 0 and interrupted != SIGINT) found.status = 128 + interrupted;
+  found.status = interrupt_watch::status_of(interrupt_watch::signal());
   if (not command.report.empty() or not command.heatmap.empty()) {
     made["model"] = command.model.string();
     const auto name = policies_of(asked);

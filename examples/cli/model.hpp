@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/generate/generation_options.hpp>
 #include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/intervention_data.hpp>
 #include <trimtab/measure/metrics.hpp>
@@ -77,6 +78,8 @@ class any_composition {
                            const objective_options& objective, bool with_gradient) const = 0;
   virtual host_matrix<double> logits(const parameters& values, const prompt_pair& prompt, double strength,
                                      scored where) const = 0;
+  virtual std::vector<generated_text> generate(const parameters& values, std::span<const prompt_pair> prompts,
+                                               const generation_options& options) const = 0;
   virtual parameters fit_to(const intervention_file& file, load_options options) const = 0;
   virtual intervention_file make_file(const parameters& values, std::map<std::string, std::string> made) const = 0;
 };
@@ -92,6 +95,8 @@ class any_model {
   virtual const io::end_tokens& end_tokens() const = 0;          ///< throws where the folder's files are wrong
   virtual const std::vector<std::string>& warnings() const = 0;  ///< about its folder
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
+  virtual std::vector<generated_text> generate(std::span<const prompt_pair> prompts,
+                                               const generation_options& options) const = 0;
   virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
 };
 

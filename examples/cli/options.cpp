@@ -520,16 +520,53 @@ void describe(description& d, command_line& line) {
   }
   {
     auto& c = line.generate;
-    auto o = add("generate", "Continue a prompt",
-                 "  trimtab generate --model gpt2/ --prompt \"When Mary and John\" --max-new-tokens 20\n"
-                 "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strength 1.5");
+    auto o =
+        add("generate", "Continue prompts, untouched or steered at several strengths",
+            "  trimtab generate --model gpt2/ --prompt \"When Mary and John\" --max-new-tokens 20\n"
+            "  trimtab generate --model gpt2/ --prompt \"I think\" --intervention i.safetensors --strengths 0,1,-1\n"
+            "  trimtab generate --model gpt2/ --prompts texts.jsonl --temperature 0.8 --top-p 0.95 --samples 4 --json");
     add_model(o, c.model, line.common);
     add_prompt(o, c.prompt, c.ids);
+    o.file("--prompts",
+           "file of prompts in JSON Lines, in place of --prompt: strings, or objects as for --data, whose answers may "
+           "be missing",
+           c.prompts);
     add_text(o, line.common);
     add_steering(o, c.steer, line.common);
+    o.parsed("--strengths", "X,X,...", "several strengths, in place of --strength; 0 is the untouched model",
+             [&c](const std::string& value) {
+               c.strengths.clear();
+               for (const auto& item : items(value))
+                 c.strengths.push_back(number_of<double>("--strengths", item, "strengths such as 0,1,-1"));
+             });
+    o.choice("--phase", "tokens that the intervention acts on: all (default), those of the prompt, or generated ones",
+             c.positions.phase,
+             {{"all", steered_phase::all}, {"prompt", steered_phase::prompt}, {"generated", steered_phase::generated}});
+    o.flag("--as-processed",
+           "treat each new token as the last one and leave earlier ones as they were, as libraries do that hook a "
+           "key-value cache; by default positions keep their meaning while the text grows",
+           c.positions.as_processed);
+    o.group("Sampling");
     o.count("--max-new-tokens", "largest number of tokens to add, default 40", c.max_new_tokens, 0, 1'000'000'000);
-    o.real("--temperature", "temperature of sampling; 0, the default, takes the most probable token", c.temperature, 0);
+    o.real("--temperature", "temperature of sampling; 0, the default, takes the most probable token", c.how.temperature,
+           0);
+    o.count("--top-k", "sample from the N most probable tokens", c.how.top_k, 1, 1'000'000'000);
+    o.parsed("--top-p", "X", "sample from the most probable tokens that together have this probability",
+             [&c](const std::string& value) {
+               const std::string expected = "a number above 0 and at most 1";
+               c.how.top_p = number_of<double>("--top-p", value, expected);
+               if (not(c.how.top_p > 0 and c.how.top_p <= 1)) refuse("--top-p", value, expected);
+             });
+    o.count("--samples", "number of texts for each prompt and strength, default 1", c.samples, 1, 1'000'000);
     o.seed("seed of sampling, default 1", c.seed);
+    o.repeated("--stop", "TEXT",
+               "end a text before this, besides at the end tokens of the model's folder; may be repeated",
+               [&c](const std::string& value) {
+                 if (value.empty()) refuse("--stop", value, "a text");
+                 c.stops.push_back(value);
+               });
+    o.flag("--logprobs", "with --json, print the log probability of each new token, before temperature",
+           c.log_probabilities);
   }
   {
     auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
@@ -620,6 +657,17 @@ std::string help_of(const description& d, const std::string& overview) {
   return command->help("trimtab");
 }
 
+/// Throws `usage_error` for options that do not go together.
+void require_consistent(const generate_command& c) {
+  if (int{c.prompt.has_value()} + int{not c.ids.empty()} + int{not c.prompts.empty()} != 1)
+    throw usage_error("give one of --prompt, --ids and --prompts");
+  if (c.steer.strength and not c.strengths.empty()) throw usage_error("give either --strength or --strengths");
+  if (not c.steer.intervention.empty()) return;
+  if (not c.strengths.empty()) throw usage_error("--strengths goes with --intervention");
+  if (c.positions.phase != steered_phase::all) throw usage_error("--phase goes with --intervention");
+  if (c.positions.as_processed) throw usage_error("--as-processed goes with --intervention");
+}
+
 }  // namespace
 
 command_line parse(int argc, const char* const* argv) {
@@ -676,14 +724,14 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");
   for (const auto& steer : {line.logits.steer, line.generate.steer})
     if (steer.strength and steer.intervention.empty()) throw usage_error("--strength goes with --intervention");
+  if (line.name == "generate") require_consistent(line.generate);
   using enum arithmetic;
   const auto precision = line.common.precision;
   if (line.common.backend == machine::eigen and (precision == in_tf32 or precision == in_bf16))
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
-  const auto is_one = [](const auto& c) { return c.prompt.has_value() == c.ids.empty(); };
-  if ((line.name == "logits" and not is_one(line.logits)) or (line.name == "generate" and not is_one(line.generate)))
+  if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   require_own_files(d.files);
   return line;

@@ -3,6 +3,8 @@
 
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/generate/growing_records.hpp>
+#include <trimtab/generate/sampling.hpp>
 #include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
@@ -136,12 +138,18 @@ struct logits_command {
 
 struct generate_command {
   path model;
-  std::optional<std::string> prompt = {};
+  std::optional<std::string> prompt = {};  ///< "-" for standard input
   std::vector<int> ids = {};
+  path prompts = {};
   strength_options steer;
-  int max_new_tokens = 40;
-  double temperature = 0;
+  std::vector<double> strengths = {};  ///< empty: that of `steer`
+  std::optional<index_t> max_new_tokens = {};  ///< if not given, 40
+  index_t samples = 1;
+  sampling how = {};
   std::uint64_t seed = 1;
+  std::vector<std::string> stops = {};
+  growth positions = {};
+  bool log_probabilities = false;
 };
 
 struct tokenize_command {

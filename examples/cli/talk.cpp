@@ -11,9 +11,10 @@
 
 namespace trimtab::cli {
 
-std::string stopwatch::text() const {
-  return rounded(std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count()) + " s";
+double stopwatch::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
+std::string stopwatch::text() const { return rounded(seconds()) + " s"; }
 
 void tell(const std::string& sentence) { std::cerr << "trimtab: " << text::one_line(sentence) << std::endl; }
 

@@ -14,6 +14,7 @@ namespace trimtab::cli {
 
 class stopwatch {
  public:
+  double seconds() const;
   /// "0.31 s"
   std::string text() const;
 

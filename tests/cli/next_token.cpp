@@ -91,54 +91,6 @@ TEST_CASE("Any finite strength is accepted, as far as the precision holds it") {
             .status == 0);
 }
 
-TEST_CASE("generate continues a prompt as logits say, and stops where the context ends") {
-  const model_for_cli model;
-  const std::vector<std::string> arguments = {"generate", "--model", model.path(), "--prompt", "abcd", "--json"};
-  const auto found = run_trimtab(arguments).json();
-  const auto ids = found["prompt_ids"];
-  const auto first =
-      run_trimtab({"logits", "--model", model.path(), "--prompt", "abcd", "--top", "1", "--json"}).json();
-  if (not found["ids"].empty()) CHECK(found["ids"][0] == first["top"][0]["id"]);
-  CHECK(found["prompt_ids"].size() + found["ids"].size() <= 12);
-  CHECK(run_trimtab(arguments).json() == found);
-
-  auto sampled = arguments;
-  sampled.insert(sampled.end(), {"--temperature", "3", "--seed", "5", "--max-new-tokens", "3"});
-  const auto drawn = run_trimtab(sampled).json();
-  CHECK(drawn["ids"].size() <= 3);
-  CHECK(run_trimtab(sampled).json() == drawn);
-}
-
-TEST_CASE("generate ends at the tokens that the folder states, and takes ids") {
-  const model_for_cli model(false, false);  // without a tokenizer
-  const auto generated = [&] {
-    return run_trimtab({"generate", "--model", model.path(), "--ids", "3,1,2", "--max-new-tokens", "4", "--json"})
-        .json();
-  };
-  const auto whole = generated();
-  REQUIRE(whole["ids"].size() == 4);
-  CHECK(whole["prompt_ids"] == std::vector{3, 1, 2});
-  CHECK(whole["text"].is_null());
-  CHECK(whole["stopped"] == "length");
-  const auto ends_with = [&](const std::string& file, const std::string& ids) {
-    model.file(file, ids);
-    const auto found = generated();
-    std::filesystem::remove(model.name(file));
-    return found;
-  };
-  const auto first = whole["ids"][0].dump();
-  for (const auto& ids : {first, "[299, " + first + "]"}) {
-    const auto found = ends_with("generation_config.json", "{\"eos_token_id\": " + ids + "}");
-    CHECK(found["ids"].empty());
-    CHECK(found["stopped"] == "end_of_text");
-  }
-  CHECK(ends_with("generation_config.json", "{\"eos_token_id\": null}") == whole);
-  const auto warned = model.file("generation_config.json", "{\"do_sample\": true, \"top_k\": 50, \"_from\": 1}");
-  const auto run = run_trimtab({"generate", "--model", model.path(), "--ids", "3,1,2", "--max-new-tokens", "1"});
-  CHECK_THAT(run.err,
-             ContainsSubstring("warning: what the model's folder says of generation is not used: do_sample, top_k;"));
-}
-
 TEST_CASE("prompts begin as the folder says, or as --bos and --no-bos say") {
   const model_for_cli model;
   auto root = io::json::parse(content_of(model.name("tokenizer.json")));

@@ -398,7 +398,8 @@ TEST_CASE("Prompts of one token and of exactly the context") {
     const auto text =
         run_trimtab({"generate", "--model", model.path(), "--prompt", prompt, "--max-new-tokens", "20", "--json"})
             .json();
-    CHECK(text["prompt_ids"].size() + text["ids"].size() <= 12);
-    if (prompt.size() == 12) CHECK(text["stopped"] == "context");
+    const auto& sample = text["samples"][0];
+    CHECK(sample["prompt_ids"].size() + sample["ids"].size() <= 12);
+    if (prompt.size() == 12) CHECK(sample["stopped"] == "context");
   }
 }

@@ -73,3 +73,18 @@ TEST_CASE("Help and version are answers, not mistakes") {
   CHECK_THAT(run_trimtab({"fit", "--help"}).out, ContainsSubstring("--lambda-f"));
   CHECK_THAT(run_trimtab({"--version"}).out, ContainsSubstring("trimtab 0."));
 }
+
+TEST_CASE("generate takes options only where they go together") {
+  const auto usage = [](std::vector<std::string> more, const std::string& sentence) {
+    std::vector<std::string> all = {"generate", "--model", "m"};
+    all.insert(all.end(), more.begin(), more.end());
+    check_usage(all, sentence);
+  };
+  usage({"--prompt", "a", "--ids", "1"}, "give one of --prompt, --ids and --prompts");
+  usage({}, "give one of --prompt, --ids and --prompts");
+  usage({"--prompt", "a", "--strengths", "1"}, "--strengths goes with --intervention");
+  usage({"--prompt", "a", "--phase", "prompt"}, "--phase goes with --intervention");
+  usage({"--prompt", "a", "--as-processed"}, "--as-processed goes with --intervention");
+  usage({"--prompt", "a", "--intervention", "i", "--strength", "1", "--strengths", "1"},
+        "give either --strength or --strengths");
+}

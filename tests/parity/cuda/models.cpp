@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <trimtab/generate/generate.hpp>
+
 #include "parity/cuda/compare.hpp"
 #include "support/compositions.hpp"
 #include "support/own.hpp"
@@ -94,7 +96,40 @@ void check_fit(Policy policy) {
   check_repeats([&] { return fitted_on<Kind>(device, policy); });
 }
 
+/// The ids of generated texts, then the log probabilities of each.
+template <typename Kind, typename B>
+std::pair<std::vector<int>, std::vector<double>> generated_on(const B& backend) {
+  const auto model = model_on<Kind>(backend);
+  const auto prompts = random_prompts(Kind::config(), {5, 1, 20});
+  const auto composition =
+      steer(model, at(site::attn_out{}, policy::steer_vec{}, layers::all(), positions::from_end(3)));
+  const auto values = random_parameters(composition.layout(prompts));
+  std::pair<std::vector<int>, std::vector<double>> all;
+  // Two slots for six texts: slots are used again, and room grows.
+  for (const generated_text& text :
+       generate(composition, values, prompts,
+                {.strengths = {1, -0.7}, .new_tokens = 25, .log_probabilities = true, .texts_at_once = 2})) {
+    all.first.insert(all.first.end(), text.ids.begin(), text.ids.end());
+    all.second.insert(all.second.end(), text.log_probabilities.begin(), text.log_probabilities.end());
+  }
+  return all;
+}
+
+template <typename Kind>
+void check_generation() {
+  const auto [ids, numbers] = generated_on<Kind>(eigen_backend<double>(1));
+  const auto [found_ids, found_numbers] = generated_on<Kind>(watched_backend());
+  CHECK(found_ids == ids);
+  CHECK(relative_difference(found_numbers, numbers) < 1e-4);
+}
+
 }  // namespace
+
+TEST_CASE("Texts that grow over a cache agree with the CPU's") {
+  if (lacks_device()) return;
+  check_generation<even<small_gpt2>>();
+  check_generation<even<small_neox_parallel>>();
+}
 
 TEST_CASE("GPT-2 agrees with the CPU: logits, loss and gradients, every site and policy") {
   if (lacks_device()) return;
