@@ -5,6 +5,7 @@
 #include <trimtab/check/dual.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
+#include <trimtab/explain/ablation.hpp>
 #include <trimtab/explain/attribution.hpp>
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/measure/evaluate.hpp>
