@@ -7,6 +7,7 @@
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/explain/ablation.hpp>
 #include <trimtab/explain/attribution.hpp>
+#include <trimtab/explain/direct_logit.hpp>
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/site_geometry.hpp>
