@@ -8,6 +8,7 @@
 #include <trimtab/explain/ablation.hpp>
 #include <trimtab/explain/attribution.hpp>
 #include <trimtab/explain/direct_logit.hpp>
+#include <trimtab/explain/logit_lens.hpp>
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/site_geometry.hpp>
