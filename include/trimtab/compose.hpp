@@ -11,6 +11,7 @@
 #include <trimtab/explain/logit_lens.hpp>
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/rankings.hpp>
 #include <trimtab/measure/site_geometry.hpp>
 #include <trimtab/model/gpt2.hpp>
 #include <trimtab/model/gpt_neox.hpp>
