@@ -10,6 +10,7 @@
 #include <trimtab/explain/direct_logit.hpp>
 #include <trimtab/explain/logit_lens.hpp>
 #include <trimtab/explain/patching.hpp>
+#include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/rankings.hpp>
 #include <trimtab/measure/site_geometry.hpp>

@@ -16,7 +16,7 @@ set(task_sees       core)
 set(steer_sees      core model objective)
 set(train_sees      core row model objective steer text)  # text: a state may come from a stranger
 set(measure_sees    core objective steer)
-set(explain_sees    core row objective model steer)
+set(explain_sees    core row objective model steer measure)
 set(io_sees         core policy model steer train task text)  # policy: files of version 1 name one without its shape
 set(report_sees     core policy steer measure task text io)  # policy: symbols; text: prompts hold any bytes; io: a page is a file
 set(instances_sees   backend io report task text)  # and the umbrella compose.hpp

@@ -64,6 +64,12 @@ class replacements {
     return tokens * channels * static_cast<index_t>(sizeof(double));
   }
 
+  /// How many rows a source has.
+  index_t source_rows() const {
+    if (chosen_.ablate == ablation_kind::zero) return 1;
+    return chosen_.ablate == ablation_kind::mean ? places_.blocks.front().positions.count() : first_row_.back();
+  }
+
   /// The source of a block's layer, in the backend's memory until the next call for the block.
   const T* source(std::size_t block, index_t layer) {
     const parameter_block& of = places_.blocks[block];

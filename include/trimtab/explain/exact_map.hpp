@@ -5,7 +5,6 @@
 #include <trimtab/explain/groups.hpp>
 
 #include <cstddef>
-#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -84,26 +83,18 @@ class exact_map {
            (runs - 1) * bytes_of_run<T>(map_.places, config_, tokens, count, {.activations = true});
   }
 
-  /// The exchanges of one prompt at a block's layer. A place of the last layer that the scored token does not read has
-  /// no influence, and needs no run: its score is 0.
+  /// Adds the exchanges of one prompt at a block's layer; those whose `rows` are empty give the place no score.
   template <typename Rows>
   void add_exchanges(std::vector<exchange>& to, std::size_t first, std::size_t n, std::size_t k, index_t layer,
                      const prompt_pair& prompt, Rows& rows) {
-    const parameter_block& block = map_.places.blocks[k];
-    const std::vector<int> positions = positions_of(block.positions, prompt);
-    std::map<int, std::vector<int>> tokens;
-    for (std::size_t i = scored_only(config_, block.site, layer) ? positions.size() - 1 : 0; i < positions.size(); ++i)
-      if (positions[i] >= 0) tokens[positions[i]].push_back(static_cast<int>(i));
-    for (const auto& [position, of_position] : tokens)
-      for (index_t part = 0; part < block.parts; ++part) {
-        const auto place = static_cast<std::size_t>(block.layer_offset(layer) + position * block.parts + part);
-        exchange e{n, k, place, block.parts > 1 ? part : -1, of_position, {}};
-        e.sources = rows(e, block, layer, position);
-        if (e.sources.empty())
-          map_.per_prompt[first + n][place] = no_score;
-        else
-          to.push_back(std::move(e));
-      }
+    each_exchange(config_, map_.places.blocks[k], layer, prompt, [&](exchange e, index_t position) {
+      e.prompt = n, e.block = k;
+      e.sources = rows(e, map_.places.blocks[k], layer, position);
+      if (e.sources.empty())
+        map_.per_prompt[first + n][e.place] = no_score;
+      else
+        to.push_back(std::move(e));
+    });
   }
 
   const Model& model_;

@@ -12,6 +12,7 @@
 #include <cassert>
 #include <cstddef>
 #include <limits>
+#include <map>
 #include <span>
 #include <utility>
 #include <vector>
@@ -32,35 +33,57 @@ struct exchange {
   std::vector<index_t> sources = {};  ///< for each token, its row in the source of the site and layer
 };
 
-/// Hooks at the sites of one layer that write other activations into the rows of exchanges.
+/// f(exchange without prompt, block and sources, position) for each place of a block's layer that a prompt has. A place
+/// of the last layer that the scored token does not read has no influence and is left out.
+template <typename F>
+void each_exchange(const model_config& config, const parameter_block& block, index_t layer, const prompt_pair& prompt,
+                   F f) {
+  const std::vector<int> positions = positions_of(block.positions, prompt);
+  std::map<int, std::vector<int>> tokens;
+  for (std::size_t i = scored_only(config, block.site, layer) ? positions.size() - 1 : 0; i < positions.size(); ++i)
+    if (positions[i] >= 0) tokens[positions[i]].push_back(static_cast<int>(i));
+  for (const auto& [position, of_position] : tokens)
+    for (index_t part = 0; part < block.parts; ++part)
+      f(exchange{.place = static_cast<std::size_t>(block.layer_offset(layer) + position * block.parts + part),
+                 .head = block.parts > 1 ? part : -1,
+                 .tokens = of_position},
+        static_cast<index_t>(position));
+}
+
+/// The rows of a site and where their records are; null `rows.records.slot` where nothing is exchanged.
+template <typename T>
+struct exchanged_site {
+  const T* source = nullptr;
+  bound_rows<T> rows = {};
+};
+
+/// By index in site::all.
+template <typename T>
+using exchanged_layer = std::array<exchanged_site<T>, site::count>;
+
+/// Hooks that write other activations into rows.
 template <typename Model>
 class interchange_hooks {
  public:
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
-  /// The rows of a site and where their records are; null `records.slot` where the site has none.
-  struct bound_site {
-    const T* source = nullptr;
-    bound_rows<T> rows = {};
-  };
-
-  interchange_hooks(const B& backend, index_t layer, const std::array<bound_site, site::count>& sites)
-      : backend_(&backend), layer_(layer), sites_(sites) {}
+  /// For the layers from `first` on.
+  interchange_hooks(const B& backend, index_t first, std::vector<exchanged_layer<T>> layers)
+      : backend_(&backend), first_(first), layers_(std::move(layers)) {}
 
   template <hook_site Site>
   static constexpr bool has = exposes<Site, Model::architecture::residual>;
 
   template <hook_site Site>
   bool active(index_t layer) const {
-    return layer == layer_ and sites_[site_index<Site>].rows.records.slot != nullptr;
+    return layer >= first_ and layer - first_ < std::ssize(layers_) and at<Site>(layer).rows.records.slot != nullptr;
   }
-  index_t lowest_layer() const { return layer_; }
+  index_t lowest_layer() const { return first_; }
 
   template <hook_site Site>
-  void forward(index_t, matrix_view<const T> h, matrix_view<T> out) const {
-    const bound_site& at = sites_[site_index<Site>];
-    backend_->intervene(interchange{}, h, out, at.source, at.rows);
+  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    backend_->intervene(interchange{}, h, out, at<Site>(layer).source, at<Site>(layer).rows);
   }
   template <hook_site Site>
   void backward(index_t, matrix_view<const T>, matrix_view<const T>, matrix_view<T>) const {
@@ -68,9 +91,44 @@ class interchange_hooks {
   }
 
  private:
+  template <hook_site Site>
+  const exchanged_site<T>& at(index_t layer) const {
+    return layers_[static_cast<std::size_t>(layer - first_)][site_index<Site>];
+  }
+
   const B* backend_;
-  index_t layer_;
-  std::array<bound_site, site::count> sites_;
+  index_t first_;
+  std::vector<exchanged_layer<T>> layers_;
+};
+
+/// What the sites of a pass with exchanged rows share.
+template <tensor_backend B>
+class exchange_binder {
+ public:
+  using T = typename B::scalar;
+
+  /// For at most `rows` rows at a site.
+  exchange_binder(workspace<B>& memory, index_t rows) : memory_(&memory) {
+    host_matrix<T> one(1, 1);
+    one(0, 0) = 1;
+    strength_ = memory.take(one).data;
+    sequence_ = memory.take(std::vector<int>(static_cast<std::size_t>(rows)));
+  }
+
+  /// A site whose rows have these records of `source`, -1 for rows that stay as they are.
+  exchanged_site<T> operator()(const T* source, std::vector<int> slots) const {
+    exchanged_site<T> site{.source = source};
+    site.rows.records.rows = std::ssize(slots);
+    site.rows.records.slot = memory_->take(std::move(slots));
+    site.rows.beta = strength_;
+    site.rows.sequence = sequence_;
+    return site;
+  }
+
+ private:
+  workspace<B>* memory_;
+  const T* strength_;
+  const int* sequence_;
 };
 
 template <typename Model>
@@ -173,22 +231,14 @@ class exchanged_runs {
     const batch<B> rows(backend, config, ids, scored::last, past);
     workspace<B> memory(backend);
 
-    std::array<typename interchange_hooks<Model>::bound_site, site::count> sites{};
-    const T* const strength = memory.take(host_matrix<T>(one())).data;
-    const int* const first = memory.take(std::vector<int>(static_cast<std::size_t>(rows.rows() * config.heads)));
-    for (std::size_t k = 0; k < places_.blocks.size(); ++k) {
-      if (std::ranges::find(some, k, &exchange::block) == some.end()) continue;
-      auto& at = sites[*site::find(places_.blocks[k].site)];
-      std::vector<int> offsets = slots(k, layer, some);
-      at.source = sources[k];
-      at.rows.records.rows = std::ssize(offsets);
-      at.rows.records.slot = memory.take(std::move(offsets));
-      at.rows.beta = strength;
-      at.rows.sequence = first;
-    }
+    exchanged_layer<T> sites{};
+    const exchange_binder<B> bind(memory, rows.rows() * config.heads);
+    for (std::size_t k = 0; k < places_.blocks.size(); ++k)
+      if (std::ranges::find(some, k, &exchange::block) != some.end())
+        sites[*site::find(places_.blocks[k].site)] = bind(sources[k], slots(k, layer, some));
 
     using hooks = interchange_hooks<Model>;
-    pass<Model, hooks> from_layer(model_, rows, {layer, config.layers}, hooks(backend, layer, sites));
+    pass<Model, hooks> from_layer(model_, rows, {layer, config.layers}, hooks(backend, layer, {sites}));
     starts start = starts_of(some);
     const index_t past_tokens = std::ssize(start.past);
     const int* const of_rows = memory.take(std::move(start.rows));
@@ -209,12 +259,6 @@ class exchanged_runs {
     const matrix_view<T> logits = memory.take(rows.queries(), config.vocabulary);
     from_layer.unembed(leaving, logits);
     return score_.values(logits, memory.take(std::move(prompt)));
-  }
-
-  static host_matrix<T> one() {
-    host_matrix<T> m(1, 1);
-    m(0, 0) = 1;
-    return m;
   }
 
   const Model& model_;
