@@ -53,7 +53,8 @@ class exact_map {
   void score(std::size_t first, std::span<const prompt_pair> some, std::span<const std::vector<int>> ids,
              const recorded_run<Model>& base, const scorer<B>& metric, std::span<const double> untouched, Source source,
              Rows rows) {
-    const exchanged_runs<Model> runs(model_, ids, base, map_.places, metric, left_);
+    const stream_scorer<Model> of_stream(model_, some, metric);
+    const exchanged_runs<Model> runs(model_, ids, base, map_.places, of_stream, left_);
     for (index_t layer : map_.places.blocks.front().layers) {
       std::vector<exchange> exchanges;
       std::vector<const T*> sources;

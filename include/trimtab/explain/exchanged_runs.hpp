@@ -140,7 +140,7 @@ class exchanged_runs {
   /// `base` is the untouched run of these prompts, with its streams. The passes of one call take at most about `memory`
   /// bytes, or what one sequence takes.
   exchanged_runs(const Model& model, std::span<const std::vector<int>> prompts, const recorded_run<Model>& base,
-                 const parameter_layout& places, const scorer<B>& score, index_t memory)
+                 const parameter_layout& places, const stream_scorer<Model>& score, index_t memory)
       : model_(model), prompts_(prompts), base_(base), places_(places), score_(score), memory_(memory) {}
 
   /// The metric of each exchange at a layer; `sources[k]` is the source of block k [rows, channels of a token].
@@ -256,16 +256,14 @@ class exchanged_runs {
     const matrix_view<T> leaving = from_layer.forward(stream, [&](index_t l, matrix_view<T>) {
       if (l + 1 < config.layers) take_past(l + 1);  // all layers of a pass forward share the memory of their keys
     });
-    const matrix_view<T> logits = memory.take(rows.queries(), config.vocabulary);
-    from_layer.unembed(leaving, logits);
-    return score_.values(logits, memory.take(std::move(prompt)));
+    return score_.values(leaving, memory.take(std::move(prompt)));
   }
 
   const Model& model_;
   std::span<const std::vector<int>> prompts_;
   const recorded_run<Model>& base_;
   const parameter_layout& places_;
-  const scorer<B>& score_;
+  const stream_scorer<Model>& score_;
   index_t memory_;
 };
 

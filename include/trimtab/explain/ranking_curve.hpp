@@ -49,7 +49,7 @@ class kept_runs {
   template <typename Source, typename Rows>
   kept_runs(const Model& model, std::span<const prompt_pair> prompts, const parameter_layout& places,
             const scorer<B>& score, index_t memory, Source source, Rows rows)
-      : model_(model), prompts_(prompts), places_(places), score_(score), memory_(memory) {
+      : model_(model), prompts_(prompts), places_(places), score_(model, prompts, score), memory_(memory) {
     for (std::size_t b = 0; b < places.blocks.size(); ++b)
       for (index_t layer : places.blocks[b].layers) {
         exchanged_place_rows& at = rows_.emplace_back(exchanged_place_rows{b, layer, source(b, layer), {}});
@@ -135,16 +135,14 @@ class kept_runs {
     using hooks = interchange_hooks<Model>;
     pass<Model, hooks> whole(model_, rows, {0, config.layers}, hooks(backend, 0, std::move(layers)));
     const matrix_view<T> x = memory.take(rows.rows(), config.width);
-    const matrix_view<T> logits = memory.take(rows.queries(), config.vocabulary);
     model_.embed(rows, x);
-    whole.unembed(whole.forward(x), logits);
-    return score_.values(logits, memory.take(std::move(prompt)));
+    return score_.values(whole.forward(x), memory.take(std::move(prompt)));
   }
 
   const Model& model_;
   std::span<const prompt_pair> prompts_;
   const parameter_layout& places_;
-  const scorer<B>& score_;
+  stream_scorer<Model> score_;
   index_t memory_;
   std::vector<exchanged_place_rows> rows_ = {};
 };
