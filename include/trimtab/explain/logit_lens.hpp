@@ -24,8 +24,9 @@ namespace detail {
 
 template <typename T>
 lens_reading read_lens(std::span<const T> logits, const prompt_pair& p) {
-  const auto logit = [&](int id) { return static_cast<double>(logits[static_cast<std::size_t>(id)]); };
-  const double correct = logit(p.correct_id), wrong = logit(p.wrong_id);
+  const T z_correct = logits[static_cast<std::size_t>(p.correct_id)];
+  const T z_wrong = logits[static_cast<std::size_t>(p.wrong_id)];
+  const auto correct = static_cast<double>(z_correct), wrong = static_cast<double>(z_wrong);
   const auto top = std::ranges::max_element(logits);
   double sum = 0;
   index_t above_correct = 0, above_wrong = 0;
@@ -36,7 +37,7 @@ lens_reading read_lens(std::span<const T> logits, const prompt_pair& p) {
     above_wrong += z > wrong;
   }
   const auto probability = [&](double z) { return std::exp(z - static_cast<double>(*top)) / sum; };
-  return {correct - wrong,
+  return {static_cast<double>(z_correct - z_wrong),  // rounded as the metric is
           probability(correct),
           probability(wrong),
           static_cast<double>(above_correct + 1),
