@@ -3,6 +3,7 @@
 
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/explain/place_map.hpp>
 #include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
@@ -96,6 +97,20 @@ struct fit_command {
   path resume = {};
 };
 
+struct explain_command {
+  path model;
+  data_options data;
+  std::string method = {};
+  std::optional<std::vector<std::string>> sites = {};  ///< if not given, those of the method
+  std::string positions = "absolute";
+  std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
+  explain::options chosen = {};         ///< but for sites and positions
+  bool per_prompt = false;
+  std::vector<path> against = {};  ///< intervention files to compare the ranking with
+  bool curve = false;
+  path heatmap = {};
+};
+
 struct report_command {
   path model;
   std::vector<path> interventions = {};
@@ -160,6 +175,7 @@ struct command_line {
   fit_command fit;
   eval_command eval;
   loss_command loss;
+  explain_command explain;
   report_command report;
   logits_command logits;
   generate_command generate;

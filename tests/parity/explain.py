@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An independent reference for the scores of places: autograd and replaced activations, in PyTorch and double precision.
+"""An independent reference for the scores of places: autograd and replaced activations, in PyTorch and double.
 
     python3 tests/parity/explain.py --out tests/parity/fixtures    writes explain.json and explain.safetensors
     python3 tests/parity/explain.py --check                        compares them with the stored ones
