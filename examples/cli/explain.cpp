@@ -6,6 +6,7 @@
 #include "report.hpp"
 #include "talk.hpp"
 
+#include <trimtab/report/page/html.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/report/terminal/terminal_map.hpp>
@@ -14,6 +15,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -151,14 +153,14 @@ std::vector<double> sizes_at(const explain::place_map& map, const parameters& fi
 
 /// The agreement with a fit, its overlap being that of the places that the fit has kept, or of ten if it has kept all.
 ordered_json agreement_with(const explain::place_map& map, const parameters& fit, const std::string& name,
-                            output& found) {
+                            std::vector<report::fact>& figures) {
   const auto sizes = sizes_at(map, fit, "'" + name + "'");
   const auto kept = static_cast<std::size_t>(std::ranges::count_if(sizes, [](double x) { return x != 0; }));
   const auto agreed =
       compare_rankings(map.per_prompt, sizes, kept < sizes.size() ? kept : std::min<std::size_t>(10, kept));
-  found.text +=
-      columns({"with " + name, "Spearman " + rounded(agreed.spearman.value), "Kendall " + rounded(agreed.kendall.value),
-               "first " + std::to_string(agreed.k) + " shared " + rounded(agreed.overlap.value)});
+  figures.push_back({"with " + name, "Spearman " + rounded(agreed.spearman.value) + ", Kendall " +
+                                         rounded(agreed.kendall.value) + ", " + rounded(agreed.overlap.value) +
+                                         " of the first " + std::to_string(agreed.k)});
   ordered_json one = {{"with", name}};
   const auto add = [&](const std::string& key, const with_interval& x) {
     one[key] = x.value;
@@ -177,18 +179,22 @@ ordered_json numbers(const std::vector<double>& values) {
   return all;
 }
 
-void add_curve(const explain::ranking_curve& curve, output& found) {
-  found.json["curve"] = {{"kept", curve.by_size.kept},
-                         {"faithfulness", numbers(curve.by_size.faithfulness)},
-                         {"faithfulness_by_score", numbers(curve.by_score.faithfulness)},
-                         {"cpr", number(curve.cpr())},
-                         {"cmd", number(curve.cmd())},
-                         {"random",
-                          {{"mean", numbers(curve.random_mean)},
-                           {"low", numbers(curve.random_low)},
-                           {"high", numbers(curve.random_high)}}}};
-  found.text += columns({"CPR", rounded(curve.cpr())}) + columns({"CMD", rounded(curve.cmd())});
+ordered_json to_json(const explain::ranking_curve& curve) {
+  return {{"kept", curve.by_size.kept},
+          {"faithfulness", numbers(curve.by_size.faithfulness)},
+          {"faithfulness_by_score", numbers(curve.by_score.faithfulness)},
+          {"cpr", number(curve.cpr())},
+          {"cmd", number(curve.cmd())},
+          {"random",
+           {{"mean", numbers(curve.random_mean)},
+            {"low", numbers(curve.random_low)},
+            {"high", numbers(curve.random_high)}}}};
 }
+
+constexpr std::string_view about_places =
+    "Places of a model, each a site, a layer and a position, by how far they decide the answer. The logit difference "
+    "is "
+    "that between the correct and the wrong answer.";
 
 std::string quantity_of(const explain::place_map& map) {
   if (map.method == "patching") return "share of the gap";
@@ -198,6 +204,7 @@ std::string quantity_of(const explain::place_map& map) {
 }  // namespace
 
 output explain(const explain_command& command, const common_options& common) {
+  require_writable(command.report);
   require_writable(command.heatmap);
   const auto model = load_model(command.model, common);
   const auto prompts = read_explained(*model, command.data, needs_corrupt(command.method));
@@ -233,16 +240,26 @@ output explain(const explain_command& command, const common_options& common) {
   }
   if (not map.lens.empty()) found.json["lens"] = lens_of(map, layers);
 
-  found.text = columns({"method", map.method}) + columns({"prompts", std::to_string(prompts.size())}) +
-               columns({map.metric + ", clean", rounded(map.clean)});
-  if (not std::isnan(map.corrupt)) found.text += columns({map.metric + ", corrupt", rounded(map.corrupt)});
-  for (const auto& [name, share] : map.addends) found.text += columns({name, rounded(share)});
+  std::vector<report::fact> figures = {
+      {"model", command.model.string()},
+      {"data", command.data.task.empty() ? command.data.train.string() : command.data.task},
+      {"prompts", std::to_string(prompts.size())},
+      {"method", map.method},
+      {map.metric + ", clean", rounded(map.clean)}};
+  if (not std::isnan(map.corrupt)) figures.push_back({map.metric + ", corrupt", rounded(map.corrupt)});
+  for (const auto& [name, share] : map.addends) figures.push_back({name, rounded(share)});
 
   if (not command.against.empty()) found.json["agreement"] = ordered_json::array();
   for (const auto& file : command.against)
     found.json["agreement"].push_back(
-        agreement_with(map, read_steering(*model, file, common).values, file.string(), found));
-  if (command.curve) add_curve(model->curve_of(map, prompts, chosen), found);
+        agreement_with(map, read_steering(*model, file, common).values, file.string(), figures));
+  if (command.curve) {
+    const auto curve = model->curve_of(map, prompts, chosen);
+    found.json["curve"] = to_json(curve);
+    figures.push_back({"CPR", rounded(curve.cpr())});
+    figures.push_back({"CMD", rounded(curve.cmd())});
+  }
+  for (const auto& [name, value] : figures) found.text += columns({name, value});
   found.json["warnings"] = map.warnings;
 
   report::map_group group{map.method, "The score of each place.", quantity_of(map), {}};
@@ -253,12 +270,10 @@ output explain(const explain_command& command, const common_options& common) {
   if (not common.quiet)
     for (const auto& one : group.maps)
       found.text += "\n" + report::text_of(one, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
-  if (not command.heatmap.empty()) {
-    report::fit_report picture;
-    picture.name = map.method;
-    picture.maps = {group};
-    write_reports({picture}, map.method + " on " + name_of(command.model), {}, command.heatmap);
-  }
+  const report::fit_report shown{.name = map.method, .asked = figures, .maps = {group}};
+  const auto title = map.method + " on " + name_of(command.model);
+  if (not command.report.empty()) report::write_html(command.report, title, {{title, {shown}}}, about_places);
+  write_reports({shown}, title, {}, command.heatmap);
   return found;
 }
 

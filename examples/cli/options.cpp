@@ -579,6 +579,7 @@ void describe(description& d, command_line& line) {
     o.parsed("--memory", "SIZE",
              "memory for all but the model and the scores, such as 500M or 2Gi; scores do not depend on it",
              [&](const std::string& value) { c.chosen.memory = bytes_of("--memory", value); });
+    o.output("--report", "HTML page to write: what was asked, the figures, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
   }
   {

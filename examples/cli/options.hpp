@@ -108,6 +108,7 @@ struct explain_command {
   bool per_prompt = false;
   std::vector<path> against = {};  ///< intervention files to compare the ranking with
   bool curve = false;
+  path report = {};
   path heatmap = {};
 };
 

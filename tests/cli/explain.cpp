@@ -165,6 +165,11 @@ TEST_CASE("maps are shown, and written as pictures and numbers") {
     CHECK(model.run({"--method", "patching", "--heatmap", file}).status == 0);
     CHECK_THAT(content_of(file), ContainsSubstring("mlp_out"));
   }
+  const auto page = model.name("page.html");
+  CHECK(model.run({"--method", "patching", "--sites", "mlp_out", "--curve", "--report", page}).status == 0);
+  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"share of the gap\"") and
+                                   ContainsSubstring("CMD") and ContainsSubstring("Places of a model") and
+                                   not ContainsSubstring("parameters are not zero"));
   CHECK_THAT(content_of(model.name("map.csv")), ContainsSubstring("patching,share of the gap,mlp_out,1,"));
 }
 
