@@ -50,23 +50,22 @@ class mean_reading {
  public:
   void add(const lens_reading& r) {
     ++count_;
-    for (double lens_reading::*number : numbers) sum_.*number += r.*number;
+    sum_.logit_diff += r.logit_diff;
+    sum_.probability_correct += r.probability_correct;
+    sum_.probability_wrong += r.probability_wrong;
+    sum_.rank_correct += r.rank_correct;
+    sum_.rank_wrong += r.rank_wrong;
     ++times_[r.top_id];
   }
   lens_reading mean() const {
-    lens_reading mean;
-    for (double lens_reading::*number : numbers) mean.*number = sum_.*number / static_cast<double>(count_);
-    mean.top_id = std::ranges::max_element(times_, {}, [](const auto& entry) { return entry.second; })->first;
-    return mean;
+    const auto top = std::ranges::max_element(times_, {}, [](const auto& entry) { return entry.second; });
+    return {sum_.logit_diff / count_,   sum_.probability_correct / count_, sum_.probability_wrong / count_,
+            sum_.rank_correct / count_, sum_.rank_wrong / count_,          top->first};
   }
   bool empty() const { return count_ == 0; }
 
  private:
-  static constexpr double lens_reading::*numbers[] = {&lens_reading::logit_diff, &lens_reading::probability_correct,
-                                                      &lens_reading::probability_wrong, &lens_reading::rank_correct,
-                                                      &lens_reading::rank_wrong};
-
-  index_t count_ = 0;
+  double count_ = 0;
   lens_reading sum_ = {};
   std::map<int, index_t> times_ = {};
 };
