@@ -27,6 +27,7 @@ struct output {
 output fit(const fit_command& command, const common_options& common);
 output eval(const eval_command& command, const common_options& common);
 output loss(const loss_command& command, const common_options& common);
+output explain(const explain_command& command, const common_options& common);
 output report(const report_command& command, const common_options& common);
 output logits(const logits_command& command, const common_options& common);
 output generate(const generate_command& command, const common_options& common);

@@ -172,6 +172,23 @@ class model_of final : public any_model {
     return std::make_unique<composition_of<Model>>(steer(static_cast<const Model&>(model_), std::move(interventions)));
   }
 
+  explain::place_map explain(const std::string& method, std::span<const prompt_pair> prompts,
+                             const explain::options& chosen) const override {
+    const Model& model = model_;
+    if (method == "patching") return explain::patching(model, prompts, chosen);
+    if (method == "ablation") return explain::ablation(model, prompts, chosen);
+    if (method == "direct") return explain::direct_logit(model, prompts, chosen);
+    if (method == "logit-lens") return explain::logit_lens(model, prompts, chosen);
+    return explain::attribution(model, prompts, chosen);
+  }
+  explain::ranking_curve curve_of(const explain::place_map& map, std::span<const prompt_pair> prompts,
+                                  const explain::options& chosen) const override {
+    return explain::faithfulness_of(static_cast<const Model&>(model_), prompts, map, chosen);
+  }
+  std::vector<std::string> names_of(const position_key& key, std::span<const prompt_pair> prompts) const override {
+    return report::common_tokens(model_, key, prompts);
+  }
+
  private:
   pretrained<Model> model_;
 };

@@ -92,6 +92,13 @@ std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, co
   return pairs;
 }
 
+std::vector<prompt_pair> read_explained(const any_model& model, const data_options& data, bool corrupt) {
+  if (not data.task.empty()) return make_task(model, data.task, data.seed.value_or(1), 0).test;
+  return io::read_prompts(
+      data.train, model_encoder{model},
+      {.vocabulary = model.config().vocabulary, .context = model.config().context, .corrupt = corrupt});
+}
+
 std::string before_prompts(const any_model& model) {
   return model.has_tokenizer() ? model.tokenizer().decode(model.tokenizer().before()) : "";
 }

@@ -46,6 +46,10 @@ std::vector<named_prompts> read_data(const any_model& model, const data_options&
 /// The prompt pairs of a file, checked against the model and these position keys.
 std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys);
 
+/// The prompt pairs that places are explained on: a task's test set, or those of a file; `corrupt`: each needs a corrupt
+/// prompt.
+std::vector<prompt_pair> read_explained(const any_model& model, const data_options& data, bool corrupt);
+
 /// An intervention from a file, composed with its model.
 struct steered_model {
   intervention_file file;

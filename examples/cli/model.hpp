@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generation_options.hpp>
 #include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/intervention_data.hpp>
@@ -98,6 +99,14 @@ class any_model {
   virtual std::vector<generated_text> generate(std::span<const prompt_pair> prompts,
                                                const generation_options& options) const = 0;
   virtual std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const = 0;
+  /// The scores of a method of `explain`.
+  virtual explain::place_map explain(const std::string& method, std::span<const prompt_pair> prompts,
+                                     const explain::options& chosen) const = 0;
+  /// How faithful the ranking of these scores is.
+  virtual explain::ranking_curve curve_of(const explain::place_map& map, std::span<const prompt_pair> prompts,
+                                          const explain::options& chosen) const = 0;
+  /// Names of the places of prompts.
+  virtual std::vector<std::string> names_of(const position_key& key, std::span<const prompt_pair> prompts) const = 0;
 };
 
 /// Loads the model of a folder, or of that name in the Hugging Face cache, whichever its architecture is. Prints its

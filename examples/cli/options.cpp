@@ -88,6 +88,19 @@ std::vector<std::string> sites_of(const std::string& text) {
   return chosen;
 }
 
+/// "500M", "2Gi": K, M, G are powers of 1000, Ki, Mi, Gi of 1024.
+index_t bytes_of(const std::string& option, const std::string& text) {
+  const std::string expected = "a size in bytes such as 500M or 2Gi, from 1 byte to 2^60";
+  const auto digits = std::min(text.find_first_not_of("0123456789."), text.size());
+  const auto count = number<double>(std::string_view(text).substr(0, digits));
+  const std::map<std::string, double> units{{"", 1},        {"K", 1e3},     {"M", 1e6},    {"G", 1e9},
+                                            {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}};
+  const auto unit = units.find(text.substr(digits));
+  if (not count or unit == units.end() or *count * unit->second < 1 or *count * unit->second > 0x1p60)
+    refuse(option, text, expected);
+  return static_cast<index_t>(*count * unit->second);
+}
+
 std::vector<std::string> names_of_sites() {
   auto names = items(site::names());
   for (auto& name : names) name.erase(0, name.find_first_not_of(' '));
@@ -285,19 +298,24 @@ class options_of {
     });
   }
   template <typename To>
-  void choice(const std::string& name, const std::string& help, To& to, const std::map<std::string, To>& choices) {
+  void choice(const std::string& name, const std::string& help, To& to, const std::map<std::string, To>& choices,
+              bool required = false) {
     const auto words = choices | ranges::views::keys | ranges::to<std::vector>();
     const auto names = text::joined(words, "|");
-    const auto* const option = parsed(name, names, help, [=, &to](const std::string& value) {
-      if (not choices.contains(value)) refuse(name, value, names, {words.begin(), words.end()});
-      to = choices.at(value);
-    });
+    const auto* const option = parsed(
+        name, names, help,
+        [=, &to](const std::string& value) {
+          if (not choices.contains(value)) refuse(name, value, names, {words.begin(), words.end()});
+          to = choices.at(value);
+        },
+        required);
     offer(option, words);
   }
-  void word(const std::string& name, const std::string& help, std::string& to, const std::vector<std::string>& words) {
+  void word(const std::string& name, const std::string& help, std::string& to, const std::vector<std::string>& words,
+            bool required = false) {
     std::map<std::string, std::string> choices;
     for (const auto& one : words) choices[one] = one;
-    choice(name, help, to, choices);
+    choice(name, help, to, choices, required);
   }
   /// The heading in the help of the options that are added after this call.
   void group(const std::string& name) { group_ = name; }
@@ -493,6 +511,78 @@ void describe(description& d, command_line& line) {
     add_objective(o, c.objective);
   }
   {
+    auto& c = line.explain;
+    auto o = add("explain", "Score the places of a model by how far they decide the answer",
+                 "  trimtab explain --model gpt2/ --task ioi --method patching --heatmap ioi.svg\n"
+                 "  trimtab explain --model gpt2/ --data pairs.jsonl --method attribution-patching --per-head\n"
+                 "  trimtab explain --model gpt2/ --task ccc --method logit-lens --json");
+    add_model(o, c.model, line.common);
+    o.word("--task", "the test prompts of indirect objects (ioi) or country-capital conflicts (ccc)", c.data.task,
+           {"ioi", "ccc"});
+    o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", c.data.train);
+    o.seed("seed of the task's prompts and of --ablate resample, default 1", c.data.seed);
+    add_text(o, line.common);
+    o.word(
+        "--method",
+        "gradients (gradient, attribution-patching, integrated), exact runs (patching, ablation), or what the stream "
+        "already says (direct, logit-lens)",
+        c.method, {"gradient", "attribution-patching", "integrated", "patching", "ablation", "direct", "logit-lens"},
+        true);
+    const auto* const sites = o.parsed(
+        "--sites", "SITE,...",
+        "sites to score, default attn_out,mlp_out,resid_post; for direct attn_out,mlp_out, for logit-lens resid_post",
+        [&](const std::string& value) { c.sites = sites_of(value); });
+    o.offer(sites, names_of_sites(), true);
+    o.parsed("--layers", "LAYERS", "layers to score, such as 4-11 or 0,2,5, default all",
+             [&](const std::string& value) { c.chosen.layers = layers_of(value); });
+    o.word("--positions",
+           "which tokens are one place: those at the same position, counted from the first (absolute, default) or the "
+           "last token (from_end), those of the same role, or all (shared)",
+           c.positions, {"absolute", "from_end", "role", "shared"});
+    o.parsed("--roles", "ROLE,...", "the roles that are places with --positions role, default all",
+             [&](const std::string& value) { c.roles = items(value); });
+    o.flag("--per-head", "score each head; adds the site attn_z unless --sites is given", c.chosen.per_head);
+    using enum explain::metric_kind;
+    o.choice("--metric",
+             "what a run is measured by: the logit difference of the answers (default), the probability of the correct "
+             "one, or the KL divergence from the clean run",
+             c.chosen.metric, {{"logit-diff", logit_diff}, {"probability", probability}, {"kl", kl}});
+    using enum explain::patch_direction;
+    o.choice("--direction",
+             "of patching and attribution-patching: clean activations into the corrupt run (denoising, default), or "
+             "corrupt ones into the clean run (noising)",
+             c.chosen.direction, {{"denoising", denoising}, {"noising", noising}});
+    using enum explain::ablation_kind;
+    o.choice(
+        "--ablate",
+        "what replaces activations in an ablation: zero (default), their mean over the prompts, or those of another "
+        "prompt (resample)",
+        c.chosen.ablate, {{"zero", zero}, {"mean", mean}, {"resample", resample}});
+    o.count("--ig-steps", "runs of integrated between the corrupt and the clean embeddings, default 10", c.chosen.steps,
+            1, 100'000);
+    using enum explain::path_rule;
+    o.choice("--ig-rule", "where these runs are, default midpoint", c.chosen.rule,
+             {{"midpoint", midpoint}, {"left", left}, {"right", right}});
+    o.repeated("--against", "PATH",
+               "intervention file whose places the ranking is compared with; may be given several times",
+               [&, &files = d.files](const std::string& value) {
+                 c.against.push_back(path_of("--against", value));
+                 files.inputs.push_back({"--against", c.against.back()});
+               });
+    add_other_weights(o, line.common);
+    o.flag(
+        "--curve",
+        "measure how much of the answer is left if only the first places of the ranking keep their activations, on the "
+        "half of the prompts that they were not ranked on",
+        c.curve);
+    o.flag("--per-prompt", "with --json, add the scores of each prompt", c.per_prompt);
+    o.parsed("--memory", "SIZE",
+             "memory for all but the model and the scores, such as 500M or 2Gi; scores do not depend on it",
+             [&](const std::string& value) { c.chosen.memory = bytes_of("--memory", value); });
+    o.output("--report", "HTML page to write: what was asked, the figures, and a heat map of each site", c.report);
+    o.heatmap(c.heatmap);
+  }
+  {
     auto& c = line.report;
     auto o =
         add("report", "Measure interventions and show them side by side on one HTML page",
@@ -668,6 +758,21 @@ void require_consistent(const generate_command& c) {
   if (c.positions.as_processed) throw usage_error("--as-processed goes with --intervention");
 }
 
+/// Throws for options of `explain` that do not belong to the method.
+void require_explainable(const explain_command& command, const CLI::App& app) {
+  require_data(command.data);
+  const auto belongs = [&](const char* option, const std::vector<std::string>& methods) {
+    if (app.get_option(option)->count() > 0 and std::ranges::find(methods, command.method) == methods.end())
+      throw usage_error(std::string(option) + " goes with --method " + text::joined(methods, " or "));
+  };
+  belongs("--direction", {"patching", "attribution-patching"});
+  belongs("--ablate", {"ablation"});
+  belongs("--ig-steps", {"integrated"});
+  belongs("--ig-rule", {"integrated"});
+  if (not command.roles.empty() and command.positions != "role")
+    throw usage_error("--roles goes with --positions role");
+}
+
 }  // namespace
 
 command_line parse(int argc, const char* const* argv) {
@@ -705,6 +810,7 @@ command_line parse(int argc, const char* const* argv) {
   line.name = name;
   if (line.name == "fit") require_data(line.fit.data);
   if (line.name == "eval") require_data(line.eval.data);
+  if (line.name == "explain") require_explainable(line.explain, *command_of(app, "explain"));
   if (line.name == "report") {
     const auto& data = line.report.data;
     if (not data.task.empty() or not data.train.empty() or not data.test.empty()) require_data(data);

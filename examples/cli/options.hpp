@@ -3,6 +3,7 @@
 
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/explain/place_map.hpp>
 #include <trimtab/generate/growing_records.hpp>
 #include <trimtab/generate/sampling.hpp>
 #include <trimtab/io/huggingface/tokenizer_options.hpp>
@@ -98,6 +99,21 @@ struct fit_command {
   path resume = {};
 };
 
+struct explain_command {
+  path model;
+  data_options data;
+  std::string method = {};
+  std::optional<std::vector<std::string>> sites = {};  ///< if not given, those of the method
+  std::string positions = "absolute";
+  std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
+  explain::options chosen = {};         ///< but for sites and positions
+  bool per_prompt = false;
+  std::vector<path> against = {};  ///< intervention files to compare the ranking with
+  bool curve = false;
+  path report = {};
+  path heatmap = {};
+};
+
 struct report_command {
   path model;
   std::vector<path> interventions = {};
@@ -142,7 +158,7 @@ struct generate_command {
   std::vector<int> ids = {};
   path prompts = {};
   strength_options steer;
-  std::vector<double> strengths = {};  ///< empty: that of `steer`
+  std::vector<double> strengths = {};          ///< empty: that of `steer`
   std::optional<index_t> max_new_tokens = {};  ///< if not given, 40
   index_t samples = 1;
   sampling how = {};
@@ -168,6 +184,7 @@ struct command_line {
   fit_command fit;
   eval_command eval;
   loss_command loss;
+  explain_command explain;
   report_command report;
   logits_command logits;
   generate_command generate;

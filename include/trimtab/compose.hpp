@@ -5,8 +5,15 @@
 #include <trimtab/check/dual.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
+#include <trimtab/explain/ablation.hpp>
+#include <trimtab/explain/attribution.hpp>
+#include <trimtab/explain/direct_logit.hpp>
+#include <trimtab/explain/logit_lens.hpp>
+#include <trimtab/explain/patching.hpp>
+#include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generate.hpp>
 #include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/rankings.hpp>
 #include <trimtab/measure/site_geometry.hpp>
 #include <trimtab/model/gpt2.hpp>
 #include <trimtab/model/gpt_neox.hpp>

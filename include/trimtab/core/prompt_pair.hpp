@@ -27,6 +27,9 @@ struct prompt_pair {
   std::map<std::string, token_span> roles = {};         ///< by name: which tokens have which role in the task
   std::map<std::string, std::vector<int>> tokens = {};  ///< by name: token ids that custom terms read
   std::map<std::string, double> numbers = {};           ///< by name: numbers that custom terms read
+  /// A counterfactual prompt of as many tokens, after which the answer is another; empty without one.
+  std::string corrupt = {};
+  std::vector<int> corrupt_ids = {};
 
   friend bool operator==(const prompt_pair&, const prompt_pair&) = default;
 };

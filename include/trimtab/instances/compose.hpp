@@ -62,6 +62,10 @@
   KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,    \
                                     matrix_view<S>, matrix_view<S>);
 
+#define TRIMTAB_EXPLAIN_INSTANCE(KIND, METHOD, ...)                                                  \
+  KIND template explain::place_map explain::METHOD(const __VA_ARGS__&, std::span<const prompt_pair>, \
+                                                   const explain::options&);
+
 #define TRIMTAB_MODEL_INSTANCES(KIND, ...)                                                                       \
   KIND template class baseline<__VA_ARGS__>;                                                                     \
   KIND template class fit_run<                                                                                   \
@@ -80,7 +84,14 @@
   KIND template std::vector<generated_text> generate(const dynamic_steering<__VA_ARGS__>&, const parameters&,    \
                                                      std::span<const prompt_pair>, generation_options);          \
   KIND template host_matrix<typename __VA_ARGS__::scalar> steered_logits(                                        \
-      const dynamic_steering<__VA_ARGS__>&, const parameters&, std::span<const prompt_pair>, double, scored);
+      const dynamic_steering<__VA_ARGS__>&, const parameters&, std::span<const prompt_pair>, double, scored);    \
+  TRIMTAB_EXPLAIN_INSTANCE(KIND, attribution, __VA_ARGS__)                                                       \
+  TRIMTAB_EXPLAIN_INSTANCE(KIND, patching, __VA_ARGS__)                                                          \
+  TRIMTAB_EXPLAIN_INSTANCE(KIND, ablation, __VA_ARGS__)                                                          \
+  TRIMTAB_EXPLAIN_INSTANCE(KIND, direct_logit, __VA_ARGS__)                                                      \
+  TRIMTAB_EXPLAIN_INSTANCE(KIND, logit_lens, __VA_ARGS__)                                                        \
+  KIND template explain::ranking_curve explain::faithfulness_of(                                                 \
+      const __VA_ARGS__&, std::span<const prompt_pair>, const explain::place_map&, const explain::options&, int);
 
 #define TRIMTAB_FAMILY_INSTANCES(KIND, S)                   \
   TRIMTAB_MODEL_INSTANCES(KIND, gpt2<eigen_backend<S>>)     \

@@ -30,6 +30,10 @@
 ///
 ///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2, "tokens": {"rivals": [5, 6]}, "numbers": {"weight": 0.5}}
 ///
+/// A counterfactual prompt, of as many tokens and after which the answer is another, is "corrupt" or "corrupt_ids":
+///
+///     {"prompt": "... John gave a drink to", ..., "corrupt": "... Mary gave a drink to"}
+///
 /// Blank lines and unknown keys are ignored.
 
 namespace trimtab::io {
@@ -40,6 +44,7 @@ struct prompt_limits {
   index_t context = 0;
   index_t length = 0;       ///< of every prompt, for absolute positions
   bool one_length = false;  ///< every prompt must be as long as the first, if `length` is 0
+  bool corrupt = false;     ///< every pair must have a corrupt prompt
 };
 
 namespace detail {
@@ -97,6 +102,7 @@ class prompt_line {
       refuse("has a prompt of " + std::to_string(p.ids.size()) +
              " tokens, but absolute positions need all of one length, " + std::to_string(limits_.length) +
              " here; use from_end, role or shared positions");
+    read_corrupt(p);
     if (line_.has("roles")) read_roles(p);
     if (line_.has("tokens")) {
       const auto tokens = line_.object("tokens");
@@ -163,6 +169,22 @@ class prompt_line {
       return abbreviated(json(encoder_.decode(std::span<const int>(&token, 1))));
     else
       return std::to_string(token);
+  }
+
+  void read_corrupt(prompt_pair& p) const {
+    p.corrupt = line_.text("corrupt", "");
+    if (line_.has("corrupt_ids"))
+      p.corrupt_ids = ids_of(line_, "corrupt_ids");
+    else if (line_.has("corrupt"))
+      p.corrupt_ids = encoded("corrupt", true);
+    else if (limits_.corrupt)
+      refuse("has no corrupt prompt, which this method needs; give \"corrupt\" or \"corrupt_ids\"");
+    else
+      return;
+    if (p.corrupt_ids.size() != p.ids.size())
+      refuse("has a corrupt prompt of " + std::to_string(p.corrupt_ids.size()) + " tokens, but its prompt has " +
+             std::to_string(p.ids.size()) + "; both need the same number");
+    if (p.corrupt_ids == p.ids) refuse("has a corrupt prompt that is equal to its prompt; they must differ");
   }
 
   void read_roles(prompt_pair& p) const {
@@ -260,6 +282,8 @@ inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
     for (const auto& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
     if (not p.tokens.empty()) line["tokens"] = p.tokens;
     if (not p.numbers.empty()) line["numbers"] = p.numbers;
+    if (not p.corrupt_ids.empty() and (p.prompt.empty() or p.corrupt.empty())) line["corrupt_ids"] = p.corrupt_ids;
+    if (not p.corrupt.empty()) line["corrupt"] = p.corrupt;
     lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   }
   return lines;

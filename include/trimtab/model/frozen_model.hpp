@@ -71,6 +71,11 @@ class frozen_model {
   const frozen_block<B>& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
   const frozen_norm<B>& norm_final() const { return norm_final_; }
   const typename B::linear& unembedding() const { return unembedding_; }
+  matrix_view<const scalar> token_embedding() const { return token_embedding_.view(config_.vocabulary, config_.width); }
+  /// [context, D]; with rotary positions there is none, and no memory behind it.
+  matrix_view<const scalar> position_embedding() const {
+    return position_embedding_.view(config_.context, config_.width);
+  }
   matrix_view<const scalar> rotary_cosine() const {
     return rotary_cosine_.view(config_.context, config_.rotary_channels / 2);
   }
@@ -140,14 +145,12 @@ void frozen_model<B>::make_rotary_tables() {
 
 template <tensor_backend B>
 void frozen_model<B>::embed(const batch<B>& rows, matrix_view<scalar> x) const {
-  matrix_view<const scalar> table = token_embedding_.view(config_.vocabulary, config_.width);
-  const auto tokens = selected_row(name::h, table, rows.tokens());
+  const auto tokens = selected_row(name::h, token_embedding(), rows.tokens());
   if (config_.rotary_channels > 0) {
     backend_.forward(copy_row{}, x.rows, x.cols, tokens, each_row(name::out, x));
   } else {
-    matrix_view<const scalar> places = position_embedding_.view(config_.context, config_.width);
-    backend_.forward(residual{}, x.rows, x.cols, tokens, selected_row(residual::branch, places, rows.positions()),
-                     each_row(name::out, x));
+    backend_.forward(residual{}, x.rows, x.cols, tokens,
+                     selected_row(residual::branch, position_embedding(), rows.positions()), each_row(name::out, x));
   }
 }
 

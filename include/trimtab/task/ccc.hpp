@@ -102,9 +102,9 @@ class ccc_source {
   const ccc_fact& one_of(const ccc_facts& facts) { return facts[random_.below(facts.size())]; }
 
   prompt_pair make(std::string_view pattern, const ccc_fact& fact, const ccc_fact& claim, const ccc_fact& other) const {
-    const auto filled = fill(
-        encoder_, pattern,
-        {{"SUBJECT", fact.subject}, {"CLAIM", claim.answer}, {"OTHER", other.subject}, {"OTHER_ANSWER", other.answer}});
+    slot_values values{
+        {"SUBJECT", fact.subject}, {"CLAIM", claim.answer}, {"OTHER", other.subject}, {"OTHER_ANSWER", other.answer}};
+    const auto filled = fill(encoder_, pattern, values);
     prompt_pair pair{.prompt = filled.text,
                      .ids = filled.ids,
                      .correct = " " + std::string(fact.answer),
@@ -116,6 +116,9 @@ class ccc_source {
     if (const auto context = filled.spans.find("CLAIM"); context != filled.spans.end()) {
       pair.roles["context_subject"] = subjects.front();
       pair.roles["context_answer"] = context->second.front();
+      values["CLAIM"] = fact.answer;
+      pair.corrupt = fill_text(pattern, values);
+      pair.corrupt_ids = prompt_ids(encoder_, pair.corrupt);
     }
     return pair;
   }

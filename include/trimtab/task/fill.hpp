@@ -59,6 +59,13 @@ inline std::vector<placed_value> put_values(std::string_view pattern, const slot
 
 }  // namespace detail
 
+/// The text of a filled template alone.
+inline std::string fill_text(std::string_view pattern, const slot_values& values) {
+  std::string text;
+  detail::put_values(pattern, values, text);
+  return text;
+}
+
 /// Throws `bad_data` if the encoder joins a value and its surroundings into one token.
 filled_template fill(const text_encoder auto& encoder, std::string_view pattern, const slot_values& values) {
   filled_template filled;

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// Indirect object identification (Wang et al. 2023): after "When Mary and John went to the store, John gave a drink
@@ -78,12 +79,12 @@ class ioi_source {
 
  private:
   prompt_pair make(std::string_view pattern, std::string_view io, std::string_view subject, bool io_comes_first) {
-    const auto filled = fill(encoder_, pattern,
-                             {{"FIRST", io_comes_first ? io : subject},
-                              {"SECOND", io_comes_first ? subject : io},
-                              {"SUBJECT", subject},
-                              {"PLACE", one_of(places_)},
-                              {"OBJECT", one_of(objects_)}});
+    slot_values values{{"FIRST", io_comes_first ? io : subject},
+                       {"SECOND", io_comes_first ? subject : io},
+                       {"SUBJECT", subject},
+                       {"PLACE", one_of(places_)},
+                       {"OBJECT", one_of(objects_)}};
+    const auto filled = fill(encoder_, pattern, values);
     prompt_pair pair{.prompt = filled.text,
                      .ids = filled.ids,
                      .correct = " " + std::string(io),
@@ -94,6 +95,10 @@ class ioi_source {
                   {"s1", filled.spans.at(io_comes_first ? "SECOND" : "FIRST").front()},
                   {"s2", filled.spans.at("SUBJECT").front()},
                   {"end", {filled.length() - 1, filled.length()}}};
+    std::swap(values["FIRST"], values["SECOND"]);
+    values["SUBJECT"] = io;
+    pair.corrupt = fill_text(pattern, values);
+    pair.corrupt_ids = prompt_ids(encoder_, pair.corrupt);
     return pair;
   }
 

@@ -78,12 +78,15 @@ TEST_CASE("What is written reads back as it was") {
                                 .wrong_id = encoder.encode(" Spain").front(),
                                 .correct = " Italy",
                                 .wrong = " Spain",
-                                .roles = {{"city", {0, 1}}, {"end", {2, 3}}}};
+                                .roles = {{"city", {0, 1}}, {"end", {2, 3}}},
+                                .corrupt = "Oslo is in",
+                                .corrupt_ids = encoder.encode("Oslo is in")};
   const auto ids = prompt_pair{.ids = {1, 0},
                                .correct_id = 2,
                                .wrong_id = 1,
                                .tokens = {{"none", {}}, {"rivals", {0, 2}}},
-                               .numbers = {{"half", 0.5}, {"third", 1.0 / 3}}};
+                               .numbers = {{"half", 0.5}, {"third", 1.0 / 3}},
+                               .corrupt_ids = {0, 0}};
   const std::vector pairs = {text, ids};
   io::write_prompts(folder.path() / "out.jsonl", pairs);
   CHECK(io::read_prompts(folder.path() / "out.jsonl", encoder) == pairs);
@@ -122,6 +125,33 @@ TEST_CASE("A line that is no prompt pair is refused by file, line and key") {
              ContainsSubstring("\"weight\" should be a number, found \"1\""));
   CHECK_THAT(refused("{\"ids\":", error_kind::bad_file), ContainsSubstring("data.jsonl, line 1' is not valid JSON"));
   CHECK_THAT(refused(""), ContainsSubstring("holds no prompt pairs"));
+}
+
+TEST_CASE("A corrupt prompt is text or ids, as long as its prompt and not equal to it") {
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const std::string text = "{\"prompt\": \"Rome is in\", \"correct\": \" Italy\", \"wrong\": \" Spain\"";
+  const auto pairs = io::read_prompts(
+      folder.file("data.jsonl", text + ", \"corrupt\": \"Oslo is in\"}\n" + text + ", \"corrupt_ids\": [1, 2, 3]}\n" +
+                                    text +
+                                    "}\n{\"ids\": [1], \"correct_id\": 1, \"wrong_id\": 2, \"corrupt_ids\": [4]}"),
+      encoder);
+  CHECK(pairs[0].corrupt == "Oslo is in");
+  CHECK(pairs[0].corrupt_ids == encoder.encode("Oslo is in"));
+  CHECK(pairs[1].corrupt_ids == std::vector{1, 2, 3});
+  CHECK(pairs[2].corrupt_ids.empty());
+  CHECK(pairs[3].corrupt_ids == std::vector{4});
+
+  const std::string ids = "{\"ids\": [1, 2], \"correct_id\": 1, \"wrong_id\": 2";
+  CHECK_THAT(refused(ids + "}\n" + ids + ", \"corrupt_ids\": [1]}"),
+             ContainsSubstring("line 2' has a corrupt prompt of 1 tokens, but its prompt has 2"));
+  CHECK_THAT(refused(ids + ", \"corrupt_ids\": [1, 2]}"), ContainsSubstring("equal to its prompt"));
+  CHECK_THAT(refused(ids + ", \"corrupt_ids\": [1, 50]}"), ContainsSubstring("token id 50 in \"corrupt_ids\""));
+  CHECK_THAT(refused(ids + ", \"corrupt_ids\": 3}"), ContainsSubstring("\"corrupt_ids\" should be an array"));
+  const auto none = folder.file("none.jsonl", ids + "}");
+  CHECK(io::read_prompts(none).size() == 1);
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { io::read_prompts(none, {.corrupt = true}); }),
+             ContainsSubstring("line 1' has no corrupt prompt"));
 }
 
 TEST_CASE("An answer of several tokens is refused with its tokens") {

@@ -51,6 +51,20 @@ std::set<std::string> entities(const std::vector<prompt_pair>& prompts) {
 
 }  // namespace
 
+TEST_CASE("The corrupt prompt claims the true answer in place of the wrong one") {
+  const auto ask = GENERATE(ccc_form::capital, ccc_form::country);
+  const auto sets = task::ccc(tokenizer, {.train = 64, .test = 50, .test_other_lengths = 60, .ask = ask});
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths})
+    for (const auto& pair : set) {
+      auto told = pair.ids;
+      told[static_cast<std::size_t>(pair.roles.at("context_answer").first)] = pair.correct_id;
+      CHECK(pair.corrupt_ids == told);
+      CHECK(pair.corrupt_ids == tokenizer.encode(pair.corrupt));
+      CHECK(pair.corrupt_ids != pair.ids);
+    }
+  for (const auto& pair : task::ccc(tokenizer, {.ask = ask, .context = false}).train) CHECK(pair.corrupt_ids.empty());
+}
+
 TEST_CASE("Country and capital prompts are what they say") {
   const auto ask = GENERATE(ccc_form::capital, ccc_form::country);
   const auto context = GENERATE(true, false);

@@ -46,6 +46,18 @@ TEST_CASE("The ids, answers and roles of indirect object prompts are right") {
   }
 }
 
+TEST_CASE("The corrupt prompt exchanges the two names at every occurrence, and nothing else") {
+  const auto sets = task::ioi(tokenizer, {.train = 64, .test = 50, .test_other_lengths = 40});
+  for (const auto& set : {sets.train, sets.test, sets.test_other_lengths})
+    for (const auto& pair : set) {
+      auto exchanged = pair.ids;
+      for (int& id : exchanged) id = id == pair.correct_id ? pair.wrong_id : id == pair.wrong_id ? pair.correct_id : id;
+      CHECK(pair.corrupt_ids == exchanged);
+      CHECK(pair.corrupt_ids == tokenizer.encode(pair.corrupt));
+      CHECK(pair.corrupt_ids != pair.ids);
+    }
+}
+
 TEST_CASE("Train and test prompts share no name") {
   const auto seed = GENERATE(1u, 2u, 3u);
   const auto sets = task::ioi(tokenizer, {.train = 300, .test = 300, .test_other_lengths = 300, .seed = seed});

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// A report as one self-contained HTML file that makes no requests:
@@ -26,8 +27,14 @@
 
 namespace trimtab::report {
 
+/// What a page of fits says first.
+inline constexpr std::string_view about_fits =
+    "Interventions that steer an answer: what they do, what they cost, and where in the model they act. β is their "
+    "strength: +1 towards the correct answer, −1 towards the wrong one, 0 the untouched model.";
+
 /// The page as text.
-inline std::string page_of(const std::string& title, const std::vector<chapter>& chapters) {
+inline std::string page_of(const std::string& title, const std::vector<chapter>& chapters,
+                           std::string_view about = about_fits) {
   std::string links, body;
   for (std::size_t k = 0; k < chapters.size(); ++k) {
     const std::string number = std::to_string(k + 1), id = "chapter-" + number;
@@ -36,13 +43,7 @@ inline std::string page_of(const std::string& title, const std::vector<chapter>&
     body += element_of_text("h2", chapters[k].title, {{"id", id}, {"class", several ? "" : "unseen"}});
     body += detail::section_of(chapters[k], number);
   }
-  std::string header =
-      element_of_text("h1", title) +
-      element_of_text("p",
-                      "Interventions that steer an answer: what they do, what they cost, and where in the model they "
-                      "act. β is their strength: +1 towards the correct answer, −1 towards the wrong one, 0 the "
-                      "untouched model.",
-                      {{"class", "lead"}});
+  std::string header = element_of_text("h1", title) + element_of_text("p", std::string(about), {{"class", "lead"}});
   if (not links.empty()) header += element("nav", {{"aria-label", "chapters"}}, element("ul", {}, links));
   const std::string made = "Made by trimtab " + std::string(version) + ". This file needs no network.";
   std::string page =
@@ -62,8 +63,8 @@ inline std::string page_of(const std::string& title, const std::vector<chapter>&
 
 /// Writes a page; an existing file is replaced as a whole or kept. Throws `io`.
 inline void write_html(const std::filesystem::path& path, const std::string& title,
-                       const std::vector<chapter>& chapters) {
-  io::write_file_atomically(path, page_of(title, chapters));
+                       const std::vector<chapter>& chapters, std::string_view about = about_fits) {
+  io::write_file_atomically(path, page_of(title, chapters, about));
 }
 
 /// The report of one fit. Throws as `evaluate` does, and `io`.

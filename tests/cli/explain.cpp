@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+/// Prompts of different lengths with corrupt ones and roles.
+const std::string ragged =
+    "{\"ids\": [1, 2, 3, 4], \"corrupt_ids\": [7, 2, 8, 4], \"correct_id\": 5, \"wrong_id\": 6,"
+    " \"roles\": {\"pair\": [0, 2], \"end\": [3, 4]}}\n"
+    "{\"ids\": [7, 2], \"corrupt_ids\": [1, 9], \"correct_id\": 9, \"wrong_id\": 5, \"roles\": {\"end\": [1, 2]}}\n";
+
+struct explained_model : model_for_cli {
+  using model_for_cli::model_for_cli;
+
+  std::string pairs = file("pairs.jsonl", ragged);
+
+  outcome run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"explain", "--model", path(), "--data", pairs});
+    return run_trimtab(std::move(arguments));
+  }
+  io::json operator()(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--json", "--precision", "double"});
+    return run(std::move(arguments)).json();
+  }
+  /// z[correct] − z[wrong] as `trimtab logits` says.
+  double difference(const std::string& ids, std::size_t correct, std::size_t wrong) const {
+    const auto z = run_trimtab({"logits", "--model", path(), "--ids", ids, "--json", "--precision", "double"}).json();
+    return z["logits"][correct].get<double>() - z["logits"][wrong].get<double>();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("explain prints every place of every layer, and what the runs say") {
+  const explained_model model(GENERATE(false, true));
+  const auto method =
+      GENERATE(as<std::string>(), "gradient", "attribution-patching", "integrated", "patching", "ablation");
+  CAPTURE(method);
+  const auto found = model({"--method", method, "--per-prompt"});
+  CHECK(found["method"] == method);
+  CHECK(found["metric"] == "logit-diff");
+  CHECK(found["prompts"] == 2);
+  const double clean = (model.difference("1,2,3,4", 5, 6) + model.difference("7,2", 9, 5)) / 2;
+  CHECK(std::abs(found["clean"].get<double>() - clean) < 1e-12);
+  if (method == "gradient" or method == "ablation") {
+    CHECK(found["corrupt"].is_null());
+  } else {
+    const double corrupt = (model.difference("7,2,8,4", 5, 6) + model.difference("1,9", 9, 5)) / 2;
+    CHECK(std::abs(found["corrupt"].get<double>() - corrupt) < 1e-12);
+  }
+  CHECK(found["scores"].size() == 3);
+  for (const auto* site : {"attn_out", "mlp_out", "resid_post"}) {
+    REQUIRE(found["scores"][site].size() == 2);
+    CHECK(found["scores"][site][0].size() == 4);
+    CHECK(found["counts"][site][1] == io::json{2, 2, 1, 1});
+    REQUIRE(found["per_prompt"].size() == 2);
+    CHECK(found["per_prompt"][0][site][0].size() == 4);
+    CHECK(found["per_prompt"][1][site][0].size() == 2);
+    CHECK(found["scores"][site][1][3] != 0);
+    if (method != "patching") {
+      const double a = found["per_prompt"][0][site][0][1], b = found["per_prompt"][1][site][0][1];
+      CHECK(std::abs(found["scores"][site][0][1].get<double>() - (a + b) / 2) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("patching the stream that leaves the model closes the whole gap") {
+  const explained_model model;
+  for (const auto* direction : {"denoising", "noising"}) {
+    const auto found = model({"--method", "patching", "--direction", direction, "--positions", "from_end", "--sites",
+                              "resid_post", "--per-prompt"});
+    CHECK(found["scores"]["resid_post"][1][0] == 1);
+    const double gap = found["clean"].get<double>() - found["corrupt"].get<double>();
+    const double sum = found["per_prompt"][0]["resid_post"][1][3].get<double>() +
+                       found["per_prompt"][1]["resid_post"][1][1].get<double>();  // in reading order
+    CHECK(std::abs(sum / 2 - (direction == std::string("noising") ? -gap : gap)) < 1e-12);
+  }
+}
+
+TEST_CASE("layers that were not asked for are null, and change no score of the others") {
+  const explained_model model;
+  const auto all = model({"--method", "patching"});
+  const auto one = model({"--method", "patching", "--layers", "1", "--sites", "mlp_out", "--memory", "100Ki"});
+  CHECK(one["scores"]["mlp_out"][0] == io::json{nullptr, nullptr, nullptr, nullptr});
+  CHECK(one["scores"]["mlp_out"][1] == all["scores"]["mlp_out"][1]);
+}
+
+TEST_CASE("direct attribution adds up, with heads on request") {
+  const explained_model model(GENERATE(false, true));
+  const auto found = model({"--method", "direct", "--per-head"});
+  double sum = 0;
+  for (const auto* name : {"embedding", "position_embedding", "constant"}) sum += found["addends"][name].get<double>();
+  const auto per_prompt = model({"--method", "direct", "--per-prompt"})["per_prompt"];
+  for (const auto& prompt : per_prompt)
+    for (const auto& [site, layers] : prompt.items())
+      for (const auto& row : layers)
+        for (const auto& x : row) sum += x.get<double>() / 2;
+  CHECK(std::abs(sum - found["clean"].get<double>()) < 1e-10);
+  REQUIRE(found["scores"]["attn_z"].size() == 2);
+  CHECK(found["scores"]["attn_z"][1][3].size() == 2);
+  CHECK(found["scores"]["attn_z"][1][3][1] != 0);
+  CHECK(per_prompt[0]["attn_out"][0][1] == 0);
+}
+
+TEST_CASE("the logit lens ends with the model's own answer") {
+  const explained_model model;
+  model.file("one.jsonl", "{\"ids\": [1, 2, 3], \"correct_id\": 5, \"wrong_id\": 6}\n");
+  const auto found = run_trimtab({"explain", "--model", model.path(), "--data", model.name("one.jsonl"), "--method",
+                                  "logit-lens", "--json"})
+                         .json();
+  REQUIRE(found["lens"].size() == 2);
+  REQUIRE(found["lens"][1].size() == 3);
+  const auto& last = found["lens"][1][2];
+  CHECK(last["D"] == found["clean"]);
+  CHECK(last["D"] == found["scores"]["resid_post"][1][2]);
+  const auto top = run_trimtab({"logits", "--model", model.path(), "--ids", "1,2,3", "--top", "1", "--json"}).json();
+  CHECK_THAT(top.dump(), ContainsSubstring(last["top_id"].dump()));
+  for (const auto* key : {"p_correct", "p_wrong", "rank_correct", "rank_wrong"}) CHECK(last[key].get<double>() > 0);
+}
+
+TEST_CASE("places by role and shared places have one number each") {
+  const explained_model model;
+  const auto roles = model({"--method", "attribution-patching", "--positions", "role", "--per-prompt"});
+  CHECK(roles["scores"]["mlp_out"][0].size() == 2);  // end, pair
+  CHECK(roles["counts"]["mlp_out"][0] == io::json{2, 1});
+  CHECK(roles["per_prompt"][1]["mlp_out"][0][1].is_null());
+  const auto chosen = model({"--method", "attribution-patching", "--positions", "role", "--roles", "pair"});
+  CHECK(chosen["scores"]["mlp_out"][0][0] == roles["scores"]["mlp_out"][0][1]);
+  const auto shared = model({"--method", "attribution-patching", "--positions", "shared", "--per-prompt"});
+  CHECK(shared["scores"]["mlp_out"][0].size() == 1);
+  CHECK(shared["per_prompt"][1]["mlp_out"][0].size() == 1);
+}
+
+TEST_CASE("options of the methods change what they should") {
+  const explained_model model;
+  const auto differ = [&](std::vector<std::string> a, std::vector<std::string> b) {
+    CAPTURE(a, b);
+    CHECK(model(a)["scores"] != model(b)["scores"]);
+  };
+  differ({"--method", "ablation"}, {"--method", "ablation", "--ablate", "mean"});
+  differ({"--method", "ablation", "--ablate", "mean"}, {"--method", "ablation", "--ablate", "resample"});
+  differ({"--method", "integrated"}, {"--method", "integrated", "--ig-steps", "3"});
+  differ({"--method", "integrated"}, {"--method", "integrated", "--ig-rule", "left"});
+  differ({"--method", "integrated", "--ig-rule", "right"}, {"--method", "integrated", "--ig-rule", "left"});
+  differ({"--method", "patching"}, {"--method", "patching", "--metric", "probability"});
+  differ({"--method", "patching"}, {"--method", "patching", "--metric", "kl"});
+  differ({"--method", "patching"}, {"--method", "patching", "--direction", "noising"});
+}
+
+TEST_CASE("maps are shown, and written as pictures and numbers") {
+  const explained_model model;
+  const auto shown = model.run({"--method", "patching"});
+  CHECK(shown.status == 0);
+  CHECK_THAT(shown.out, ContainsSubstring("resid_post") and ContainsSubstring("logit-diff, corrupt"));
+  CHECK(model.run({"--method", "patching", "--quiet"}).out.find("resid_post") == std::string::npos);
+  for (const std::string ending : {".svg", ".csv", ".json"}) {
+    const auto file = model.name("map" + ending);
+    CHECK(model.run({"--method", "patching", "--heatmap", file}).status == 0);
+    CHECK_THAT(content_of(file), ContainsSubstring("mlp_out"));
+  }
+  const auto page = model.name("page.html");
+  CHECK(model.run({"--method", "patching", "--sites", "mlp_out", "--curve", "--report", page}).status == 0);
+  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"share of the gap\"") and
+                                   ContainsSubstring("CMD") and ContainsSubstring("Places of a model") and
+                                   not ContainsSubstring("parameters are not zero"));
+  CHECK_THAT(content_of(model.name("map.csv")), ContainsSubstring("patching,share of the gap,mlp_out,1,"));
+}
+
+TEST_CASE("a ranking is compared with fits") {
+  const explained_model model;
+  const auto fit = model.name("fit.safetensors");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.pairs, "--positions", "from_end", "--sites", "mlp_out",
+               "--steps", "3", "--lambda-m", "0", "--out", fit});
+  const auto found = model({"--method", "gradient", "--sites", "mlp_out,attn_out", "--positions", "from_end",
+                            "--against", fit, "--against", fit});
+  REQUIRE(found["agreement"].size() == 2);
+  const auto& one = found["agreement"][0];
+  CHECK(one["with"] == fit);
+  CHECK(one["k"] == 5);  // four tokens in layer 0, and the last one in layer 1: the others stay at 0
+  for (const auto* key : {"spearman", "kendall", "overlap"}) {
+    const double value = one[key], low = one[std::string(key) + "_interval"][0],
+                 high = one[std::string(key) + "_interval"][1];
+    CHECK(std::abs(value) <= 1);
+    CHECK(low <= high);
+  }
+  const auto differ = model.run({"--method", "gradient", "--against", fit});
+  CHECK(differ.status == 1);
+  CHECK_THAT(differ.err, ContainsSubstring("has from_end positions, but the scores have absolute"));
+  const auto elsewhere =
+      model.run({"--method", "gradient", "--sites", "attn_out", "--positions", "from_end", "--against", fit});
+  CHECK(elsewhere.status == 1);
+  CHECK_THAT(elsewhere.err, ContainsSubstring("at none of the sites"));
+}
+
+TEST_CASE("a curve goes from the corrupt to the clean run") {
+  const explained_model model;
+  for (const auto* method : {"patching", "gradient", "direct", "ablation"}) {
+    CAPTURE(method);
+    const auto curve = model({"--method", method, "--curve"})["curve"];
+    REQUIRE(curve["kept"].size() == 10);
+    CHECK(curve["kept"][0] == 0.001);
+    CHECK(curve["faithfulness"].size() == 10);
+    CHECK(curve["faithfulness"][9] == 1);
+    CHECK(curve["random"]["mean"][9] == 1);
+    CHECK(curve["cpr"].is_number());
+    CHECK(curve["cmd"].get<double>() >= 0);
+  }
+  const auto stream = model.run({"--method", "patching", "--sites", "resid_post", "--curve"});
+  CHECK(stream.status == 1);
+  CHECK_THAT(stream.err, ContainsSubstring("'resid_post' would override"));
+}
+
+TEST_CASE("explain refuses what it cannot do in one sentence") {
+  const explained_model model;
+  const auto refused = [&](int status, std::vector<std::string> arguments, const std::string& part) {
+    CAPTURE(arguments);
+    const auto run = model.run(std::move(arguments));
+    CHECK(run.status == status);
+    CHECK(run.out.empty());
+    CHECK(run.error_lines() == 1);
+    CHECK_THAT(run.err, ContainsSubstring(part));
+  };
+  refused(2, {}, "--method");
+  refused(1, {"--method", "patchin"}, "patching");
+  refused(2, {"--method", "gradient", "--direction", "noising"}, "--direction goes with --method patching or");
+  refused(2, {"--method", "patching", "--ablate", "mean"}, "--ablate goes with --method ablation");
+  refused(2, {"--method", "patching", "--ig-steps", "3"}, "--ig-steps goes with --method integrated");
+  refused(2, {"--method", "patching", "--ig-rule", "left"}, "--ig-rule goes with");
+  refused(2, {"--method", "patching", "--roles", "end"}, "--roles goes with --positions role");
+  refused(2, {"--method", "patching", "--task", "ioi"}, "give one of the two");
+  refused(1, {"--method", "gradient", "--metric", "kl"}, "gradient of the KL divergence is 0");
+  refused(1, {"--method", "direct", "--metric", "kl"}, "to no other metric");
+  refused(1, {"--method", "direct", "--sites", "resid_post"}, "'resid_post' is not");
+  refused(1, {"--method", "logit-lens", "--sites", "mlp_out"}, "its only site is resid_post");
+  refused(1, {"--method", "patching", "--layers", "2"}, "no layer 2");
+  refused(1, {"--method", "patching", "--memory", "1K"}, "allowed");
+  refused(1, {"--method", "patching", "--memory", "3 apples"}, "a size in bytes");
+  const auto plain = run_trimtab({"explain", "--model", model.path(), "--data", model.data(), "--method", "patching"});
+  CHECK(plain.status == 1);
+  CHECK_THAT(plain.err, ContainsSubstring("data.jsonl, line 1' has no corrupt prompt"));
+  const auto recall = run_trimtab(
+      {"explain", "--model", model.path(), "--data", model.data(), "--method", "ablation", "--positions", "role"});
+  CHECK(recall.status == 1);
+  CHECK_THAT(recall.err, ContainsSubstring("no roles"));
+}

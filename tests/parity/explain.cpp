@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <trimtab/explain/ablation.hpp>
+#include <trimtab/explain/attribution.hpp>
+#include <trimtab/explain/direct_logit.hpp>
+#include <trimtab/explain/logit_lens.hpp>
+#include <trimtab/explain/patching.hpp>
+#include <trimtab/io/files/safetensors.hpp>
+#include <trimtab/io/json/json.hpp>
+
+#include "parity/models.hpp"
+#include "support/catch.hpp"
+
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+// The scores of places against those of explain.py, whose head describes the files.
+
+namespace {
+
+using enum explain::metric_kind;
+using enum explain::attribution_kind;
+using enum explain::patch_direction;
+
+struct explained {
+  std::filesystem::path folder;
+  std::vector<prompt_pair> prompts = {};
+  index_t steps = 0;
+  io::safetensors_file values;
+
+  explicit explained(const std::string& name)
+      : folder(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name),
+        values(folder / "explain.safetensors") {
+    const io::json from = io::read_json_file(folder / "explain.json");
+    for (const io::json& p : from.at("prompts")) {
+      prompt_pair pair;
+      p.at("ids").get_to(pair.ids);
+      p.at("corrupt_ids").get_to(pair.corrupt_ids);
+      p.at("correct_id").get_to(pair.correct_id);
+      p.at("wrong_id").get_to(pair.wrong_id);
+      prompts.push_back(std::move(pair));
+    }
+    from.at("steps").get_to(steps);
+  }
+
+  std::vector<double> read(const std::string& name) const { return values.read<double>(name).values; }
+};
+
+/// Compares the scores of each prompt, and the mean of the untouched runs.
+void check_map(const explain::place_map& map, const explained& from, const std::string& method) {
+  CAPTURE(method);
+  double largest = 0;
+  for (std::size_t n = 0; n < from.prompts.size(); ++n)
+    for (const parameter_block& block : map.places.blocks) {
+      CAPTURE(n, block.site);
+      const std::vector<double> expected = from.read(method + "/" + std::to_string(n) + "/" + block.site);
+      const auto tokens = static_cast<std::size_t>(std::ssize(from.prompts[n].ids) * block.parts);
+      REQUIRE(expected.size() == tokens * block.layers.size());
+      double worst = 0;
+      for (std::size_t l = 0; l < block.layers.size(); ++l)
+        for (std::size_t i = 0; i < tokens; ++i) {
+          const double found = map.per_prompt[n][static_cast<std::size_t>(block.layer_offset(block.layers[l])) + i];
+          const double difference = std::abs(found - expected[l * tokens + i]);
+          worst = std::max(worst, std::isnan(difference) ? HUGE_VAL : difference);
+          largest = std::max(largest, std::abs(found));
+        }
+      CHECK(worst <= 1e-9);
+    }
+  CHECK(largest > 1e-3);
+  const auto check_mean = [&](const std::string& run, double found) {
+    const std::vector<double> expected = from.read(run + "/" + map.metric);
+    CHECK(std::abs(explain::detail::mean_of(expected) - found) <= 1e-9);
+  };
+  check_mean("clean", map.clean);
+  if (not std::isnan(map.corrupt)) check_mean("corrupt", map.corrupt);
+}
+
+template <typename Model>
+void check_all(const Model& model, const explained& from) {
+  std::vector<std::string> sites;
+  for (const std::string_view name : site::texts(model.config().parallel_residual)) sites.emplace_back(name);
+  const explain::options every{.sites = sites, .per_head = true, .steps = from.steps};
+  const auto with = [&](auto... change) {
+    auto chosen = every;
+    (change(chosen), ...);
+    return chosen;
+  };
+  const auto by = [](explain::metric_kind metric) { return [=](explain::options& o) { o.metric = metric; }; };
+  const auto of = [](explain::attribution_kind kind) { return [=](explain::options& o) { o.attribute = kind; }; };
+  const auto noise = [](explain::options& o) { o.direction = noising; };
+
+  for (const auto& [metric, suffix] : {std::pair(logit_diff, ""), {probability, "/probability"}, {kl, "/kl"}}) {
+    const auto attribute = [&](const std::string& name, auto... change) {
+      check_map(explain::attribution(model, from.prompts, with(by(metric), change...)), from, name + suffix);
+    };
+    if (metric != kl) attribute("gradient", of(gradient));
+    if (metric != kl) attribute("noising", noise);
+    attribute("denoising");
+    attribute("integrated-midpoint", of(integrated));
+    check_map(explain::patching(model, from.prompts, with(by(metric))), from,
+              std::string("patching-denoising") + suffix);
+  }
+  const auto along = [](explain::path_rule rule) { return [=](explain::options& o) { o.rule = rule; }; };
+  using enum explain::path_rule;
+  check_map(explain::attribution(model, from.prompts, with(of(integrated), along(left))), from, "integrated-left");
+  check_map(explain::attribution(model, from.prompts, with(of(integrated), along(right))), from, "integrated-right");
+  check_map(explain::patching(model, from.prompts, with(noise)), from, "patching-noising");
+  check_map(explain::ablation(model, from.prompts, every), from, "zero");
+  check_map(explain::ablation(model, from.prompts,
+                              with([](explain::options& o) { o.ablate = explain::ablation_kind::mean; })),
+            from, "mean");
+}
+
+template <typename Model>
+void check_direct(const Model& model, const explained& from) {
+  const explain::options chosen{.sites = {"attn_z", "attn_out", "mlp_out"}, .per_head = true};
+  check_map(explain::direct_logit(model, from.prompts, chosen), from, "direct");
+  for (std::size_t n = 0; n < from.prompts.size(); ++n) {
+    const auto alone = explain::direct_logit(model, std::span(from.prompts).subspan(n, 1), chosen);
+    for (const auto& [name, share] : alone.addends)
+      CHECK(std::abs(share - from.read("direct/" + std::to_string(n) + "/" + name).front()) <= 1e-9);
+  }
+}
+
+template <typename Model>
+void check_lens(const Model& model, const explained& from) {
+  for (std::size_t n = 0; n < from.prompts.size(); ++n) {
+    const auto lens = explain::logit_lens(model, std::span(from.prompts).subspan(n, 1));
+    const auto check = [&](const std::string& name, auto number) {
+      CAPTURE(n, name);
+      const std::vector<double> expected = from.read("lens/" + std::to_string(n) + "/" + name);
+      const std::size_t tokens = from.prompts[n].ids.size();
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        CHECK(std::abs(number(lens.lens[i / tokens][i % tokens]) - expected[i]) <= 1e-9);
+    };
+    check("D", [](const explain::lens_reading& r) { return r.logit_diff; });
+    check("p_correct", [](const explain::lens_reading& r) { return r.probability_correct; });
+    check("p_wrong", [](const explain::lens_reading& r) { return r.probability_wrong; });
+    check("rank_correct", [](const explain::lens_reading& r) { return r.rank_correct; });
+    check("rank_wrong", [](const explain::lens_reading& r) { return r.rank_wrong; });
+    check("top_id", [](const explain::lens_reading& r) { return static_cast<double>(r.top_id); });
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the scores of places are those of the reference") {
+  const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential");
+  CAPTURE(name);
+  const explained from(name);
+  std::visit(
+      [&](const auto& model) {
+        check_all(model, from);
+        check_direct(model, from);
+        check_lens(model, from);
+      },
+      read_model<double>(from.folder));
+}

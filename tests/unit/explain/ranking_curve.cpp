@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <trimtab/compose.hpp>
+
+#include "support/exchanged.hpp"
+#include "support/refusal.hpp"
+
+using namespace trimtab;
+using namespace trimtab::test;
+
+namespace {
+
+/// The difference after a prompt with all attn_out and mlp_out but the kept ones exchanged by the library's own
+/// interventions.
+template <typename Model>
+double difference_of_kept(const Model& model, const prompt_pair& p, const explain::place_map& map,
+                          const std::vector<bool>& kept) {
+  using B = typename Model::backend_type;
+  const auto source = activations(model, std::span(&p.corrupt_ids, 1), {"attn_out", "mlp_out"});
+  prompt_pair by_token = p;
+  by_token.roles.clear();
+  for (int i = 0; i < static_cast<int>(p.ids.size()); ++i) by_token.roles[std::to_string(i)] = {i, i + 1};
+  std::vector<any_intervention<B>> exchanged;
+  std::vector<double> theta;
+  for (const parameter_block& block : map.places.blocks)
+    for (index_t l : block.layers)
+      for (int i = 0; i < static_cast<int>(p.ids.size()); ++i) {
+        if (kept[static_cast<std::size_t>(block.layer_offset(l) + i)]) continue;
+        exchanged.push_back(
+            {*site::find(block.site), explain::interchange{}, layers::list({l}), positions::role({std::to_string(i)})});
+        const auto h = activations_of(source.at(block.site)[static_cast<std::size_t>(l)], i, 1);
+        theta.insert(theta.end(), h.begin(), h.end());
+      }
+  if (exchanged.empty()) return plain_difference(model, p.ids, p);
+  const auto composition = steer(model, std::move(exchanged));
+  const std::vector<prompt_pair> one{by_token};
+  const auto z = steered_logits(composition, {composition.layout(one), theta}, one, 1);
+  return static_cast<double>(z(0, p.correct_id) - z(0, p.wrong_id));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("the curve is that of runs whose other places are exchanged", "", small_gpt2, small_neox_parallel) {
+  const auto model = small_model<TestType, double>();
+  const auto prompts = corrupted_prompts(model.config(), {4, 3, 4, 2});
+  const explain::options chosen{.sites = {"attn_out", "mlp_out"}};
+  const auto map = explain::patching(model, prompts, chosen);
+  const auto found = explain::faithfulness_of(model, prompts, map, chosen, 0);
+  const auto scores = explain::detail::ranked_scores(map, 2, chosen.direction);
+  const auto expect = [&](const faithfulness_curve& curve, const std::vector<std::size_t>& order) {
+    double clean = 0, corrupt = 0;
+    for (std::size_t n = 2; n < 4; ++n) {
+      clean += plain_difference(model, prompts[n].ids, prompts[n]);
+      corrupt += plain_difference(model, prompts[n].corrupt_ids, prompts[n]);
+    }
+    REQUIRE(curve.faithfulness.size() == 10);
+    for (std::size_t s = 0; s < 10; ++s) {
+      std::vector<bool> kept(scores.size());
+      const auto k = static_cast<std::size_t>(curve.kept[s] * static_cast<double>(scores.size()));
+      for (std::size_t i = 0; i < k; ++i) kept[order[i]] = true;
+      double sum = 0;
+      for (std::size_t n = 2; n < 4; ++n) sum += difference_of_kept(model, prompts[n], map, kept);
+      CHECK(std::abs(curve.faithfulness[s] - (sum - corrupt) / (clean - corrupt)) < 1e-12);
+    }
+    CHECK(curve.faithfulness.back() == 1);
+    CHECK(curve.faithfulness[7] != curve.faithfulness[8]);
+  };
+  expect(found.by_size, order_by(sizes_of(scores)));
+  expect(found.by_score, order_by(scores));
+  CHECK(found.cpr() == found.by_score.area());
+  CHECK(found.cmd() == found.by_size.area_to_one());
+}
+
+TEST_CASE("without corrupt prompts the other places are ablated") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto prompts = random_prompts(model.config(), {4, 4, 4, 4});
+  using enum explain::ablation_kind;
+  std::vector<double> areas;
+  for (const auto kind : {zero, mean, resample}) {
+    const explain::options chosen{.sites = {"attn_z", "mlp_out"}, .per_head = true, .ablate = kind};
+    const auto map = explain::ablation(model, prompts, chosen);
+    const auto found = explain::faithfulness_of(model, prompts, map, chosen, 20);
+    CHECK(found.by_size.faithfulness.front() == 0);  // 36 places: none are a thousandth of them
+    CHECK(found.by_size.faithfulness.back() == 1);
+    areas.push_back(found.cmd());
+    REQUIRE(found.random_mean.size() == 10);
+    for (std::size_t s = 0; s < 10; ++s) {
+      CHECK(found.random_low[s] <= found.random_mean[s]);
+      CHECK(found.random_mean[s] <= found.random_high[s]);
+    }
+    CHECK(found.random_low[8] < found.random_high[8]);
+    auto tight = chosen;
+    tight.memory = 100'000;
+    CHECK(explain::faithfulness_of(model, prompts, map, tight, 0).by_size.faithfulness == found.by_size.faithfulness);
+  }
+  CHECK(areas[0] != areas[1]);
+  CHECK(areas[1] != areas[2]);
+}
+
+TEST_CASE("noising takes away what a place supports, so its order is turned") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto prompts = corrupted_prompts(model.config(), {4, 4});
+  const explain::options chosen{.sites = {"mlp_out"}, .direction = explain::patch_direction::noising};
+  const auto map = explain::patching(model, prompts, chosen);
+  const auto scores = explain::detail::ranked_scores(map, 1, chosen.direction);
+  for (std::size_t i = 0; i < scores.size(); ++i) CHECK(scores[i] == -map.per_prompt[0][i]);
+}
+
+TEST_CASE("curves of the stream, or of one prompt, are refused") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto prompts = corrupted_prompts(model.config(), {4, 4});
+  const std::span<const prompt_pair> all = prompts;
+  const auto stream = explain::attribution(model, all);
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { explain::faithfulness_of(model, all, stream); }),
+             Catch::Matchers::ContainsSubstring("'resid_post' would override"));
+  const auto one = explain::attribution(model, all.first(1), {.sites = {"mlp_out"}});
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { explain::faithfulness_of(model, all.first(1), one); }),
+             Catch::Matchers::ContainsSubstring("at least two prompts"));
+}
