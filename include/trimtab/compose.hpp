@@ -6,6 +6,7 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/measure/evaluate.hpp>
+#include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/site_geometry.hpp>
 #include <trimtab/model/gpt2.hpp>
 #include <trimtab/model/gpt_neox.hpp>
