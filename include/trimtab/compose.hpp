@@ -7,6 +7,7 @@
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/intervals.hpp>
+#include <trimtab/measure/pareto.hpp>
 #include <trimtab/measure/site_geometry.hpp>
 #include <trimtab/model/gpt2.hpp>
 #include <trimtab/model/gpt_neox.hpp>
