@@ -24,6 +24,7 @@
 #include <trimtab/steer/objective_and_gradient.hpp>
 #include <trimtab/steer/observe.hpp>
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/sweep.hpp>
 #include <trimtab/train/trainer.hpp>
 
 /// Everything that is composed and trained, without a backend, files or JSON.
