@@ -23,7 +23,9 @@
 #include <trimtab/steer/dynamic_steering.hpp>
 #include <trimtab/steer/objective_and_gradient.hpp>
 #include <trimtab/steer/observe.hpp>
+#include <trimtab/steer/stationarity.hpp>
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/path.hpp>
 #include <trimtab/train/sweep.hpp>
 #include <trimtab/train/trainer.hpp>
 
