@@ -5,6 +5,7 @@
 #include <trimtab/check/dual.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
+#include <trimtab/explain/certificate.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/pareto.hpp>
