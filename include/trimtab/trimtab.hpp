@@ -10,6 +10,7 @@
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/io/sweep_folder.hpp>
 #include <trimtab/report/page/html.hpp>
+#include <trimtab/report/page/sweep_section.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>
