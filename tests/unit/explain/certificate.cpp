@@ -84,6 +84,33 @@ TEST_CASE("A planted necessary place is found, and scalars that do nothing are n
   CHECK(found.subsets.smallest == std::vector<place_set>{{2}});
 }
 
+TEST_CASE("One place that does alone is preferred to two that do together, though they come first") {
+  static const auto parallel = small_model<small_neox_parallel, double>();
+  const auto at_end = [](auto site) {
+    return at(site, policy::steer_vec{}, layers::list({2}), positions::from_end(1));
+  };
+  // In a parallel block all three are added to the same stream.
+  const auto steering = steer(parallel, at_end(site::attn_out{}), at_end(site::mlp_out{}), at_end(site::resid_post{}));
+  const auto prompts = alike();
+  auto vector = trainer(steer(parallel, at_end(site::resid_post{})), objective::effectiveness{.margin = 4},
+                        adam{.learning_rate = .1})
+                    .fit(prompts, {.steps = 100})
+                    .values.theta;
+  const auto with = [&](double first, double second, double third) {
+    parameters values{steering.layout(prompts), {}};
+    for (const double scale : {first, second, third})
+      for (double x : vector) values.theta.push_back(scale * x);
+    return values;
+  };
+  // The shortest vector, by halves, that flips every prompt both ways: half of it does not.
+  REQUIRE(evaluate(steering, with(0, 0, 1), prompts).flip_rate_both == 1);
+  while (evaluate(steering, with(0, 0, .5), prompts).flip_rate_both == 1)
+    for (double& x : vector) x /= 2;
+  const auto found = explain::certify(steering, with(.5, .5, 1), prompts, {.target = 1});
+  CHECK(found.subsets.considered == 8);
+  CHECK(found.subsets.smallest == std::vector<place_set>{{2}});
+}
+
 TEST_CASE("Every subset has the flip rates that it has alone, bit for bit") {
   const auto prompts = random_prompts(model().config(), {4, 6, 5, 3, 7, 4, 5, 5});
   const auto steering =
