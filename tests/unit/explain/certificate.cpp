@@ -160,6 +160,10 @@ TEST_CASE("Beyond the limit, places are taken away one by one, which gives a bou
   CHECK(found.subsets.chain.front() == place_set{0, 1, 2, 3});
   CHECK(found.subsets.chain.back() == last);
   CHECK(found.subsets.considered == 1 + 4 + 3 + 2 + 1);
+
+  // What goes first is what costs least: the place that is needed stays to the end.
+  const auto needed = explain::certify(two_ways(), planted(false, true), prompts, {.exhaustive_up_to = 0});
+  CHECK(needed.subsets.smallest == std::vector<place_set>{{2}});
 }
 
 TEST_CASE("A fit that kept nothing has one subset, and a target is a share") {
