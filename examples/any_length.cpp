@@ -22,7 +22,7 @@ int main() try {
     const auto objective =
         objective::effectiveness{} + 1.0 * objective::faithfulness{} + 0.003 * objective::minimality{};
     const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 150});
-    table.add(report::metrics_row(name, evaluate(result, prompts.test_other_lengths), count_parameters(result.values)));
+    report::add_metrics(table, name, evaluate(result, prompts.test_other_lengths), count_parameters(result.values));
     learned = learned and result.history.back().total() < result.history.front().total();
   };
   try_positions("the last eight tokens", positions::from_end(8));

@@ -28,7 +28,7 @@ int main() try {
         trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).fit(prompts.train, {.steps = 150});
     const metrics test = evaluate(result, prompts.test);
     if (std::exchange(is_first, false)) table.add(report::untouched_row("untouched", test));
-    table.add(report::metrics_row(name, test, count_parameters(result.values)));
+    report::add_metrics(table, name, test, count_parameters(result.values));
     worst = std::min(worst, test.flip_rate_both);
   };
   try_policy("activ_scalar  (1 + ba) h", policy::activ_scalar{});

@@ -23,7 +23,7 @@ int main() try {
   report::table table(report::metrics_header(prompts.test.front().prompt.substr(0, 24) + "..."));
   const metrics test = evaluate(result, prompts.test);
   table.add(report::untouched_row("untouched", test));
-  table.add(report::metrics_row("activ_scalar", test, count_parameters(result.values)));
+  report::add_metrics(table, "activ_scalar", test, count_parameters(result.values));
   std::cout << table.text();
   return test.at.at(+1).flip_rate > 0.5 and test.at.at(-1).flip_rate > 0.5 ? 0 : 1;
 } catch (const error& e) {

@@ -38,12 +38,12 @@ int main() try {
 
   report::table table(report::metrics_header("taken away"));
   const metrics whole = evaluate(result, prompts.test);
-  table.add(report::metrics_row("nothing", whole, count_parameters(result.values)));
+  report::add_metrics(table, "nothing", whole, count_parameters(result.values));
   double least = 1;
   for (const parameter_block& block : result.values.layout.blocks) {
     const parameters rest = without(result.values, block);
     const metrics left = evaluate(steering, rest, prompts.test);
-    table.add(report::metrics_row(block.site, left, count_parameters(rest)));
+    report::add_metrics(table, block.site, left, count_parameters(rest));
     least = std::min(least, left.flip_rate_both);
   }
   std::cout << table.text();

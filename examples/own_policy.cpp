@@ -36,7 +36,7 @@ int main() try {
   const metrics test = evaluate(result, prompts.test);
   report::table table(report::metrics_header("policy"));
   table.add(report::untouched_row("untouched", test));
-  table.add(report::metrics_row("channel_gain", test, count_parameters(result.values)));
+  report::add_metrics(table, "channel_gain", test, count_parameters(result.values));
   std::cout << table.text();
   return result.history.back().total() < result.history.front().total() ? 0 : 1;
 } catch (const error& e) {

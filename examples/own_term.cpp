@@ -42,7 +42,7 @@ int main() try {
   report::table table(report::metrics_header("objective"));
   const auto fit = [&](const char* name, auto objective) {
     const auto result = trainer(steering, objective, adam{.learning_rate = 0.01}).fit(prompts.train, {.steps = 100});
-    table.add(report::metrics_row(name, evaluate(result, prompts.test), count_parameters(result.values)));
+    report::add_metrics(table, name, evaluate(result, prompts.test), count_parameters(result.values));
     return result.history.back().total() < result.history.front().total();
   };
   const bool learned = fit("usual", usual) and fit("usual + conserved_sum", usual + 0.1 * conserved_sum{});

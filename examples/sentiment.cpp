@@ -27,9 +27,9 @@ int main(int argc, char** argv) try {
   report::table table(report::metrics_header("reviews"));
   const metrics learned = evaluate(result, train), unseen = evaluate(result, test);
   table.add(report::untouched_row("untouched, train", learned));
-  table.add(report::metrics_row("dyn_scalar, train", learned, count_parameters(result.values)));
+  report::add_metrics(table, "dyn_scalar, train", learned, count_parameters(result.values));
   table.add(report::untouched_row("untouched, test", unseen));
-  table.add(report::metrics_row("dyn_scalar, test", unseen, count_parameters(result.values)));
+  report::add_metrics(table, "dyn_scalar, test", unseen, count_parameters(result.values));
   std::cout << table.text();
   return result.history.back().total() < result.history.front().total() ? 0 : 1;
 } catch (const error& e) {

@@ -25,6 +25,8 @@ struct output {
 };
 
 output fit(const fit_command& command, const common_options& common);
+output sweep(const sweep_command& command, const common_options& common);
+output certify(const certify_command& command, const common_options& common);
 output eval(const eval_command& command, const common_options& common);
 output loss(const loss_command& command, const common_options& common);
 output explain(const explain_command& command, const common_options& common);

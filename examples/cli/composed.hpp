@@ -59,6 +59,7 @@ class composition_of final : public any_composition {
  public:
   explicit composition_of(dynamic_steering<Model> s) : steering_(std::move(s)) {}
 
+  parameter_layout layout(std::span<const prompt_pair> prompts) const override { return steering_.layout(prompts); }
   fit_defaults defaults() const override {
     auto least = steering_.interventions().front().policy.defaults();
     for (const auto& i : steering_.interventions()) {
@@ -73,6 +74,42 @@ class composition_of final : public any_composition {
     auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer)
                    .start(prompts, {.strengths = objective.strengths, .resume_from = std::move(resume_from)});
     return std::make_unique<run_of<decltype(run)>>(std::move(run));
+  }
+
+  bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
+             const std::function<void(std::size_t, const parameters&)>& finished,
+             const sweep_options& options) const override {
+    const auto sum = objective_of(objective, 0);
+    std::vector<replica<std::remove_const_t<decltype(sum)>, adam>> replicas;
+    for (const auto& point : points)
+      replicas.push_back(replica_at(steering_, sum, optimizer, point.at, point.prompts, objective.strengths));
+    return trimtab::sweep(
+        steering_, std::move(replicas), [&](std::size_t point, const auto& result) { finished(point, result.values); },
+        options);
+  }
+  double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const override {
+    return trimtab::lambda_max(steering_, objective_of(objective, 0), prompts, objective.strengths);
+  }
+  path_point next_on_path(std::span<const prompt_pair> prompts, const objective_options& objective,
+                          const adam& optimizer, std::optional<parameters> start,
+                          const path_options& options) const override {
+    const std::vector weights{*objective.lambda_m};
+    const trainer fits(steering_, objective_of(objective, weights.front()), optimizer);
+    return paths_of(
+               steering_,
+               std::vector{fits.replica_of(prompts, {.strengths = objective.strengths, .start = std::move(start)})},
+               weights, options)
+        .front()
+        .front();
+  }
+  stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
+                          const objective_options& objective) const override {
+    return stationarity_of(steering_, objective_of(objective, *objective.lambda_m), values, prompts,
+                           objective.strengths);
+  }
+  explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
+                               const explain::certificate_options& options) const override {
+    return explain::certify(steering_, values, prompts, options);
   }
 
   metrics measure(const parameters& values, std::span<const prompt_pair> prompts,

@@ -4,6 +4,7 @@
 
 #include "data.hpp"
 
+#include <trimtab/measure/intervals.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
@@ -15,6 +16,7 @@
 #include <range/v3/view/reverse.hpp>
 #include <range/v3/view/single.hpp>
 
+#include <cmath>
 #include <cstdio>
 
 namespace trimtab::cli {
@@ -31,25 +33,43 @@ std::vector<double> order_of(const metrics& m) {
 
 }  // namespace
 
+ordered_json to_json(const interval& i) { return {i.low, i.high}; }
+
 ordered_json to_json(const metrics& m) {
   auto flip_rate = ordered_json::object();
   auto logit_diff = flip_rate, correct = flip_rate, wrong = flip_rate;
+  auto flip_rate_interval = flip_rate, logit_diff_error = flip_rate, correct_error = flip_rate, wrong_error = flip_rate;
+  const auto error_of = [](const std::vector<double>& values) {
+    const auto error = mean_of(values).standard_error;
+    return std::isnan(error) ? ordered_json() : ordered_json(error);
+  };
   for (const double strength : order_of(m)) {
     const auto& at = m.at.at(strength);
     const auto key = strength_text(strength);
     if (strength != 0) flip_rate[key] = at.flip_rate;
+    if (strength != 0) flip_rate_interval[key] = to_json(wilson(at.flip_rate, m.prompts));
     logit_diff[key] = at.logit_diff;
+    logit_diff_error[key] = error_of(each_prompt(m, strength, &strength_metrics::logit_diff));
     correct[key] = at.probability_correct;
+    correct_error[key] = error_of(each_prompt(m, strength, &strength_metrics::probability_correct));
     wrong[key] = at.probability_wrong;
+    wrong_error[key] = error_of(each_prompt(m, strength, &strength_metrics::probability_wrong));
   }
   flip_rate["both"] = m.flip_rate_both;
+  flip_rate_interval["both"] = to_json(wilson(m.flip_rate_both, m.prompts));
   return {{"prompts", m.prompts},
           {"flip_rate", flip_rate},
+          {"flip_rate_interval", flip_rate_interval},
           {"logit_diff", logit_diff},
+          {"logit_diff_error", logit_diff_error},
           {"probability", {{"correct", correct}, {"wrong", wrong}}},
+          {"probability_error", {{"correct", correct_error}, {"wrong", wrong_error}}},
           {"kl_masked", m.kl_masked},
+          {"kl_masked_error", error_of(each_prompt(m, &strength_metrics::kl_masked))},
           {"kl_full", m.kl_full},
-          {"top_other_same", m.top_other_same}};
+          {"kl_full_error", error_of(each_prompt(m, &strength_metrics::kl_full))},
+          {"top_other_same", m.top_other_same},
+          {"top_other_same_error", error_of(each_prompt(m, &strength_metrics::top_other_same))}};
 }
 
 std::string rounded(double value) {
@@ -70,18 +90,28 @@ std::string columns(const std::vector<std::string>& cells) {
 
 std::string to_text(const std::string& name, const metrics& m) {
   using report::number;
-  report::table table({name + ", " + std::to_string(m.prompts) + " prompts", "flip rate", "logit difference",
+  const auto rate = [&](double value) {
+    return number(value, 3) + " [" + report::text_of(wilson(value, m.prompts)) + "]";
+  };
+  report::table table({name + ", " + std::to_string(m.prompts) + " prompts", "flip rate [95 %]", "logit difference",
                        "p(correct)", "p(wrong)"});
   for (const double strength : order_of(m)) {
-    const auto& at = m.at.at(strength);
+    const auto mean = [&](double strength_metrics::*figure) {
+      return number(m.at.at(strength).*figure, 3) + " " +
+             report::error_text(mean_of(each_prompt(m, strength, figure)), 3);
+    };
     table.add({"strength " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
-               strength == 0 ? "-" : number(at.flip_rate, 3), number(at.logit_diff, 3),
-               number(at.probability_correct, 3), number(at.probability_wrong, 3)});
+               strength == 0 ? "-" : rate(m.at.at(strength).flip_rate), mean(&strength_metrics::logit_diff),
+               mean(&strength_metrics::probability_correct), mean(&strength_metrics::probability_wrong)});
   }
-  table.add({"every strength", number(m.flip_rate_both, 3)});
+  table.add({"every strength", rate(m.flip_rate_both)});
+  const auto error = [&](double strength_metrics::*figure, int digits) {
+    return " " + report::error_text(mean_of(each_prompt(m, figure)), digits);
+  };
   return table.text(report::wants_colour(STDOUT_FILENO)) + "KL without the answers " + rounded(m.kl_masked) +
-         ", over all tokens " + rounded(m.kl_full) + "; best other token the same " + number(m.top_other_same, 3) +
-         "\n\n";
+         error(&strength_metrics::kl_masked, 4) + ", over all tokens " + rounded(m.kl_full) +
+         error(&strength_metrics::kl_full, 4) + "; best other token the same " + number(m.top_other_same, 3) +
+         error(&strength_metrics::top_other_same, 3) + "\n\n";
 }
 
 void add_counts(const parameter_counts& c, output& to) {

@@ -12,7 +12,8 @@
 namespace trimtab::cli {
 
 /// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"},
-/// "kl_masked", ...}
+/// "kl_masked", ...}, with Wilson's 95 % interval of each rate ("flip_rate_interval") and the standard error of each
+/// mean over prompts ("logit_diff_error", ...; null for a single prompt).
 ordered_json to_json(const metrics& m);
 
 /// A table with a line for each strength, the untouched model's first.

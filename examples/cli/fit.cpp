@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "asked.hpp"
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
@@ -17,8 +18,6 @@
 #include <trimtab/text/joined.hpp>
 
 #include <optional>
-#include <set>
-#include <string_view>
 
 /// `trimtab fit`: learns an intervention, measures it, and writes it to a file.
 
@@ -34,73 +33,10 @@ std::string places_of(const fit_command& command) {
   return places.empty() ? "; without --out and --checkpoint nothing is kept" : places;
 }
 
-/// "1,-1"
-std::string list_of(const std::vector<double>& values) { return text::joined(values, ",", strength_text); }
-
-/// A number with all its digits, as JSON writes it.
-std::string exact(double value) { return ordered_json(value).dump(); }
-
 ordered_json terms_of(const loss_values& values) {
   ordered_json terms = {{"loss", values.total()}};
   for (const auto& term : values.terms) terms[term.name] = term.value;
   return terms;
-}
-
-/// The names of all roles of the prompts, in the order in which they begin in the first prompt that has them.
-std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
-  std::vector<std::pair<int, std::string>> found;
-  std::set<std::string_view> names;
-  for (const auto& pair : prompts)
-    for (const auto& [name, span] : pair.roles)
-      if (names.insert(name).second) found.emplace_back(span.first, name);
-  std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
-  std::vector<std::string> roles;
-  for (auto& [first, name] : found) roles.push_back(std::move(name));
-  return roles;
-}
-
-/// The position key before the prompts are known. For roles that were not named, a key that allows any length stands
-/// in.
-position_key key_of(const at_option& at) {
-  if (at.positions == "shared") return positions::shared();
-  if (at.positions == "from_end") return positions::from_end(at.count);
-  if (at.positions == "role" and not at.roles.empty()) return positions::role(at.roles);
-  return at.positions == "role" ? positions::from_end() : positions::absolute();
-}
-
-/// The position key once the prompts are known: if no roles were named, all roles of the prompts.
-position_key key_of(const at_option& at, const std::vector<prompt_pair>& prompts) {
-  if (at.positions != "role" or not at.roles.empty()) return key_of(at);
-  auto roles = roles_of(prompts);
-  if (roles.empty())
-    throw error(error_kind::bad_data,
-                "--positions role needs prompts with roles, and none has one; give lines \"roles\": {\"subject\": "
-                "[first, last]}");
-  return positions::role(std::move(roles));
-}
-
-/// The interventions that --at asks for, or that --policy, --sites, --layers and --positions do: one for each site.
-std::vector<at_option> asked_by(const fit_command& command) {
-  auto asked = command.at;
-  if (asked.empty())
-    for (const auto& site : command.sites)
-      asked.push_back({.site = site,
-                       .policy = command.policy,
-                       .options = command.no_bias ? policy::options{{"bias", "no"}} : policy::options{},
-                       .layers = command.layers,
-                       .positions = command.positions,
-                       .roles = command.roles});
-  for (auto& at : asked)
-    if (at.positions.empty()) at.positions = policy::shares_positions_by_default(at.policy) ? "shared" : "absolute";
-  return asked;
-}
-
-/// "activ-scalar", or "activ-scalar + steer-vec".
-std::string policies_of(const std::vector<at_option>& asked) {
-  std::vector<std::string> names;
-  for (const auto& at : asked)
-    if (std::ranges::find(names, at.policy) == names.end()) names.push_back(at.policy);
-  return text::joined(names, " + ");
 }
 
 /// A heat map for every site with at least one layer, for the terminal.
@@ -126,17 +62,9 @@ output fit(const fit_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const auto seed = command.data.seed.value_or(1);
   const auto asked = asked_by(command);
-  std::vector<position_key> keys;
-  for (const auto& at : asked) keys.push_back(key_of(at));
-  const auto sets = read_data(*model, command.data, seed, keys);
+  const auto sets = read_data(*model, command.data, seed, keys_of(asked));
   const auto& train = sets.front().pairs;
-  std::vector<chosen_at> chosen;
-  for (const auto& at : asked)
-    chosen.push_back({.site = at.site,
-                      .policy = at.policy,
-                      .options = at.options,
-                      .layers = at.layers,
-                      .positions = key_of(at, train)});
+  const auto chosen = chosen_for(asked, train);
   const auto composition = model->compose(chosen);
   const auto defaults = composition->defaults();
   auto objective = command.objective;
@@ -144,12 +72,7 @@ output fit(const fit_command& command, const common_options& common) {
   const auto optimizer =
       adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
 
-  // A set that could not be evaluated after the fit is refused before it.
-  for (const auto& one : chosen) {
-    const auto key = one.positions.resolved(train);
-    for (const auto& set : sets)
-      for (const auto& pair : set.pairs) (void)key.records(pair);
-  }
+  require_measurable(chosen, sets);
   if (state and state->steps() > command.steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
                                               " steps, more than the " + std::to_string(command.steps) +
@@ -189,25 +112,7 @@ output fit(const fit_command& command, const common_options& common) {
     learn();
     steps = run->steps();
     learned = {run->values(), run->history(), steps < command.steps};
-    made = {{"lambda_f", exact(objective.lambda_f)},
-            {"lambda_m", exact(*objective.lambda_m)},
-            {"margin", exact(objective.margin)},
-            {"learning_rate", exact(optimizer.learning_rate)},
-            {"steps", std::to_string(steps)},
-            {"seed", std::to_string(seed)},
-            {"strengths", list_of(objective.strengths)},
-            {"precision", precision_name(common.precision)}};
-    if (command.at.empty()) {
-      made["sites"] = text::joined(command.sites, ",");
-      made["chosen_layers"] = command.layers_text;
-    } else {
-      made["at"] = command.at_text;
-    }
-    if (command.data.task.empty())
-      made["data"] = command.data.train.string();
-    else
-      made["task"] = command.data.task;
-    if (const auto begin = before_prompts(*model); not begin.empty()) made["prompts_begin_with"] = begin;
+    made = made_by(command, objective, optimizer, steps, seed, *model, common);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
     if (not command.trace.empty()) {
       ordered_json trace = ordered_json::array();

@@ -29,8 +29,10 @@ using namespace trimtab::cli;
 
 output run(const command_line& line) {
   if (line.name == "fit") return fit(line.fit, line.common);
+  if (line.name == "sweep") return cli::sweep(line.sweep, line.common);
+  if (line.name == "certify") return certify(line.certify, line.common);
   if (line.name == "eval") return eval(line.eval, line.common);
-  if (line.name == "loss") return loss(line.loss, line.common);
+  if (line.name == "loss") return cli::loss(line.loss, line.common);
   if (line.name == "explain") return cli::explain(line.explain, line.common);
   if (line.name == "report") return cli::report(line.report, line.common);
   if (line.name == "logits") return logits(line.logits, line.common);

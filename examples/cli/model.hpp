@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/explain/certificate.hpp>
 #include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generation_options.hpp>
 #include <trimtab/io/huggingface/end_tokens.hpp>
@@ -11,9 +12,12 @@
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/report/page/describe_options.hpp>
+#include <trimtab/steer/stationarity.hpp>
 #include <trimtab/text/tokenizer.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/checkpoint.hpp>
+#include <trimtab/train/path.hpp>
+#include <trimtab/train/sweep.hpp>
 
 #include <memory>
 #include <optional>
@@ -62,14 +66,34 @@ class any_run {
   virtual std::vector<std::string> warnings() const = 0;
 };
 
+/// A fit of a sweep.
+struct point_to_fit {
+  std::vector<prompt_pair> prompts = {};
+  fit_settings at = {};
+};
+
 /// A model with interventions.
 class any_composition {
  public:
   virtual ~any_composition() = default;
 
+  virtual parameter_layout layout(std::span<const prompt_pair> prompts) const = 0;
   virtual fit_defaults defaults() const = 0;  ///< the smallest values among those of its policies
   virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
                                          const adam& optimizer, std::optional<fit_state> resume_from) const = 0;
+  /// Fits all points side by side; see train/sweep.hpp.
+  virtual bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
+                     const std::function<void(std::size_t, const parameters&)>& finished,
+                     const sweep_options& options) const = 0;
+  virtual double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const = 0;
+  /// One fit of a path, at the objective's weight of minimality.
+  virtual path_point next_on_path(std::span<const prompt_pair> prompts, const objective_options& objective,
+                                  const adam& optimizer, std::optional<parameters> start,
+                                  const path_options& options) const = 0;
+  virtual stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
+                                  const objective_options& objective) const = 0;
+  virtual explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
+                                       const explain::certificate_options& options) const = 0;
   virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,
                           const evaluate_options& options) const = 0;
   virtual report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,

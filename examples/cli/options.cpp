@@ -380,20 +380,18 @@ void add_data(options_of o, data_options& to, common_options& how) {
 }
 
 void add_objective(options_of o, objective_options& to) {
-  using namespace objective;
   o.group("Objective");
   o.real("--lambda-f", "weight of faithfulness, default 1", to.lambda_f, 0);
   o.real("--lambda-m", "weight of minimality, default by policy", to.lambda_m, 0);
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
-  o.choice("--psi", "shape of effectiveness, default hinge", to.psi,
-           {{"hinge", psi::hinge}, {"identity", psi::identity}, {"softplus", psi::softplus}});
+  o.choice("--psi", "shape of effectiveness, default hinge", to.psi, psi_words);
   o.choice("--kl", "vocabulary of faithfulness: without the two answers (masked, default) or with them (full)", to.kl,
-           {{"masked", vocabulary::masked}, {"full", vocabulary::full}});
+           kl_words);
   o.choice("--kl-direction", "direction of the KL divergence; forward, the default, is KL(untouched, steered)",
-           to.kl_direction, {{"forward", kl_direction::forward}, {"reverse", kl_direction::reverse}});
-  o.choice(
-      "--minimality", "norm of the parameters: sum (default) or mean of absolute values, or one norm a place (group)",
-      to.minimality, {{"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}});
+           to.kl_direction, kl_direction_words);
+  o.choice("--minimality",
+           "norm of the parameters: sum (default) or mean of absolute values, or one norm a place (group)",
+           to.minimality, minimality_words);
   o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](const std::string& value) {
     to.strengths.clear();
     for (const auto& item : items(value)) {
@@ -414,6 +412,122 @@ void add_steering(options_of o, strength_options& to, common_options& how) {
   add_other_weights(o, how);
   o.file("--intervention", "intervention file to steer with", to.intervention);
   o.real("--strength", "strength of the intervention, any finite number, default 1", to.strength, -INFINITY);
+}
+
+/// What is fitted, on which prompts and how.
+void add_fit(options_of& o, fit_command& c, common_options& how) {
+  add_model(o, c.model, how);
+  add_data(o, c.data, how);
+  o.word("--policy", "policy at every site, default activ-scalar", c.policy, policy_words());
+  const auto* const sites =
+      o.parsed("--sites", "SITE,...", "sites to intervene at, default attn_out,mlp_out,resid_post",
+               [&c](const std::string& value) { c.sites = sites_of(value); });
+  o.offer(sites, names_of_sites(), true);
+  o.parsed("--layers", "LAYERS", "layers to intervene in, such as 4-11 or 0,2,5, default all",
+           [&c](const std::string& value) {
+             c.layers = layers_of(value);
+             c.layers_text = value;
+           });
+  o.word("--positions",
+         "which tokens share parameters: those at the same position, counted from the first (absolute) or the last "
+         "token (from_end), those of the same role, or all (shared); default absolute, for dyn-scalar shared",
+         c.positions, {"absolute", "from_end", "role", "shared"});
+  o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
+           [&c](const std::string& value) { c.roles = items(value); });
+  o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
+  o.repeated("--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
+             "one intervention, in place of --policy, --sites, --layers and --positions. May be given several times; "
+             "interventions at one site act in the order given. POLICY may have options, such as "
+             "dyn-scalar(gate=tanh,bias=no); POSITIONS is absolute, from_end, from_end=N, shared or role=NAME+NAME",
+             [&c](const std::string& value) {
+               c.at.push_back(at_of(value));
+               c.at_text += (c.at_text.empty() ? "" : " ") + value;
+             });
+  add_objective(o, c.objective);
+  o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
+  o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
+  o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
+}
+
+/// The values of one --vary: "V,V,..." or "FROM..TO:N", which is even in log where `in_log`.
+std::vector<double> values_of(const std::string& text, const std::string& list, bool in_log) {
+  const std::string expected = "NAME=V,V,... or NAME=FROM..TO:N with numbers";
+  std::vector<double> values;
+  if (const auto dots = list.find(".."); dots != list.npos) {
+    const auto colon = list.find(':', dots);
+    const auto from = number<double>(list.substr(0, dots));
+    const auto to = number<double>(list.substr(dots + 2, colon == list.npos ? colon : colon - dots - 2));
+    const auto count = number<index_t>(colon == list.npos ? std::string() : list.substr(colon + 1)).value_or(0);
+    if (not from or not to or count < 1 or count > 100'000) refuse("--vary", text, expected);
+    if (in_log) return logspace(*from, *to, count);
+    for (index_t k = 0; k < count; ++k)
+      values.push_back(k == 0 ? *from
+                              : *from + (*to - *from) * static_cast<double>(k) / static_cast<double>(count - 1));
+    return values;
+  }
+  for (const auto& item : items(list)) values.push_back(number_of<double>("--vary", item, expected));
+  return values;
+}
+
+/// "NAME=V,V,..." or "NAME=FROM..TO:N".
+void vary(const std::string& text, sweep_command& c) {
+  static const std::vector<std::string> names = {"lambda-f",  "lambda-m", "lr",    "margin", "policy",
+                                                 "positions", "seed",     "start", "steps"};
+  const auto equals = text.find('=');
+  const auto name = text.substr(0, equals);
+  if (equals == text.npos or std::ranges::find(names, name) == names.end())
+    throw error(error_kind::bad_argument, "--vary is " + text::in_quotes(text, '\'') +
+                                              "; expected NAME=V,V,... or NAME=FROM..TO:N, NAME one of " +
+                                              text::joined(names, ", ") + did_you_mean(name, names));
+  if (std::ranges::find(c.varied, name) != c.varied.end())
+    throw usage_error("--vary " + name + " is given twice; list all its values in one");
+  auto list = text.substr(equals + 1);
+  const auto whole = [&]<typename T>(std::vector<T>& to, double least) {
+    for (const double x : values_of(text, list, false)) {
+      if (x < least or x != std::floor(x) or x > 1e9) refuse("--vary", text, "whole numbers in " + name);
+      to.push_back(static_cast<T>(x));
+    }
+  };
+  const auto real = [&](std::vector<double>& to, bool in_log, double least, bool least_allowed) {
+    to = values_of(text, list, in_log);
+    for (const double x : to)
+      if (x < least or (x == least and not least_allowed)) refuse("--vary", text, "larger numbers in " + name);
+  };
+  const auto word = [&](std::vector<std::string>& to, const std::vector<std::string>& words) {
+    to = items(list);
+    for (const auto& one : to)
+      if (std::ranges::find(words, one) == words.end())
+        refuse("--vary", text, text::joined(words, ", "), {words.begin(), words.end()});
+  };
+  if (name == "lambda-m" and list.ends_with("max")) {
+    c.lambda_m_of_max = true;
+    std::string shares;
+    for (const auto& item : items(list)) {
+      if (not item.ends_with("max"))
+        refuse("--vary", text, "shares of the largest weight in all values, 0.1max,0.01max");
+      shares += (shares.empty() ? "" : ",") + item.substr(0, item.size() - 3);
+    }
+    list = shares;
+  }
+  if (name == "lambda-f") real(c.axes.lambda_f, true, 0, true);
+  if (name == "lambda-m") real(c.axes.lambda_m, true, 0, true);
+  if (name == "lr") real(c.axes.learning_rate, true, 0, false);
+  if (name == "margin") real(c.axes.margin, false, -INFINITY, true);
+  if (name == "steps") whole(c.axes.steps, 1);
+  if (name == "seed") whole(c.axes.seed, 0);
+  if (name == "policy") word(c.policies, policy_words());
+  if (name == "positions") word(c.positions, {"absolute", "from_end", "role", "shared"});
+  if (name == "start")
+    for (const auto& item : items(list)) {
+      const auto sigma = item == "identity"            ? std::optional(0.0)
+                         : item.starts_with("normal:") ? number<double>(item.substr(7))
+                                                       : std::nullopt;
+      if (not sigma or *sigma < 0 or (*sigma == 0 and item != "identity"))
+        refuse("--vary", text, "identity or normal:S, with S the standard deviation");
+      c.axes.start.push_back(*sigma);
+    }
+  c.varied.push_back(name);
+  c.vary_text += (c.vary_text.empty() ? "" : " ") + text;
 }
 
 void require_data(const data_options& data) {
@@ -445,37 +559,7 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ccc --policy dyn-scalar --sites resid_post --layers 4-11\n"
             "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
             "resid_post:steer-vec:6:shared");
-    add_model(o, c.model, line.common);
-    add_data(o, c.data, line.common);
-    o.word("--policy", "policy at every site, default activ-scalar", c.policy, policy_words());
-    const auto* const sites =
-        o.parsed("--sites", "SITE,...", "sites to intervene at, default attn_out,mlp_out,resid_post",
-                 [&](const std::string& value) { c.sites = sites_of(value); });
-    o.offer(sites, names_of_sites(), true);
-    o.parsed("--layers", "LAYERS", "layers to intervene in, such as 4-11 or 0,2,5, default all",
-             [&](const std::string& value) {
-               c.layers = layers_of(value);
-               c.layers_text = value;
-             });
-    o.word("--positions",
-           "which tokens share parameters: those at the same position, counted from the first (absolute) or the last "
-           "token (from_end), those of the same role, or all (shared); default absolute, for dyn-scalar shared",
-           c.positions, {"absolute", "from_end", "role", "shared"});
-    o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
-             [&](const std::string& value) { c.roles = items(value); });
-    o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
-    o.repeated("--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
-               "one intervention, in place of --policy, --sites, --layers and --positions. May be given several times; "
-               "interventions at one site act in the order given. POLICY may have options, such as "
-               "dyn-scalar(gate=tanh,bias=no); POSITIONS is absolute, from_end, from_end=N, shared or role=NAME+NAME",
-               [&](const std::string& value) {
-                 c.at.push_back(at_of(value));
-                 c.at_text += (c.at_text.empty() ? "" : " ") + value;
-               });
-    add_objective(o, c.objective);
-    o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
-    o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
-    o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
+    add_fit(o, c, line.common);
     o.output("--out", "intervention file to write", c.out);
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
@@ -484,6 +568,49 @@ void describe(description& d, command_line& line) {
     o.count("--checkpoint-every", "steps between checkpoints, default 100; the last one is written when the fit ends",
             c.checkpoint_every, 1, 1'000'000'000);
     o.file("--resume", "checkpoint to continue from; repeat the options of its fit (--steps may be larger)", c.resume);
+  }
+  {
+    auto& c = line.sweep;
+    auto o = add(
+        "sweep", "Fit with many settings, and find the best trade-offs",
+        "  trimtab sweep --model gpt2/ --task ioi --vary lambda-m=0.3..0.003:6 --vary seed=1,2,3 --out ioi/\n"
+        "  trimtab sweep --model gpt2/ --task ioi --path 20 --report path.html\n"
+        "  trimtab sweep --model gpt2/ --task ccc --vary policy=activ-scalar,steer-vec --vary lambda-m=0.1max,0.01max\n"
+        "  trimtab sweep --model gpt2/ --task ioi --bootstrap 20");
+    add_fit(o, c.fit, line.common);
+    o.repeated("--vary", "NAME=V,V,...|NAME=FROM..TO:N",
+               "a setting that varies: lambda-f, lambda-m, lr, margin, policy, positions, seed (of the data), start "
+               "(identity or normal:S) or steps. FROM..TO:N is even, in log for lambda-f, lambda-m and lr; lambda-m "
+               "takes shares of the largest weight that matters, such as 0.1max",
+               [&c](const std::string& value) { vary(value, c); });
+    o.count("--path",
+            "number of weights of minimality from the largest that matters downwards, each fit starting "
+            "from the one before it",
+            c.path_values, 2, 100'000);
+    o.real("--path-end", "where the path ends, as a share of the largest weight, default 0.001", c.path_end, 0, false);
+    o.count("--bootstrap", "pairs of random halves of the train prompts: how often is each place kept?", c.bootstrap, 1,
+            100'000);
+    o.file("--holdout", "further prompt pairs, to measure the knee on", c.holdout);
+    o.parsed("--out", "DIR", "folder for every finished fit; a sweep that was interrupted goes on from there",
+             [&c](const std::string& value) { c.out = path_of("--out", value); });
+    o.output("--report", "HTML page to write: the front as a picture, the path, and the fits on the front",
+             c.fit.report);
+  }
+  {
+    auto& c = line.certify;
+    auto o = add("certify", "Prove what can be proved of an intervention: is it a minimum, and is each place needed?",
+                 "  trimtab certify --model gpt2/ --intervention ioi.safetensors --task ioi\n"
+                 "  trimtab certify --model gpt2/ --intervention ioi.safetensors --data train.jsonl --target 0.9");
+    add_model(o, c.model, line.common);
+    o.file("--intervention", "intervention file", c.intervention, true);
+    add_other_weights(o, line.common);
+    add_data(o, c.data, line.common);
+    add_objective(o, c.objective);
+    o.real("--target",
+           "share of the whole intervention's flip rate that fewer places must reach at every strength, "
+           "default 0.95",
+           c.target, 0, false);
+    o.count("--subsets", "most places of which all subsets are measured, default 12", c.subsets, 0, 24);
   }
   {
     auto& c = line.eval;
@@ -808,7 +935,14 @@ command_line parse(int argc, const char* const* argv) {
     return line;
   }
   line.name = name;
-  if (line.name == "fit") require_data(line.fit.data);
+  const fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
+  if (fits != nullptr) require_data(fits->data);
+  if (line.name == "certify") {
+    require_data(line.certify.data);
+    for (const auto* option :
+         {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction", "--minimality", "--strengths"})
+      if (command_of(app, "certify")->get_option(option)->count() > 0) line.certify.given.insert(option);
+  }
   if (line.name == "eval") require_data(line.eval.data);
   if (line.name == "explain") require_explainable(line.explain, *command_of(app, "explain"));
   if (line.name == "report") {
@@ -817,14 +951,28 @@ command_line parse(int argc, const char* const* argv) {
     if (line.report.out.empty() and line.report.heatmap.empty())
       throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
-  if (line.name == "fit" and not line.fit.at.empty())
+  if (fits != nullptr and not fits->at.empty())
     for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
-      if (command_of(app, "fit")->get_option(option)->count() > 0)
+      if (command_of(app, line.name)->get_option(option)->count() > 0)
         throw usage_error(std::string("--at replaces ") + option + "; give only one of the two");
-  if (line.name == "fit" and line.fit.no_bias and line.fit.policy != "dyn-scalar")
+  if (fits != nullptr and fits->no_bias and fits->policy != "dyn-scalar")
     throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
-  if (line.name == "fit" and not line.fit.roles.empty() and line.fit.positions != "role")
+  if (fits != nullptr and not fits->roles.empty() and fits->positions != "role")
     throw usage_error("--roles goes with --positions role");
+  if (line.name == "sweep") {
+    const auto& c = line.sweep;
+    if (not fits->at.empty() and not(c.policies.empty() and c.positions.empty()))
+      throw usage_error(
+          "--at says which policies and positions there are; leave out --vary policy and --vary positions");
+    if (c.path_values > 0 and not c.axes.lambda_m.empty())
+      throw usage_error("--path varies the weight of minimality; leave out --vary lambda-m");
+    if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty()))
+      throw usage_error("a path starts from the identity and ends its fits itself; leave out --vary start and steps");
+    if (c.path_values > 0 and c.path_end >= 1)
+      throw usage_error("--path-end is a share of the largest weight, below 1");
+    if (not c.holdout.empty() and not fits->data.task.empty())
+      throw usage_error("--holdout goes with --data; a task has fresh prompts of its own");
+  }
   if (line.name == "fit" and line.fit.checkpoint.empty() and
       line.fit.checkpoint_every != fit_command{}.checkpoint_every)
     throw usage_error("--checkpoint-every goes with --checkpoint, the file to write");

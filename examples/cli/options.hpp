@@ -10,10 +10,13 @@
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/policy/library.hpp>
+#include <trimtab/train/sweep.hpp>
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -51,6 +54,16 @@ struct data_options {
   path test = {};
   std::optional<std::uint64_t> seed = {};
 };
+
+/// The words for the settings of an objective, on the command line and in intervention files.
+inline const std::map<std::string, objective::psi> psi_words = {
+    {"hinge", objective::psi::hinge}, {"identity", objective::psi::identity}, {"softplus", objective::psi::softplus}};
+inline const std::map<std::string, objective::vocabulary> kl_words = {{"masked", objective::vocabulary::masked},
+                                                                      {"full", objective::vocabulary::full}};
+inline const std::map<std::string, objective::kl_direction> kl_direction_words = {
+    {"forward", objective::kl_direction::forward}, {"reverse", objective::kl_direction::reverse}};
+inline const std::map<std::string, parameter_norm> minimality_words = {
+    {"sum", parameter_norm::sum}, {"mean", parameter_norm::mean}, {"group", parameter_norm::group}};
 
 struct objective_options {
   double lambda_f = 1;
@@ -112,6 +125,30 @@ struct explain_command {
   bool curve = false;
   path report = {};
   path heatmap = {};
+};
+
+struct sweep_command {
+  fit_command fit;  ///< what does not vary
+  sweep_axes axes = {};
+  std::vector<std::string> policies = {}, positions = {};  ///< those that vary; empty: those of `fit`
+  std::vector<std::string> varied = {};                    ///< the names of the axes, in the order given
+  std::string vary_text = {};                              ///< the --vary as they were written, separated by spaces
+  bool lambda_m_of_max = false;                            ///< whether the weights of minimality are shares of λ_max
+  index_t path_values = 0;                                 ///< values on the path from λ_max; 0: no path
+  double path_end = 1e-3;                                  ///< where it ends, as a share of λ_max
+  index_t bootstrap = 0;                                   ///< pairs of halves
+  path holdout = {};
+  path out = {};
+};
+
+struct certify_command {
+  path model;
+  path intervention;
+  data_options data;
+  objective_options objective;
+  std::set<std::string> given = {};  ///< the options of the objective that replace what the file says
+  double target = 0.95;
+  index_t subsets = 12;
 };
 
 struct report_command {
@@ -182,6 +219,8 @@ struct command_line {
   std::string help = {};
   common_options common;
   fit_command fit;
+  sweep_command sweep;
+  certify_command certify;
   eval_command eval;
   loss_command loss;
   explain_command explain;

@@ -106,7 +106,7 @@ int main(int argc, char** argv) try {
           return std::ranges::count(other.sets, set.name, &report::measured_set::name) > 0;
         });
         if (first) table.add(report::untouched_row(chapter.title + " untouched, " + set.name, set.measured));
-        table.add(report::metrics_row(chapter.title + " " + fit.name + ", " + set.name, set.measured, fit.counts));
+        report::add_metrics(table, chapter.title + " " + fit.name + ", " + set.name, set.measured, fit.counts);
       }
     table.rule();
   }

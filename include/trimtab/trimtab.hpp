@@ -8,7 +8,9 @@
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
+#include <trimtab/io/sweep_folder.hpp>
 #include <trimtab/report/page/html.hpp>
+#include <trimtab/report/page/sweep_section.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>

@@ -34,10 +34,18 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   CHECK(fitted["nonzero_parameters"] > 0);
   const auto& set = fitted["train"];
   CHECK(set == fitted["test"]);
-  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "kl_full", "kl_masked", "logit_diff", "probability",
-                                                 "prompts", "top_other_same"});
+  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "flip_rate_interval", "kl_full", "kl_full_error",
+                                                 "kl_masked", "kl_masked_error", "logit_diff", "logit_diff_error",
+                                                 "probability", "probability_error", "prompts", "top_other_same",
+                                                 "top_other_same_error"});
   CHECK(keys_of(set["flip_rate"]) == std::vector<std::string>{"+1", "-1", "both"});
+  CHECK(keys_of(set["flip_rate_interval"]) == std::vector<std::string>{"+1", "-1", "both"});
   CHECK(keys_of(set["logit_diff"]) == std::vector<std::string>{"+1", "-1", "0"});
+  CHECK(keys_of(set["logit_diff_error"]) == std::vector<std::string>{"+1", "-1", "0"});
+  for (const auto& [strength, rate] : set["flip_rate"].items()) {
+    CHECK(set["flip_rate_interval"][strength][0] <= rate);
+    CHECK(set["flip_rate_interval"][strength][1] >= rate);
+  }
   CHECK(keys_of(set["probability"]["wrong"]) == std::vector<std::string>{"+1", "-1", "0"});
 
   const auto evaluated =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/steer/check_prompts.hpp>
@@ -71,20 +72,28 @@ class evaluation {
   std::vector<metrics> run() {
     for (metrics& m : found_) {
       m.prompts = std::ssize(prompts_);
-      for (double beta : options_.strengths) m.at[beta], m.logit_diffs[beta];
-      m.at[0], m.logit_diffs[0];
+      m.strengths = options_.strengths;
+      for (double beta : options_.strengths) prepare(m, beta);
+      prepare(m, 0);
     }
     index_t done = 0;
     for (const std::span<const prompt_pair> some : prompts_ | ranges::views::chunk(options_.prompts_at_once)) {
-      measure(some);
+      measure(some, static_cast<std::size_t>(done));
       done += std::ssize(some);
       if (options_.progress) options_.progress(done, std::ssize(prompts_));
     }
+    for (metrics& m : found_) count_rates(m);
     return std::move(found_);
   }
 
  private:
-  void measure(std::span<const prompt_pair> some) {
+  void prepare(metrics& m, double beta) const {
+    m.at[beta], m.logit_diffs[beta];
+    m.per_prompt[beta].resize(prompts_.size());
+  }
+
+  /// Some of the prompts, from the prompt number `first` on.
+  void measure(std::span<const prompt_pair> some, std::size_t first) {
     const auto& backend = composition_.model().backend();
     const auto everything = 1.0 * objective::faithfulness{.over = objective::vocabulary::masked} +
                             1.0 * objective::faithfulness{.over = objective::vocabulary::full};
@@ -107,17 +116,19 @@ class evaluation {
     const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
     const auto sequences_of_a_set = static_cast<index_t>(some.size() * options_.strengths.size());
     for (std::size_t set = 0; set < sets_.size(); ++set) {
-      add_divergences(found_[set], kl[set], some.size());
-      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some);
+      add_divergences(found_[set], kl[set], some.size(), first);
+      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some,
+                  first);
     }
   }
 
-  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts) const {
+  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts, std::size_t first) const {
     const auto add = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
       const std::vector<double>& each = kl.terms[term].per_sequence;
       for (std::size_t i = 0; i < each.size(); ++i) {
         m.*mean += share_of_all_ * each[i];
         m.at[options_.strengths[i / prompts]].*at += share_ * each[i];
+        m.per_prompt[options_.strengths[i / prompts]][first + i % prompts].*at = each[i];
       }
     };
     add(0, &metrics::kl_masked, &strength_metrics::kl_masked);
@@ -126,34 +137,52 @@ class evaluation {
 
   /// `first_row` is where the set's sequences begin among the steered rows.
   void add_answers(metrics& m, const host_matrix<T>& steered_rows, index_t first_row,
-                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> some) const {
+                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> some, std::size_t first) const {
     const auto row = [](const host_matrix<T>& rows, index_t i) {
       return std::span<const T>(rows.values)
           .subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
-    };
-    const auto note = [&](double beta, const answer_reading& reading) {
-      strength_metrics& at = m.at[beta];
-      at.logit_diff += share_ * reading.logit_diff;
-      at.flip_rate += share_ * (follows(beta, reading.logit_diff) ? 1 : 0);
-      at.probability_correct += share_ * reading.probability_correct;
-      at.probability_wrong += share_ * reading.probability_wrong;
-      m.logit_diffs[beta].push_back(reading.logit_diff);
     };
     const index_t n = std::ssize(some);
     for (index_t k = 0; k < n; ++k) {
       const prompt_pair& p = some[static_cast<std::size_t>(k)];
       const answer_reading before = read_answers(row(reference_rows, k), p);
+      const auto note = [&](double beta, const answer_reading& reading) {
+        strength_metrics& at = m.at[beta];
+        at.logit_diff += share_ * reading.logit_diff;
+        at.probability_correct += share_ * reading.probability_correct;
+        at.probability_wrong += share_ * reading.probability_wrong;
+        m.logit_diffs[beta].push_back(reading.logit_diff);
+        strength_metrics& own = m.per_prompt[beta][first + static_cast<std::size_t>(k)];
+        own.logit_diff = reading.logit_diff;
+        own.flip_rate = follows(beta, reading.logit_diff) ? 1 : 0;
+        own.probability_correct = reading.probability_correct;
+        own.probability_wrong = reading.probability_wrong;
+        own.top_other_same = reading.top_other == before.top_other ? 1 : 0;
+      };
       note(0, before);
-      bool all = std::ranges::any_of(options_.strengths, [](double beta) { return beta != 0; });
-      for (std::size_t b = 0; b < options_.strengths.size(); ++b) {
-        const double beta = options_.strengths[b];
-        const auto after = read_answers(row(steered_rows, first_row + static_cast<index_t>(b) * n + k), p);
-        if (beta != 0) note(beta, after);
-        m.top_other_same += share_of_all_ * (after.top_other == before.top_other ? 1 : 0);
-        all = all and (beta == 0 or follows(beta, after.logit_diff));
-      }
-      m.flip_rate_both += share_ * (all ? 1 : 0);
+      for (std::size_t b = 0; b < options_.strengths.size(); ++b)
+        if (options_.strengths[b] != 0)
+          note(options_.strengths[b], read_answers(row(steered_rows, first_row + static_cast<index_t>(b) * n + k), p));
     }
+  }
+
+  /// Rates are counts divided once.
+  static void count_rates(metrics& m) {
+    const auto total = [](std::span<const double> values) {
+      double sum = 0;
+      for (double x : values) sum += x;
+      return sum;
+    };
+    const auto n = static_cast<double>(m.prompts);
+    double same = 0;
+    for (auto& [beta, at] : m.at) {
+      at.flip_rate = total(each_prompt(m, beta, &strength_metrics::flip_rate)) / n;
+      const double same_here = total(each_prompt(m, beta, &strength_metrics::top_other_same));
+      at.top_other_same = same_here / n;
+      if (std::ranges::find(m.strengths, beta) != m.strengths.end()) same += same_here;
+    }
+    m.top_other_same = same / (n * static_cast<double>(m.strengths.size()));
+    m.flip_rate_both = total(follows_every_strength(m)) / n;
   }
 
   const Steering& composition_;

@@ -12,14 +12,15 @@
 
 namespace trimtab {
 
-/// What is measured at one strength, means over prompts.
+/// What is measured at one strength, means over prompts; or of one prompt.
 struct strength_metrics {
   double logit_diff = 0;           ///< z[correct] − z[wrong]
   double flip_rate = 0;            ///< how often sign(β) · logit_diff > 0
   double probability_correct = 0;  ///< over the whole vocabulary
   double probability_wrong = 0;
-  double kl_masked = 0;  ///< KL divergence (untouched ‖ steered) over the vocabulary without the answers
-  double kl_full = 0;    ///< over the whole vocabulary
+  double kl_masked = 0;       ///< KL divergence (untouched ‖ steered) over the vocabulary without the answers
+  double kl_full = 0;         ///< over the whole vocabulary
+  double top_other_same = 0;  ///< how often the best token other than the answers stays the same
 };
 
 struct metrics {
@@ -27,11 +28,14 @@ struct metrics {
   double flip_rate_both = 0;                   ///< share of prompts flipped at every strength
   double kl_masked = 0;                        ///< mean over strengths
   double kl_full = 0;
-  double top_other_same = 0;  ///< how often the best token other than the answers stays the same
+  double top_other_same = 0;  ///< mean over strengths
   index_t prompts = 0;
+  std::vector<double> strengths = {};  ///< those that were asked for
 
   /// By strength, the logit difference of each prompt.
   std::map<double, std::vector<double>> logit_diffs = {};
+  /// By strength, all figures of each prompt; a rate is 0 or 1. See intervals.hpp.
+  std::map<double, std::vector<strength_metrics>> per_prompt = {};
 };
 
 struct evaluate_options {

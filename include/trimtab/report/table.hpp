@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/steer/fitted.hpp>
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -21,6 +23,16 @@ inline std::string number(double x, int digits = 2) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, x);
   return text;
+}
+
+/// "0.89–0.99"
+inline std::string text_of(const interval& i, int digits = 2) {
+  return number(i.low, digits) + "–" + number(i.high, digits);
+}
+
+/// "±0.04", or "-" where too few values say nothing about it.
+inline std::string error_text(const estimate& e, int digits = 2) {
+  return std::isnan(e.standard_error) ? "-" : "±" + number(e.standard_error, digits);
 }
 
 class table {
@@ -92,18 +104,50 @@ inline std::vector<std::string> metrics_row(std::string first, const metrics& m,
           std::to_string(c.parameters)};
 }
 
+/// How sure the figures of `metrics_row` are, in the same columns: the 95 % interval of a rate, the standard error of a
+/// mean over prompts.
+inline std::vector<std::string> intervals_row(const metrics& m) {
+  const auto rate = [&](double beta) {
+    const auto found = m.at.find(beta);
+    return found == m.at.end() ? std::string("-") : text_of(wilson(found->second.flip_rate, m.prompts));
+  };
+  const auto error_at = [&](double beta, double strength_metrics::*figure) {
+    return m.per_prompt.contains(beta) ? error_text(mean_of(each_prompt(m, beta, figure))) : std::string("-");
+  };
+  const auto error = [&](double strength_metrics::*figure, int digits) {
+    return error_text(mean_of(each_prompt(m, figure)), digits);
+  };
+  return {"  95 % interval, standard error",
+          rate(+1),
+          rate(-1),
+          text_of(wilson(m.flip_rate_both, m.prompts)),
+          error_at(+1, &strength_metrics::logit_diff),
+          error_at(-1, &strength_metrics::logit_diff),
+          error_at(+1, &strength_metrics::probability_correct),
+          error_at(-1, &strength_metrics::probability_wrong),
+          error(&strength_metrics::kl_masked, 3),
+          error(&strength_metrics::kl_full, 3),
+          error(&strength_metrics::top_other_same, 2),
+          "",
+          ""};
+}
+
+/// Adds the figures of an evaluation and, below them, how sure they are.
+inline void add_metrics(table& to, std::string first, const metrics& m, const parameter_counts& c) {
+  to.add(metrics_row(std::move(first), m, c));
+  to.add(intervals_row(m));
+}
+
 /// The untouched model in the same columns: the shares of prompts that already follow each strength.
 inline std::vector<std::string> untouched_row(std::string first, const metrics& m) {
-  double prefers_correct = 0, prefers_wrong = 0;
   const std::vector<double>& diffs = m.logit_diffs.at(0);
-  for (double d : diffs) {
-    prefers_correct += d > 0 ? 1 / static_cast<double>(diffs.size()) : 0;
-    prefers_wrong += d < 0 ? 1 / static_cast<double>(diffs.size()) : 0;
-  }
+  const auto share = [&](auto prefers) {
+    return static_cast<double>(std::ranges::count_if(diffs, prefers)) / static_cast<double>(diffs.size());
+  };
   const strength_metrics& at = m.at.at(0);
   return {std::move(first),
-          number(prefers_correct),
-          number(prefers_wrong),
+          number(share([](double d) { return d > 0; })),
+          number(share([](double d) { return d < 0; })),
           number(0),
           number(at.logit_diff),
           number(at.logit_diff),

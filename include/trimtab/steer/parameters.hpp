@@ -39,6 +39,21 @@ struct parameter_counts {
   friend bool operator==(const parameter_counts&, const parameter_counts&) = default;
 };
 
+/// f(offset in θ, how many numbers) for each record, in the order of θ.
+template <typename F>
+void each_record(const parameter_layout& layout, F f) {
+  for (const parameter_block& block : layout.blocks)
+    for (index_t r = 0; r < block.records(); ++r)
+      f(static_cast<std::size_t>(block.offset + r * block.record_size), static_cast<std::size_t>(block.record_size));
+}
+
+/// The Euclidean norm of a record.
+inline double norm_of_record(std::span<const double> record) {
+  double square = 0;
+  for (double x : record) square += x * x;
+  return std::sqrt(square);
+}
+
 inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
   for (const parameter_block& block : p.layout.blocks)
@@ -61,15 +76,8 @@ inline parameter_counts count_parameters(const parameters& p) {
 inline double norm_of(const parameter_layout& layout, std::span<const double> theta, parameter_norm norm) {
   double total = 0;
   if (norm == parameter_norm::group) {
-    for (const parameter_block& block : layout.blocks)
-      for (index_t r = 0; r < block.records(); ++r) {
-        double square = 0;
-        for (index_t j = 0; j < block.record_size; ++j) {
-          const double x = theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
-          square += x * x;
-        }
-        total += std::sqrt(square);
-      }
+    each_record(layout,
+                [&](std::size_t first, std::size_t count) { total += norm_of_record(theta.subspan(first, count)); });
     return total;
   }
   for (double x : theta) total += std::abs(x);

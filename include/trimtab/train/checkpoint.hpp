@@ -108,20 +108,25 @@ fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layo
   return facts;
 }
 
-/// Throws `mismatch` for a state of another fit, with the differences, or an incomplete one.
-inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers) {
-  fit_facts all = asked;
-  all.insert(state.facts.begin(), state.facts.end());
+/// "lambda was 1 and is now 2; ...", empty where all is the same.
+inline std::string differences_of(const fit_facts& was, const fit_facts& is) {
+  fit_facts all = is;
+  all.insert(was.begin(), was.end());
   const auto value_in = [](const fit_facts& facts, const std::string& name) {
     const auto found = facts.find(name);
     return found == facts.end() ? std::string("nothing") : found->second;
   };
   std::string differences;
   for (const auto& [name, value] : all)
-    if (const std::string was = value_in(state.facts, name), is = value_in(asked, name); was != is)
-      differences += (differences.empty() ? "" : "; ") + name + " was " + was + " and is now " + is;
-  if (not differences.empty())
-    throw error(error_kind::mismatch, state.name + " belongs to another fit: " + text::one_line(differences));
+    if (const std::string before = value_in(was, name), now = value_in(is, name); before != now)
+      differences += (differences.empty() ? "" : "; ") + name + " was " + before + " and is now " + now;
+  return text::one_line(differences);
+}
+
+/// Throws `mismatch` for a state of another fit, with the differences, or an incomplete one.
+inline void require_same_fit(const fit_state& state, const fit_facts& asked, std::size_t numbers) {
+  if (const std::string differences = differences_of(state.facts, asked); not differences.empty())
+    throw error(error_kind::mismatch, state.name + " belongs to another fit: " + differences);
   bool whole = not state.history.empty();
   for (const auto* part : {&state.theta, &state.first_moment, &state.second_moment})
     whole = whole and part->size() == numbers;

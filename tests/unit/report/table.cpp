@@ -33,6 +33,14 @@ TEST_CASE("A row of metrics has a place for every column", "[report]") {
   const auto untouched = report::untouched_row("none", m);
   REQUIRE(row.size() == header.size());
   REQUIRE(untouched.size() == header.size());
+  m.prompts = 4;
+  m.strengths = {+1};
+  m.per_prompt[+1] = {{.logit_diff = 1}, {.logit_diff = 2}, {.logit_diff = 2}, {.logit_diff = 3}};
+  const auto intervals = report::intervals_row(m);
+  REQUIRE(intervals.size() == header.size());
+  CHECK(intervals[1] == "0.30–0.95");
+  CHECK(intervals[2] == "-");
+  CHECK(intervals[4] == "±0.41");
   CHECK(row[1] == "0.75");
   CHECK(row[2] == "-");  // nothing was measured at -1
   CHECK(row[11] == "3");

@@ -51,6 +51,7 @@ struct fit_report {
 struct chapter {
   std::string title = {};
   std::vector<fit_report> fits = {};
+  std::string lead = {};  ///< markup above the fits, such as that of a sweep
 };
 
 }  // namespace trimtab::report

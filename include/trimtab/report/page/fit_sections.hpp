@@ -55,7 +55,7 @@ inline std::string section_of(const fit_report& fit, const std::string& number) 
     const auto swept = std::ranges::find(fit.sets, fit.swept, &measured_set::name);
     if (swept != fit.sets.end()) out += html_of(pair_chart(*swept));
   }
-  return element("section", {{"data-fit", number}}, out) + "\n";
+  return element("section", {{"data-fit", number}, {"id", "fit-" + number}}, out) + "\n";
 }
 
 /// The prompts of fits, once where fits have the same.
@@ -73,7 +73,8 @@ inline std::string all_prompts(const std::vector<fit_report>& fits) {
 }
 
 inline std::string section_of(const chapter& c, const std::string& number) {
-  std::string out = element_of_text("h3", "Settings") + asked_table(c.fits);
+  std::string out = c.lead;
+  if (not c.fits.empty()) out += element_of_text("h3", "Settings") + asked_table(c.fits);
   std::vector<const fit_report*> swept;
   bool measured = false;
   for (const fit_report& fit : c.fits) {

@@ -83,6 +83,7 @@ inline std::string metrics_table(const std::vector<fit_report>& fits) {
                 "\n";
       before = &set->measured;
       body += element("tr", {}, metrics_cells(metrics_row(fit.name, set->measured, fit.counts), "td")) + "\n";
+      body += element("tr", {{"class", "intervals"}}, metrics_cells(intervals_row(set->measured), "td")) + "\n";
     }
   }
   const auto over = [](const std::string& text, const std::string& span) {

@@ -71,6 +71,7 @@ table.figures tr.set th { font-weight: 600; padding-top: 1.1rem; }
 table.figures thead tr.over th { border-bottom: 0; font-weight: 600; color: var(--text); text-align: left;
   padding-bottom: 0; }
 table.figures tr.untouched > * { color: var(--muted); font-style: italic; }
+table.figures tr.intervals > * { color: var(--muted); font-weight: 400; border-top: 0; }
 table.figures .first { border-left: 1px solid var(--line); }
 table.asked td { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9rem; max-width: 26rem; }
 table.asked th { color: var(--muted); vertical-align: top; }

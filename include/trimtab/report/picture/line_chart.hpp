@@ -19,6 +19,7 @@ struct chart_point {
   double x = 0, y = 0;     ///< a y of NaN is a gap
   std::string title = {};  ///< shown on hover
   std::string label = {};  ///< shown beside the mark
+  std::string link = {};   ///< where a click on the mark leads
 };
 
 struct chart_line {
@@ -109,8 +110,8 @@ inline std::string drawing_of(const line_chart& chart) {
     if (line.joined) out += element("path", {{"d", path}, {"class", "path l" + std::to_string(line.style)}}) + "\n";
     for (const chart_point& p : line.points) {
       if (std::isnan(p.y)) continue;
-      if (line.marked)
-        out += element("g", {}, element_of_text("title", p.title) + mark_at(x.at(p.x), y.at(p.y), line.style));
+      const std::string mark = element_of_text("title", p.title) + mark_at(x.at(p.x), y.at(p.y), line.style);
+      if (line.marked) out += p.link.empty() ? element("g", {}, mark) : element("a", {{"href", p.link}}, mark);
       if (not p.label.empty()) out += text_at(x.at(p.x) + 6, y.at(p.y) - 6, p.label, "label");
     }
     out += "\n";

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "asked.hpp"
+
+#include <trimtab/core/error.hpp>
+#include <trimtab/text/joined.hpp>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace trimtab::cli {
+
+namespace {
+
+/// The names of all roles of the prompts, in the order in which they begin in the first prompt that has them.
+std::vector<std::string> roles_of(const std::vector<prompt_pair>& prompts) {
+  std::vector<std::pair<int, std::string>> found;
+  std::set<std::string_view> names;
+  for (const auto& pair : prompts)
+    for (const auto& [name, span] : pair.roles)
+      if (names.insert(name).second) found.emplace_back(span.first, name);
+  std::ranges::stable_sort(found, {}, &std::pair<int, std::string>::first);
+  std::vector<std::string> roles;
+  for (auto& [first, name] : found) roles.push_back(std::move(name));
+  return roles;
+}
+
+/// The position key before the prompts are known. For roles that were not named, a key that allows any length stands
+/// in.
+position_key key_of(const at_option& at) {
+  if (at.positions == "shared") return positions::shared();
+  if (at.positions == "from_end") return positions::from_end(at.count);
+  if (at.positions == "role" and not at.roles.empty()) return positions::role(at.roles);
+  return at.positions == "role" ? positions::from_end() : positions::absolute();
+}
+
+/// The position key once the prompts are known: if no roles were named, all roles of the prompts.
+position_key key_of(const at_option& at, const std::vector<prompt_pair>& prompts) {
+  if (at.positions != "role" or not at.roles.empty()) return key_of(at);
+  auto roles = roles_of(prompts);
+  if (roles.empty())
+    throw error(error_kind::bad_data,
+                "--positions role needs prompts with roles, and none has one; give lines \"roles\": {\"subject\": "
+                "[first, last]}");
+  return positions::role(std::move(roles));
+}
+
+}  // namespace
+
+std::vector<at_option> asked_by(const fit_command& command) {
+  auto asked = command.at;
+  if (asked.empty())
+    for (const auto& site : command.sites)
+      asked.push_back({.site = site,
+                       .policy = command.policy,
+                       .options = command.no_bias ? policy::options{{"bias", "no"}} : policy::options{},
+                       .layers = command.layers,
+                       .positions = command.positions,
+                       .roles = command.roles});
+  for (auto& at : asked)
+    if (at.positions.empty()) at.positions = policy::shares_positions_by_default(at.policy) ? "shared" : "absolute";
+  return asked;
+}
+
+std::vector<position_key> keys_of(const std::vector<at_option>& asked) {
+  std::vector<position_key> keys;
+  for (const auto& at : asked) keys.push_back(key_of(at));
+  return keys;
+}
+
+std::vector<chosen_at> chosen_for(const std::vector<at_option>& asked, const std::vector<prompt_pair>& prompts) {
+  std::vector<chosen_at> chosen;
+  for (const auto& at : asked)
+    chosen.push_back({.site = at.site,
+                      .policy = at.policy,
+                      .options = at.options,
+                      .layers = at.layers,
+                      .positions = key_of(at, prompts)});
+  return chosen;
+}
+
+void require_measurable(const std::vector<chosen_at>& chosen, const std::vector<named_prompts>& sets) {
+  for (const auto& one : chosen) {
+    const auto key = one.positions.resolved(sets.front().pairs);
+    for (const auto& set : sets)
+      for (const auto& pair : set.pairs) (void)key.records(pair);
+  }
+}
+
+std::string policies_of(const std::vector<at_option>& asked) {
+  std::vector<std::string> names;
+  for (const auto& at : asked)
+    if (std::ranges::find(names, at.policy) == names.end()) names.push_back(at.policy);
+  return text::joined(names, " + ");
+}
+
+std::string list_of(const std::vector<double>& values) { return text::joined(values, ",", strength_text); }
+
+std::string exact(double value) { return ordered_json(value).dump(); }
+
+std::map<std::string, std::string> made_by(const fit_command& command, const objective_options& objective,
+                                           const adam& optimizer, index_t steps, std::uint64_t seed,
+                                           const any_model& model, const common_options& common) {
+  const auto word = [](const auto& words, auto value) {
+    return std::ranges::find(words, value, [](const auto& one) { return one.second; })->first;
+  };
+  std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
+                                             {"lambda_m", exact(*objective.lambda_m)},
+                                             {"margin", exact(objective.margin)},
+                                             {"psi", word(psi_words, objective.psi)},
+                                             {"kl", word(kl_words, objective.kl)},
+                                             {"kl_direction", word(kl_direction_words, objective.kl_direction)},
+                                             {"minimality", word(minimality_words, objective.minimality)},
+                                             {"learning_rate", exact(optimizer.learning_rate)},
+                                             {"steps", std::to_string(steps)},
+                                             {"seed", std::to_string(seed)},
+                                             {"strengths", list_of(objective.strengths)},
+                                             {"precision", precision_name(common.precision)}};
+  if (command.at.empty()) {
+    made["sites"] = text::joined(command.sites, ",");
+    made["chosen_layers"] = command.layers_text;
+  } else {
+    made["at"] = command.at_text;
+  }
+  if (command.data.task.empty())
+    made["data"] = command.data.train.string();
+  else
+    made["task"] = command.data.task;
+  if (const auto begin = before_prompts(model); not begin.empty()) made["prompts_begin_with"] = begin;
+  return made;
+}
+
+}  // namespace trimtab::cli

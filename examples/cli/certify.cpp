@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "asked.hpp"
+#include "commands.hpp"
+#include "data.hpp"
+#include "figures.hpp"
+#include "talk.hpp"
+
+#include <trimtab/measure/intervals.hpp>
+#include <trimtab/report/table.hpp>
+#include <trimtab/report/terminal/progress.hpp>
+#include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/text/joined.hpp>
+#include <trimtab/text/utf8.hpp>
+
+#include <charconv>
+#include <optional>
+
+/// `trimtab certify`: whether an intervention is a minimum of its objective, and which of its places are needed.
+
+namespace trimtab::cli {
+
+namespace {
+
+/// The objective that the file says it was fitted for, with what was given in its place.
+class objective_of_file {
+ public:
+  objective_of_file(const certify_command& command, const intervention_file& file) : command_(command), file_(file) {}
+
+  objective_options objective() const {
+    auto o = command_.objective;
+    take("--lambda-f", "lambda_f", o.lambda_f);
+    take("--margin", "margin", o.margin);
+    if (not given("--lambda-m")) o.lambda_m = number("--lambda-m", "lambda_m");
+    take("--psi", "psi", o.psi, psi_words);
+    take("--kl", "kl", o.kl, kl_words);
+    take("--kl-direction", "kl_direction", o.kl_direction, kl_direction_words);
+    take("--minimality", "minimality", o.minimality, minimality_words);
+    if (not given("--strengths")) {
+      o.strengths.clear();
+      const std::string list = text("--strengths", "strengths") + ",";
+      for (std::size_t begin = 0, end = 0; (end = list.find(',', begin)) != list.npos; begin = end + 1)
+        o.strengths.push_back(number_in(list.substr(begin, end - begin), "--strengths", "strengths"));
+    }
+    return o;
+  }
+
+ private:
+  bool given(const std::string& option) const { return command_.given.contains(option); }
+  std::string text(const std::string& option, const std::string& key) const {
+    const auto found = file_.made.find(key);
+    if (found == file_.made.end())
+      throw error(error_kind::bad_argument,
+                  "'" + command_.intervention.string() + "' does not say the " + key + " of its fit; give " + option);
+    return found->second;
+  }
+  double number_in(const std::string& digits, const std::string& option, const std::string& key) const {
+    double value = 0;
+    const auto* const begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
+    const auto* const end = digits.data() + digits.size();
+    if (std::from_chars(begin, end, value) != std::from_chars_result{end, std::errc()})
+      throw error(error_kind::bad_file, "'" + command_.intervention.string() + "' has the " + key + " " +
+                                            text::in_quotes(digits) + " in its metadata, which is no number; give " +
+                                            option);
+    return value;
+  }
+  double number(const std::string& option, const std::string& key) const {
+    return number_in(text(option, key), option, key);
+  }
+  void take(const std::string& option, const std::string& key, double& to) const {
+    if (not given(option)) to = number(option, key);
+  }
+  template <typename Word>
+  void take(const std::string& option, const std::string& key, Word& to,
+            const std::map<std::string, Word>& words) const {
+    if (given(option)) return;
+    const auto word = text(option, key);
+    if (not words.contains(word))
+      throw error(error_kind::bad_file, "'" + command_.intervention.string() + "' has the " + key + " " +
+                                            text::in_quotes(word) + " in its metadata, which is unknown; give " +
+                                            option);
+    to = words.at(word);
+  }
+
+  const certify_command& command_;
+  const intervention_file& file_;
+};
+
+ordered_json json_of(const explain::kept_place& place, bool has_heads) {
+  ordered_json json = {{"site", place.site}, {"layer", place.layer}, {"position", place.position}};
+  if (has_heads) json["head"] = place.part;
+  return json;
+}
+
+bool has_heads(const explain::kept_place& place) {
+  return site::table[*site::find(place.site)].rows == site_rows::head;
+}
+
+ordered_json difference(const std::vector<double>& without, const std::vector<double>& whole) {
+  const auto change = paired_difference(without, whole);
+  const auto within = around(change);
+  if (std::isnan(change.standard_error)) return {{"mean", change.mean}, {"interval", nullptr}};
+  return {{"mean", change.mean}, {"interval", {within.low, within.high}}};
+}
+
+/// The figures without a place, and how they differ from those of the whole fit.
+ordered_json json_of(const explain::left_out& one, const explain::certificate& found, const parameters& values) {
+  const auto& place = found.places[one.place];
+  auto json = json_of(place, has_heads(place));
+  const auto numbers = std::span(values.theta).subspan(place.first, place.count);
+  json["value"] =
+      numbers.size() == 1 ? ordered_json(numbers.front()) : ordered_json(std::vector(numbers.begin(), numbers.end()));
+  const auto figures = to_json(one.without);
+  for (const auto* key :
+       {"flip_rate", "flip_rate_interval", "logit_diff", "logit_diff_error", "kl_masked", "kl_masked_error"})
+    json[key] = figures[key];
+  auto flips = ordered_json::object(), diffs = flips;
+  for (const double beta : found.whole.strengths) {
+    flips[strength_text(beta)] = difference(each_prompt(one.without, beta, &strength_metrics::flip_rate),
+                                            each_prompt(found.whole, beta, &strength_metrics::flip_rate));
+    diffs[strength_text(beta)] = difference(each_prompt(one.without, beta, &strength_metrics::logit_diff),
+                                            each_prompt(found.whole, beta, &strength_metrics::logit_diff));
+  }
+  json["change"] = {{"flip_rate", flips},
+                    {"logit_diff", diffs},
+                    {"kl_masked", difference(each_prompt(one.without, &strength_metrics::kl_masked),
+                                             each_prompt(found.whole, &strength_metrics::kl_masked))}};
+  json["necessary"] = one.necessary;
+  return json;
+}
+
+std::string text_of(const explain::kept_place& place) {
+  return place.site + " layer " + std::to_string(place.layer) + " position " + std::to_string(place.position) +
+         (has_heads(place) ? " head " + std::to_string(place.part) : "");
+}
+
+/// What is proved and what is not.
+std::string text_of(const explain::certificate& found, const stationarity& s) {
+  using report::number;
+  std::string text = "Is it a minimum of its objective? The largest violation of the conditions is " +
+                     rounded(s.largest) + " of λ = " + rounded(s.lambda) + ", the mean " + rounded(s.mean) + "; " +
+                     number(100 * s.satisfied, 1) + " % of them hold within 1 %, and " + std::to_string(s.at_kink) +
+                     " terms are at the hinge's kink.\n\n";
+  std::vector<std::string> header{"without"};
+  for (const double beta : found.whole.strengths) header.push_back("flip " + strength_text(beta) + " [95 %]");
+  header.insert(header.end(), {"KL masked", "necessary"});
+  report::table table(header);
+  const auto add = [&](const std::string& name, const metrics& m, const std::string& verdict) {
+    std::vector<std::string> cells{name};
+    for (const double beta : m.strengths)
+      cells.push_back(beta == 0 ? "-"
+                                : number(m.at.at(beta).flip_rate, 3) + " [" +
+                                      report::text_of(wilson(m.at.at(beta).flip_rate, m.prompts)) + "]");
+    cells.push_back(rounded(m.kl_masked));
+    cells.push_back(verdict);
+    table.add(cells);
+  };
+  add("nothing", found.whole, "");
+  for (const auto& one : found.leave_one_out)
+    add(text_of(found.places[one.place]), one.without, one.necessary ? "yes" : "no");
+  text += table.text(report::wants_colour(STDOUT_FILENO)) + "\n";
+  const auto& subsets = found.subsets;
+  const auto size = std::to_string(subsets.smallest.front().size());
+  const auto target = number(100 * found.target, 1) + " % of these flip rates";
+  text += subsets.exact ? "Of all " + std::to_string(subsets.considered) +
+                              " subsets of the kept places, the smallest "
+                              "that reach " +
+                              target + " have " + size + " places:\n"
+                        : "Taking away one place after another, " + size + " places still reach " + target +
+                              ". That is an upper bound; smaller sets were not ruled out:\n";
+  for (const auto& set : subsets.smallest)
+    text += "  " +
+            (set.empty() ? std::string("none")
+                         : text::joined(set, "; ", [&](std::size_t k) { return text_of(found.places[k]); })) +
+            "\n";
+  return text +
+         "\nAll this holds on these prompts, and for the values and places that the fit kept: other values at "
+         "fewer places may do as well.\n";
+}
+
+}  // namespace
+
+output certify(const certify_command& command, const common_options& common) {
+  const auto model = load_model(command.model, common);
+  const auto [file, composition, values] = read_steering(*model, command.intervention, common);
+  const auto objective = objective_of_file(command, file).objective();
+  const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
+  const auto& prompts = sets.front().pairs;
+  if (common.precision != arithmetic::in_double)
+    note(common, "in float, violations are known to about 1e-4; --precision double is exact");
+  const auto s = composition->stationary(values, prompts, objective);
+  std::optional<report::progress_bar> bar;
+  index_t total = 0;
+  const auto found = composition->certify(values, prompts,
+                                          {.target = command.target,
+                                           .exhaustive_up_to = command.subsets,
+                                           .strengths = objective.strengths,
+                                           .progress = [&](index_t done, index_t all) {
+                                             if (all != total) bar.emplace("certify", total = all, not common.quiet);
+                                             bar->show(done);
+                                           }});
+  bar.reset();
+
+  output result;
+  result.json["stationarity"] = {{"lambda", s.lambda},
+                                 {"largest", s.largest},
+                                 {"mean", s.mean},
+                                 {"satisfied", s.satisfied},
+                                 {"at_kink", s.at_kink}};
+  result.json["whole"] = to_json(found.whole);
+  result.json["leave_one_out"] = ordered_json::array();
+  for (const auto& one : found.leave_one_out) result.json["leave_one_out"].push_back(json_of(one, found, values));
+  const auto places = [&](const explain::place_set& set) {
+    auto list = ordered_json::array();
+    for (const std::size_t k : set) list.push_back(json_of(found.places[k], has_heads(found.places[k])));
+    return list;
+  };
+  auto smallest = ordered_json::array();
+  for (const auto& set : found.subsets.smallest) smallest.push_back(places(set));
+  result.json["subsets"] = {{"considered", found.subsets.considered},
+                            {"target", found.target},
+                            {"smallest", smallest},
+                            {"exact", found.subsets.exact}};
+  result.json["claim"] =
+      "holds on these prompts, for the values and places that the fit kept; other values at fewer places may do as "
+      "well";
+  result.text = text_of(found, s);
+  return result;
+}
+
+}  // namespace trimtab::cli

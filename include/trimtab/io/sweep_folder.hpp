@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/version.hpp>
+#include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/io/intervention_file.hpp>
+#include <trimtab/io/json/json.hpp>
+#include <trimtab/train/checkpoint.hpp>
+
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+/// The folder of a sweep: `sweep.json` says what was asked, and every finished point has `point-0007.safetensors`, its
+/// intervention, and `point-0007.json`, its figures. The figures are written last, so a point that has them is whole,
+/// whenever the sweep was killed; the next run of the same sweep leaves it out.
+
+namespace trimtab::io {
+
+class sweep_folder {
+ public:
+  /// Makes the folder, or opens that of an earlier run. Throws `mismatch` for one of another sweep, with the
+  /// differences, and for one with other files in it; `io`, and `bad_file` for a malformed `sweep.json`.
+  sweep_folder(std::filesystem::path folder, const fit_facts& asked) : folder_(std::move(folder)) {
+    std::error_code failed;
+    std::filesystem::create_directories(folder_, failed);
+    if (failed) throw error(error_kind::io, "cannot make the folder '" + folder_.string() + "': " + failed.message());
+    const auto about = folder_ / "sweep.json";
+    if (not std::filesystem::exists(about)) {
+      require_empty();
+      write_file_atomically(about, json{{"format", format}, {"version", version}, {"asked", asked}}.dump(1) + "\n");
+      return;
+    }
+    const json_object found(read_json_file(about), about.string(), error_kind::bad_file);
+    if (found.text("format") != format) found.refuse("format", "\"" + std::string(format) + "\"");
+    fit_facts was;
+    for (const json_object facts = found.object("asked"); const auto& entry : facts.value().items())
+      was[entry.key()] = facts.text(entry.key());
+    if (const std::string differences = differences_of(was, asked); not differences.empty())
+      throw error(error_kind::mismatch, "'" + folder_.string() + "' holds another sweep: " + differences +
+                                            "; give another folder, or repeat the options of that sweep");
+  }
+
+  /// The figures of a point that an earlier run finished, as they were written. Throws `io` and `bad_file`.
+  std::optional<std::string> figures(std::size_t point) const {
+    const auto path = file(point, ".json");
+    if (not std::filesystem::exists(path)) return std::nullopt;
+    const std::string text(input_file(path).text());
+    parse_json(text, path.string());
+    return text;
+  }
+  intervention_file intervention(std::size_t point) const { return read_intervention(file(point, ".safetensors")); }
+
+  /// Keeps a finished point. Throws `io`, and what `intervention_bytes` throws.
+  void write(std::size_t point, const intervention_file& intervention, const std::string& figures) const {
+    write_intervention(file(point, ".safetensors"), intervention);
+    write_file_atomically(file(point, ".json"), figures);
+  }
+
+  std::filesystem::path file(std::size_t point, const std::string& ending) const {
+    char digits[24];
+    std::snprintf(digits, sizeof digits, "%04zu", point);
+    return folder_ / ("point-" + std::string(digits) + ending);
+  }
+
+ private:
+  static constexpr const char* format = "trimtab-sweep-1";
+
+  /// A sweep that was killed while it wrote `sweep.json` leaves a hidden file.
+  void require_empty() const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_))
+      if (const auto name = entry.path().filename().string(); not name.starts_with('.'))
+        throw error(error_kind::mismatch,
+                    "'" + folder_.string() + "' holds '" + name + "' and no sweep; give a folder that is new or empty");
+  }
+
+  std::filesystem::path folder_;
+};
+
+}  // namespace trimtab::io

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/objective_and_gradient.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+/// Whether parameters θ are a stationary point of an objective with a penalty λ‖θ‖, g being the gradient of its smooth
+/// part:
+///
+///     Σ |θ|   g_j + λ sign θ_j = 0,  where θ_j = 0  |g_j| <= λ      (for the mean: λ / count)
+///     ‖θ‖₂    g + λ θ / ‖θ‖ = 0,     where θ = 0    ‖g‖ <= λ        for each record
+///
+/// At the kink of a hinge g is a set: one weight in [0, 1] for each term there, chosen so that the violation is smallest.
+
+namespace trimtab {
+
+struct stationarity {
+  double lambda = 0;     ///< of one parameter or record, the unit of violations; λ_max where the weight is 0
+  double largest = 0;    ///< violation
+  double mean = 0;       ///< violation
+  double satisfied = 1;  ///< share of the conditions that hold within 1 %
+  index_t at_kink = 0;   ///< terms at the hinge's kink
+  std::vector<double> violations = {};  ///< of each parameter, or of each record for the group norm
+};
+
+/// The smallest weight of the penalty at which zero is stationary: the largest gradient.
+inline double largest_gradient(const parameter_layout& layout, std::span<const double> gradient, parameter_norm norm) {
+  double most = 0;
+  if (norm != parameter_norm::group) {
+    for (double g : gradient) most = std::max(most, std::abs(g));
+    return norm == parameter_norm::mean ? most * static_cast<double>(gradient.size()) : most;
+  }
+  each_record(layout, [&](std::size_t first, std::size_t count) {
+    most = std::max(most, norm_of_record(gradient.subspan(first, count)));
+  });
+  return most;
+}
+
+namespace detail {
+
+/// What is left of g where the penalty's subgradient is chosen as close to −g as it may be; its length is the violation.
+inline std::vector<double> residual_of(const parameters& at, std::span<const double> gradient, double lambda,
+                                       parameter_norm norm) {
+  std::vector<double> residual(gradient.begin(), gradient.end());
+  const std::span theta(at.theta);
+  if (norm != parameter_norm::group) {
+    for (std::size_t j = 0; j < residual.size(); ++j) {
+      const double g = residual[j];
+      const double opposed = theta[j] > 0 ? lambda : theta[j] < 0 ? -lambda : -std::clamp(g, -lambda, lambda);
+      residual[j] = g + opposed;
+    }
+    return residual;
+  }
+  each_record(at.layout, [&](std::size_t first, std::size_t count) {
+    const double length = norm_of_record(theta.subspan(first, count));
+    const double slope = norm_of_record(gradient.subspan(first, count));
+    for (std::size_t j = first; j < first + count; ++j)
+      residual[j] += length > 0 ? lambda * theta[j] / length : -gradient[j] * (slope > lambda ? lambda / slope : 1);
+  });
+  return residual;
+}
+
+/// The gradients of the hinge terms at their kink, a column for each; `slope` is the one that the loss took.
+struct kink {
+  double slope = 0;
+  std::vector<double> gradient = {};
+};
+
+template <typename Steering, typename... Terms>
+std::vector<kink> kinks_of(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
+                           const parameters& at, std::span<const prompt_pair> prompts,
+                           std::span<const double> strengths, std::span<const double> logit_diffs) {
+  std::vector<kink> kinks;
+  objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
+    if constexpr (std::same_as<Term, objective::effectiveness>) {
+      if (t.term.shape != objective::psi::hinge) return;
+      for (std::size_t s = 0; s < logit_diffs.size(); ++s) {
+        const double beta = strengths[s / prompts.size()];
+        const double left = t.term.margin - (beta > 0 ? logit_diffs[s] : -logit_diffs[s]);
+        if (beta == 0 or std::abs(left) > 1e-6 * std::max(1.0, std::abs(t.term.margin))) continue;
+        auto linear = t.term;
+        linear.shape = objective::psi::identity;
+        const double share = t.weight / static_cast<double>(logit_diffs.size());
+        kinks.push_back(
+            {left > 0 ? 1.0 : 0.0, objective_and_gradient(composition, share * linear, at,
+                                                          prompts.subspan(s % prompts.size(), 1), std::span(&beta, 1))
+                                       .gradient});
+      }
+    }
+  });
+  return kinks;
+}
+
+/// Chooses the weights of the kinks so that ½‖residual‖² is smallest, one after another until none moves; the function
+/// is convex. Returns the gradient with these weights.
+inline std::vector<double> settle_kinks(const parameters& at, std::vector<double> gradient, double lambda,
+                                        parameter_norm norm, std::span<kink> kinks) {
+  constexpr int most_rounds = 10'000;
+  const auto dot = [](std::span<const double> a, std::span<const double> b) {
+    double sum = 0;
+    for (std::size_t j = 0; j < a.size(); ++j) sum += a[j] * b[j];
+    return sum;
+  };
+  double moved = 1;
+  for (int round = 0; round < most_rounds and moved > 1e-14; ++round) {
+    moved = 0;
+    for (kink& k : kinks) {
+      const double curvature = dot(k.gradient, k.gradient);
+      if (curvature == 0) continue;
+      const double slope = dot(k.gradient, residual_of(at, gradient, lambda, norm));
+      const double next = std::clamp(k.slope - slope / curvature, 0.0, 1.0);
+      for (std::size_t j = 0; j < gradient.size(); ++j) gradient[j] += (next - k.slope) * k.gradient[j];
+      moved = std::max(moved, std::abs(next - k.slope));
+      k.slope = next;
+    }
+  }
+  return gradient;
+}
+
+}  // namespace detail
+
+/// Measures how far parameters are from a stationary point of the objective on these prompts. Throws as
+/// `objective_and_gradient` does.
+template <typename Steering, typename... Terms>
+stationarity stationarity_of(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
+                             const parameters& at, std::span<const prompt_pair> prompts,
+                             std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
+  const objective_gradient found = objective_and_gradient(composition, objective, at, prompts, strengths);
+  const penalty weighed = penalty_of(objective, at.layout.size());
+  auto kinks = detail::kinks_of(composition, objective, at, prompts, strengths, found.logit_diffs);
+  const auto gradient = detail::settle_kinks(at, found.gradient, weighed.weight, weighed.norm, kinks);
+  const auto residual = detail::residual_of(at, gradient, weighed.weight, weighed.norm);
+
+  stationarity s{.lambda = weighed.weight, .at_kink = std::ssize(kinks)};
+  if (s.lambda == 0) {
+    const parameters zero{at.layout, std::vector<double>(at.theta.size())};
+    const auto first = objective_and_gradient(composition, objective, zero, prompts, strengths).gradient;
+    s.lambda =
+        largest_gradient(at.layout, first, weighed.norm == parameter_norm::mean ? parameter_norm::sum : weighed.norm);
+  }
+  if (weighed.norm != parameter_norm::group)
+    for (double r : residual) s.violations.push_back(std::abs(r) / s.lambda);
+  else
+    each_record(at.layout, [&](std::size_t first, std::size_t count) {
+      s.violations.push_back(norm_of_record(std::span(residual).subspan(first, count)) / s.lambda);
+    });
+  const auto n = static_cast<double>(s.violations.size());
+  for (double v : s.violations) {
+    s.largest = std::max(s.largest, v);
+    s.mean += v / n;
+  }
+  s.satisfied = static_cast<double>(std::ranges::count_if(s.violations, [](double v) { return v <= .01; })) / n;
+  return s;
+}
+
+/// The smallest weight of minimality at which a fit from the identity stays there, a little above the largest gradient
+/// because Adam's steps are rounded. Throws `bad_argument` where the policies do not start at the identity, and as
+/// `objective_and_gradient` does.
+template <typename Steering, typename... Terms>
+double lambda_max(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
+                  std::span<const prompt_pair> prompts,
+                  std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
+  using T = typename Steering::model_type::scalar;
+  const parameter_layout layout = composition.layout(prompts);
+  const parameters start{layout, composition.starting_parameters(layout, 1)};
+  if (std::ranges::any_of(start.theta, [](double x) { return x != 0; }))
+    throw error(error_kind::bad_argument,
+                "there is no largest weight of minimality for policies that do not start at the identity; choose "
+                "policies whose parameters start at zero");
+  const auto gradient = objective_and_gradient(composition, objective, start, prompts, strengths).gradient;
+  return largest_gradient(layout, gradient, penalty_of(objective, layout.size()).norm) *
+         (1 + 64 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+}
+
+}  // namespace trimtab

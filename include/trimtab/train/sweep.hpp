@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/random.hpp>
+#include <trimtab/model/pass_memory.hpp>
+#include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/faithfulness.hpp>
+#include <trimtab/objective/minimality.hpp>
+#include <trimtab/steer/sequence.hpp>
+#include <trimtab/steer/steered.hpp>
+#include <trimtab/train/adam.hpp>
+#include <trimtab/train/fit_run.hpp>
+
+#include <range/v3/view/cartesian_product.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+/// Many fits of one composition, with the settings of a grid:
+///
+///     const auto points = grid({.lambda_m = logspace(0.3, 0.003, 12), .seed = {1, 2, 3}});
+///     sweep(steering, replicas, [&](std::size_t point, auto result) { keep(point, result); });
+///
+/// The fits ride as replicas in as few passes as the memory allows. Each gives the same bits as it would alone, and is
+/// handed over as soon as it has made its last step.
+
+namespace trimtab {
+
+/// What a point of a sweep is fitted with.
+struct fit_settings {
+  double lambda_f = 1;
+  double lambda_m = 0.03;
+  double margin = 1;
+  double learning_rate = 0.03;
+  index_t steps = 200;
+  std::uint64_t seed = 1;  ///< of the data, and of a random start
+  double start = 0;        ///< σ of a start drawn from N(0, σ²); 0 for the policies' own start
+
+  friend bool operator==(const fit_settings&, const fit_settings&) = default;
+};
+
+/// What varies, by setting; one that is empty does not.
+struct sweep_axes {
+  std::vector<double> lambda_f = {}, lambda_m = {}, margin = {}, learning_rate = {};
+  std::vector<index_t> steps = {};
+  std::vector<std::uint64_t> seed = {};
+  std::vector<double> start = {};
+};
+
+/// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`.
+inline std::vector<fit_settings> grid(const sweep_axes& axes, const fit_settings& base = {}) {
+  const auto values = []<typename T>(const std::vector<T>& axis, T otherwise) {
+    return axis.empty() ? std::vector<T>{otherwise} : axis;
+  };
+  const auto lambda_f = values(axes.lambda_f, base.lambda_f), lambda_m = values(axes.lambda_m, base.lambda_m);
+  const auto margin = values(axes.margin, base.margin), rate = values(axes.learning_rate, base.learning_rate);
+  const auto steps = values(axes.steps, base.steps);
+  const auto seed = values(axes.seed, base.seed);
+  const auto start = values(axes.start, base.start);
+  std::vector<fit_settings> points;
+  for (const auto& [f, m, g, r, n, s, o] :
+       ranges::views::cartesian_product(lambda_f, lambda_m, margin, rate, steps, seed, start))
+    points.push_back({f, m, g, r, n, s, o});
+  return points;
+}
+
+/// `count` values from one end to the other, evenly in log. Throws `bad_argument` for an end that is not positive.
+inline std::vector<double> logspace(double from, double to, index_t count) {
+  if (not(from > 0 and to > 0 and std::isfinite(from) and std::isfinite(to)) or count < 1)
+    throw error(error_kind::bad_argument, "values evenly in log go between two positive numbers, not from " +
+                                              setting_text(from) + " to " + setting_text(to) + " in " +
+                                              std::to_string(count) + " values");
+  std::vector<double> values{from};
+  for (index_t k = 1; k < count; ++k)
+    values.push_back(
+        k == count - 1 ? to : from * std::pow(to / from, static_cast<double>(k) / static_cast<double>(count - 1)));
+  return values;
+}
+
+/// The objective with a point's weights and margin; other terms and settings stay.
+template <typename... Terms>
+objective::weighted_sum<Terms...> with_settings(objective::weighted_sum<Terms...> sum, const fit_settings& at) {
+  const auto set = [&]<typename Term>(objective::weighted<Term>& t) {
+    if constexpr (std::same_as<Term, objective::effectiveness>) t.term.margin = at.margin;
+    if constexpr (std::same_as<Term, objective::faithfulness>) t.weight = at.lambda_f;
+    if constexpr (std::same_as<Term, objective::minimality>) t.weight = at.lambda_m;
+  };
+  std::apply([&](auto&... t) { (set(t), ...); }, sum.terms);
+  return sum;
+}
+
+/// The replica of a point.
+template <typename Steering, typename Objective>
+replica<Objective, adam> replica_at(const Steering& composition, const Objective& objective, adam optimizer,
+                                    const fit_settings& at, std::vector<prompt_pair> prompts,
+                                    std::vector<double> strengths = {+1.0, -1.0}) {
+  optimizer.learning_rate = at.learning_rate;
+  replica<Objective, adam> r{.prompts = std::move(prompts),
+                             .objective = with_settings(objective, at),
+                             .optimizer = optimizer,
+                             .strengths = std::move(strengths),
+                             .steps = at.steps,
+                             .seed = at.seed};
+  if (at.start == 0) return r;
+  r.start = parameters{composition.layout(r.prompts), {}};
+  random_generator random(at.seed);
+  for (index_t j = 0; j < r.start->layout.size(); ++j) r.start->theta.push_back(at.start * random.normal());
+  return r;
+}
+
+/// How far a sweep is, over all its points.
+struct sweep_progress {
+  std::size_t finished = 0, points = 0;
+  index_t steps = 0, all_steps = 0;
+};
+
+struct sweep_options {
+  index_t bytes = index_t{1} << 30;  ///< of activations in a pass; a fit that alone takes more rides alone
+  /// Called before each step; false ends the sweep.
+  std::function<bool(const sweep_progress&)> proceed = {};
+  /// Called with a point whose loss is no longer finite, and the sentence; without it the sweep throws.
+  std::function<void(std::size_t, const std::string&)> failed = {};
+};
+
+namespace detail {
+
+/// The sites and layers of a layout, for the plan of a pass.
+struct layout_hooks {
+  const parameter_layout& layout;
+
+  template <hook_site>
+  static constexpr bool has = true;
+  template <hook_site Site>
+  bool active(index_t layer) const {
+    return std::ranges::any_of(layout.blocks, [&](const parameter_block& block) {
+      return block.site == Site::text and block.layer_number(layer) >= 0;
+    });
+  }
+  index_t lowest_layer() const {
+    index_t lowest = std::numeric_limits<index_t>::max();
+    for (const parameter_block& block : layout.blocks)
+      if (not block.layers.empty()) lowest = std::min(lowest, block.layers.front());
+    return lowest;
+  }
+};
+
+}  // namespace detail
+
+/// How many bytes a replica adds to a pass: activations, logits, parameters.
+template <typename Steering, typename Objective, typename Optimizer>
+index_t bytes_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
+  using T = typename Steering::model_type::scalar;
+  const model_config& config = composition.model().config();
+  const std::vector<parameter_layout> layouts{r.start ? r.start->layout : composition.layout(r.prompts)};
+  pass_rows shape;
+  for (const sequence& s : with_past(layouts, r.prompts, every_strength(std::ssize(r.prompts), r.strengths))) {
+    const index_t tokens = std::ssize(r.prompts[static_cast<std::size_t>(s.prompt)].ids);
+    shape.keys += tokens;
+    shape.rows += tokens - s.past;
+    ++shape.queries;
+  }
+  const detail::layout_hooks hooks{layouts.front()};
+  const index_t first = std::min(hooks.lowest_layer(), config.layers - 1);
+  const index_t beside = shape.rows * config.width + 2 * shape.queries * config.vocabulary + 4 * layouts.front().size();
+  return bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
+                          pass_use::forward_and_backward) +
+         beside * static_cast<index_t>(sizeof(T));
+}
+
+/// Which fits ride together: each pass takes as many as `most` bytes hold, and at least one. Those that make the same
+/// number of steps are neighbours, because a pass is planned again when one leaves it.
+inline std::vector<std::vector<std::size_t>> passes_of(std::span<const index_t> bytes, std::span<const index_t> steps,
+                                                       index_t most) {
+  std::vector<std::size_t> order;
+  for (std::size_t k = 0; k < bytes.size(); ++k) order.push_back(k);
+  std::ranges::stable_sort(order, std::greater<>{}, [&](std::size_t k) { return steps[k]; });
+  std::vector<std::vector<std::size_t>> passes;
+  index_t taken = 0;
+  for (std::size_t k : order) {
+    if (passes.empty() or taken + bytes[k] > most) passes.emplace_back(), taken = 0;
+    passes.back().push_back(k);
+    taken += bytes[k];
+  }
+  return passes;
+}
+
+namespace detail {
+
+template <typename Steering, typename Objective, typename Optimizer, typename Finished>
+class running_sweep {
+ public:
+  running_sweep(const Steering& composition, std::vector<replica<Objective, Optimizer>> replicas, Finished& finished,
+                const sweep_options& options)
+      : composition_(composition), replicas_(std::move(replicas)), finished_(finished), options_(options) {
+    std::vector<index_t> bytes, steps;
+    for (const auto& r : replicas_) {
+      check_replica(r, composition.model().config().vocabulary);
+      if (not r.steps)
+        throw error(error_kind::bad_argument, "a point of the sweep does not say how many steps it makes");
+      bytes.push_back(bytes_of_replica(composition, r));
+      steps.push_back(*r.steps);
+      now_.all_steps += *r.steps;
+    }
+    now_.points = replicas_.size();
+    passes_ = passes_of(bytes, steps, options.bytes);
+  }
+
+  bool run() {
+    return std::ranges::all_of(passes_, [&](const auto& points) { return run_pass(points); });
+  }
+
+ private:
+  /// Runs these points in one pass. If a loss is no longer finite, the pass is repeated in halves, until the point that
+  /// fails is alone: the others give the same bits without it.
+  bool run_pass(std::vector<std::size_t> points) {
+    const index_t before = now_.steps;
+    try {
+      return run_together(points);
+    } catch (const error& problem) {
+      if (problem.kind() != error_kind::bad_argument or not options_.failed) throw;
+      std::erase_if(points, [&](std::size_t p) { return is_finished(p); });
+      now_.steps = before;
+      if (points.size() == 1) {
+        options_.failed(points.front(), problem.what());
+        count(points.front());
+        return true;
+      }
+    }
+    const auto half = points.begin() + std::ssize(points) / 2;
+    return run_pass({points.begin(), half}) and run_pass({half, points.end()});
+  }
+
+  bool run_together(const std::vector<std::size_t>& points) {
+    std::vector<replica<Objective, Optimizer>> together;
+    for (std::size_t p : points) together.push_back(replicas_[p]);
+    fit_run<Steering, Objective, Optimizer> run(composition_, std::move(together));
+    for (;;) {
+      index_t left = 0;
+      for (std::size_t k = 0; k < points.size(); ++k) {
+        if (not run.has_ended(k)) {
+          ++left;
+        } else if (not is_finished(points[k])) {
+          finished_(points[k], run.result(k));
+          count(points[k]);
+        }
+      }
+      if (left == 0) return true;
+      if (options_.proceed and not options_.proceed(now_)) return false;
+      run.step();
+      now_.steps += left;
+    }
+  }
+
+  bool is_finished(std::size_t point) const { return std::ranges::find(done_, point) != done_.end(); }
+  void count(std::size_t point) {
+    done_.push_back(point);
+    now_.finished = done_.size();
+  }
+
+  const Steering& composition_;
+  std::vector<replica<Objective, Optimizer>> replicas_;
+  Finished& finished_;
+  const sweep_options& options_;
+  std::vector<std::vector<std::size_t>> passes_ = {};
+  std::vector<std::size_t> done_ = {};
+  sweep_progress now_ = {};
+};
+
+}  // namespace detail
+
+/// Fits replicas of one composition and calls `finished(point, fitted)` with each as soon as it has made its steps.
+/// Returns whether all were made. Throws as `fit_run` does, before any step where settings cannot be fitted.
+template <typename Steering, typename Objective, typename Optimizer, typename Finished>
+bool sweep(const Steering& composition, std::vector<replica<Objective, Optimizer>> replicas, Finished&& finished,
+           const sweep_options& options = {}) {
+  return detail::running_sweep(composition, std::move(replicas), finished, options).run();
+}
+
+}  // namespace trimtab

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+/// Fits scalars at one site, from which `certify` starts.
+std::string fitted_on(const model_for_cli& model) {
+  const auto file = model.name("i.safetensors");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--sites", "resid_post", "--steps", "60",
+               "--lambda-m", "0.01", "--psi", "softplus", "--precision", "double", "--out", file});
+  return file;
+}
+
+}  // namespace
+
+TEST_CASE("certify says how stationary a fit is, what each place does and which subsets are enough", "[certify]") {
+  const model_for_cli model;
+  const auto file = fitted_on(model);
+  const auto found = run_trimtab({"certify", "--model", model.path(), "--intervention", file, "--data", model.data(),
+                                  "--precision", "double", "--json"})
+                         .json();
+  const auto& s = found["stationarity"];
+  CHECK(s["lambda"] == 0.01);
+  CHECK(s["largest"] >= s["mean"]);
+  CHECK(s["at_kink"] == 0);
+
+  const auto& out = found["leave_one_out"];
+  const auto kept = out.size();
+  REQUIRE((kept > 0 and kept <= 8));
+  CHECK(found["subsets"]["considered"] == (1 << kept));
+  CHECK(found["subsets"]["exact"] == true);
+  CHECK(found["subsets"]["target"] == 0.95);
+  REQUIRE(not found["subsets"]["smallest"].empty());
+  const auto size = found["subsets"]["smallest"][0].size();
+  for (const auto& set : found["subsets"]["smallest"]) CHECK(set.size() == size);
+
+  // Without its place, the file gives the figures that are claimed of it.
+  const auto& one = out[0];
+  auto left = io::read_intervention(file);
+  auto& tensor = left.interventions[0].parameters[0].numbers;
+  const auto at =
+      one["layer"].get<std::size_t>() * static_cast<std::size_t>(tensor.shape[1]) + one["position"].get<std::size_t>();
+  CHECK(tensor.values[at] == one["value"].get<double>());
+  tensor.values[at] = 0;
+  const auto without = model.name("without.safetensors");
+  io::write_intervention(without, left);
+  const auto evaluate = [&](const std::string& which) {
+    return run_trimtab({"eval", "--model", model.path(), "--intervention", which, "--data", model.data(), "--precision",
+                        "double", "--json"})
+        .json()["train"];
+  };
+  const auto alone = evaluate(without), whole = evaluate(file);
+  for (const auto key : {"flip_rate", "logit_diff", "kl_masked"}) CHECK(one[key] == alone[key]);
+  for (const auto strength : {"+1", "-1"})
+    CHECK(std::abs(one["change"]["logit_diff"][strength]["mean"].get<double>() -
+                   (alone["logit_diff"][strength].get<double>() - whole["logit_diff"][strength].get<double>())) <
+          1e-12);
+}
+
+TEST_CASE("certify takes the objective from the file, and asks for what an old file lacks", "[certify]") {
+  const model_for_cli model;
+  const auto file = fitted_on(model);
+  auto old = io::read_intervention(file);
+  old.made.erase("psi");
+  const auto lacking = model.name("old.safetensors");
+  io::write_intervention(lacking, old);
+  const std::vector<std::string> rest{"--model",     model.path(), "--data", model.data(),
+                                      "--precision", "double",     "--json"};
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    return run_trimtab(arguments);
+  };
+  const auto refused = run({"certify", "--intervention", lacking});
+  CHECK(refused.status == 1);
+  CHECK_THAT(refused.err, ContainsSubstring("does not say the psi of its fit; give --psi"));
+  const auto whole = run({"certify", "--intervention", file});
+  CHECK(run({"certify", "--intervention", lacking, "--psi", "softplus"}).out == whole.out);
+  CHECK(run({"certify", "--intervention", file, "--lambda-m", "0.02"}).json()["stationarity"]["lambda"] == 0.02);
+
+  old.made["psi"] = "\x1b[2J";
+  io::write_intervention(lacking, old);
+  CHECK_THAT(run({"certify", "--intervention", lacking}).err, ContainsSubstring("which is unknown; give --psi"));
+}
+
+TEST_CASE("Beyond --subsets places certify gives a bound, and says so", "[certify]") {
+  const model_for_cli model;
+  const auto file = fitted_on(model);
+  const auto found = run_trimtab({"certify", "--model", model.path(), "--intervention", file, "--data", model.data(),
+                                  "--subsets", "0", "--target", "0.5", "--json"})
+                         .json();
+  CHECK(found["subsets"]["exact"] == false);
+  CHECK(found["subsets"]["smallest"].size() == 1);
+  const auto text = run_trimtab(
+      {"certify", "--model", model.path(), "--intervention", file, "--data", model.data(), "--subsets", "0"});
+  CHECK_THAT(text.out, ContainsSubstring("an upper bound"));
+  CHECK_THAT(text.out, ContainsSubstring("other values at fewer places may do as well"));
+}

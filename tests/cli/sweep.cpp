@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+std::vector<std::string> sweep_of(const model_for_cli& model, const std::vector<std::string>& more) {
+  return with({"sweep", "--model", model.path(), "--data", model.data(), "--test", model.data(), "--json"}, more);
+}
+
+std::size_t finished_in(const std::filesystem::path& folder) {
+  std::size_t points = 0;
+  if (not std::filesystem::exists(folder)) return 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto name = entry.path().filename().string();
+    points += name.starts_with("point-") and name.ends_with(".json");
+  }
+  return points;
+}
+
+}  // namespace
+
+TEST_CASE("Each point of a sweep has the figures and the file of that fit alone", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep");
+  const auto found = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.002", "--vary", "lr=0.01..0.04:3",
+                                                  "--vary", "steps=3,6", "--out", folder}))
+                         .json();
+  REQUIRE(found["points"].size() == 12);
+  CHECK(found["interrupted"] == false);
+  CHECK(finished_in(folder) == 12);
+  int number = 0;
+  for (const std::string lambda : {"0.05", "0.002"})
+    for (const std::string rate : {"0.01", "0.02", "0.04"})
+      for (const std::string steps : {"3", "6"}) {
+        CAPTURE(lambda, rate, steps);
+        const auto& point = found["points"][static_cast<std::size_t>(number)];
+        CHECK(std::abs(point["lr"].get<double>() - std::stod(rate)) < 1e-15);
+        CHECK(point["lambda_m"] == std::stod(lambda));
+        CHECK(point["steps"] == std::stoi(steps));
+        const auto file = model.name("alone.safetensors");
+        const auto alone =
+            run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(), "--lambda-m",
+                         lambda, "--lr", point["lr"].dump(), "--steps", steps, "--out", file, "--json"})
+                .json();
+        for (const auto key : {"train", "test", "nonzero_parameters", "nonzero_sites"}) CHECK(point[key] == alone[key]);
+        char name[32];
+        std::snprintf(name, sizeof name, "/point-%04d.safetensors", number++);
+        CHECK(content_of(folder + name) == content_of(file));
+      }
+}
+
+TEST_CASE("The front holds what no other point betters, and the knee is on it", "[sweep]") {
+  const model_for_cli model;
+  const auto found =
+      run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.3..0.0003:6", "--vary", "policy=activ-scalar,steer-vec",
+                                   "--steps", "20", "--holdout", model.data()}))
+          .json();
+  REQUIRE(found["points"].size() == 12);
+  const auto figures = [&](std::size_t k) {
+    const auto& p = found["points"][k];
+    const auto& rate = p["test"]["flip_rate"];
+    return std::tuple(std::min(rate["+1"].get<double>(), rate["-1"].get<double>()),
+                      p["test"]["kl_masked"].get<double>(), p["nonzero_sites"].get<int>());
+  };
+  std::vector<std::size_t> front;
+  for (std::size_t k = 0; k < 12; ++k) {
+    const auto [flips, kl, places] = figures(k);
+    bool beaten = false;
+    for (std::size_t other = 0; other < 12; ++other) {
+      const auto [f, l, p] = figures(other);
+      beaten = beaten or (f >= flips and l <= kl and p <= places and figures(other) != figures(k));
+    }
+    if (not beaten) front.push_back(k);
+    CHECK(found["points"][k]["on_front"] == not beaten);
+    CHECK(found["points"][k]["policy"] == (k < 6 ? "activ-scalar" : "steer-vec"));
+  }
+  CHECK(found["front"] == io::json(front));
+  CHECK(std::ranges::find(front, found["knee"].get<std::size_t>()) != front.end());
+  CHECK(found["hypervolume"].get<double>() >= 0);
+  // The holdout here is the test set itself.
+  CHECK(found["knee_fresh"]["kl_masked"] == found["points"][found["knee"].get<std::size_t>()]["test"]["kl_masked"]);
+}
+
+TEST_CASE("A sweep that is killed at any moment loses no finished point, and goes on from there", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep");
+  const auto arguments = sweep_of(
+      model, {"--vary", "lambda-m=0.05,0.01,0.002", "--vary", "steps=40..400:10", "--out", folder, "--threads", "1"});
+  const auto whole = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.01,0.002", "--vary", "steps=40..400:10"}));
+  std::mt19937 random(7);
+  std::size_t kept = 0;
+  for (int kill = 0; kill < 10; ++kill) {
+    running_trimtab program(arguments);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 400));
+    const auto before = finished_in(folder);
+    program.signal(SIGKILL);
+    program.wait();
+    CHECK(finished_in(folder) >= before);
+    CHECK(before >= kept);
+    kept = finished_in(folder);
+  }
+  const auto resumed = run_trimtab(arguments);
+  CHECK(resumed.out == whole.out);
+  CHECK(finished_in(folder) == 30);
+}
+
+TEST_CASE("Finished points are not computed again, and another sweep is told what differs", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep");
+  const auto first = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.002", "--steps", "4", "--out", folder}));
+  // A figure that was changed by hand shows that it was read.
+  const auto file = folder + "/point-0001.json";
+  auto text = content_of(file);
+  text.replace(text.find("\"nonzero_parameters\": "), 22, "\"nonzero_parameters\": 1");
+  std::ofstream(file) << text;
+  const auto again = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.002", "--steps", "4", "--out", folder}));
+  CHECK(again.json()["points"][0] == first.json()["points"][0]);
+  CHECK(again.json()["points"][1]["nonzero_parameters"] != first.json()["points"][1]["nonzero_parameters"]);
+
+  const auto other = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.003", "--steps", "5", "--out", folder}));
+  CHECK(other.status == 1);
+  CHECK_THAT(other.err, ContainsSubstring("steps was 4 and is now 5"));
+  CHECK_THAT(other.err, ContainsSubstring("vary was lambda-m=0.05,0.002 and is now lambda-m=0.05,0.003"));
+}
+
+TEST_CASE("Ctrl-C ends a sweep with what is finished", "[sweep]") {
+  const model_for_cli model;
+  const auto run = interrupt_trimtab(sweep_of(model, {"--vary", "steps=1,2000000", "--out", model.name("sweep")}));
+  CHECK(run.status == 0);
+  CHECK_THAT(run.err, ContainsSubstring("1 of 2 points finished"));
+  CHECK(run.json()["interrupted"] == true);
+}
+
+TEST_CASE("A path goes down from the largest weight, where nothing is kept", "[sweep]") {
+  const model_for_cli model;
+  const auto arguments = sweep_of(model, {"--path", "5", "--steps", "40", "--sites", "attn_out,resid_post",
+                                          "--positions", "from_end", "--precision", "double"});
+  const auto found = run_trimtab(arguments).json();
+  REQUIRE(found["points"].size() == 5);
+  CHECK(found["points"][0]["lambda_m"] == found["lambda_max"]);
+  CHECK(found["points"][0]["nonzero_parameters"] == 0);
+  CHECK(found["points"][0]["stationary"] == true);
+  CHECK(found["points"][4]["nonzero_parameters"] > 0);
+  CHECK(std::abs(found["points"][4]["lambda_m"].get<double>() / found["lambda_max"].get<double>() - .001) < 1e-12);
+  const auto& entry = found["entry"];
+  REQUIRE(entry["attn_out"].size() == 2);
+  REQUIRE(entry["attn_out"][0].size() == 4);
+  int entered = 0;
+  for (const auto& site : entry)
+    for (const auto& layer : site)
+      for (const auto& at : layer) entered += not at.is_null();
+  CHECK(entered >= found["points"][4]["nonzero_sites"].get<int>());
+
+  // Killed and resumed, it gives the same.
+  const auto folder = model.name("path");
+  const auto kept = run_trimtab(with(arguments, {"--out", folder}));
+  for (const auto name : {"/point-0003.json", "/point-0004.json"}) std::filesystem::remove(folder + name);
+  CHECK(run_trimtab(with(arguments, {"--out", folder})).out == kept.out);
+  CHECK(kept.json() == found);
+}
+
+TEST_CASE("Halves of the train prompts say which places are kept", "[sweep]") {
+  const model_for_cli model;
+  std::string lines;
+  for (int k = 0; k < 8; ++k)
+    lines += "{\"ids\": [1, " + std::to_string(k) + ", 3, 4], \"correct_id\": 5, \"wrong_id\": 6}\n";
+  const auto data = model.file("eight.jsonl", lines);
+  const auto found = run_trimtab({"sweep", "--model", model.path(), "--data", data, "--steps", "20", "--bootstrap", "5",
+                                  "--sites", "resid_post", "--json"})
+                         .json();
+  CHECK(found["selection"]["halves"] == 10);
+  REQUIRE(found["selected"]["resid_post"].size() == 2);
+  double sum = 0;
+  for (const auto& layer : found["selected"]["resid_post"])
+    for (const auto& share : layer) {
+      if (share.is_null()) continue;
+      const double times = share.get<double>() * 10;
+      CHECK(std::abs(times - std::round(times)) < 1e-12);
+      sum += share.get<double>();
+    }
+  CHECK(std::abs(found["selection"]["mean_kept"].get<double>() - sum) < 1e-12);
+  CHECK(std::abs(found["selection"]["false_places_at_most"].get<double>() - sum * sum / 8 / .6) < 1e-12);
+  CHECK(sum > 0);
+}
+
+TEST_CASE("The page of a sweep shows the front, whose marks lead to maps, the path and the halves", "[sweep]") {
+  const model_for_cli model;
+  const auto page = model.name("sweep.html");
+  const auto found = run_trimtab(sweep_of(model, {"--path", "4", "--steps", "20", "--bootstrap", "2", "--sites",
+                                                  "attn_out", "--report", page}))
+                         .json();
+  const auto html = content_of(page);
+  CHECK_THAT(html, ContainsSubstring("What flips cost"));
+  CHECK_THAT(html, ContainsSubstring("How places enter"));
+  CHECK_THAT(html, ContainsSubstring("data-quantity=\"selected\""));
+  REQUIRE(not found["front"].empty());
+  for (std::size_t k = 1; k <= found["front"].size(); ++k) {
+    CHECK_THAT(html, ContainsSubstring("href=\"#fit-1." + std::to_string(k) + "\""));
+    CHECK_THAT(html, ContainsSubstring("id=\"fit-1." + std::to_string(k) + "\""));
+  }
+}
+
+TEST_CASE("What a sweep cannot vary is refused", "[sweep]") {
+  const model_for_cli model;
+  const auto refused = [&](int status, const std::string& part, const std::vector<std::string>& more) {
+    CAPTURE(more);
+    const auto run = run_trimtab(sweep_of(model, more));
+    CHECK(run.status == status);
+    CHECK(run.out.empty());
+    CHECK_THAT(run.err, ContainsSubstring(part));
+  };
+  refused(1, "did you mean 'lambda-m'", {"--vary", "lambda_m=1,2"});
+  refused(1, "NAME=FROM..TO:N", {"--vary", "lr=1..2"});
+  refused(1, "two positive numbers", {"--vary", "lr=0..2:3"});
+  refused(1, "whole numbers in steps", {"--vary", "steps=1,2.5"});
+  refused(1, "larger numbers in lr", {"--vary", "lr=0.1,0"});
+  refused(1, "identity or normal:S", {"--vary", "start=identity,normal"});
+  refused(2, "is given twice", {"--vary", "lr=0.1", "--vary", "lr=0.2"});
+  refused(2, "leave out --vary lambda-m", {"--vary", "lambda-m=1,2", "--path", "3"});
+  refused(2, "leave out --vary policy", {"--vary", "policy=affine", "--at", "attn_out:activ-scalar"});
+}
