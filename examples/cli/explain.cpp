@@ -173,6 +173,10 @@ ordered_json agreement_with(const explain::place_map& map, const parameters& fit
   return one;
 }
 
+std::string text_of(const with_interval& x) {
+  return rounded(x.value) + ", 95 % interval " + rounded(x.low) + " to " + rounded(x.high);
+}
+
 ordered_json numbers(const std::vector<double>& values) {
   auto all = ordered_json::array();
   for (const double x : values) all.push_back(number(x));
@@ -183,8 +187,10 @@ ordered_json to_json(const explain::ranking_curve& curve) {
   return {{"kept", curve.by_size.kept},
           {"faithfulness", numbers(curve.by_size.faithfulness)},
           {"faithfulness_by_score", numbers(curve.by_score.faithfulness)},
-          {"cpr", number(curve.cpr())},
-          {"cmd", number(curve.cmd())},
+          {"cpr", number(curve.cpr.value)},
+          {"cpr_interval", {number(curve.cpr.low), number(curve.cpr.high)}},
+          {"cmd", number(curve.cmd.value)},
+          {"cmd_interval", {number(curve.cmd.low), number(curve.cmd.high)}},
           {"random",
            {{"mean", numbers(curve.random_mean)},
             {"low", numbers(curve.random_low)},
@@ -256,8 +262,8 @@ output explain(const explain_command& command, const common_options& common) {
   if (command.curve) {
     const auto curve = model->curve_of(map, prompts, chosen);
     found.json["curve"] = to_json(curve);
-    figures.push_back({"CPR", rounded(curve.cpr())});
-    figures.push_back({"CMD", rounded(curve.cmd())});
+    figures.push_back({"CPR", text_of(curve.cpr)});
+    figures.push_back({"CMD", text_of(curve.cmd)});
   }
   for (const auto& [name, value] : figures) found.text += columns({name, value});
   found.json["warnings"] = map.warnings;

@@ -210,6 +210,7 @@ TEST_CASE("a curve goes from the corrupt to the clean run") {
     CHECK(curve["faithfulness"][9] == 1);
     CHECK(curve["random"]["mean"][9] == 1);
     CHECK(curve["cpr"].is_number());
+    CHECK(curve["cpr_interval"][0] <= curve["cpr_interval"][1]);
     CHECK(curve["cmd"].get<double>() >= 0);
   }
   const auto stream = model.run({"--method", "patching", "--sites", "resid_post", "--curve"});

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,12 +28,11 @@
 namespace trimtab::explain {
 
 struct ranking_curve {
-  faithfulness_curve by_size = {};   ///< places in the order of |score|; CMD is its area to 1
-  faithfulness_curve by_score = {};  ///< the most positive first; CPR is its area
+  faithfulness_curve by_size = {};   ///< places in the order of |score|
+  faithfulness_curve by_score = {};  ///< the most positive first
+  with_interval cpr = {};            ///< the area below `by_score`; intervals are over the prompts measured
+  with_interval cmd = {};            ///< the area between `by_size` and 1
   std::vector<double> random_mean = {}, random_low = {}, random_high = {};  ///< of random orders, with their 95 % band
-
-  double cpr() const { return by_score.area(); }
-  double cmd() const { return by_size.area_to_one(); }
 };
 
 namespace detail {
@@ -194,7 +194,7 @@ ranking_curve faithfulness_of(const transformer<B, A>& model, std::span<const pr
     workspace<B> memory(model.backend());
     const detail::recorded_run<Model> clean(model, ids_of(measured), map.places, {});
     const detail::scorer<B> score(model.backend(), chosen.metric, measured, clean.logits());
-    const double of_clean = detail::mean_of(score.values(clean.logits(), nullptr));
+    const std::vector<double> of_clean = score.values(clean.logits(), nullptr);
     std::optional<detail::recorded_run<Model>> corrupt;
     std::optional<detail::replacements<Model>> other;
     if (has_corrupt)
@@ -229,33 +229,50 @@ ranking_curve faithfulness_of(const transformer<B, A>& model, std::span<const pr
       orders.push_back(std::vector(orders.front()));
       random.shuffle(orders.back());
     }
-    const auto mean_of_kept = [&](const std::vector<bool>& kept) {
+    const auto values_of = [&](const std::vector<bool>& kept) {
       std::vector<typename detail::kept_runs<Model>::run> each;
       for (std::size_t n = 0; n < measured.size(); ++n) each.push_back({n, &kept});
-      return detail::mean_of(runs(each));
+      return runs(each);
     };
     const std::size_t count = scores.size();
-    const double of_none = mean_of_kept(std::vector<bool>(count, false));
-    const double start = corrupt ? detail::mean_of(score.values(corrupt->logits(), nullptr)) : of_none;
-    const auto curve_of = [&](const std::vector<std::size_t>& order) {
-      faithfulness_curve curve;
+    const std::vector<double> of_none = values_of(std::vector<bool>(count, false));
+    const std::vector<double> start = corrupt ? score.values(corrupt->logits(), nullptr) : of_none;
+    /// The metric of each prompt at each share.
+    const auto values_along = [&](const std::vector<std::size_t>& order) {
+      std::vector<std::vector<double>> values;
       std::vector<bool> kept(count);
       std::size_t before = 0;
-      double value = of_none;
       for (double share : faithfulness_curve::shares) {
         const auto k = static_cast<std::size_t>(share * static_cast<double>(count) + 1e-9);  // 0.1 · 30 is 3
         for (std::size_t i = before; i < k; ++i) kept[order[i]] = true;
-        if (k > before) value = k == count ? of_clean : mean_of_kept(kept);
+        values.push_back(k == 0 ? of_none : k == before ? values.back() : k == count ? of_clean : values_of(kept));
         before = k;
-        curve.kept.push_back(share);
-        curve.faithfulness.push_back((value - start) / (of_clean - start));
+      }
+      return values;
+    };
+    const auto curve_of = [&](const std::vector<std::vector<double>>& values, std::span<const std::size_t> drawn) {
+      const auto mean = [&](const std::vector<double>& of) {
+        double sum = 0;
+        for (std::size_t n : drawn) sum += of[n];
+        return sum / static_cast<double>(drawn.size());
+      };
+      faithfulness_curve curve;
+      for (std::size_t s = 0; s < values.size(); ++s) {
+        curve.kept.push_back(faithfulness_curve::shares[s]);
+        curve.faithfulness.push_back((mean(values[s]) - mean(start)) / (mean(of_clean) - mean(start)));
       }
       return curve;
     };
-    ranking_curve found{.by_size = curve_of(orders[0]), .by_score = curve_of(orders[1])};
+    std::vector<std::size_t> all(measured.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    const auto by_size = values_along(orders[0]), by_score = values_along(orders[1]);
+    ranking_curve found{.by_size = curve_of(by_size, all), .by_score = curve_of(by_score, all)};
+    const auto with = [&](auto area) { return bootstrap(measured.size(), area, 1000, chosen.seed); };
+    found.cpr = with([&](std::span<const std::size_t> drawn) { return curve_of(by_score, drawn).area(); });
+    found.cmd = with([&](std::span<const std::size_t> drawn) { return curve_of(by_size, drawn).area_to_one(); });
     std::vector<std::vector<double>> by_share(found.by_size.kept.size());
     for (std::size_t i = 2; i < orders.size(); ++i) {
-      const faithfulness_curve one = curve_of(orders[i]);
+      const faithfulness_curve one = curve_of(values_along(orders[i]), all);
       for (std::size_t s = 0; s < by_share.size(); ++s) by_share[s].push_back(one.faithfulness[s]);
     }
     for (std::vector<double>& values : by_share) {

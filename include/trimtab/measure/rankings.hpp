@@ -160,7 +160,8 @@ struct ranking_agreement {
   std::size_t k = 0;  ///< of the overlap
 };
 
-/// `statistic(prompts)` on the prompts themselves, and on `samples` lists of as many prompts drawn with replacement.
+/// `statistic(prompts)` on the prompts themselves, and on `samples` lists of as many prompts drawn with replacement, of
+/// which those count that give a finite number.
 template <typename Statistic>
 with_interval bootstrap(std::size_t prompts, Statistic statistic, int samples, std::uint64_t seed) {
   std::vector<std::size_t> drawn(prompts);
@@ -170,7 +171,8 @@ with_interval bootstrap(std::size_t prompts, Statistic statistic, int samples, s
   std::vector<double> values;
   for (int s = 0; s < samples; ++s) {
     for (std::size_t& n : drawn) n = random.below(prompts);
-    values.push_back(statistic(std::span<const std::size_t>(drawn)));
+    if (const double value = statistic(std::span<const std::size_t>(drawn)); std::isfinite(value))
+      values.push_back(value);
   }
   std::ranges::sort(values);
   const auto at = [&](double share) {

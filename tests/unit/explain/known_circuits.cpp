@@ -138,3 +138,22 @@ TEMPLATE_TEST_CASE("with two redundant paths single ablations and saturated grad
   CHECK(ablated.found() < denoised.found());
   CHECK(slopes.found() <= 0.25);  // only what lies after the saturation has a slope
 }
+
+TEMPLATE_TEST_CASE("a sparse fit keeps only places that decide", "", gpt2<eigen_backend<double>>,
+                   gpt_neox<eigen_backend<double>>) {
+  for (const auto which : {circuit::copying, circuit::fact, circuit::both}) {
+    const known<TestType> k(which);
+    CAPTURE(static_cast<int>(which));
+    const auto steering =
+        steer(k.model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions),
+              at(site::mlp_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions));
+    const auto objective = objective::effectiveness{} + 0.03 * objective::minimality{};
+    const auto fit = trainer(steering, objective, adam{.learning_rate = 0.05}).fit(k.prompts, {.steps = 100});
+    // With two scalars in a row, that of the attention turns the neurons of the MLP off, and then nothing has a slope.
+    CHECK(evaluate(fit, k.prompts).flip_rate_both == (which == circuit::both ? 0 : 1));
+    const marked m = k.mark({.places = fit.values.layout, .scores = fit.values.theta});
+    for (std::size_t i = 0; i < m.sizes.size(); ++i)
+      if (not m.decides[i]) CHECK(m.sizes[i] == 0);
+    CHECK(m.found() > 0);
+  }
+}

@@ -66,8 +66,17 @@ TEMPLATE_TEST_CASE("the curve is that of runs whose other places are exchanged",
   };
   expect(found.by_size, order_by(sizes_of(scores)));
   expect(found.by_score, order_by(scores));
-  CHECK(found.cpr() == found.by_score.area());
-  CHECK(found.cmd() == found.by_size.area_to_one());
+  CHECK(found.cpr.value == found.by_score.area());
+  CHECK(found.cmd.value == found.by_size.area_to_one());
+  // With two prompts measured, samples are the one, the other, and both.
+  const auto of_one = [&](std::size_t n) {
+    const std::vector<prompt_pair> ranked_as_before{prompts[0], prompts[1], prompts[n], prompts[n]};
+    auto with = map;
+    with.per_prompt[2] = with.per_prompt[3] = map.per_prompt[n];
+    return explain::faithfulness_of(model, ranked_as_before, with, chosen, 0).cmd.value;
+  };
+  CHECK(std::abs(found.cmd.low - std::min({of_one(2), of_one(3), found.cmd.value})) < 1e-12);
+  CHECK(std::abs(found.cmd.high - std::max({of_one(2), of_one(3), found.cmd.value})) < 1e-12);
 }
 
 TEST_CASE("without corrupt prompts the other places are ablated") {
@@ -81,7 +90,8 @@ TEST_CASE("without corrupt prompts the other places are ablated") {
     const auto found = explain::faithfulness_of(model, prompts, map, chosen, 20);
     CHECK(found.by_size.faithfulness.front() == 0);  // 36 places: none are a thousandth of them
     CHECK(found.by_size.faithfulness.back() == 1);
-    areas.push_back(found.cmd());
+    areas.push_back(found.cmd.value);
+    CHECK(found.cpr.low <= found.cpr.high);
     REQUIRE(found.random_mean.size() == 10);
     for (std::size_t s = 0; s < 10; ++s) {
       CHECK(found.random_low[s] <= found.random_mean[s]);
