@@ -35,6 +35,7 @@
 #include <trimtab/steer/stationarity.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/path.hpp>
+#include <trimtab/train/polish.hpp>
 #include <trimtab/train/sweep.hpp>
 #include <trimtab/train/trainer.hpp>
 

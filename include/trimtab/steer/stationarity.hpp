@@ -70,16 +70,22 @@ inline std::vector<double> residual_of(const parameters& at, std::span<const dou
   return residual;
 }
 
-/// The gradients of the hinge terms at their kink, a column for each; `slope` is the one that the loss took.
+/// How far a hinge is from its kink in margins.
+inline constexpr double at_the_kink = 1e-6;
+
+/// A hinge term at its kink: the slope that the loss took, and with its share in the loss what is left of its margin and
+/// the gradient of that.
 struct kink {
   double slope = 0;
+  double left = 0;
   std::vector<double> gradient = {};
 };
 
 template <typename Steering, typename... Terms>
 std::vector<kink> kinks_of(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
                            const parameters& at, std::span<const prompt_pair> prompts,
-                           std::span<const double> strengths, std::span<const double> logit_diffs) {
+                           std::span<const double> strengths, std::span<const double> logit_diffs,
+                           double within = at_the_kink) {
   std::vector<kink> kinks;
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
     if constexpr (std::same_as<Term, objective::effectiveness>) {
@@ -87,14 +93,13 @@ std::vector<kink> kinks_of(const Steering& composition, const objective::weighte
       for (std::size_t s = 0; s < logit_diffs.size(); ++s) {
         const double beta = strengths[s / prompts.size()];
         const double left = t.term.margin - (beta > 0 ? logit_diffs[s] : -logit_diffs[s]);
-        if (beta == 0 or std::abs(left) > 1e-6 * std::max(1.0, std::abs(t.term.margin))) continue;
+        if (beta == 0 or std::abs(left) > within * std::max(1.0, std::abs(t.term.margin))) continue;
         auto linear = t.term;
         linear.shape = objective::psi::identity;
         const double share = t.weight / static_cast<double>(logit_diffs.size());
-        kinks.push_back(
-            {left > 0 ? 1.0 : 0.0, objective_and_gradient(composition, share * linear, at,
-                                                          prompts.subspan(s % prompts.size(), 1), std::span(&beta, 1))
-                                       .gradient});
+        auto alone = objective_and_gradient(composition, share * linear, at, prompts.subspan(s % prompts.size(), 1),
+                                            std::span(&beta, 1));
+        kinks.push_back({left > 0 ? 1.0 : 0.0, share * left, std::move(alone.gradient)});
       }
     }
   });

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <tuple>
@@ -56,21 +57,28 @@ struct sweep_axes {
   std::vector<double> start = {};
 };
 
+namespace detail {
+
+/// A point for every combination of one value from each axis.
+template <typename Point, typename... Axis>
+std::vector<Point> product_of(const Axis&... axes) {
+  std::vector<Point> points;
+  for (const auto& values : ranges::views::cartesian_product(axes...))
+    points.push_back(std::apply([](const auto&... value) { return Point{value...}; }, values));
+  return points;
+}
+
+}  // namespace detail
+
 /// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`.
 inline std::vector<fit_settings> grid(const sweep_axes& axes, const fit_settings& base = {}) {
   const auto values = []<typename T>(const std::vector<T>& axis, T otherwise) {
     return axis.empty() ? std::vector<T>{otherwise} : axis;
   };
-  const auto lambda_f = values(axes.lambda_f, base.lambda_f), lambda_m = values(axes.lambda_m, base.lambda_m);
-  const auto margin = values(axes.margin, base.margin), rate = values(axes.learning_rate, base.learning_rate);
-  const auto steps = values(axes.steps, base.steps);
-  const auto seed = values(axes.seed, base.seed);
-  const auto start = values(axes.start, base.start);
-  std::vector<fit_settings> points;
-  for (const auto& [f, m, g, r, n, s, o] :
-       ranges::views::cartesian_product(lambda_f, lambda_m, margin, rate, steps, seed, start))
-    points.push_back({f, m, g, r, n, s, o});
-  return points;
+  return detail::product_of<fit_settings>(
+      values(axes.lambda_f, base.lambda_f), values(axes.lambda_m, base.lambda_m), values(axes.margin, base.margin),
+      values(axes.learning_rate, base.learning_rate), values(axes.steps, base.steps), values(axes.seed, base.seed),
+      values(axes.start, base.start));
 }
 
 /// `count` values from one end to the other, evenly in log. Throws `bad_argument` for an end that is not positive.
