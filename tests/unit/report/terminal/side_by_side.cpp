@@ -28,6 +28,5 @@ TEST_CASE("Texts stand beside each other in columns of equal width", "[report]")
 }
 
 TEST_CASE("A text cannot control the terminal", "[report]") {
-  CHECK(report::for_terminal("a\x1b[31m\tb\n\xC2\x9B\xff") ==
-        "a\xEF\xBF\xBD[31m\tb\n\xEF\xBF\xBD\xEF\xBF\xBD");
+  CHECK(report::for_terminal("a\x1b[31m\tb\n\xC2\x9B\xff") == "a\xEF\xBF\xBD[31m\tb\n\xEF\xBF\xBD\xEF\xBF\xBD");
 }
