@@ -295,8 +295,8 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
 
   template <typename Name>
   constexpr const auto& find() const {
-    constexpr bool given = requires(const row& self) { operand_of<Name>(self); };
-    static_assert(given,
+    constexpr bool is_bound = requires(const row& self) { operand_of<Name>(self); };
+    static_assert(is_bound,
                   "this row function uses a name that is not bound here (see `Name` above); it may use its policy's "
                   "parameters, its scratch rows and the names in trimtab::name");
     return operand_of<Name>(*this);
