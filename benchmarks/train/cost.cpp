@@ -72,6 +72,7 @@ struct timed_backend : eigen_backend<float> {
     for (index_t k = 0; k < shape.queries; ++k) sum += 1 + shape.query_positions[k];
     return sum * static_cast<double>(width);
   }
+  using base::attention;  // over a cache too, which no fit has
   void attention(const ragged_shape& shape, index_t heads, float scale, const_view qkv, view z) const {
     timed("attention", 4 * pairs(shape, z.cols), 4 * static_cast<double>(qkv.size() + z.size()),
           [&] { base::attention(shape, heads, scale, qkv, z); });
