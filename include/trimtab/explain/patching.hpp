@@ -3,6 +3,7 @@
 
 #include <trimtab/explain/corrupt.hpp>
 #include <trimtab/explain/exact_map.hpp>
+#include <trimtab/steer/sequence.hpp>
 
 #include <cmath>
 #include <span>
