@@ -96,7 +96,7 @@ std::vector<double> run_backward(const Model& model, const batch<typename Model:
   pass<Model, hooks> above(model, rows, {lowest, layers}, hooks(model.backend(), sites, see),
                            pass_use::forward_and_backward);
   above.unembed(above.forward(below.forward(x)), logits);
-  const std::vector<double> values = score.values(logits, prompt);
+  std::vector<double> values = score.values(logits, prompt);
   score.gradient(logits, prompt, d_logits);
   above.backward(d_logits);
   return values;

@@ -278,12 +278,9 @@ ranking_curve faithfulness_of(const transformer<B, A>& model, std::span<const pr
     for (std::vector<double>& values : by_share) {
       if (values.empty()) continue;
       std::ranges::sort(values);
-      const auto at = [&](double share) {
-        return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
-      };
       found.random_mean.push_back(detail::mean_of(values));
-      found.random_low.push_back(at(0.025));
-      found.random_high.push_back(at(0.975));
+      found.random_low.push_back(quantile_of(values, 0.025));
+      found.random_high.push_back(quantile_of(values, 0.975));
     }
     return found;
   });

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,7 +57,7 @@ struct candidate {
 
 /// The k-th largest logit, or minus infinity for k = 0.
 inline double kth_largest(std::span<const double> logits, int k) {
-  if (k == 0 or static_cast<std::size_t>(k) >= logits.size()) return -INFINITY;
+  if (k == 0 or static_cast<std::size_t>(k) >= logits.size()) return -std::numeric_limits<double>::infinity();
   std::vector<double> sorted(logits.begin(), logits.end());
   const auto kth = sorted.begin() + (k - 1);
   std::ranges::nth_element(sorted, kth, std::greater{});

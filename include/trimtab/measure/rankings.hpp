@@ -149,6 +149,11 @@ inline double recall(std::span<const double> numbers, const std::vector<bool>& d
   return found / all;
 }
 
+/// Of ascending values, at least one, the one that has this share of the others below it.
+inline double quantile_of(std::span<const double> sorted, double share) {
+  return sorted[static_cast<std::size_t>(std::llround(share * static_cast<double>(sorted.size() - 1)))];
+}
+
 /// A number with the interval that holds 95 % of its bootstrap samples.
 struct with_interval {
   double value = 0;
@@ -175,11 +180,8 @@ with_interval bootstrap(std::size_t prompts, Statistic statistic, int samples, s
       values.push_back(value);
   }
   std::ranges::sort(values);
-  const auto at = [&](double share) {
-    return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
-  };
-  found.low = values.empty() ? found.value : at(0.025);
-  found.high = values.empty() ? found.value : at(0.975);
+  found.low = values.empty() ? found.value : quantile_of(values, 0.025);
+  found.high = values.empty() ? found.value : quantile_of(values, 0.975);
   return found;
 }
 

@@ -109,13 +109,13 @@ objective::weighted_sum<Terms...> with_settings(objective::weighted_sum<Terms...
 /// The replica of a point.
 template <typename Steering, typename Objective>
 replica<Objective, adam> replica_at(const Steering& composition, const Objective& objective, adam optimizer,
-                                    const fit_settings& at, std::vector<prompt_pair> prompts,
-                                    std::vector<double> strengths = {+1.0, -1.0}) {
+                                    const fit_settings& at, const std::vector<prompt_pair>& prompts,
+                                    const std::vector<double>& strengths = {+1.0, -1.0}) {
   optimizer.learning_rate = at.learning_rate;
-  replica<Objective, adam> r{.prompts = std::move(prompts),
+  replica<Objective, adam> r{.prompts = prompts,
                              .objective = with_settings(objective, at),
                              .optimizer = optimizer,
-                             .strengths = std::move(strengths),
+                             .strengths = strengths,
                              .steps = at.steps,
                              .seed = at.seed};
   if (at.start == 0) return r;
