@@ -69,8 +69,11 @@ class speller {
   }
   std::string text(std::span<const int> ids) const { return text::replace_invalid_utf8(bytes(ids)); }
   /// The text of a prompt, without the tokens that stand before every prompt, which nobody wrote.
-  std::string prompt(const prompt_pair& prompt, bool is_text) const {
-    return text(std::span(prompt.ids).subspan(is_text ? tokenizer_->before().size() : 0));
+  std::string prompt(const prompt_pair& prompt) const {
+    const auto& before = tokenizer_->before();
+    const bool begins_so = not prompt.prompt.empty() and before.size() <= prompt.ids.size() and
+                           std::equal(before.begin(), before.end(), prompt.ids.begin());
+    return text(std::span(prompt.ids).subspan(begins_so ? before.size() : 0));
   }
 
  private:
@@ -88,8 +91,10 @@ class live_text {
     const auto bytes = spell_.bytes(ids);
     show(bytes, std::min(end_before(bytes, stops_), certain_part(bytes, stops_)));
   }
-  void finish(const std::string& text) {
-    if (shown_ < text.size()) print(text.substr(shown_));
+  /// Shows what was held back, and ends the line.
+  void finish(const std::vector<int>& ids) {
+    const auto bytes = spell_.bytes(ids);
+    show(bytes, end_before(bytes, stops_));
     print("\n");
   }
 
@@ -207,7 +212,7 @@ class printer {
       const auto title = title_of(text, options, prompts_.size());
       if (common_.verbose) tell_ledger(text, title);
       if (live_) {
-        live_->finish(*said(text));
+        live_->finish(text.ids);
       } else if (in_columns(options.strengths)) {
         titles.push_back(title);
         beside.push_back(text_of(text));
@@ -226,7 +231,7 @@ class printer {
   const prompt_pair& prompt_of(const generated_text& text) const {
     return prompts_[static_cast<std::size_t>(text.prompt)];
   }
-  std::string prompt_text(const prompt_pair& p) const { return spell_.prompt(p, not p.prompt.empty()); }
+  std::string prompt_text(const prompt_pair& p) const { return spell_.prompt(p); }
 
   /// The new text, up to a stop text; nothing without a tokenizer.
   std::optional<std::string> said(const generated_text& text) const {

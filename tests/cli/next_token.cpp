@@ -116,6 +116,9 @@ TEST_CASE("prompts begin as the folder says, or as --bos and --no-bos say") {
   CHECK(run_trimtab({"tokenize", "--model", model.path(), "--bos", "--no-bos"}).status == 2);
   const auto said = run_trimtab({"generate", "--model", model.path(), "--prompt", "ab", "--max-new-tokens", "0"});
   CHECK(said.out == "ab\n");
+  // Ids with a text beside them begin as they are given.
+  const auto given = model.file("given.jsonl", "{\"ids\": [120], \"prompt\": \"y\"}\n");
+  CHECK(run_trimtab({"generate", "--model", model.path(), "--prompts", given, "--max-new-tokens", "0"}).out == "x\n");
 
   // The intervention file says with which tokens its prompts began; other ones are worth a warning.
   const auto data = model.file("text.jsonl", "{\"prompt\": \"ab cd\", \"correct\": \"x\", \"wrong\": \"y\"}\n");
