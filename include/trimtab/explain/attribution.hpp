@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/core/records.hpp>
 #include <trimtab/explain/corrupt.hpp>
+#include <trimtab/explain/gradient_run.hpp>
 #include <trimtab/explain/groups.hpp>
 #include <trimtab/explain/interchange.hpp>
 #include <trimtab/explain/metric.hpp>
+#include <trimtab/explain/place_sums.hpp>
 #include <trimtab/explain/recorded_run.hpp>
 #include <trimtab/steer/sequence.hpp>
 
@@ -43,148 +44,6 @@ struct exchange_effect {
   constexpr auto value(row auto& r) const {
     return r.sum([&](auto j) { return (r(other, j) - r.h(j)) * r.d_out(j); });
   }
-};
-
-/// Hooks that change nothing: each hands the gradient of its site to see(site, layer, h, d_out).
-template <typename Model, typename See>
-class gradient_hooks {
- public:
-  using B = typename Model::backend_type;
-  using T = typename Model::scalar;
-
-  gradient_hooks(const B& backend, const placed_sites& sites, See& see)
-      : backend_(&backend), sites_(&sites), see_(&see) {}
-
-  template <hook_site Site>
-  static constexpr bool has = exposes<Site, Model::architecture::residual>;
-
-  template <hook_site Site>
-  bool active(index_t layer) const {
-    return sites_->template active<Site>(layer);
-  }
-  index_t lowest_layer() const { return sites_->lowest_layer(); }
-
-  template <hook_site Site>
-  void forward(index_t, matrix_view<const T> h, matrix_view<T> out) const {
-    backend_->copy(h, out);
-  }
-  template <hook_site Site>
-  void backward(index_t layer, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h) const {
-    backend_->copy(d_out, d_h);
-    (*see_)(Site{}, layer, h, d_out);
-  }
-
- private:
-  const B* backend_;
-  const placed_sites* sites_;
-  See* see_;
-};
-
-/// Runs the model forward from the stream x [rows, D] before the first layer, and the metric backward; calls see(site,
-/// layer, h, d_out) at each site of the map, downward. Returns the metric of each sequence, whose prompt is
-/// `prompt[sequence]`.
-template <typename Model, typename See>
-std::vector<double> run_backward(const Model& model, const batch<typename Model::backend_type>& rows,
-                                 matrix_view<typename Model::scalar> x, const placed_sites& sites,
-                                 const scorer<typename Model::backend_type>& score, const int* prompt, See see) {
-  using hooks = gradient_hooks<Model, See>;
-  const index_t layers = model.config().layers, lowest = sites.lowest_layer();
-  workspace<typename Model::backend_type> memory(model.backend());
-  const auto logits = memory.take(rows.queries(), model.config().vocabulary);
-  const auto d_logits = memory.take(rows.queries(), model.config().vocabulary);
-  pass<Model> below(model, rows, {0, lowest});
-  pass<Model, hooks> above(model, rows, {lowest, layers}, hooks(model.backend(), sites, see),
-                           pass_use::forward_and_backward);
-  above.unembed(above.forward(below.forward(x)), logits);
-  std::vector<double> values = score.values(logits, prompt);
-  score.gradient(logits, prompt, d_logits);
-  above.backward(d_logits);
-  return values;
-}
-
-/// Adds values of a site's rows up by prompt and place, in the order in which the gradient of a parameter is added up
-/// that the rows of a place share (core/records.hpp).
-class sums_by_place {
- public:
-  sums_by_place(const parameter_block& block, const model_config& config, std::span<const prompt_pair> prompts,
-                bool of_scored)
-      : places_(block.records_per_layer()), plan_(slots(block, config, prompts, of_scored)) {}
-
-  /// add(prompt, place within a layer, sum) for each place that has rows.
-  template <typename T, typename Add>
-  void operator()(std::span<const T> values, Add add) const {
-    const auto at = [](const std::vector<int>& numbers, int i) { return numbers[static_cast<std::size_t>(i)]; };
-    for (int record = 0; record < static_cast<int>(plan_.record_slot.size()); ++record) {
-      T total = 0;
-      for (int piece = at(plan_.record_begin, record); piece < at(plan_.record_begin, record + 1); ++piece) {
-        T sum = 0;
-        for (int k = at(plan_.piece_begin, piece); k < at(plan_.piece_begin, piece + 1); ++k)
-          sum += values[static_cast<std::size_t>(at(plan_.order, k))];
-        total += sum;
-      }
-      const index_t slot = at(plan_.record_slot, record);
-      add(static_cast<std::size_t>(slot / places_), slot % places_, static_cast<double>(total));
-    }
-  }
-
- private:
-  static std::vector<int> slots(const parameter_block& block, const model_config& config,
-                                std::span<const prompt_pair> prompts, bool of_scored) {
-    const index_t rows = rows_per_token(config, block.site);
-    std::vector<int> slots;
-    for (std::size_t n = 0; n < prompts.size(); ++n) {
-      const std::vector<int> positions = positions_of(block.positions, prompts[n]);
-      for (std::size_t i = of_scored ? positions.size() - 1 : 0; i < positions.size(); ++i)
-        for (index_t row = 0; row < rows; ++row) {
-          const index_t place = static_cast<index_t>(n) * block.records_per_layer() + positions[i] * block.parts +
-                                (block.parts > 1 ? row : 0);
-          slots.push_back(positions[i] < 0 ? -1 : static_cast<int>(place));
-        }
-    }
-    return slots;
-  }
-
-  index_t places_;
-  record_plan plan_;
-};
-
-/// Adds to the scores of some prompts of a map.
-template <tensor_backend B>
-class score_sums {
- public:
-  using T = typename B::scalar;
-
-  /// For the prompts `some`, of which the first is prompt `first` of the map.
-  score_sums(const B& backend, const model_config& config, place_map& map, std::size_t first,
-             std::span<const prompt_pair> some)
-      : backend_(&backend), config_(&config), map_(&map), first_(first) {
-    for (const parameter_block& block : map.places.blocks) {
-      all_.emplace_back(block, config, some, false);
-      scored_.emplace_back(block, config, some, true);
-    }
-  }
-
-  /// Adds `share` times the term's values on the rows of a block's layer.
-  template <typename Term, typename... Operand>
-  void add(std::size_t block, index_t layer, const Term& term, double share, index_t rows, index_t width,
-           Operand... operands) const {
-    typename B::memory memory = backend_->allocate(rows);
-    const matrix_view<T> values = memory.view(1, rows);
-    backend_->values(term, rows, width, values.data, operands...);
-    const host_matrix<T> host = backend_->download(values);
-    const parameter_block& of = map_->places.blocks[block];
-    const auto& sums = scored_only(*config_, of.site, layer) ? scored_ : all_;
-    sums[block](std::span(host.values), [&](std::size_t n, index_t place, double sum) {
-      map_->per_prompt[first_ + n][static_cast<std::size_t>(of.layer_offset(layer) + place)] += share * sum;
-    });
-  }
-
- private:
-  const B* backend_;
-  const model_config* config_;
-  place_map* map_;
-  std::size_t first_;
-  std::vector<sums_by_place> all_ = {}, scored_ = {};
 };
 
 /// What a pass forward and backward over some tokens takes, in bytes.

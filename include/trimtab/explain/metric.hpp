@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-/// The metrics that places are scored by, on rows of logits in a backend's memory.
+/// The metrics that places are scored by, on rows of logits in a backend's memory: D = z[correct] − z[wrong], the
+/// probability of the correct answer, or KL(p_clean ‖ p).
 
 namespace trimtab::explain {
 

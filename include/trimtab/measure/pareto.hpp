@@ -13,8 +13,8 @@
 #include <vector>
 
 /// What several interventions trade against each other: how often they flip the answer, how much else they change, and
-/// how many places they need. The front are those that no other betters; its knee is where giving up flips stops to
-/// pay.
+/// how many places they need. The front are those that no other betters; its knee is the point
+/// farthest from the chord between its ends.
 
 namespace trimtab {
 
