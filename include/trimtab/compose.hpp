@@ -34,6 +34,7 @@
 #include <trimtab/steer/observe.hpp>
 #include <trimtab/steer/stationarity.hpp>
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/fit_plan.hpp>
 #include <trimtab/train/path.hpp>
 #include <trimtab/train/polish.hpp>
 #include <trimtab/train/sweep.hpp>

@@ -24,11 +24,17 @@ class baseline {
   /// Throws `bad_text` for a prompt that the model cannot read.
   baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
            scored where = scored::last, baseline_keys keys = baseline_keys::forget);
+  /// The same bits from a known `leaving()` of these prompts: runs only the layers below the first hooked one, and makes
+  /// the logits again. It has no keys.
+  baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
+           matrix_view<const T> leaving);
 
   const batch<B>& rows() const { return rows_; }
   index_t first_layer() const { return first_layer_; }
   matrix_view<const T> stream() const { return stream_; }  ///< [rows, D]
   matrix_view<const T> logits() const { return logits_; }  ///< [queries, V]
+  /// [queries, D], the stream that leaves the last layer: far smaller than the logits, which follow from it.
+  matrix_view<const T> leaving() const { return leaving_; }
   bool has_keys() const { return not keys_.empty(); }
   /// Queries, keys and values [rows, 3D] of a layer, from the first hooked one on.
   matrix_view<const T> keys(index_t layer) const { return keys_[static_cast<std::size_t>(layer - first_layer_)]; }
@@ -39,38 +45,59 @@ class baseline {
   void copy_keys(index_t layer, index_t count, const int* rows, const int* to, matrix_view<T> out) const;
 
  private:
+  struct only_memory {};
+  baseline(only_memory, const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
+           scored where)
+      : backend_(&model.backend()),
+        first_layer_(first_hooked_layer),
+        rows_(model.backend(), model.config(), prompts, where),
+        memory_(model.backend()),
+        stream_(memory_.take(rows_.rows(), model.config().width)),
+        logits_(memory_.take(rows_.queries(), model.config().vocabulary)),
+        leaving_(memory_.take(rows_.queries(), model.config().width)) {}
+
+  void run_below(const Model& model);
+
   const B* backend_;
   index_t first_layer_;
   batch<B> rows_;
   workspace<B> memory_;
-  matrix_view<T> stream_ = {}, logits_ = {};
+  matrix_view<T> stream_, logits_, leaving_;
   std::vector<matrix_view<T>> keys_ = {};
 };
 
 template <typename Model>
 baseline<Model>::baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
                           scored where, baseline_keys keys)
-    : backend_(&model.backend()),
-      first_layer_(first_hooked_layer),
-      rows_(model.backend(), model.config(), prompts, where),
-      memory_(model.backend()) {
-  const index_t width = model.config().width, layers = model.config().layers;
-  const B& backend = model.backend();
-  stream_ = memory_.take(rows_.rows(), width);
-  logits_ = memory_.take(rows_.queries(), model.config().vocabulary);
-
-  const matrix_view<T> embedded = memory_.take(rows_.rows(), width);
-  model.embed(rows_, embedded);
-  pass<Model> below(model, rows_, {0, first_hooked_layer});
-  const matrix_view<T> entering = below.forward(embedded);
-  backend.copy(entering, stream_);
-  pass<Model> rest(model, rows_, {first_hooked_layer, layers});
+    : baseline(only_memory{}, model, prompts, first_hooked_layer, where) {
+  run_below(model);
+  pass<Model> rest(model, rows_, {first_layer_, model.config().layers});
   const matrix_view<T> leaving = rest.forward(stream_, [&](index_t, matrix_view<T> qkv) {
     if (keys == baseline_keys::forget) return;
     keys_.push_back(memory_.take(qkv.rows, qkv.cols));
-    backend.copy(qkv, keys_.back());
+    backend_->copy(qkv, keys_.back());
   });
+  backend_->copy(leaving, leaving_);
   rest.unembed(leaving, logits_);
+}
+
+template <typename Model>
+baseline<Model>::baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
+                          matrix_view<const T> leaving)
+    : baseline(only_memory{}, model, prompts, first_hooked_layer, scored::last) {
+  run_below(model);
+  backend_->copy(leaving, leaving_);
+  workspace<B> scratch(*backend_);
+  model.unembed(leaving_, scratch.take(leaving.rows, leaving.cols), logits_);
+}
+
+template <typename Model>
+void baseline<Model>::run_below(const Model& model) {
+  workspace<B> scratch(*backend_);
+  const matrix_view<T> embedded = scratch.take(stream_.rows, stream_.cols);
+  model.embed(rows_, embedded);
+  pass<Model> below(model, rows_, {0, first_layer_});
+  backend_->copy(below.forward(embedded), stream_);
 }
 
 template <typename Model>

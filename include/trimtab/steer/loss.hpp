@@ -75,14 +75,16 @@ class loss {
   using T = typename B::scalar;
   using objective_type = objective::weighted_sum<Terms...>;
 
-  /// One objective per replica, for the sequences of a batch, each scored at one position.
+  /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
+  /// all sequences of each replica, where these are only some of them; the values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-       std::span<const sequence> sequences);
+       std::span<const sequence> sequences, std::vector<double> weight_of = {});
   /// The same for a single replica.
   loss(const B& backend, objective_type sum, std::span<const prompt_pair> prompts, std::span<const sequence> sequences)
       : loss(backend, std::vector<objective_type>{std::move(sum)}, prompts, sequences) {}
 
   index_t replicas() const { return static_cast<index_t>(objectives_.size()); }
+  std::size_t sequences() const { return weights_.size(); }
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
   /// The loss of each replica. For the penalty, `theta(r)` returns a replica's parameters in host memory and
@@ -212,7 +214,7 @@ class loss {
 
 template <tensor_backend B, typename... Terms>
 loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-                        std::span<const sequence> sequences)
+                        std::span<const sequence> sequences, std::vector<double> weight_of)
     : backend_(&backend),
       objectives_(std::move(objectives)),
       memory_(backend),
@@ -233,6 +235,7 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
     prompt.push_back(static_cast<int>(s.prompt));
     replica.push_back(static_cast<int>(s.replica));
   }
+  if (not weight_of.empty()) weight_of_ = std::move(weight_of);
   beta_ = memory_.take(beta);
   correct_ = memory_.take(std::move(correct));
   wrong_ = memory_.take(std::move(wrong));

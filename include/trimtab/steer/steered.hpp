@@ -35,6 +35,14 @@ inline std::vector<sequence> with_past(std::span<const parameter_layout> layouts
   return sequences;
 }
 
+/// Where steered passes of a layout start: the lowest layer that any of its interventions is in, or the last one.
+inline index_t first_layer_of_pass(const parameter_layout& layout, const model_config& config) {
+  index_t first = config.layers - 1;
+  for (const parameter_block& block : layout.blocks)
+    if (not block.layers.empty()) first = std::min(first, block.layers.front());
+  return first;
+}
+
 template <typename Steering, typename Observer = no_observer>
 class steered {
  public:
@@ -47,13 +55,22 @@ class steered {
   steered(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> prompts,
           std::vector<sequence> sequences, pass_use use = pass_use::forward_only, scored where = scored::last,
           std::shared_ptr<const baseline<Model>> untouched = nullptr, Observer observer = {})
+      : steered(composition,
+                std::make_shared<const replica_parameters<B>>(composition.model().backend(), std::move(layouts)),
+                prompts, std::move(sequences), use, where, std::move(untouched), std::move(observer)) {}
+
+  /// The same with parameters that other runs share.
+  steered(const Steering& composition, std::shared_ptr<const replica_parameters<B>> values,
+          std::span<const prompt_pair> prompts, std::vector<sequence> sequences, pass_use use, scored where,
+          std::shared_ptr<const baseline<Model>> untouched, Observer observer = {})
       : model_(composition.model()),
         use_(use),
         sequences_(use == pass_use::forward_and_backward and where == scored::last
-                       ? with_past(layouts, prompts, std::move(sequences))
+                       ? with_past(values->storage.layouts(), prompts, std::move(sequences))
                        : std::move(sequences)),
-        bound_(model_.backend(), model_.config(), std::move(layouts), prompts, sequences_, where),
-        first_layer_(std::min(bound_.lowest_layer(), model_.config().layers - 1)),
+        bound_(model_.backend(), model_.config(), values, sequences_,
+               records_of(values->storage.layouts(), prompts, sequences_), where),
+        first_layer_(first_layer_of_pass(storage().layout(0), model_.config())),
         rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where, past()),
         memory_(model_.backend()),
         source_(prompts, sequences_, memory_),

@@ -7,7 +7,9 @@
 #include <trimtab/row/math.hpp>
 #include <trimtab/train/proximal.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 
 /// Adam (Kingma and Ba 2015) with the penalty as a proximal step in Adam's own metric:
@@ -15,7 +17,8 @@
 ///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
 ///
 /// so that zeros are exact. `subgradient` adds λ ∂‖θ‖ to Adam's gradient instead; parameters then oscillate around
-/// zero.
+/// zero. Over the first `warmup` steps lr grows evenly to its value; with `cosine` it then falls along half a cosine, and
+/// is 0 after that step (Loshchilov and Hutter 2017, without restarts).
 
 namespace trimtab {
 
@@ -51,6 +54,8 @@ struct adam {
   double beta_2 = 0.999;
   double epsilon = 1e-8;
   bool subgradient = false;
+  index_t warmup = 0;
+  index_t cosine = 0;  ///< 0: the rate stays
 
   constexpr void each_setting(auto&& f) const {
     f("learning rate", learning_rate);
@@ -58,6 +63,8 @@ struct adam {
     f("beta_2", beta_2);
     f("epsilon", epsilon);
     f("subgradient", subgradient);
+    if (warmup > 0) f("warm-up steps", warmup);
+    if (cosine > 0) f("steps of the cosine", cosine);
   }
 
   /// Throws `bad_argument` for a learning rate, beta or epsilon out of range.
@@ -70,13 +77,24 @@ struct adam {
     if (not(beta_1 >= 0 and beta_1 < 1)) refuse("Adam's beta_1", beta_1, "at least 0 and below 1");
     if (not(beta_2 >= 0 and beta_2 < 1)) refuse("Adam's beta_2", beta_2, "at least 0 and below 1");
     if (not(std::isfinite(epsilon) and epsilon > 0)) refuse("Adam's epsilon", epsilon, "a positive number");
+    if (warmup < 0) refuse("the number of warm-up steps", static_cast<double>(warmup), "0 or more");
+    if (cosine != 0 and cosine <= warmup)
+      refuse("the step at which a cosine ends", static_cast<double>(cosine), "after the warm-up");
+  }
+
+  /// The learning rate of step t = 1, 2, ...
+  double rate(index_t t) const {
+    if (t < warmup) return learning_rate * static_cast<double>(t) / static_cast<double>(warmup);
+    if (cosine == 0) return learning_rate;
+    const index_t done = std::clamp<index_t>(t - 1 - warmup, 0, cosine - warmup);
+    const double share = static_cast<double>(done) / static_cast<double>(cosine - warmup);
+    return learning_rate * (1 + std::cos(std::numbers::pi * share)) / 2;
   }
 
   adam_update update(index_t t, penalty p) const {
     const double steps = static_cast<double>(t);
-    return {
-        learning_rate, beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, steps)), 1 / (1 - std::pow(beta_2, steps)), p,
-        subgradient};
+    return {rate(t), beta_1,     beta_2, epsilon, 1 / (1 - std::pow(beta_1, steps)), 1 / (1 - std::pow(beta_2, steps)),
+            p,       subgradient};
   }
 };
 

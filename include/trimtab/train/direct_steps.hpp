@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/steer/replica_storage.hpp>
 #include <trimtab/train/step_memory.hpp>
 
-#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -18,9 +16,10 @@ class direct_steps {
   using B = typename Run::B;
   using T = typename B::scalar;
 
-  /// `made` is the number of earlier steps; one optimizer and one penalty per replica.
+  /// `made` is the number of earlier steps; one optimizer and one penalty per replica. No step is made ahead, so the
+  /// last one need not be known.
   direct_steps(const B& backend, Run& run, const Loss& objective, std::vector<Optimizer> optimizers,
-               std::vector<penalty> penalties, index_t made)
+               std::vector<penalty> penalties, index_t made, index_t = 0)
       : backend_(backend),
         run_(run),
         objective_(objective),
@@ -46,7 +45,8 @@ class direct_steps {
     objective_.gradient(logits_, reference(), run_.d_logits());
     run_.backward();
     ++made_;
-    for (index_t r = 0; r < run_.storage().replicas(); ++r) update(r);
+    update_replicas<B, Optimizer>(backend_, run_.storage(), optimizers_, penalties_, made_, run_.theta(),
+                                  run_.gradient(), moments_);
     looked_ = false;
   }
 
@@ -58,16 +58,6 @@ class direct_steps {
 
  private:
   matrix_view<const T> reference() const { return run_.untouched()->logits(); }
-
-  void update(index_t replica) {
-    const auto r = static_cast<std::size_t>(replica);
-    const auto with = optimizers_[r].update(made_, penalties_[r]);
-    run_.storage().each_records(replica, [&](index_t offset, index_t count, index_t size) {
-      const auto records = [&](matrix_view<T> all) { return matrix_view<T>{all.data + offset, count, size}; };
-      update_records(backend_, with, records(run_.theta()), records(run_.gradient()), records(moments_.first()),
-                     records(moments_.second()));
-    });
-  }
 
   const B& backend_;
   Run& run_;

@@ -3,9 +3,8 @@
 
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/loss.hpp>
-#include <trimtab/steer/steered.hpp>
-#include <trimtab/train/direct_steps.hpp>
-#include <trimtab/train/recorded_steps.hpp>
+#include <trimtab/train/chunked_engine.hpp>
+#include <trimtab/train/fit_engine.hpp>
 #include <trimtab/train/replica.hpp>
 
 #include <algorithm>
@@ -24,7 +23,8 @@
 ///     while (run.step() < 200) show(run.losses());
 ///     const auto result = run.result();
 ///
-/// The model is frozen; every step sees all prompts at all strengths. A replica that has ended leaves the pass.
+/// The model is frozen; every step sees all prompts at all strengths, or those of a mini-batch, in chunks where they are
+/// many. A replica that has ended leaves the pass.
 
 namespace trimtab {
 
@@ -53,9 +53,12 @@ class fit_run {
   }
 
   /// Makes one step of every replica that has not ended. Returns how often it was called, steps before a checkpoint
-  /// included. Throws `bad_argument` if a loss is no longer finite.
+  /// included. Throws `bad_argument` if a loss is no longer finite, `step_broken_off` if `watch` was told to.
   index_t step();
   index_t steps() const { return made_; }
+
+  /// `proceed` is called before each chunk of a step, which breaks off where it returns false.
+  void watch(chunk_watch proceed) { watch_ = std::move(proceed); }
 
   /// The loss of each replica at its current parameters, with `per_sequence`; valid until the next step. Throws as
   /// `step` does.
@@ -101,7 +104,7 @@ class fit_run {
     look();
     fit& f = fits_[replica];
     if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end())
-      keep_moments(engine_->steps.moments(), static_cast<index_t>(at - active_.begin()));
+      keep_moments(engine_->moments(), static_cast<index_t>(at - active_.begin()));
     return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
@@ -116,31 +119,11 @@ class fit_run {
     std::vector<double> theta = {}, first_moment = {}, second_moment = {};
     std::vector<loss_values> history = {};
     std::vector<std::string> warnings = {};
-    index_t made = 0;
+    index_t made = 0, chunk = 0;
     bool ended = false;
   };
 
   using loss_type = typename detail::loss_of<B, Objective>::type;
-
-  /// The pass of the active replicas, its loss and its steps.
-  struct engine {
-    steered<Steering> run;
-    loss_type objective;
-    std::conditional_t<recording_backend<B>, recorded_steps<steered<Steering>, loss_type, Optimizer>,
-                       direct_steps<steered<Steering>, loss_type, Optimizer>>
-        steps;
-
-    template <typename... StepArguments>
-    engine(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> prompts,
-           std::vector<sequence> sequences, std::vector<Objective> objectives,
-           std::shared_ptr<const baseline<Model>> untouched, StepArguments... of_steps)
-        : run(composition, std::move(layouts), prompts, std::move(sequences), pass_use::forward_and_backward,
-              scored::last, std::move(untouched)),
-          objective(composition.model().backend(), std::move(objectives), prompts, run.sequences()),
-          steps(composition.model().backend(), run, objective, std::move(of_steps)...) {}
-  };
-
-  static_assert(fit_steps<decltype(engine::steps), T>);
 
   /// For how many steps the history reserves memory before the fit starts.
   static constexpr index_t history_ahead = 4096;
@@ -162,8 +145,8 @@ class fit_run {
 
   /// Brings the moments of a replica in the pass to host memory.
   void keep_moments(const fit_moments<T>& moments, index_t slot) {
-    engine_->run.storage().gather(std::span(moments.first), slot, active(slot).first_moment);
-    engine_->run.storage().gather(std::span(moments.second), slot, active(slot).second_moment);
+    engine_->storage().gather(std::span(moments.first), slot, active(slot).first_moment);
+    engine_->storage().gather(std::span(moments.second), slot, active(slot).second_moment);
   }
   /// After the first step: warns of interventions whose gradient was exactly zero, most of which never learn.
   void tell_what_cannot_learn();
@@ -175,7 +158,19 @@ class fit_run {
   }
 
   fit_facts facts_of(const fit& f) const {
-    return facts_of_fit(*steering_, f.layout, f.asked.objective, f.asked.optimizer, f.asked.prompts, f.asked.strengths);
+    fit_facts facts =
+        facts_of_fit(*steering_, f.layout, f.asked.objective, f.asked.optimizer, f.asked.prompts, f.asked.strengths);
+    if (f.asked.batches.size > 0) {
+      facts["prompts in a batch"] = std::to_string(f.asked.batches.size);
+      facts["seed of the batches"] = std::to_string(f.asked.batches.seed);
+    }
+    if (is_cut(f)) facts["prompts in a chunk"] = std::to_string(f.chunk);
+    return facts;
+  }
+  /// Whether a step sees more prompts than fit in one chunk.
+  static bool is_cut(const fit& f) {
+    const index_t prompts = std::ssize(f.prompts), size = f.asked.batches.size;
+    return (size == 0 ? prompts : std::min(size, prompts)) > f.chunk;
   }
   fit& active(index_t slot) { return fits_[active_[static_cast<std::size_t>(slot)]]; }
 
@@ -185,7 +180,9 @@ class fit_run {
   std::map<std::vector<int>, std::vector<index_t>> pool_by_ids_ = {};
   std::vector<std::size_t> active_ = {};  ///< replicas in the pass
   std::shared_ptr<const baseline<Model>> untouched_ = nullptr;
-  std::unique_ptr<engine> engine_ = nullptr;
+  std::shared_ptr<leaving_streams<B>> streams_ = nullptr;
+  std::unique_ptr<fit_engine<B, loss_type>> engine_ = nullptr;
+  chunk_watch watch_ = {};
   std::vector<loss_values> losses_ = {}, found_ = {};
   index_t made_ = 0;
   bool looked_ = false, leaving_ = false, told_ = false;
@@ -197,7 +194,7 @@ index_t fit_run<Steering, Objective, Optimizer>::step() {
     look();
     if (leaving_) plan();
     if (engine_) {
-      engine_->steps.step();
+      engine_->step(watch_);
       for (std::size_t k : active_) ++fits_[k].made;
       if (not told_) tell_what_cannot_learn();
     }
@@ -220,6 +217,10 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     penalty_of(f.asked.objective, f.layout.size());  // throws where there are two
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
+    add_to_pool(f);
+    f.chunk = f.asked.chunk;
+    if (f.chunk == 0)
+      f.chunk = usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
     if (f.asked.resume_from) {
       const fit_state& from = *f.asked.resume_from;
       require_same_fit(from, facts_of(f), f.theta.size());
@@ -233,7 +234,6 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     }
     f.history.reserve(
         static_cast<std::size_t>(std::min(f.asked.steps.value_or(history_ahead), std::max(history_ahead, f.made)) + 1));
-    add_to_pool(f);
     fits_.push_back(std::move(f));
   }
   for (const fit& f : fits_)
@@ -267,7 +267,7 @@ void fit_run<Steering, Objective, Optimizer>::plan() {
   for (std::size_t k : active_)
     if (not has_ended(fits_[k])) left.push_back(k);
   if (left.size() == active_.size()) return;
-  const fit_moments<T> moments = engine_->steps.moments();
+  const fit_moments<T> moments = engine_->moments();
   for (std::size_t slot = 0; slot < active_.size(); ++slot) keep_moments(moments, static_cast<index_t>(slot));
   active_ = std::move(left);
   engine_ = nullptr;
@@ -277,32 +277,44 @@ void fit_run<Steering, Objective, Optimizer>::plan() {
 template <typename Steering, typename Objective, optimizer Optimizer>
 void fit_run<Steering, Objective, Optimizer>::make_engine() {
   std::vector<parameter_layout> layouts;
-  std::vector<sequence> sequences;
+  std::vector<replica_prompts> seen;
   std::vector<Objective> objectives;
   std::vector<Optimizer> optimizers;
   std::vector<penalty> penalties;
+  std::vector<std::span<const double>> theta;
   index_t last = 0;
-  for (std::size_t slot = 0; slot < active_.size(); ++slot) {
-    const fit& f = fits_[active_[slot]];
+  bool at_once = true;
+  for (std::size_t k : active_) {
+    const fit& f = fits_[k];
     layouts.push_back(f.layout);
-    for (double beta : f.asked.strengths)
-      for (index_t n : f.prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
+    seen.push_back({f.prompts, f.asked.strengths, f.chunk, f.asked.batches});
     objectives.push_back(f.asked.objective);
     optimizers.push_back(f.asked.optimizer);
     penalties.push_back(penalty_of(f.asked.objective, f.layout.size()));
+    theta.push_back(f.theta);
     last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
+    at_once = at_once and not is_cut(f) and f.asked.batches.size == 0;
   }
-  if constexpr (recording_backend<B>)
-    engine_ =
-        std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
-                                 untouched_, std::move(optimizers), std::move(penalties), made_, last);
-  else
-    engine_ =
-        std::make_unique<engine>(*steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives),
-                                 untouched_, std::move(optimizers), std::move(penalties), made_);
-  untouched_ = engine_->run.untouched();
-  const replica_storage<B>& storage = engine_->run.storage();
-  engine_->run.take_parameters([&](index_t slot) -> std::span<const double> { return active(slot).theta; });
+  if (at_once) {
+    std::vector<sequence> sequences;
+    for (std::size_t slot = 0; slot < seen.size(); ++slot)
+      for (double beta : seen[slot].strengths)
+        for (index_t n : seen[slot].prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
+    auto whole = std::make_unique<whole_engine<Steering, loss_type, Optimizer>>(
+        *steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives), untouched_,
+        std::move(optimizers), std::move(penalties), made_, last);
+    untouched_ = whole->untouched();
+    engine_ = std::move(whole);
+  } else {
+    const Model& model = steering_->model();
+    if (not streams_)
+      streams_ = std::make_shared<leaving_streams<B>>(model.backend(), std::ssize(pool_), model.config().width);
+    engine_ = std::make_unique<chunked_engine<Steering, loss_type, Optimizer>>(
+        *steering_, std::move(layouts), pool_, std::move(seen), std::move(objectives), streams_, std::move(optimizers),
+        std::move(penalties), made_, last);
+  }
+  const replica_storage<B>& storage = engine_->storage();
+  engine_->take_parameters(theta);
   if (made_ == 0) return;
   fit_moments<T> moments{std::vector<T>(static_cast<std::size_t>(storage.size())),
                          std::vector<T>(static_cast<std::size_t>(storage.size()))};
@@ -310,17 +322,17 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
     storage.scatter(active(slot).first_moment, slot, moments.first);
     storage.scatter(active(slot).second_moment, slot, moments.second);
   }
-  engine_->steps.resume(moments);
+  engine_->resume(moments);
 }
 
 template <typename Steering, typename Objective, optimizer Optimizer>
 void fit_run<Steering, Objective, Optimizer>::look() {
   if (looked_ or not engine_) return;
-  const fit_look<T>& now = engine_->steps.look();
-  const replica_storage<B>& storage = engine_->run.storage();
+  const fit_look<T>& now = engine_->look(watch_);
+  const replica_storage<B>& storage = engine_->storage();
   for (std::size_t slot = 0; slot < active_.size(); ++slot)
     storage.gather(std::span(now.theta), static_cast<index_t>(slot), fits_[active_[slot]].theta);
-  engine_->objective.collect(
+  engine_->objective().collect(
       now.row_values, [&](index_t slot) -> const parameter_layout& { return active(slot).layout; },
       [&](index_t slot) -> std::span<const double> { return active(slot).theta; }, found_);
   for (std::size_t slot = 0; slot < active_.size(); ++slot) {
@@ -338,11 +350,11 @@ template <typename Steering, typename Objective, optimizer Optimizer>
 void fit_run<Steering, Objective, Optimizer>::tell_what_cannot_learn() {
   told_ = true;
   std::vector<T> gradient;
-  detail::download_to(steering_->model().backend(), engine_->run.gradient(), gradient);
+  detail::download_to(steering_->model().backend(), engine_->gradient(), gradient);
   std::vector<double> own;
   for (std::size_t slot = 0; slot < active_.size(); ++slot) {
     fit& f = fits_[active_[slot]];
-    engine_->run.storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
+    engine_->storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
     for (const parameter_block& block : f.layout.blocks) {
       const auto numbers =
           std::span(own).subspan(static_cast<std::size_t>(block.offset), static_cast<std::size_t>(block.size()));

@@ -10,12 +10,22 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// One of the fits that share a pass. Each has its own prompts, strengths, objective, optimizer, start and end, and
 /// gives the same bits as it would alone.
 
 namespace trimtab {
+
+/// Steps that see a part of the prompts each, in an order drawn anew for every epoch.
+struct mini_batches {
+  index_t size = 0;  ///< prompts in a step; 0: all
+  std::uint64_t seed = 1;
+
+  /// The steps of an epoch.
+  index_t an_epoch(index_t prompts) const { return size == 0 ? 1 : (prompts + size - 1) / size; }
+};
 
 template <typename Objective, optimizer Optimizer>
 struct replica {
@@ -26,7 +36,9 @@ struct replica {
   std::optional<index_t> steps = {};             ///< when it ends; nothing: when the caller says so
   std::optional<parameters> start = {};          ///< parameters to start from; nothing: the policies' own
   std::uint64_t seed = 1;                        ///< for policies that start at random
-  std::optional<fit_state> resume_from = {};     ///< the state of an earlier run of this fit
+  index_t chunk = 0;                             ///< prompts that run at once; 0: as `usual_chunk` says
+  mini_batches batches = {};
+  std::optional<fit_state> resume_from = {};  ///< the state of an earlier run of this fit
 };
 
 namespace detail {
@@ -39,6 +51,9 @@ void check_replica(const replica<Objective, Optimizer>& r, index_t vocabulary) {
   if constexpr (requires { r.optimizer.check(); }) r.optimizer.check();
   if (r.steps and *r.steps < 0)
     throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
+  for (const auto& [what, number] : {std::pair("a chunk", r.chunk), std::pair("a batch", r.batches.size)})
+    if (number < 0)
+      throw error(error_kind::bad_argument, std::string("the number of prompts in ") + what + " is negative");
   if (r.resume_from and r.start)
     throw error(error_kind::bad_argument, "`resume_from` and `start` exclude each other; set only one of them");
   if (r.resume_from and r.steps and r.resume_from->steps() > *r.steps)

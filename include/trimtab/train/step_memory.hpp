@@ -3,6 +3,7 @@
 
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/model/workspace.hpp>
+#include <trimtab/steer/replica_storage.hpp>
 
 #include <concepts>
 #include <span>
@@ -93,6 +94,23 @@ void update_records(const B& backend, const Update& update, matrix_view<typename
                     matrix_view<typename B::scalar> second_moment) {
   backend.forward(update, theta.rows, theta.cols, each_row(name::theta, theta), each_row(grad(name::theta), gradient),
                   each_row(name::first_moment, first_moment), each_row(name::second_moment, second_moment));
+}
+
+/// Makes step `made` (1, 2, ...) of every replica, each with its own optimizer and penalty.
+template <tensor_backend B, optimizer Optimizer>
+void update_replicas(const B& backend, const replica_storage<B>& storage, std::span<const Optimizer> optimizers,
+                     std::span<const penalty> penalties, index_t made, matrix_view<typename B::scalar> theta,
+                     matrix_view<typename B::scalar> gradient, const moment_memory<B>& moments) {
+  using view = matrix_view<typename B::scalar>;
+  for (index_t replica = 0; replica < storage.replicas(); ++replica) {
+    const auto r = static_cast<std::size_t>(replica);
+    const auto with = optimizers[r].update(made, penalties[r]);
+    storage.each_records(replica, [&](index_t offset, index_t count, index_t size) {
+      const auto records = [&](view all) { return view{all.data + offset, count, size}; };
+      update_records(backend, with, records(theta), records(gradient), records(moments.first()),
+                     records(moments.second()));
+    });
+  }
 }
 
 }  // namespace trimtab

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <trimtab/core/random.hpp>
-#include <trimtab/model/pass_memory.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/objective/minimality.hpp>
 #include <trimtab/steer/sequence.hpp>
-#include <trimtab/steer/steered.hpp>
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/chunks.hpp>
 #include <trimtab/train/fit_run.hpp>
 
 #include <range/v3/view/cartesian_product.hpp>
@@ -139,49 +138,20 @@ struct sweep_options {
   std::function<void(std::size_t, const std::string&)> failed = {};
 };
 
-namespace detail {
-
-/// The sites and layers of a layout, for the plan of a pass.
-struct layout_hooks {
-  const parameter_layout& layout;
-
-  template <hook_site>
-  static constexpr bool has = true;
-  template <hook_site Site>
-  bool active(index_t layer) const {
-    return std::ranges::any_of(layout.blocks, [&](const parameter_block& block) {
-      return block.site == Site::text and block.layer_number(layer) >= 0;
-    });
-  }
-  index_t lowest_layer() const {
-    index_t lowest = std::numeric_limits<index_t>::max();
-    for (const parameter_block& block : layout.blocks)
-      if (not block.layers.empty()) lowest = std::min(lowest, block.layers.front());
-    return lowest;
-  }
-};
-
-}  // namespace detail
-
-/// How many bytes a replica adds to a pass: activations, logits, parameters.
+/// How many bytes a replica adds to a pass, which runs no more of its prompts at once than a chunk of the longest.
 template <typename Steering, typename Objective, typename Optimizer>
 index_t bytes_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
   using T = typename Steering::model_type::scalar;
   const model_config& config = composition.model().config();
-  const std::vector<parameter_layout> layouts{r.start ? r.start->layout : composition.layout(r.prompts)};
-  pass_rows shape;
-  for (const sequence& s : with_past(layouts, r.prompts, every_strength(std::ssize(r.prompts), r.strengths))) {
-    const index_t tokens = std::ssize(r.prompts[static_cast<std::size_t>(s.prompt)].ids);
-    shape.keys += tokens;
-    shape.rows += tokens - s.past;
-    ++shape.queries;
+  const parameter_layout layout = r.start ? r.start->layout : composition.layout(r.prompts);
+  const index_t chunk = r.chunk > 0 ? r.chunk : usual_chunk<T>(config, layout, r.prompts, r.strengths);
+  index_t most = 0;
+  for (std::span<const prompt_pair> left = r.prompts; not left.empty();) {
+    const std::size_t count = std::min(left.size(), static_cast<std::size_t>(chunk));
+    most = std::max(most, bytes_of_step<T>(config, layout, left.first(count), r.strengths).total());
+    left = left.subspan(count);
   }
-  const detail::layout_hooks hooks{layouts.front()};
-  const index_t first = std::min(hooks.lowest_layer(), config.layers - 1);
-  const index_t beside = shape.rows * config.width + 2 * shape.queries * config.vocabulary + 4 * layouts.front().size();
-  return bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
-                          pass_use::forward_and_backward) +
-         beside * static_cast<index_t>(sizeof(T));
+  return most;
 }
 
 /// Which fits ride together: each pass takes as many as `most` bytes hold, and at least one. Those that make the same

@@ -22,6 +22,9 @@ struct fit_options {
   /// Parameters to start from; nothing: the policies' own, mostly zeros, with which the model is untouched.
   std::optional<parameters> start = {};
   std::uint64_t seed = 1;  ///< for policies that start at random
+  /// Prompts that run at once, which bounds the memory of a step; 0: as many as save at most 1 GiB of activations.
+  index_t chunk = 0;
+  mini_batches batches = {};  ///< a part of the prompts in each step
   /// Resumes from here: results and history are those of a fit without a break.
   std::optional<fit_state> resume_from = {};
 };
@@ -131,6 +134,8 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
               .steps = steps,
               .start = options.start,
               .seed = options.seed,
+              .chunk = options.chunk,
+              .batches = options.batches,
               .resume_from = options.resume_from};
     } else {
       return {};

@@ -133,7 +133,23 @@ TEST_CASE("A penalty stronger than the gradient keeps exact zeros; the subgradie
   }
 }
 
+TEST_CASE("The learning rate warms up evenly and falls along half a cosine") {
+  const adam plain{.learning_rate = .5};
+  CHECK((plain.rate(1) == .5 and plain.rate(100'000) == .5));
+  const adam both{.learning_rate = .5, .warmup = 4, .cosine = 10};
+  CHECK((both.rate(1) == .125 and both.rate(3) == .375 and both.rate(4) == .5 and both.rate(5) == .5));
+  CHECK(std::abs(both.rate(8) - .25) < 1e-15);
+  CHECK(std::abs(both.rate(10) - .25 * (1 - std::sqrt(.75))) < 1e-15);
+  CHECK((both.rate(11) < 1e-16 and both.rate(500) < 1e-16));
+  CHECK(adam{.learning_rate = .5, .cosine = 2}.rate(1) == .5);
+  CHECK(both.update(3, {}).learning_rate == .375);
+  // Only those that are set tell two fits apart, so that older checkpoints go on.
+  CHECK(settings_of(both).size() == settings_of(plain).size() + 2);
+}
+
 TEST_CASE("Settings with which no step can be made are refused") {
+  for (const adam wrong : {adam{.warmup = -1}, adam{.cosine = -1}, adam{.warmup = 3, .cosine = 3}})
+    CHECK_THAT(refusal(error_kind::bad_argument, [&] { wrong.check(); }), ContainsSubstring("it must be"));
   const auto sentence = [](const adam& by) { return refusal(error_kind::bad_argument, [&] { by.check(); }); };
   for (double bad : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
     CHECK_THAT(sentence({.learning_rate = bad}), ContainsSubstring("learning rate") && ContainsSubstring("positive"));

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/train/chunks.hpp>
+#include <trimtab/train/fit_engine.hpp>
+#include <trimtab/train/leaving_streams.hpp>
+#include <trimtab/train/tree_sum.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+/// Steps in chunks of prompts: each chunk runs forward and backward in memory of its own, and the gradients are added
+/// along a fixed tree. Only the parameters, a stream for each prompt and the partial sums outlive a chunk.
+
+namespace trimtab {
+
+/// Which prompts of the pool a replica sees, and how.
+struct replica_prompts {
+  std::span<const index_t> prompts = {};
+  std::span<const double> strengths = {};
+  index_t chunk = 1;
+  mini_batches batches = {};
+};
+
+template <typename Steering, typename Loss, optimizer Optimizer>
+class chunked_engine final : public fit_engine<typename Steering::model_type::backend_type, Loss> {
+ public:
+  using Model = typename Steering::model_type;
+  using B = typename Model::backend_type;
+  using T = typename B::scalar;
+  using objective_type = typename Loss::objective_type;
+
+  /// As for `whole_engine`; `pool` outlives the engine, and `leaving` has a row for each of its prompts.
+  chunked_engine(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> pool,
+                 std::vector<replica_prompts> of_replicas, std::vector<objective_type> objectives,
+                 std::shared_ptr<leaving_streams<B>> leaving, std::vector<Optimizer> optimizers,
+                 std::vector<penalty> penalties, index_t made, index_t last)
+      : composition_(composition),
+        backend_(composition.model().backend()),
+        values_(std::make_shared<const replica_parameters<B>>(backend_, std::move(layouts))),
+        pool_(pool),
+        of_replicas_(std::move(of_replicas)),
+        objectives_(std::move(objectives)),
+        leaving_(std::move(leaving)),
+        optimizers_(std::move(optimizers)),
+        penalties_(std::move(penalties)),
+        made_(made),
+        last_(last),
+        moments_(backend_, values_->theta.cols),
+        sum_(backend_, values_->theta.cols) {}
+  chunked_engine(const chunked_engine&) = delete;
+  chunked_engine& operator=(const chunked_engine&) = delete;
+
+  const replica_storage<B>& storage() const override { return values_->storage; }
+  void take_parameters(std::span<const std::span<const double>> theta) override {
+    storage().upload([&](index_t slot) { return theta[static_cast<std::size_t>(slot)]; }, values_->theta);
+    looked_ = false;
+  }
+
+  /// The loss of all chunks, and their gradients too, because a chunk's activations do not outlive it.
+  const fit_look<T>& look(const chunk_watch& proceed) override {
+    if (looked_) return now_;
+    plan();
+    sum_.begin();
+    for (std::size_t k = 0; k < chunks_.size(); ++k) {
+      if (proceed and not proceed({k, chunks_.size()})) throw step_broken_off{};
+      run(chunks_[k]);
+    }
+    sum_.total(values_->gradient);
+    detail::download_to(backend_, matrix_view<const T>(values_->theta), now_.theta);
+    looked_ = true;
+    return now_;
+  }
+
+  void step(const chunk_watch& proceed) override {
+    look(proceed);
+    ++made_;
+    update_replicas<B, Optimizer>(backend_, storage(), optimizers_, penalties_, made_, values_->theta,
+                                  values_->gradient, moments_);
+    looked_ = false;
+  }
+
+  fit_moments<T> moments() override { return moments_.download(); }
+  void resume(const fit_moments<T>& from) override { moments_.upload(from); }
+  const Loss& objective() const override { return *objective_; }
+  matrix_view<const T> gradient() override { return values_->gradient; }
+
+ private:
+  /// Some sequences of a step, whose prompts are numbered within the chunk.
+  struct chunk {
+    std::vector<prompt_pair> prompts = {};
+    std::vector<int> in_pool = {};  ///< by prompt
+    std::vector<sequence> sequences = {};
+    std::vector<std::size_t> in_step = {};  ///< by sequence, its number among those of the step
+  };
+
+  /// Lays out the sequences of the next step, where they are not those of the last one.
+  void plan();
+  void run(const chunk& part);
+  std::shared_ptr<const baseline<Model>> untouched(const chunk& part) const;
+
+  const Steering& composition_;
+  const B& backend_;
+  std::shared_ptr<const replica_parameters<B>> values_;
+  std::span<const prompt_pair> pool_;
+  std::vector<replica_prompts> of_replicas_;
+  std::vector<objective_type> objectives_;
+  std::shared_ptr<leaving_streams<B>> leaving_;
+  std::vector<Optimizer> optimizers_;
+  std::vector<penalty> penalties_;
+  index_t made_, last_;
+  moment_memory<B> moments_;
+  tree_sum<B> sum_;
+  std::optional<Loss> objective_ = {};  ///< on all sequences of the step
+  std::vector<double> weight_of_ = {};  ///< by replica, of those sequences
+  std::vector<chunk> chunks_ = {};
+  bool looked_ = false;
+  fit_look<T> now_ = {};
+};
+
+template <typename Steering, typename Loss, optimizer Optimizer>
+void chunked_engine<Steering, Loss, Optimizer>::plan() {
+  const bool in_batches =
+      std::ranges::any_of(of_replicas_, [](const replica_prompts& r) { return r.batches.size > 0; });
+  if (not chunks_.empty() and not in_batches) return;
+  chunks_.clear();
+  weight_of_.clear();
+  std::vector<sequence> all;
+  std::vector<std::map<index_t, index_t>> numbers;  // by chunk, of its prompts
+  for (std::size_t r = 0; r < of_replicas_.size(); ++r) {
+    const replica_prompts& of = of_replicas_[r];
+    const std::vector<index_t> seen = prompts_of_step(std::ssize(of.prompts), of.batches, made_);
+    const std::size_t parts = (seen.size() - 1) / static_cast<std::size_t>(of.chunk) + 1;
+    if (chunks_.size() < parts) chunks_.resize(parts), numbers.resize(parts);
+    for (double beta : of.strengths)
+      for (std::size_t i = 0; i < seen.size(); ++i) {
+        const index_t n = of.prompts[static_cast<std::size_t>(seen[i])];
+        const std::size_t which = i / static_cast<std::size_t>(of.chunk);
+        chunk& part = chunks_[which];
+        const auto [number, is_new] = numbers[which].try_emplace(n, std::ssize(part.prompts));
+        if (is_new) {
+          part.prompts.push_back(pool_[static_cast<std::size_t>(n)]);
+          part.in_pool.push_back(static_cast<int>(n));
+        }
+        part.sequences.push_back({number->second, beta, static_cast<index_t>(r)});
+        part.in_step.push_back(all.size());
+        all.push_back({n, beta, static_cast<index_t>(r)});
+      }
+    weight_of_.push_back(static_cast<double>(seen.size() * of.strengths.size()));
+  }
+  objective_.emplace(backend_, objectives_, pool_, all);
+  now_.row_values.resize(static_cast<std::size_t>(objective_->row_values().cols));
+}
+
+template <typename Steering, typename Loss, optimizer Optimizer>
+void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
+  const bool learns = made_ < last_;
+  steered<Steering> pass(composition_, values_, part.prompts, part.sequences,
+                         learns ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
+                         untouched(part));
+  const Loss terms(backend_, objectives_, part.prompts, pass.sequences(), weight_of_);
+  const matrix_view<const T> logits = pass.forward(), reference = pass.untouched()->logits();
+  terms.evaluate(logits, reference);
+  std::vector<T> values;
+  detail::download_to(backend_, terms.row_values(), values);
+  const std::size_t here = part.sequences.size(), in_step = objective_->sequences();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    now_.row_values[i / here * in_step + part.in_step[i % here]] = values[i];
+  if (not leaving_->has(part.in_pool)) leaving_->keep(part.in_pool, pass.untouched()->leaving());
+  if (not learns) return;
+  terms.gradient(logits, reference, pass.d_logits());
+  pass.backward();
+  sum_.add(values_->gradient);
+}
+
+/// Null where it has to be run in full: the pass does that itself, with the keys that it needs.
+template <typename Steering, typename Loss, optimizer Optimizer>
+auto chunked_engine<Steering, Loss, Optimizer>::untouched(const chunk& part) const
+    -> std::shared_ptr<const baseline<Model>> {
+  if (not leaving_->has(part.in_pool)) return nullptr;
+  const model_config& config = composition_.model().config();
+  workspace<B> scratch(backend_);
+  const matrix_view<T> rows = scratch.take(std::ssize(part.prompts), config.width);
+  leaving_->copy(part.in_pool, rows);
+  return std::make_shared<const baseline<Model>>(composition_.model(), ids_of(part.prompts),
+                                                 first_layer_of_pass(storage().layout(0), config), rows);
+}
+
+}  // namespace trimtab

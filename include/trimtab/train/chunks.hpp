@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/random.hpp>
+#include <trimtab/model/pass_memory.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
+#include <trimtab/steer/sequence.hpp>
+#include <trimtab/steer/steered.hpp>
+#include <trimtab/train/replica.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <vector>
+
+/// How a step is cut so that its memory is bounded. A step sees the prompts of its batch, which are all prompts unless
+/// a fit asks for mini-batches, and runs them in chunks: consecutive whole prompts at all strengths. The chunk is a
+/// setting as the learning rate is one: it changes the last bits of a gradient; memory and threads never change it.
+
+namespace trimtab {
+
+/// The activations that a fit saves for its backward pass, where nothing else is asked for, in bytes.
+inline constexpr index_t usual_chunk_bytes = index_t{1} << 30;
+
+namespace detail {
+
+/// The sites and layers of a layout, for the plan of a pass.
+struct layout_hooks {
+  const parameter_layout& layout;
+
+  template <hook_site>
+  static constexpr bool has = true;
+  template <hook_site Site>
+  bool active(index_t layer) const {
+    return std::ranges::any_of(layout.blocks, [&](const parameter_block& block) {
+      return block.site == Site::text and block.layer_number(layer) >= 0;
+    });
+  }
+  index_t lowest_layer() const {
+    index_t lowest = std::numeric_limits<index_t>::max();
+    for (const parameter_block& block : layout.blocks)
+      if (not block.layers.empty()) lowest = std::min(lowest, block.layers.front());
+    return lowest;
+  }
+};
+
+}  // namespace detail
+
+/// The memory of a step on some prompts at all strengths, in bytes.
+struct step_bytes {
+  index_t activations = 0;  ///< those saved for the backward pass, and its scratch
+  index_t logits = 0;       ///< of the steered and the untouched model, with their gradient, and streams
+  index_t parameters = 0;   ///< with their gradient and Adam's moments
+
+  index_t total() const { return activations + logits + parameters; }
+};
+
+template <typename T>
+step_bytes bytes_of_step(const model_config& config, const parameter_layout& layout,
+                         std::span<const prompt_pair> prompts, std::span<const double> strengths) {
+  constexpr auto number = static_cast<index_t>(sizeof(T));
+  pass_rows shape;
+  for (const sequence& s : with_past(std::span(&layout, 1), prompts, every_strength(std::ssize(prompts), strengths))) {
+    const index_t tokens = std::ssize(prompts[static_cast<std::size_t>(s.prompt)].ids);
+    shape.keys += tokens;
+    shape.rows += tokens - s.past;
+    ++shape.queries;
+  }
+  const detail::layout_hooks hooks{layout};
+  const index_t first = std::min(hooks.lowest_layer(), config.layers - 1);
+  return {bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
+                           pass_use::forward_and_backward),
+          (shape.rows * config.width + 2 * shape.queries * config.vocabulary) * number, 4 * layout.size() * number};
+}
+
+/// The number of prompts in a chunk where nobody sets it: as many of the longest as save at most `bytes` of activations,
+/// at least one. A number of the shapes alone.
+template <typename T>
+index_t usual_chunk(const model_config& config, const parameter_layout& layout, std::span<const prompt_pair> prompts,
+                    std::span<const double> strengths, index_t bytes = usual_chunk_bytes) {
+  const auto longest = std::ranges::max_element(prompts, {}, [](const prompt_pair& p) { return p.ids.size(); });
+  const index_t one = bytes_of_step<T>(config, layout, std::span(&*longest, 1), strengths).activations;
+  return std::max<index_t>(1, bytes / std::max<index_t>(1, one));
+}
+
+/// The prompts of a step (0, 1, ...), by number: all of them in order, or the step's batch of a permutation that is new
+/// in each epoch. The last batch of an epoch may be smaller.
+inline std::vector<index_t> prompts_of_step(index_t prompts, const mini_batches& batches, index_t step) {
+  std::vector<index_t> all(static_cast<std::size_t>(prompts));
+  for (index_t n = 0; n < prompts; ++n) all[static_cast<std::size_t>(n)] = n;
+  if (batches.size == 0) return all;
+  const index_t an_epoch = batches.an_epoch(prompts);
+  random_generator epochs(batches.seed);
+  for (index_t e = 0; e < step / an_epoch; ++e) epochs();
+  random_generator(epochs()).shuffle(all);
+  const auto begin = all.begin() + step % an_epoch * batches.size;
+  return {begin, begin + std::min<index_t>(batches.size, all.end() - begin)};
+}
+
+}  // namespace trimtab
