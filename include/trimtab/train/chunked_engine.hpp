@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/train/chunks.hpp>
 #include <trimtab/train/fit_engine.hpp>
 #include <trimtab/train/leaving_streams.hpp>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,7 +18,8 @@
 #include <vector>
 
 /// Steps in chunks of prompts: each chunk runs forward and backward in memory of its own, and the gradients are added
-/// along a fixed tree. Only the parameters, a stream for each prompt and the partial sums outlive a chunk.
+/// along a fixed tree. Only the parameters, a stream for each prompt and the partial sums outlive a chunk. Several
+/// processes each run some of the chunks, consecutive ones, and give the others the sums of their largest subtrees.
 
 namespace trimtab {
 
@@ -36,11 +39,12 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   using T = typename B::scalar;
   using objective_type = typename Loss::objective_type;
 
-  /// As for `whole_engine`; `pool` outlives the engine, and `leaving` has a row for each of its prompts.
+  /// As for `whole_engine`; `pool` outlives the engine, and `leaving` has a row for each of its prompts. All `ranks`
+  /// make the same engine.
   chunked_engine(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> pool,
                  std::vector<replica_prompts> of_replicas, std::vector<objective_type> objectives,
                  std::shared_ptr<leaving_streams<B>> leaving, std::vector<Optimizer> optimizers,
-                 std::vector<penalty> penalties, index_t made, index_t last)
+                 std::vector<penalty> penalties, index_t made, index_t last, any_communicator ranks)
       : composition_(composition),
         backend_(composition.model().backend()),
         values_(std::make_shared<const replica_parameters<B>>(backend_, std::move(layouts))),
@@ -52,6 +56,7 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
         penalties_(std::move(penalties)),
         made_(made),
         last_(last),
+        ranks_(std::move(ranks)),
         moments_(backend_, values_->theta.cols),
         sum_(backend_, values_->theta.cols) {}
   chunked_engine(const chunked_engine&) = delete;
@@ -67,11 +72,14 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   const fit_look<T>& look(const chunk_watch& proceed) override {
     if (looked_) return now_;
     plan();
-    sum_.begin();
-    for (std::size_t k = 0; k < chunks_.size(); ++k) {
-      if (proceed and not proceed({k, chunks_.size()})) throw step_broken_off{};
-      run(chunks_[k]);
+    const auto [first, last] = chunks_of(ranks_.rank());
+    sum_.begin(first);
+    own_values_.clear();
+    for (index_t k = first; k < last; ++k) {
+      if (proceed and not proceed({k - first, last - first})) throw step_broken_off{};
+      run(chunks_[static_cast<std::size_t>(k)]);
     }
+    share();
     sum_.total(values_->gradient);
     detail::download_to(backend_, matrix_view<const T>(values_->theta), now_.theta);
     looked_ = true;
@@ -103,6 +111,11 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   /// Lays out the sequences of the next step, where they are not those of the last one.
   void plan();
   void run(const chunk& part);
+  /// Takes the losses of all chunks, and the sums of all ranks.
+  void share();
+
+  bool learns() const { return made_ < last_; }
+  chunk_run chunks_of(int rank) const { return chunks_of_rank(std::ssize(chunks_), rank, ranks_.size()); }
   std::shared_ptr<const baseline<Model>> untouched(const chunk& part) const;
 
   const Steering& composition_;
@@ -115,11 +128,13 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   std::vector<Optimizer> optimizers_;
   std::vector<penalty> penalties_;
   index_t made_, last_;
+  any_communicator ranks_;
   moment_memory<B> moments_;
   tree_sum<B> sum_;
   std::optional<Loss> objective_ = {};  ///< on all sequences of the step
   std::vector<double> weight_of_ = {};  ///< by replica, of those sequences
   std::vector<chunk> chunks_ = {};
+  std::vector<T> own_values_ = {};  ///< the row values of this rank's chunks, one chunk after another
   bool looked_ = false;
   fit_look<T> now_ = {};
 };
@@ -160,23 +175,55 @@ void chunked_engine<Steering, Loss, Optimizer>::plan() {
 
 template <typename Steering, typename Loss, optimizer Optimizer>
 void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
-  const bool learns = made_ < last_;
   steered<Steering> pass(composition_, values_, part.prompts, part.sequences,
-                         learns ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
+                         learns() ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
                          untouched(part));
   const Loss terms(backend_, objectives_, part.prompts, pass.sequences(), weight_of_);
   const matrix_view<const T> logits = pass.forward(), reference = pass.untouched()->logits();
   terms.evaluate(logits, reference);
   std::vector<T> values;
   detail::download_to(backend_, terms.row_values(), values);
-  const std::size_t here = part.sequences.size(), in_step = objective_->sequences();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    now_.row_values[i / here * in_step + part.in_step[i % here]] = values[i];
+  own_values_.insert(own_values_.end(), values.begin(), values.end());
   if (not leaving_->has(part.in_pool)) leaving_->keep(part.in_pool, pass.untouched()->leaving());
-  if (not learns) return;
+  if (not learns()) return;
   terms.gradient(logits, reference, pass.d_logits());
   pass.backward();
   sum_.add(values_->gradient);
+}
+
+template <typename Steering, typename Loss, optimizer Optimizer>
+void chunked_engine<Steering, Loss, Optimizer>::share() {
+  const auto size = static_cast<std::size_t>(values_->theta.cols);
+  std::vector<T> mine;
+  if (ranks_.size() > 1 and learns())
+    sum_.each_partial([&](matrix_view<const T> sum) {
+      mine.resize(mine.size() + size);
+      backend_.download(sum, {mine.data() + mine.size() - size, 1, sum.cols});
+    });
+  mine.insert(mine.end(), own_values_.begin(), own_values_.end());
+  const std::vector<std::vector<std::byte>> all = ranks_.all_gather(std::as_bytes(std::span(mine)));
+
+  if (ranks_.size() > 1) sum_.begin();
+  const std::size_t in_step = objective_->sequences();
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    const auto& bytes = all[static_cast<std::size_t>(rank)];
+    std::vector<T> numbers(bytes.size() / sizeof(T));
+    std::memcpy(numbers.data(), bytes.data(), bytes.size());
+    const auto [first, last] = chunks_of(rank);
+    const T* next = numbers.data();
+    if (ranks_.size() > 1 and learns())
+      for (const subtree& one : subtrees_of(first, last)) {
+        const auto there = backend_.upload({next, 1, values_->theta.cols});
+        sum_.add(there.view(1, values_->theta.cols), one.level);
+        next += size;
+      }
+    for (index_t k = first; k < last; ++k) {
+      const std::vector<std::size_t>& in_step_of = chunks_[static_cast<std::size_t>(k)].in_step;
+      const std::size_t here = in_step_of.size(), terms = now_.row_values.size() / in_step;
+      for (std::size_t i = 0; i < terms * here; ++i)
+        now_.row_values[i / here * in_step + in_step_of[i % here]] = *next++;
+    }
+  }
 }
 
 /// Null where it has to be run in full: the pass does that itself, with the keys that it needs.

@@ -20,7 +20,7 @@ namespace trimtab {
 
 /// How far a step is.
 struct chunk_progress {
-  std::size_t done = 0, chunks = 1;
+  index_t done = 0, chunks = 1;
 };
 
 /// Called before each chunk of a step; false breaks the step off.

@@ -47,8 +47,9 @@ class fit_run {
   using replica_type = replica<Objective, Optimizer>;
 
   /// Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` for what cannot be fitted, before any step is made.
-  fit_run(Steering composition, std::vector<replica_type> replicas)
-      : steering_(std::make_unique<Steering>(std::move(composition))) {
+  /// With several `ranks`, each runs some of the chunks; all of them call the same functions, and have the same results.
+  fit_run(Steering composition, std::vector<replica_type> replicas, any_communicator ranks = {})
+      : ranks_(std::move(ranks)), steering_(std::make_unique<Steering>(std::move(composition))) {
     with_memory_for("start the fit", [&] { begin(std::move(replicas)); });
   }
 
@@ -174,6 +175,7 @@ class fit_run {
   }
   fit& active(index_t slot) { return fits_[active_[static_cast<std::size_t>(slot)]]; }
 
+  any_communicator ranks_;
   std::unique_ptr<Steering> steering_;  // hooks refer to it: it stays where it is when the run is moved
   std::vector<fit> fits_ = {};
   std::vector<prompt_pair> pool_ = {};
@@ -283,7 +285,7 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
   std::vector<penalty> penalties;
   std::vector<std::span<const double>> theta;
   index_t last = 0;
-  bool at_once = true;
+  bool at_once = ranks_.size() == 1;
   for (std::size_t k : active_) {
     const fit& f = fits_[k];
     layouts.push_back(f.layout);
@@ -311,7 +313,7 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
       streams_ = std::make_shared<leaving_streams<B>>(model.backend(), std::ssize(pool_), model.config().width);
     engine_ = std::make_unique<chunked_engine<Steering, loss_type, Optimizer>>(
         *steering_, std::move(layouts), pool_, std::move(seen), std::move(objectives), streams_, std::move(optimizers),
-        std::move(penalties), made_, last);
+        std::move(penalties), made_, last, ranks_);
   }
   const replica_storage<B>& storage = engine_->storage();
   engine_->take_parameters(theta);

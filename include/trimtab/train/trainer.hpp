@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/fit_run.hpp>
 
@@ -85,8 +86,13 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   using replica_type = replica<objective_type, Optimizer>;
   using run_type = fit_run<Steering, objective_type, Optimizer>;
 
-  trainer(Steering composition, objective_type objective, Optimizer with = {})
-      : steering_(std::move(composition)), objective_(std::move(objective)), optimizer_(std::move(with)) {}
+  /// Several processes that make the same trainer, each with its rank of one communicator, share the prompts of a fit
+  /// and get the same bits as one.
+  trainer(Steering composition, objective_type objective, Optimizer with = {}, any_communicator ranks = {})
+      : steering_(std::move(composition)),
+        objective_(std::move(objective)),
+        optimizer_(std::move(with)),
+        ranks_(std::move(ranks)) {}
 
   /// Fits one set of parameters to all prompts. Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` before any
   /// work is done, and `bad_argument` if the loss is no longer finite.
@@ -114,9 +120,9 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   /// A fit that the caller steps.
   template <typename Prompts>
   run_type start(const Prompts& prompts, const fit_options& options = {}) const {
-    return run_type(steering_, {replica_of(prompts, options, std::nullopt)});
+    return run_type(steering_, {replica_of(prompts, options, std::nullopt)}, ranks_);
   }
-  run_type start(std::vector<replica_type> replicas) const { return run_type(steering_, std::move(replicas)); }
+  run_type start(std::vector<replica_type> replicas) const { return run_type(steering_, std::move(replicas), ranks_); }
 
   /// A replica with this trainer's objective and optimizer, for the caller to change.
   template <typename Prompts>
@@ -146,7 +152,7 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   std::vector<fitted<Steering>> run_to_end(std::vector<replica_type> replicas) const {
     index_t most = 0;
     for (const replica_type& r : replicas) most = std::max(most, *r.steps);
-    run_type run(steering_, std::move(replicas));
+    run_type run(steering_, std::move(replicas), ranks_);
     while (run.steps() < most) run.step();
     return std::move(run).results();
   }
@@ -154,10 +160,14 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   Steering steering_;
   objective_type objective_;
   Optimizer optimizer_;
+  any_communicator ranks_;
 };
 
 template <detail::composition Steering, typename... Terms, optimizer Optimizer>
 trainer(Steering, objective::weighted_sum<Terms...>, Optimizer)
+    -> trainer<Steering, objective::weighted_sum<Terms...>, Optimizer>;
+template <detail::composition Steering, typename... Terms, optimizer Optimizer, communicator Ranks>
+trainer(Steering, objective::weighted_sum<Terms...>, Optimizer, Ranks)
     -> trainer<Steering, objective::weighted_sum<Terms...>, Optimizer>;
 template <detail::composition Steering, typename... Terms>
 trainer(Steering, objective::weighted_sum<Terms...>) -> trainer<Steering, objective::weighted_sum<Terms...>, adam>;

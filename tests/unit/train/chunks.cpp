@@ -5,8 +5,10 @@
 #include "support/refusal.hpp"
 
 #include <algorithm>
+#include <barrier>
 #include <cmath>
 #include <set>
+#include <thread>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -34,6 +36,44 @@ auto weighed() { return effectiveness{.margin = 1} + 0.5 * faithfulness{} + 0.00
 
 const std::vector<int> lengths{5, 3, 7, 4, 6, 3, 5};
 std::vector<prompt_pair> seven_prompts() { return random_prompts(model().config(), lengths); }
+
+/// Threads that stand in for processes.
+class thread_ranks {
+ public:
+  explicit thread_ranks(int count) : shared_(std::make_shared<shared>(count)) {}
+
+  /// Calls work(communicator) of each rank, each on a thread of its own.
+  template <typename Work>
+  static void run(int count, Work work) {
+    thread_ranks all(count);
+    std::vector<std::jthread> threads;
+    for (int rank = 0; rank < count; ++rank) {
+      thread_ranks own = all;
+      own.rank_ = rank;
+      threads.emplace_back([own, &work] { work(own); });
+    }
+  }
+
+  int rank() const { return rank_; }
+  int size() const { return static_cast<int>(shared_->bytes.size()); }
+  std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) const {
+    shared_->bytes[static_cast<std::size_t>(rank_)].assign(mine.begin(), mine.end());
+    shared_->all_wrote.arrive_and_wait();
+    auto all = shared_->bytes;
+    shared_->all_read.arrive_and_wait();
+    return all;
+  }
+
+ private:
+  struct shared {
+    explicit shared(int count) : bytes(static_cast<std::size_t>(count)), all_wrote(count), all_read(count) {}
+    std::vector<std::vector<std::byte>> bytes;
+    std::barrier<> all_wrote, all_read;
+  };
+  std::shared_ptr<shared> shared_;
+  int rank_ = 0;
+};
+static_assert(communicator<thread_ranks>);
 
 /// What the tree should give: both halves of the largest power of two below the count, and the rest.
 float sum_along_tree(std::span<const float> parts) {
@@ -72,6 +112,33 @@ TEST_CASE("Parts are added along a tree that depends on their number alone") {
   sum.begin();
   sum.total({none, 1, 2});
   CHECK((none[0] == 0 and none[1] == 0));
+}
+
+TEST_CASE("Partial sums of runs of parts make the same tree") {
+  const eigen_backend<float> cpu(1);
+  random_generator random(5);
+  std::vector<float> parts(13);
+  for (float& part : parts) part = static_cast<float>(random.normal());
+  for (index_t a = 0; a <= 13; ++a)
+    for (index_t b = a; b <= 13; ++b) {
+      tree_sum<eigen_backend<float>> all(cpu, 1);
+      all.begin();
+      for (const auto& [first, last] : {std::pair<index_t, index_t>(0, a), {a, b}, {b, 13}}) {
+        tree_sum<eigen_backend<float>> own(cpu, 1);
+        own.begin(first);
+        for (index_t k = first; k < last; ++k) own.add({&parts[static_cast<std::size_t>(k)], 1, 1});
+        const auto of = subtrees_of(first, last);
+        std::size_t n = 0;
+        own.each_partial([&](matrix_view<const float> sum) { all.add(sum, of.at(n++).level); });
+        CHECK(n == of.size());
+        CHECK(n <= 6);
+      }
+      float total[1];
+      all.total({total, 1, 1});
+      CAPTURE(a, b);
+      CHECK(total[0] == sum_along_tree(parts));
+    }
+  CHECK(subtrees_of(3, 9) == std::vector<subtree>{{3, 0}, {4, 2}, {8, 0}});
 }
 
 TEST_CASE("Each epoch of mini-batches sees every prompt once, in an order of its own") {
@@ -188,6 +255,39 @@ TEST_CASE("A fit in chunks has the same bits on any number of threads, beside ot
   }
 }
 
+TEST_CASE("Any number of ranks has the bits of one, and resumes what another number began") {
+  const auto prompts = seven_prompts();
+  for (const fit_options& options :
+       {fit_options{.steps = 4, .chunk = 2}, fit_options{.steps = 4, .chunk = 1, .batches = {.size = 5}},
+        fit_options{.steps = 4}}) {
+    const auto fit_on = [&](const any_communicator& ranks) {
+      return trainer(composed(), weighed(), adam{.learning_rate = 0.02}, ranks);
+    };
+    const auto alone_ = fit_on({}).fit(prompts, options);
+    auto begun = fit_on({}).start(prompts, options);
+    while (begun.step() < 2) {
+    }
+    auto resumed = options;
+    resumed.resume_from = begun.state();
+    for (int count : {1, 2, 3, 5}) {
+      std::vector<char> same(static_cast<std::size_t>(count)), goes_on(same),
+          history(same);  // not bool: no two share a byte
+      thread_ranks::run(count, [&](const thread_ranks& own) {
+        const auto result = fit_on(own).fit(prompts, options);
+        const auto after = fit_on(own).fit(prompts, resumed);
+        const auto n = static_cast<std::size_t>(own.rank());
+        same[n] = same_bits(result.values.theta, alone_.values.theta);
+        goes_on[n] = same_bits(after.values.theta, alone_.values.theta);
+        history[n] = result.history == alone_.history and after.history == alone_.history;
+      });
+      CAPTURE(count, options.chunk);
+      CHECK(same == std::vector<char>(same.size(), 1));
+      CHECK(goes_on == same);
+      CHECK(history == same);
+    }
+  }
+}
+
 TEST_CASE("A step of a mini-batch is a step on its prompts alone") {
   const auto prompts = seven_prompts();
   const mini_batches batches{.size = 3, .seed = 5};
@@ -212,7 +312,7 @@ TEST_CASE("A step that is broken off leaves the fit as it was") {
   run.step();
   const fit_state before = run.state();
   run.step();
-  std::vector<std::size_t> seen;
+  std::vector<index_t> seen;
   run.watch([&](const chunk_progress& now) {
     CHECK(now.chunks == 4);
     seen.push_back(now.done);
@@ -220,7 +320,7 @@ TEST_CASE("A step that is broken off leaves the fit as it was") {
   });
   CHECK_THROWS_AS(run.step(), step_broken_off);
   CHECK_THROWS_AS(run.step(), step_broken_off);
-  CHECK(seen == std::vector<std::size_t>{0, 1, 2, 0, 1, 2});
+  CHECK(seen == std::vector<index_t>{0, 1, 2, 0, 1, 2});
   CHECK(run.steps() == 2);
   run.watch({});
   run.step();
