@@ -11,8 +11,11 @@ install(EXPORT trimtab-compose-targets NAMESPACE trimtab:: DESTINATION "${packag
 install(TARGETS trimtab EXPORT trimtab-targets FILE_SET HEADERS COMPONENT development)
 install(EXPORT trimtab-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
-# The component `cuda` is headers and a list of flags, so it is installed whether or not this build found a toolkit.
+# The components `cuda` and `mpi` are headers and lists of flags, so they are installed whether or not this build found a
+# toolkit or MPI.
 install(TARGETS trimtab_cuda EXPORT trimtab-cuda-targets FILE_SET HEADERS COMPONENT development)
+install(TARGETS trimtab_mpi EXPORT trimtab-mpi-targets FILE_SET HEADERS COMPONENT development)
+install(EXPORT trimtab-mpi-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 install(EXPORT trimtab-cuda-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
 string(REPLACE ";" " " TRIMTAB_COMPOSE_DEPENDENCIES_IN_A_LINE "${TRIMTAB_COMPOSE_DEPENDENCIES}")

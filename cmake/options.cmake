@@ -11,6 +11,8 @@ option(TRIMTAB_SANITIZE "Compile this project's own programs with address and un
 option(TRIMTAB_COVERAGE "Measure the coverage of the tests, with clang, and add the target `coverage`" OFF)
 option(TRIMTAB_FUZZ "Build the fuzz targets, if the compiler has libFuzzer" OFF)
 option(TRIMTAB_WARNINGS_AS_ERRORS "Treat warnings in this project's own programs as errors" ${PROJECT_IS_TOP_LEVEL})
+set(TRIMTAB_MPI AUTO CACHE STRING "Build the program with MPI: ON, OFF, or AUTO where it is installed")
+set_property(CACHE TRIMTAB_MPI PROPERTY STRINGS AUTO ON OFF)
 option(TRIMTAB_CUDA "Build this project's own programs for CUDA too" OFF)
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

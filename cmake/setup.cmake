@@ -26,7 +26,7 @@ function(install_missing_packages)
   endif()
 
   set(packages libeigen3-dev librange-v3-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev catch2
-    libbenchmark-dev clang-format)
+    libbenchmark-dev clang-format libopenmpi-dev openmpi-bin)
   find_program(build_tool NAMES make gmake ninja)
   if(NOT build_tool)
     list(APPEND packages make)

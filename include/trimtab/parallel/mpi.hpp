@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/communicator.hpp>
+#include <trimtab/core/error.hpp>
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <limits>
+#include <span>
+#include <thread>
+#include <vector>
+
+/// Ranks under MPI: `trainer(steering, objective, adam{}, parallel::mpi{})` in a program that `mpirun -n 4` starts. A
+/// call that fails ends all ranks, as MPI does by default.
+
+namespace trimtab::parallel {
+
+/// MPI as long as this object lives; one in a program, made before any `mpi`.
+class mpi_session {
+ public:
+  /// Throws `device` for an MPI that does not let one thread of several call it.
+  mpi_session() {
+    int provided = 0;
+    ::MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+    if (provided < MPI_THREAD_FUNNELED)
+      throw error(error_kind::device,
+                  "this MPI cannot be used by a program with threads; use one that supports "
+                  "MPI_THREAD_FUNNELED");
+  }
+  mpi_session(const mpi_session&) = delete;
+  mpi_session& operator=(const mpi_session&) = delete;
+  /// Waits for the other ranks, asleep: MPI_Finalize alone would keep a core busy.
+  ~mpi_session() {
+    MPI_Request others = MPI_REQUEST_NULL;
+    ::MPI_Ibarrier(MPI_COMM_WORLD, &others);
+    for (int done = 0; ::MPI_Test(&others, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS and not done;)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ::MPI_Finalize();
+  }
+
+  /// Ends the programs of all ranks with this exit status: for a rank that cannot go on.
+  [[noreturn]] static void abort(int status) {
+    ::MPI_Abort(MPI_COMM_WORLD, status);
+    std::abort();  // MPI_Abort does not return
+  }
+};
+
+/// A communicator of MPI's.
+class mpi {
+ public:
+  /// MPI is initialised, by an `mpi_session` or otherwise.
+  explicit mpi(MPI_Comm of = MPI_COMM_WORLD) : of_(of) {
+    ::MPI_Comm_rank(of_, &rank_);
+    ::MPI_Comm_size(of_, &size_);
+  }
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+
+  std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) const {
+    const auto own = static_cast<unsigned long long>(mine.size());
+    std::vector<unsigned long long> sizes(static_cast<std::size_t>(size_));
+    ::MPI_Allgather(&own, 1, MPI_UNSIGNED_LONG_LONG, sizes.data(), 1, MPI_UNSIGNED_LONG_LONG, of_);
+    std::vector<std::vector<std::byte>> all;
+    for (int rank = 0; rank < size_; ++rank) {
+      auto& bytes = all.emplace_back(sizes[static_cast<std::size_t>(rank)]);
+      if (rank == rank_) std::ranges::copy(mine, bytes.begin());
+      // In pieces, because MPI counts in int.
+      for (std::span<std::byte> left = bytes; not left.empty();) {
+        const std::size_t piece = std::min(left.size(), static_cast<std::size_t>(std::numeric_limits<int>::max()));
+        ::MPI_Bcast(left.data(), static_cast<int>(piece), MPI_BYTE, rank, of_);
+        left = left.subspan(piece);
+      }
+    }
+    return all;
+  }
+
+  /// How many ranks are on this machine.
+  int on_this_machine() const {
+    MPI_Comm here = MPI_COMM_NULL;
+    ::MPI_Comm_split_type(of_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here);
+    int count = 1;
+    ::MPI_Comm_size(here, &count);
+    ::MPI_Comm_free(&here);
+    return count;
+  }
+
+ private:
+  MPI_Comm of_;
+  int rank_ = 0, size_ = 1;
+};
+
+static_assert(communicator<mpi>);
+
+}  // namespace trimtab::parallel
