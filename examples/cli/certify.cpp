@@ -6,6 +6,7 @@
 #include "figures.hpp"
 #include "talk.hpp"
 
+#include <trimtab/io/intervention_file.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
@@ -182,12 +183,21 @@ std::string text_of(const explain::certificate& found, const stationarity& s) {
 
 output certify(const certify_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
-  const auto [file, composition, values] = read_steering(*model, command.intervention, common);
+  require_writable(command.out);
+  auto [file, composition, values] = read_steering(*model, command.intervention, common);
   const auto objective = objective_of_file(command, file).objective();
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
+  std::optional<polished> better;
+  if (command.polish) {
+    better = composition->polish(values, prompts, objective);
+    values = better->values;
+    auto made = file.made;
+    made["polish_steps"] = std::to_string(better->steps);
+    if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
+  }
   const auto s = composition->stationary(values, prompts, objective);
   std::optional<report::progress_bar> bar;
   index_t total = 0;
@@ -207,6 +217,7 @@ output certify(const certify_command& command, const common_options& common) {
                                  {"mean", s.mean},
                                  {"satisfied", s.satisfied},
                                  {"at_kink", s.at_kink}};
+  if (better) result.json["polish"] = to_json(*better);
   result.json["whole"] = to_json(found.whole);
   result.json["leave_one_out"] = ordered_json::array();
   for (const auto& one : found.leave_one_out) result.json["leave_one_out"].push_back(json_of(one, found, values));

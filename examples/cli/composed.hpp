@@ -2,10 +2,12 @@
 #pragma once
 
 #include "model.hpp"
+#include "ranks.hpp"
 
 #include <trimtab/trimtab.hpp>
 
 #include <range/v3/view/chunk.hpp>
+#include <range/v3/view/transform.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -37,6 +39,27 @@ eigen_backend<T> backend_with(int threads) {
   return threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
 }
 
+/// The number of a site. Throws `mismatch` for one that the model's blocks lack.
+inline std::size_t site_in(const model_config& config, const std::string& name) {
+  const auto number = site::find(name);
+  if (config.parallel_residual and not site::table[*number].in_parallel_blocks)
+    throw error(error_kind::mismatch,
+                "the model's blocks are parallel and have no " + name + "; their sites are " + site::names(true));
+  return *number;
+}
+
+/// The smallest defaults of some policies.
+template <typename Range>
+fit_defaults least_of(Range&& all) {
+  std::optional<fit_defaults> least;
+  for (const fit_defaults& one : all) {
+    if (not least) least = one;
+    least->lambda_m = std::min(least->lambda_m, one.lambda_m);
+    least->learning_rate = std::min(least->learning_rate, one.learning_rate);
+  }
+  return least.value_or(fit_defaults{});
+}
+
 template <typename Run>
 class run_of final : public any_run {
  public:
@@ -44,6 +67,7 @@ class run_of final : public any_run {
 
   index_t step() override { return run_.step(); }
   index_t steps() const override { return run_.steps(); }
+  void watch(chunk_watch proceed) override { run_.watch(std::move(proceed)); }
   const loss_values& loss() override { return run_.loss(); }
   fit_state state() override { return run_.state(); }
   parameters values() override { return run_.result().values; }
@@ -61,18 +85,18 @@ class composition_of final : public any_composition {
 
   parameter_layout layout(std::span<const prompt_pair> prompts) const override { return steering_.layout(prompts); }
   fit_defaults defaults() const override {
-    auto least = steering_.interventions().front().policy.defaults();
-    for (const auto& i : steering_.interventions()) {
-      least.lambda_m = std::min(least.lambda_m, i.policy.defaults().lambda_m);
-      least.learning_rate = std::min(least.learning_rate, i.policy.defaults().learning_rate);
-    }
-    return least;
+    return least_of(steering_.interventions() |
+                    ranges::views::transform([](const auto& i) { return i.policy.defaults(); }));
   }
 
   std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                 const adam& optimizer, std::optional<fit_state> resume_from) const override {
-    auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer)
-                   .start(prompts, {.strengths = objective.strengths, .resume_from = std::move(resume_from)});
+                                 const adam& optimizer, std::optional<fit_state> resume_from,
+                                 const size_options& size) const override {
+    auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer, all_ranks())
+                   .start(prompts, {.strengths = objective.strengths,
+                                    .chunk = size.chunk,
+                                    .batches = size.batches,
+                                    .resume_from = std::move(resume_from)});
     return std::make_unique<run_of<decltype(run)>>(std::move(run));
   }
 
@@ -105,6 +129,11 @@ class composition_of final : public any_composition {
   stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
                           const objective_options& objective) const override {
     return stationarity_of(steering_, objective_of(objective, *objective.lambda_m), values, prompts,
+                           objective.strengths);
+  }
+  polished polish(const parameters& values, std::span<const prompt_pair> prompts,
+                  const objective_options& objective) const override {
+    return trimtab::polish(steering_, objective_of(objective, *objective.lambda_m), values, prompts,
                            objective.strengths);
   }
   explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
@@ -200,11 +229,7 @@ class model_of final : public any_model {
   std::unique_ptr<any_composition> compose(const std::vector<chosen_at>& chosen) const override {
     std::vector<any_intervention<B>> interventions;
     for (const auto& one : chosen) {
-      const auto number = site::find(one.site);
-      if (config().parallel_residual and not site::table[*number].in_parallel_blocks)
-        throw error(error_kind::mismatch, "the model's blocks are parallel and have no " + one.site +
-                                              "; their sites are " + site::names(true));
-      interventions.push_back({*number, policy_for<B>(one), one.layers, one.positions});
+      interventions.push_back({site_in(config(), one.site), policy_for<B>(one), one.layers, one.positions});
     }
     return std::make_unique<composition_of<Model>>(steer(static_cast<const Model&>(model_), std::move(interventions)));
   }

@@ -25,7 +25,7 @@ namespace trimtab::cli {
 
 namespace {
 
-task::prompt_sets make_task(const any_model& model, const std::string& name, std::uint64_t seed, int other_lengths) {
+task::prompt_sets make_task(const any_folder& model, const std::string& name, std::uint64_t seed, int other_lengths) {
   const text::tokenizer& tokenizer = model.tokenizer();
   if (name == "ioi") return task::ioi(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
   return task::ccc(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
@@ -42,7 +42,7 @@ bool has_roles(const std::vector<position_key>& keys) {
   return std::ranges::find(keys, position_key::kind::role, &position_key::by) != keys.end();
 }
 
-std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
+std::vector<named_prompts> read_data(const any_folder& model, const data_options& data, std::uint64_t seed,
                                      const std::vector<position_key>& keys) {
   const bool any_length = not absolute_of(keys);
   std::vector<named_prompts> sets;
@@ -64,7 +64,7 @@ std::vector<named_prompts> read_data(const any_model& model, const data_options&
   return sets;
 }
 
-std::vector<int> prompt_ids(const any_model& model, const std::string& prompt) {
+std::vector<int> prompt_ids(const any_folder& model, const std::string& prompt) {
   try {
     auto ids = model.tokenizer().encode_prompt(prompt);
     if (ids.empty()) throw error(error_kind::bad_text, "the prompt is empty; it needs at least one token");
@@ -75,7 +75,7 @@ std::vector<int> prompt_ids(const any_model& model, const std::string& prompt) {
   }
 }
 
-std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys) {
+std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, const std::vector<position_key>& keys) {
   const auto& config = model.config();
   const auto absolute = absolute_of(keys);
   auto pairs = io::read_prompts(file, model_encoder{model},
@@ -92,14 +92,14 @@ std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, co
   return pairs;
 }
 
-std::vector<prompt_pair> read_explained(const any_model& model, const data_options& data, bool corrupt) {
+std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt) {
   if (not data.task.empty()) return make_task(model, data.task, data.seed.value_or(1), 0).test;
   return io::read_prompts(
       data.train, model_encoder{model},
       {.vocabulary = model.config().vocabulary, .context = model.config().context, .corrupt = corrupt});
 }
 
-std::string before_prompts(const any_model& model) {
+std::string before_prompts(const any_folder& model) {
   return model.has_tokenizer() ? model.tokenizer().decode(model.tokenizer().before()) : "";
 }
 

@@ -18,7 +18,7 @@ namespace trimtab::cli {
 
 /// A model's tokenizer in the form that tasks and file readers expect; throws on use if the model has none.
 struct model_encoder {
-  const any_model& model;
+  const any_folder& model;
 
   std::vector<int> encode(std::string_view text) const { return model.tokenizer().encode(text); }
   std::vector<int> encode_prompt(std::string_view text) const { return model.tokenizer().encode_prompt(text); }
@@ -26,10 +26,10 @@ struct model_encoder {
 };
 
 /// The text of the tokens that the model's tokenizer puts before every prompt, empty without any.
-std::string before_prompts(const any_model& model);
+std::string before_prompts(const any_folder& model);
 
 /// The ids of a text on the command line. Throws `bad_text`, naming --prompt.
-std::vector<int> prompt_ids(const any_model& model, const std::string& prompt);
+std::vector<int> prompt_ids(const any_folder& model, const std::string& prompt);
 
 /// A set of prompt pairs with its name in the output.
 struct named_prompts {
@@ -40,15 +40,15 @@ struct named_prompts {
 /// The sets of a task or of files: "train", "test", and for a task "test_other_lengths" unless a position key is
 /// absolute. Absolute positions require one length for all prompts: the key's count, or if that is 0 the length of the
 /// first prompt.
-std::vector<named_prompts> read_data(const any_model& model, const data_options& data, std::uint64_t seed,
+std::vector<named_prompts> read_data(const any_folder& model, const data_options& data, std::uint64_t seed,
                                      const std::vector<position_key>& keys);
 
 /// The prompt pairs of a file, checked against the model and these position keys.
-std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, const std::vector<position_key>& keys);
+std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, const std::vector<position_key>& keys);
 
 /// The prompt pairs that places are explained on: a task's test set, or those of a file; `corrupt`: each needs a corrupt
 /// prompt.
-std::vector<prompt_pair> read_explained(const any_model& model, const data_options& data, bool corrupt);
+std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt);
 
 /// An intervention from a file, composed with its model.
 struct steered_model {

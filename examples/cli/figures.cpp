@@ -129,4 +129,8 @@ void add_metrics(const std::string& name, const metrics& m, output& to) {
   to.text += to_text(name, m);
 }
 
+ordered_json to_json(const polished& found) {
+  return {{"steps", found.steps}, {"before", found.before.largest}, {"after", found.after.largest}};
+}
+
 }  // namespace trimtab::cli

@@ -29,4 +29,7 @@ void add_metrics(const std::string& name, const metrics& m, output& to);
 std::string columns(const std::vector<std::string>& cells);
 std::string rounded(double value);
 
+/// What polishing changed: {"steps", "before", "after"}, with the largest violations.
+ordered_json to_json(const polished& found);
+
 }  // namespace trimtab::cli

@@ -5,6 +5,8 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
+#include "plan.hpp"
+#include "ranks.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -52,6 +54,7 @@ std::string maps_of(const parameters& values) {
 }  // namespace
 
 output fit(const fit_command& command, const common_options& common) {
+  if (command.size.plan) return plan_fit(command, common);
   require_writable(command.out);
   require_writable(command.trace);
   require_writable(command.report);
@@ -69,35 +72,61 @@ output fit(const fit_command& command, const common_options& common) {
   const auto defaults = composition->defaults();
   auto objective = command.objective;
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
-  const auto optimizer =
-      adam{.learning_rate = command.learning_rate.value_or(defaults.learning_rate), .subgradient = command.subgradient};
+  const index_t all_steps = steps_of(command, std::ssize(train));
+  const adam optimizer{.learning_rate = command.learning_rate.value_or(defaults.learning_rate),
+                       .subgradient = command.subgradient,
+                       .warmup = command.warmup,
+                       .cosine = command.cosine ? all_steps : 0};
+  auto size = command.size;
+  size.batches.seed = seed;
 
   require_measurable(chosen, sets);
-  if (state and state->steps() > command.steps)
+  const auto layout = composition->layout(train);
+  require_room(command, common, *model, layout, train);
+  if (state and state->steps() > all_steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
-                                              " steps, more than the " + std::to_string(command.steps) +
+                                              " steps, more than the " + std::to_string(all_steps) +
                                               " asked for; ask for more steps, or leave out --resume");
 
   note(common, "fit " + policies_of(asked) + " on " + std::to_string(train.size()) + " prompts, " +
-                   chosen.front().positions.text() + " positions, " + std::to_string(command.steps) +
+                   chosen.front().positions.text() + " positions, " + std::to_string(all_steps) +
                    " steps, learning rate " + rounded(optimizer.learning_rate) + ", lambda-f " +
                    rounded(objective.lambda_f) + ", lambda-m " + rounded(*objective.lambda_m));
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(train, objective, optimizer, std::move(state));
-  const auto checkpoint = [&] {
-    if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, run->state());
+  const auto run = composition->start(train, objective, optimizer, std::move(state), size);
+  const auto checkpoint = [&](const fit_state& at) {
+    if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, at);
   };
+  std::optional<fit_state> kept;  // where steps run in chunks: the last one before a step that may be broken off
   const auto learn = [&] {
-    report::progress_bar progress("fit", command.steps, not common.quiet);
-    while (run->steps() < command.steps) {
+    report::progress_bar progress("fit", all_steps, not common.quiet);
+    bool in_chunks = false;
+    run->watch([&](const chunk_progress& now) {
+      in_chunks = now.chunks > 1;
+      if (in_chunks)
+        progress.show(run->steps() + 1, "chunk " + std::to_string(now.done + 1) + " of " + std::to_string(now.chunks));
+      return not in_chunks or all_ranks().size() > 1 or interrupt_watch::signal() == 0;
+    });
+    while (run->steps() < all_steps) {
       progress.show(run->steps() + 1, "loss " + report::number(run->loss().total(), 4));
-      if (interrupt_watch::signal() != 0) break;
+      if (in_chunks) kept = run->state();
+      if (any_rank(interrupt_watch::signal() != 0)) break;
       run->step();
-      if (run->steps() % command.checkpoint_every == 0 and run->steps() < command.steps) checkpoint();
+      if (run->steps() % command.checkpoint_every == 0 and run->steps() < all_steps) checkpoint(run->state());
     }
-    checkpoint();
+    kept = run->state();
+  };
+  const auto learn_until_ended = [&] {
+    try {
+      learn();
+    } catch (const step_broken_off&) {
+      if (not kept)
+        throw error(error_kind::bad_argument, "ended by " + interrupt_watch::name_of(interrupt_watch::signal()) +
+                                                  " before the first step was made; nothing was learned");
+    }
+    checkpoint(*kept);
   };
 
   std::map<std::string, std::string> made;
@@ -106,13 +135,19 @@ output fit(const fit_command& command, const common_options& common) {
     std::vector<loss_values> history = {};
     bool interrupted = false;
   } learned;
+  std::optional<polished> better;
   index_t steps = 0;
   {
     const interrupt_watch watch;  // lives until what was learned is on the disk
-    learn();
-    steps = run->steps();
-    learned = {run->values(), run->history(), steps < command.steps};
+    learn_until_ended();
+    steps = kept->steps();
+    learned = {{layout, std::move(kept->theta)}, std::move(kept->history), steps < all_steps};
+    if (command.polish and not learned.interrupted) {
+      better = composition->polish(learned.values, train, objective);
+      learned.values = better->values;
+    }
     made = made_by(command, objective, optimizer, steps, seed, *model, common);
+    if (better) made["polish_steps"] = std::to_string(better->steps);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
     if (not command.trace.empty()) {
       ordered_json trace = ordered_json::array();
@@ -123,12 +158,13 @@ output fit(const fit_command& command, const common_options& common) {
       io::write_file_atomically(command.trace, trace.dump(1) + "\n");
     }
   }
+  if (not is_first_rank()) return {};
   note(common, "made " + std::to_string(steps) + " steps in " + time.text());
   if (const int signal = interrupt_watch::signal(); signal != 0)
     tell("ended by " + interrupt_watch::name_of(signal) + " after step " + std::to_string(steps) + " of " +
-         std::to_string(command.steps) + places_of(command));
-  else if (not resumed_from.empty() and resumed == command.steps and not common.quiet)
-    tell(resumed_from + " had made all " + std::to_string(command.steps) +
+         std::to_string(all_steps) + places_of(command));
+  else if (not resumed_from.empty() and resumed == all_steps and not common.quiet)
+    tell(resumed_from + " had made all " + std::to_string(all_steps) +
          " steps already; ask for more --steps to continue");
   for (const auto& warning : run->warnings()) warn(warning);
 
@@ -137,8 +173,11 @@ output fit(const fit_command& command, const common_options& common) {
     if (not set.pairs.empty())
       add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
   add_counts(count_parameters(learned.values), found);
+  if (all_ranks().size() > 1)
+    found.json["ranks"] = work_of_ranks(command, common, *model, layout, train, all_ranks().size());
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
+  if (better) found.json["polish"] = to_json(*better);
   found.json["warnings"] = run->warnings();
   found.json["objective"] = terms_of(learned.history.back());
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +

@@ -7,11 +7,13 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/huggingface/hub_cache.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
+#include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <latch>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -35,7 +37,36 @@ void require_threads(int count) {
   all_tried.count_down();
 }
 
+/// A folder whose weights stay on the disk.
+class opened_folder final : public any_folder {
+ public:
+  opened_folder(const path& folder, const io::tokenizer_options& options)
+      : config_(io::read_model_config_file(folder).config) {
+    try {
+      tokenizer_.emplace(io::read_tokenizer(folder, options));
+    } catch (const error& problem) {
+      complaint_.emplace(problem);
+    }
+  }
+
+  const model_config& config() const override { return config_; }
+  const text::tokenizer& tokenizer() const override {
+    if (complaint_) throw error(*complaint_);
+    return *tokenizer_;
+  }
+  bool has_tokenizer() const override { return tokenizer_.has_value(); }
+
+ private:
+  model_config config_;
+  std::optional<text::tokenizer> tokenizer_ = {};
+  std::optional<error> complaint_ = {};
+};
+
 }  // namespace
+
+std::unique_ptr<any_folder> open_folder(const path& name, const common_options& options) {
+  return std::make_unique<opened_folder>(io::model_path(name), options.tokenizer);
+}
 
 std::unique_ptr<any_model> load_model(const path& name, const common_options& options) {
   const stopwatch watch;

@@ -2,12 +2,15 @@
 
 #include "commands.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 
+#include <trimtab/backend/eigen/available_threads.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstddef>
@@ -16,8 +19,10 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 /// The program `trimtab`. Exit status: 0 for success, also of a fit that the user ended by Ctrl-C; 1 for bad input,
 /// with one sentence on standard error; 2 for wrong usage; 128 + n if signal n (SIGTERM or SIGHUP) ended a fit early.
@@ -57,13 +62,24 @@ constexpr char no_memory[] = "trimtab: there is not enough memory for this\n";
 /// Prints one readable line, whatever a file's name or content puts into the sentence: neither may send control
 /// characters to a terminal.
 int fail(int status, const std::string& problem) {
+  // What is wrong for one rank mostly is for all: the first one says it, and ends the others.
+  if (not is_first_rank()) std::this_thread::sleep_for(std::chrono::seconds(3));
   constexpr std::size_t most = 2000;
   auto sentence = problem;
   std::ranges::replace(sentence, '\n', ' ');
   sentence = text::one_line(sentence);
   if (sentence.size() > most) sentence = text::one_line(sentence.substr(0, most)) + "...";
   std::cerr << report::styled("trimtab:", "1;31", report::wants_colour(STDERR_FILENO)) << ' ' << sentence << std::endl;
+  rank_session::abort_all(status);
   return status;
+}
+
+/// A rank that is not the first one learns and says nothing.
+void silence(command_line& line) {
+  line.common.quiet = true;
+  line.common.verbose = false;
+  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap, &line.fit.trace, &line.fit.checkpoint})
+    output->clear();
 }
 
 /// Escapes the control characters that JSON may hold unescaped but a terminal obeys: DEL, and those of C1, which have
@@ -100,16 +116,22 @@ std::string with_controls_escaped(const std::string& json) {
 
 int main(int argc, char** argv) {
   std::set_terminate(end_without_memory);
-  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of a file's size then fails with an error
+  std::signal(SIGXFSZ, SIG_IGN);         // a write beyond the limit of a file's size then fails with an error
+  std::optional<rank_session> together;  // outlives what fails
   try {
-    const auto line = parse(argc, argv);
+    auto line = parse(argc, argv);
     int status = 0;
     if (line.name.empty()) {
       std::cout << line.help << std::flush;
     } else {
+      together.emplace(line.name);
+      if (not is_first_rank()) silence(line);
+      if (line.common.threads == 0 and ranks_on_this_machine() > 1)
+        line.common.threads = std::max(1, eigen::available_threads() / ranks_on_this_machine());
       const auto found = run(line);
       require_finite(found.json);
       status = found.status;
+      if (not is_first_rank()) return status;
       if (line.common.json)
         std::cout << with_controls_escaped(found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
                   << std::endl;
@@ -124,9 +146,11 @@ int main(int argc, char** argv) {
     return fail(1, problem.what());
   } catch (const std::bad_alloc&) {
     std::fputs(no_memory, stderr);
+    rank_session::abort_all(1);
     return 1;
   } catch (const std::length_error&) {
     std::fputs(no_memory, stderr);
+    rank_session::abort_all(1);
     return 1;
   } catch (const std::exception& problem) {
     return fail(1, problem.what());

@@ -17,6 +17,7 @@
 #include <trimtab/train/adam.hpp>
 #include <trimtab/train/checkpoint.hpp>
 #include <trimtab/train/path.hpp>
+#include <trimtab/train/polish.hpp>
 #include <trimtab/train/sweep.hpp>
 
 #include <memory>
@@ -59,6 +60,8 @@ class any_run {
 
   virtual index_t step() = 0;
   virtual index_t steps() const = 0;
+  /// `proceed` is called before each chunk of a step; false breaks the step off with `step_broken_off`.
+  virtual void watch(chunk_watch proceed) = 0;
   virtual const loss_values& loss() = 0;
   virtual fit_state state() = 0;
   virtual parameters values() = 0;
@@ -72,15 +75,21 @@ struct point_to_fit {
   fit_settings at = {};
 };
 
-/// A model with interventions.
-class any_composition {
+/// Interventions on the shapes of a model.
+class any_layout {
  public:
-  virtual ~any_composition() = default;
+  virtual ~any_layout() = default;
 
   virtual parameter_layout layout(std::span<const prompt_pair> prompts) const = 0;
   virtual fit_defaults defaults() const = 0;  ///< the smallest values among those of its policies
+};
+
+/// A model with interventions.
+class any_composition : public any_layout {
+ public:
   virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                         const adam& optimizer, std::optional<fit_state> resume_from) const = 0;
+                                         const adam& optimizer, std::optional<fit_state> resume_from,
+                                         const size_options& size) const = 0;
   /// Fits all points side by side; see train/sweep.hpp.
   virtual bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
                      const std::function<void(std::size_t, const parameters&)>& finished,
@@ -92,6 +101,9 @@ class any_composition {
                                   const path_options& options) const = 0;
   virtual stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
                                   const objective_options& objective) const = 0;
+  /// Goes on to a minimum of the objective; see train/polish.hpp.
+  virtual polished polish(const parameters& values, std::span<const prompt_pair> prompts,
+                          const objective_options& objective) const = 0;
   virtual explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
                                        const explain::certificate_options& options) const = 0;
   virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,
@@ -109,14 +121,19 @@ class any_composition {
   virtual intervention_file make_file(const parameters& values, std::map<std::string, std::string> made) const = 0;
 };
 
-/// A model in memory.
-class any_model {
+/// What a model's folder says before a weight is read.
+class any_folder {
  public:
-  virtual ~any_model() = default;
+  virtual ~any_folder() = default;
 
   virtual const model_config& config() const = 0;
   virtual const text::tokenizer& tokenizer() const = 0;  ///< throws where there is none
   virtual bool has_tokenizer() const = 0;
+};
+
+/// A model in memory.
+class any_model : public any_folder {
+ public:
   virtual const io::end_tokens& end_tokens() const = 0;          ///< throws where the folder's files are wrong
   virtual const std::vector<std::string>& warnings() const = 0;  ///< about its folder
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;
@@ -132,6 +149,12 @@ class any_model {
   /// Names of the places of prompts.
   virtual std::vector<std::string> names_of(const position_key& key, std::span<const prompt_pair> prompts) const = 0;
 };
+
+/// Reads all but the weights of a folder, or of that name in the Hugging Face cache.
+std::unique_ptr<any_folder> open_folder(const path& name, const common_options& options);
+
+/// Interventions on a model that need not be read. Throws as `compose` does.
+std::unique_ptr<any_layout> lay_out(const model_config& config, const std::vector<chosen_at>& chosen);
 
 /// Loads the model of a folder, or of that name in the Hugging Face cache, whichever its architecture is. Prints its
 /// warnings.

@@ -179,6 +179,8 @@ at_option at_of(const std::string& text) {
   return at;
 }
 
+constexpr index_t most_steps = 1'000'000'000;
+
 /// The options of one command. Each member function declares one; its value is stored when the command line is read.
 class options_of {
  public:
@@ -445,8 +447,28 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
              });
   add_objective(o, c.objective);
   o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
-  o.count("--steps", "optimizer steps, default 200", c.steps, 1, 1'000'000'000);
+  o.count("--steps", "optimizer steps, default 200", c.steps, 1, most_steps);
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
+}
+
+/// What a fit may take of the machine, and how its steps are cut.
+void add_size(options_of o, fit_command& c) {
+  o.group("Size");
+  o.count(
+      "--chunk",
+      "prompts that run at once; changes the last bits of the result. Default: as many as save 1 GiB of activations",
+      c.size.chunk, 1, 1'000'000'000);
+  o.count("--batch-size", "prompts in a step, drawn anew for each epoch by --seed; default: all", c.size.batches.size,
+          1, 1'000'000'000);
+  o.count("--epochs", "how often every prompt is seen; with --steps, whichever ends first", c.size.epochs, 1,
+          1'000'000'000);
+  o.count("--warmup", "steps over which the learning rate grows to its value, default 0", c.warmup, 0, most_steps);
+  o.flag("--cosine", "let the learning rate fall to 0 along a cosine until the last step", c.cosine);
+  o.parsed("--memory", "SIZE",
+           "memory that the process may take, such as 500M or 2Gi; a fit that needs more is refused. Default: 80 % of "
+           "what is available",
+           [&c](const std::string& value) { c.size.memory = bytes_of("--memory", value); });
+  o.flag("--plan", "tell the memory, operations and time that the fit will take, and fit nothing", c.size.plan);
 }
 
 /// The values of one --vary: "V,V,..." or "FROM..TO:N", which is even in log where `in_log`.
@@ -564,10 +586,12 @@ void describe(description& d, command_line& line) {
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
     o.output("--trace", "JSON file to write: the loss terms before every step", c.trace);
+    o.flag("--polish", "go on from Adam's end to a minimum; exact with --precision double", c.polish);
     o.output("--checkpoint", "file to write the state of the fit to, for --resume", c.checkpoint);
     o.count("--checkpoint-every", "steps between checkpoints, default 100; the last one is written when the fit ends",
             c.checkpoint_every, 1, 1'000'000'000);
     o.file("--resume", "checkpoint to continue from; repeat the options of its fit (--steps may be larger)", c.resume);
+    add_size(o, c);
   }
   {
     auto& c = line.sweep;
@@ -611,6 +635,8 @@ void describe(description& d, command_line& line) {
            "default 0.95",
            c.target, 0, false);
     o.count("--subsets", "most places of which all subsets are measured, default 12", c.subsets, 0, 24);
+    o.flag("--polish", "go on to a minimum of the objective first; minima are exact with --precision double", c.polish);
+    o.output("--out", "intervention file to write what was polished to", c.out);
   }
   {
     auto& c = line.eval;
@@ -939,6 +965,8 @@ command_line parse(int argc, const char* const* argv) {
   if (fits != nullptr) require_data(fits->data);
   if (line.name == "certify") {
     require_data(line.certify.data);
+    if (not line.certify.out.empty() and not line.certify.polish)
+      throw usage_error("--out goes with --polish, which changes the intervention");
     for (const auto* option :
          {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction", "--minimality", "--strengths"})
       if (command_of(app, "certify")->get_option(option)->count() > 0) line.certify.given.insert(option);
@@ -951,6 +979,8 @@ command_line parse(int argc, const char* const* argv) {
     if (line.report.out.empty() and line.report.heatmap.empty())
       throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
+  if (line.name == "fit" and line.fit.size.epochs > 0 and command_of(app, "fit")->get_option("--steps")->count() == 0)
+    line.fit.steps = most_steps;  // the epochs end the fit
   if (fits != nullptr and not fits->at.empty())
     for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
       if (command_of(app, line.name)->get_option(option)->count() > 0)

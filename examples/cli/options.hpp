@@ -87,6 +87,15 @@ struct at_option {
   std::vector<std::string> roles = {};  ///< for role; empty: all that the prompts have
 };
 
+/// How the steps of a fit are cut, and what it may take.
+struct size_options {
+  index_t chunk = 0;  ///< 0: as many prompts as save at most 1 GiB of activations
+  mini_batches batches = {};
+  index_t epochs = 0;                  ///< 0: only the steps count
+  std::optional<index_t> memory = {};  ///< bytes that the process may take
+  bool plan = false;                   ///< tells what the fit will need instead of fitting
+};
+
 struct fit_command {
   std::vector<at_option> at = {};  ///< in place of policy, sites, layers and positions
   std::string at_text = {};        ///< the --at as they were written, separated by spaces
@@ -102,11 +111,15 @@ struct fit_command {
   objective_options objective;
   std::optional<double> learning_rate = {};
   index_t steps = 200;
+  index_t warmup = 0;   ///< steps over which the learning rate grows
+  bool cosine = false;  ///< it falls to 0 at the last step
+  size_options size;
   bool subgradient = false;
   path out = {};
   path report = {};
   path heatmap = {};
   path trace = {};
+  bool polish = false;  ///< goes on from Adam's end to a minimum
   path checkpoint = {};
   index_t checkpoint_every = 100;
   path resume = {};
@@ -149,6 +162,8 @@ struct certify_command {
   std::set<std::string> given = {};  ///< the options of the objective that replace what the file says
   double target = 0.95;
   index_t subsets = 12;
+  bool polish = false;  ///< goes on to a minimum first
+  path out = {};        ///< for the polished intervention
 };
 
 struct report_command {

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/view.hpp>
+
+#include <optional>
+
+/// The memory that this process takes and may take, in bytes.
+
+namespace trimtab::cli {
+
+/// What it takes now, at most: its resident set.
+index_t memory_in_use();
+
+/// What is left: the least of the machine's available memory, the rest of the control group's limit, and the rest of
+/// the limit on the address space.
+index_t memory_left();
+
+/// The most that the process may take in all: what was asked for, or what it takes now and 80 % of what is
+/// left, which the ranks on this machine share.
+index_t memory_bound(const std::optional<index_t>& asked);
+
+}  // namespace trimtab::cli

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "plan.hpp"
+
+#include "asked.hpp"
+#include "data.hpp"
+#include "memory.hpp"
+#include "talk.hpp"
+
+#include <trimtab/backend/eigen.hpp>
+#include <trimtab/core/error.hpp>
+#include <trimtab/report/table.hpp>
+#include <trimtab/train/tree_sum.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace trimtab::cli {
+
+namespace {
+
+/// The part of a peak of products that a step reaches, attention and row functions included.
+constexpr double share_of_peak = 0.75;
+
+template <typename T>
+fit_plan plan_in(const fit_command& command, const model_config& config, const parameter_layout& layout,
+                 std::span<const prompt_pair> prompts) {
+  const auto& strengths = command.objective.strengths;
+  const index_t chunk =
+      command.size.chunk > 0 ? command.size.chunk : usual_chunk<T>(config, layout, prompts, strengths);
+  return plan_of_fit<T>(config, layout, prompts, strengths, chunk, command.size.batches,
+                        steps_of(command, std::ssize(prompts)));
+}
+
+fit_plan plan_of(const fit_command& command, const common_options& common, const model_config& config,
+                 const parameter_layout& layout, std::span<const prompt_pair> prompts) {
+  return common.precision == arithmetic::in_double ? plan_in<double>(command, config, layout, prompts)
+                                                   : plan_in<float>(command, config, layout, prompts);
+}
+
+/// Floating-point operations that products make in a second here, with the threads that were asked for.
+template <typename T>
+double measured_rate(int threads) {
+  const eigen_backend<T> cpu = threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
+  constexpr index_t rows = 192, size = 1024;
+  const host_matrix<T> numbers(size, size);
+  const auto map = cpu.prepare(numbers.view(), {});
+  auto from = cpu.allocate(rows * size), to = cpu.allocate(rows * size);
+  const auto product = [&] { cpu.multiply(map, from.view(rows, size), to.view(rows, size)); };
+  product();
+  std::vector<double> seconds;
+  for (int turn = 0; turn < 15; ++turn) {
+    const stopwatch watch;
+    product();
+    seconds.push_back(watch.seconds());
+  }
+  std::ranges::nth_element(seconds, seconds.begin() + 7);
+  return 2.0 * rows * size * size / seconds[7];
+}
+
+std::string size_text(index_t bytes) { return bytes_text(static_cast<double>(bytes)); }
+
+}  // namespace
+
+index_t steps_of(const fit_command& command, index_t prompts) {
+  if (command.size.epochs == 0) return command.steps;
+  return std::min(command.steps, command.size.epochs * command.size.batches.an_epoch(prompts));
+}
+
+output plan_fit(const fit_command& command, const common_options& common) {
+  const auto folder = open_folder(command.model, common);
+  const auto asked = asked_by(command);
+  const auto sets = read_data(*folder, command.data, command.data.seed.value_or(1), keys_of(asked));
+  const auto& train = sets.front().pairs;
+  const auto layout = lay_out(folder->config(), chosen_for(asked, train))->layout(train);
+  fit_plan plan = plan_of(command, common, folder->config(), layout, train);
+  plan.memory.emplace_back("program", memory_in_use());
+  const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)
+                                                                : measured_rate<float>(common.threads);
+  const double seconds = plan.flops / (share_of_peak * rate);
+
+  output found;
+  auto memory = ordered_json::object();
+  for (const auto& [part, bytes] : plan.memory) memory[part] = bytes;
+  found.json["rows"] = plan.rows;
+  found.json["chunk"] = plan.chunk;
+  found.json["chunks"] = plan.chunks;
+  found.json["steps"] = steps_of(command, std::ssize(train));
+  found.json["memory"] = memory;
+  found.json["flops"] = plan.flops;
+  found.json["seconds"] = seconds;
+  found.json["touched"] = plan.touched;
+
+  found.text = std::to_string(train.size()) + " prompts, " + std::to_string(plan.rows) + " rows in a step, in " +
+               std::to_string(plan.chunks) + (plan.chunks == 1 ? " chunk" : " chunks") + " of at most " +
+               std::to_string(plan.chunk) + " prompts\n";
+  found.text += "memory: " + size_text(plan.bytes());
+  for (const auto& [part, bytes] : plan.memory)
+    found.text += (part == plan.memory.front().first ? " (" : ", ") + part + " " + size_text(bytes);
+  found.text += ")\n" + std::to_string(steps_of(command, std::ssize(train))) + " steps, " +
+                report::number(plan.flops / 1e12, 3) + " Tflop, about " + report::number(seconds, 2) +
+                " s on the CPU of this machine\n";
+  for (const auto& [site, layers] : plan.touched) {
+    found.text += site + ": tokens touched, by layer:";
+    for (index_t tokens : layers) found.text += " " + std::to_string(tokens);
+    found.text += "\n";
+  }
+  if (const index_t bound = memory_bound(command.size.memory); plan.bytes() > bound)
+    found.text += "that is more than the " + size_text(bound) + " that the fit may take\n";
+  return found;
+}
+
+void require_room(const fit_command& command, const common_options& common, const any_folder& model,
+                  const parameter_layout& layout, std::span<const prompt_pair> prompts) {
+  if (common.backend == machine::cuda) return;  // the device has memory of its own
+  const auto with_chunk = [&](index_t chunk) {
+    fit_command cut = command;
+    cut.size.chunk = chunk;
+    return plan_of(cut, common, model.config(), layout, prompts);
+  };
+  const fit_plan plan = with_chunk(command.size.chunk);
+  const index_t beside = std::max<index_t>(0, memory_in_use() - plan.memory.front().second);  // but for the weights
+  const index_t bound = memory_bound(command.size.memory);
+  const auto fits = [&](const fit_plan& some) { return some.bytes() + beside <= bound; };
+  if (fits(plan)) return;
+  index_t least = 0, most = plan.chunk;  // the largest that fits, if any does, is `least`
+  while (most - least > 1) {
+    const index_t middle = (least + most) / 2;
+    (fits(with_chunk(middle)) ? least : most) = middle;
+  }
+  throw error(error_kind::memory,
+              "the fit needs " + size_text(plan.bytes() + beside) + " with " + std::to_string(plan.chunk) +
+                  " prompts at once, and may take " + size_text(bound) + (command.size.memory ? " (--memory)" : "") +
+                  (least > 0 ? "; --chunk " + std::to_string(least) + " fits"
+                             : "; not even one prompt at a time fits: use a smaller model, or a larger --memory"));
+}
+
+ordered_json work_of_ranks(const fit_command& command, const common_options& common, const any_folder& model,
+                           const parameter_layout& layout, std::span<const prompt_pair> prompts, int ranks) {
+  const fit_plan plan = plan_of(command, common, model.config(), layout, prompts);
+  const index_t number = common.precision == arithmetic::in_double ? 8 : 4;
+  const index_t in_step =
+      command.size.batches.size == 0 ? std::ssize(prompts) : std::min(command.size.batches.size, std::ssize(prompts));
+  std::vector<index_t> own;
+  index_t most = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const auto [first, last] = chunks_of_rank(plan.chunks, rank, ranks);
+    own.push_back(std::min(last * plan.chunk, in_step) - std::min(first * plan.chunk, in_step));
+    most = std::max(most, std::ssize(subtrees_of(first, last)) * layout.size() * number);
+  }
+  return {{"count", ranks}, {"prompts", own}, {"bytes_per_step", most}};
+}
+
+}  // namespace trimtab::cli

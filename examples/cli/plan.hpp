@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "commands.hpp"
+#include "model.hpp"
+
+#include <trimtab/train/fit_plan.hpp>
+
+/// What a fit will need, before it begins.
+
+namespace trimtab::cli {
+
+/// Steps that the command makes on so many prompts.
+index_t steps_of(const fit_command& command, index_t prompts);
+
+/// `fit --plan`: reads the folder's configuration and tokenizer and the prompts, and no weights.
+output plan_fit(const fit_command& command, const common_options& common);
+
+/// Throws `memory` for a fit that needs more than it may take, with the largest chunk that fits. The model is in memory
+/// already.
+void require_room(const fit_command& command, const common_options& common, const any_folder& model,
+                  const parameter_layout& layout, std::span<const prompt_pair> prompts);
+
+/// What each rank does: its prompts, and the bytes of gradients that the busiest one sends in a step.
+ordered_json work_of_ranks(const fit_command& command, const common_options& common, const any_folder& model,
+                           const parameter_layout& layout, std::span<const prompt_pair> prompts, int ranks);
+
+}  // namespace trimtab::cli

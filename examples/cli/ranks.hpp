@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/core/communicator.hpp>
+
+#include <memory>
+#include <string>
+
+/// The processes that mpirun started together. The first one speaks and writes; all of them learn.
+
+namespace trimtab::cli {
+
+/// How many processes mpirun says it started; 1 without it. Known before MPI is.
+int ranks_started();
+/// Whether this is the first of them.
+bool is_first_rank();
+
+/// MPI, where several ranks were started, as long as this object lives.
+class rank_session {
+ public:
+  /// Throws `device` where several ranks were started and this program was built without MPI, and `bad_argument` for a
+  /// command that does not share its work.
+  explicit rank_session(const std::string& command);
+  ~rank_session();
+
+  /// Ends the programs of all ranks where there are several: this one cannot go on.
+  static void abort_all(int status);
+
+ private:
+  struct session;
+  std::unique_ptr<session> held_;
+};
+
+/// All ranks.
+const any_communicator& all_ranks();
+/// How many of them are on this machine.
+int ranks_on_this_machine();
+
+/// Whether any rank says yes; every rank asks.
+bool any_rank(bool mine);
+
+}  // namespace trimtab::cli

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/checkpoint_file.hpp>
+
+#include <csignal>
+#include <filesystem>
+#include <optional>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+using arguments = std::vector<std::string>;
+
+arguments operator+(arguments one, const arguments& more) {
+  one.insert(one.end(), more.begin(), more.end());
+  return one;
+}
+
+arguments fit_of(const model_for_cli& model, const arguments& more = {}) {
+  return arguments{"fit", "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001", "--json"} + more;
+}
+
+/// The program under mpirun; nothing where there is none.
+std::optional<outcome> run_ranks(const std::string& count, const model_for_cli& model, const arguments& words) {
+  if (std::system("command -v mpirun > /dev/null 2>&1") != 0) return std::nullopt;
+  std::string command = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n " + count +
+                        " " + TRIMTAB_PROGRAM;
+  for (const auto& word : words) command += " '" + word + "'";
+  const auto out = model.name("ranks-out"), err = model.name("ranks-err");
+  const int status = std::system((command + " > '" + out + "' 2> '" + err + "' < /dev/null").c_str());
+  return outcome{WEXITSTATUS(status), content_of(out), content_of(err)};
+}
+
+}  // namespace
+
+TEST_CASE("A plan tells rows, memory, operations and touched tokens before a weight is read") {
+  const model_for_cli model;
+  const auto plan = [&](const arguments& more) {
+    return run_trimtab(fit_of(model, more + arguments{"--plan"})).json();
+  };
+  const auto whole = plan({"--positions", "from_end"});
+  CHECK(whole["chunks"] == 1);
+  CHECK(whole["rows"] > 0);
+  CHECK(whole["flops"] > 0);
+  CHECK(whole["seconds"] > 0);
+  index_t bytes = 0;
+  for (const auto* part : {"weights", "activations", "logits", "untouched", "parameters", "program"}) {
+    CAPTURE(part);
+    CHECK(whole["memory"][part] > 0);
+    bytes += whole["memory"][part].get<index_t>();
+  }
+  CHECK(bytes < 200'000'000);
+  CHECK(whole["touched"]["attn_out"].size() == whole["touched"]["resid_post"].size());
+  const auto cut = plan({"--positions", "from_end", "--chunk", "1"});
+  CHECK(cut["chunks"] > 1);
+  CHECK(cut["memory"]["activations"] < whole["memory"]["activations"]);
+  CHECK(cut["memory"]["weights"] == whole["memory"]["weights"]);
+  CHECK(plan({"--epochs", "3", "--batch-size", "1"})["steps"].get<index_t>() % 3 == 0);
+
+  for (const auto& file : std::filesystem::directory_iterator(model.path()))
+    if (file.path().extension() == ".safetensors") std::ofstream(file.path()) << "no weights";
+  CHECK(plan({"--positions", "from_end"})["rows"] == whole["rows"]);
+  CHECK(run_trimtab(fit_of(model)).status == 1);
+  const auto text = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--plan", "--memory", "1K"});
+  CHECK(text.status == 0);
+  CHECK_THAT(text.out, ContainsSubstring("more than the 1.0 KB that the fit may take"));
+}
+
+TEST_CASE("A fit that needs more memory than it may take is refused with a chunk that fits") {
+  const model_for_cli model;
+  const auto refused = run_trimtab(fit_of(model, {"--memory", "100K"}));
+  CHECK(refused.status == 1);
+  CHECK(refused.error_lines() == 1);
+  CHECK_THAT(refused.err,
+             ContainsSubstring("may take 100.0 KB (--memory)") and ContainsSubstring("not even one prompt"));
+  CHECK(run_trimtab(fit_of(model, {"--memory", "1G", "--steps", "1"})).status == 0);
+}
+
+TEST_CASE("The bits of a fit in chunks depend on nothing but the chunk, and it resumes") {
+  const model_for_cli model;
+  const auto file = [&](const std::string& name, const arguments& more) {
+    const auto out = model.name(name);
+    CHECK(run_trimtab(fit_of(model, more + arguments{"--out", out})).status == 0);
+    return content_of(out);
+  };
+  const arguments cut =
+      GENERATE(arguments{"--chunk", "1", "--steps", "5"},
+               arguments{"--chunk", "1", "--batch-size", "2", "--epochs", "3", "--warmup", "2", "--cosine"});
+  const auto one = file("one", cut + arguments{"--threads", "1"});
+  CHECK((file("two", cut + arguments{"--threads", "2"}) == one));
+  CHECK((file("memory", cut + arguments{"--memory", "2G"}) == one));
+
+  const auto ranks = model.name("ranks");
+  for (const std::string count : {"2", "3"}) {
+    const auto shared = run_ranks(count, model, fit_of(model, cut + arguments{"--out", ranks}));
+    if (not shared) {
+      WARN("skipped: ranks need mpirun, of Debian's package openmpi-bin");
+      return;
+    }
+    CAPTURE(shared->err);
+    REQUIRE(shared->status == 0);
+    CHECK((content_of(ranks) == one));
+    const auto json = io::parse_json(shared->out, "standard output");
+    CHECK(json["ranks"]["count"] == std::stoi(count));
+    CHECK(json["ranks"]["prompts"].size() == static_cast<std::size_t>(std::stoi(count)));
+    CHECK(json["ranks"]["bytes_per_step"] > 0);
+  }
+}
+
+TEST_CASE("Ranks that cannot work end together, with one sentence of the program's") {
+  const model_for_cli model;
+  const auto other = run_ranks("2", model, {"inspect", model.path()});
+  if (not other) {
+    WARN("skipped: ranks need mpirun, of Debian's package openmpi-bin");
+    return;
+  }
+  CHECK(other->status == 1);
+  CHECK_THAT(other->err, ContainsSubstring("only `fit` shares its work"));
+  const auto missing = run_ranks("2", model, fit_of(model, {"--resume", model.name("nowhere")}));
+  CHECK(missing->status == 1);
+  CHECK_THAT(missing->err, ContainsSubstring("nowhere"));
+}
+
+TEST_CASE("Ctrl-C breaks off a step between two chunks and keeps the steps before it") {
+  const model_for_cli model;
+  const auto state = model.name("state"), out = model.name("out");
+  const auto ended =
+      interrupt_trimtab(fit_of(model, {"--chunk", "1", "--steps", "1000000000", "--checkpoint", state, "--out", out}));
+  CAPTURE(ended.err);
+  CHECK(ended.error_lines() == 1);
+  if (ended.status == 1) {
+    CHECK_THAT(ended.err, ContainsSubstring("before the first step was made"));
+    return;
+  }
+  CHECK(ended.status == 0);
+  const auto made = ended.json()["steps"].get<index_t>();
+  CHECK(io::read_checkpoint(state).steps() == made);
+  const auto resumed =
+      run_trimtab(fit_of(model, {"--chunk", "1", "--steps", std::to_string(made + 3), "--resume", state}));
+  CHECK(resumed.json()["steps"] == made + 3);
+}
