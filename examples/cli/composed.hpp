@@ -70,9 +70,12 @@ class composition_of final : public any_composition {
   }
 
   std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                 const adam& optimizer, std::optional<fit_state> resume_from) const override {
-    auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer)
-                   .start(prompts, {.strengths = objective.strengths, .resume_from = std::move(resume_from)});
+                                 const adam& optimizer, fit_start from) const override {
+    fit_options options{.strengths = objective.strengths, .seed = from.seed};
+    if (from.sigma > 0 and not from.resume_from)
+      options.start = random_start(steering_, prompts, from.sigma, from.seed);
+    options.resume_from = std::move(from.resume_from);
+    auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer).start(prompts, options);
     return std::make_unique<run_of<decltype(run)>>(std::move(run));
   }
 

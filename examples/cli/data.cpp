@@ -116,7 +116,11 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {
     chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
-    one.parameters = i.parameters | ranges::views::transform(&saved_parameter::name) | ranges::to<std::vector>();
+    const auto declared = [](const saved_parameter& p) {
+      return policy::declared_parameter{p.name, static_cast<int>(p.extent(tensor_axis::row)),
+                                        p.has(tensor_axis::channel)};
+    };
+    one.parameters = i.parameters | ranges::views::transform(declared) | ranges::to<std::vector>();
     chosen.push_back(std::move(one));
   }
   try {

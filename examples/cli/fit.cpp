@@ -85,7 +85,7 @@ output fit(const fit_command& command, const common_options& common) {
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(train, objective, optimizer, std::move(state));
+  const auto run = composition->start(train, objective, optimizer, {seed, command.init, std::move(state)});
   const auto checkpoint = [&] {
     if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, run->state());
   };

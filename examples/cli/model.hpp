@@ -35,8 +35,8 @@ struct chosen_at {
   std::string site = {};
   std::string policy = {};
   policy::options options = {};
-  /// From a file: the names of the policy's parameters, in place of options.
-  std::optional<std::vector<std::string>> parameters = {};
+  /// From a file: the policy's parameters, in place of options.
+  std::optional<std::vector<policy::declared_parameter>> parameters = {};
   layer_set layers = layers::all();
   position_key positions = {};
 };
@@ -72,6 +72,13 @@ struct point_to_fit {
   fit_settings at = {};
 };
 
+/// Where a fit starts.
+struct fit_start {
+  std::uint64_t seed = 1;                     ///< of what is random
+  double sigma = 0;                           ///< of a start drawn from N(0, σ²); 0 for the policies' own start
+  std::optional<fit_state> resume_from = {};  ///< in place of both
+};
+
 /// A model with interventions.
 class any_composition {
  public:
@@ -80,7 +87,7 @@ class any_composition {
   virtual parameter_layout layout(std::span<const prompt_pair> prompts) const = 0;
   virtual fit_defaults defaults() const = 0;  ///< the smallest values among those of its policies
   virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                         const adam& optimizer, std::optional<fit_state> resume_from) const = 0;
+                                         const adam& optimizer, fit_start from) const = 0;
   /// Fits all points side by side; see train/sweep.hpp.
   virtual bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
                      const std::function<void(std::size_t, const parameters&)>& finished,

@@ -414,6 +414,16 @@ void add_steering(options_of o, strength_options& to, common_options& how) {
   o.real("--strength", "strength of the intervention, any finite number, default 1", to.strength, -INFINITY);
 }
 
+/// "identity", which is 0, or "normal:S"; `whole` is what the option was given.
+double start_of(const std::string& option, const std::string& whole, const std::string& item) {
+  const auto sigma = item == "identity"            ? std::optional(0.0)
+                     : item.starts_with("normal:") ? number<double>(item.substr(7))
+                                                   : std::nullopt;
+  if (not sigma or *sigma < 0 or (*sigma == 0 and item != "identity"))
+    refuse(option, whole, "identity or normal:S, with S the standard deviation");
+  return *sigma;
+}
+
 /// What is fitted, on which prompts and how.
 void add_fit(options_of& o, fit_command& c, common_options& how) {
   add_model(o, c.model, how);
@@ -434,7 +444,26 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
          c.positions, {"absolute", "from_end", "role", "shared"});
   o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
            [&c](const std::string& value) { c.roles = items(value); });
-  o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
+  const auto variant = [&](const std::string& name, const std::string& help) {
+    std::vector<std::string> values;
+    for (const auto& one : policy_words())
+      for (const auto& value : policy::values_of(one, name))
+        if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+    const auto* const option =
+        o.parsed("--" + name, text::joined(values, "|"), help, [name, values, &c](const std::string& value) {
+          if (std::ranges::find(values, value) == values.end())
+            refuse("--" + name, value, text::joined(values, "|"), {values.begin(), values.end()});
+          c.variant.emplace_back(name, value);
+        });
+    o.offer(option, values);
+  };
+  variant("gate", "gate of dyn-scalar or conditional, default linear; conditional takes linear, mlp and cosine");
+  variant("inner", "policy that conditional lets act, default steer-vec");
+  variant("rank", "rank of low-rank, default 4");
+  o.set("--no-bias", "dyn-scalar without bias", [&c] { c.variant.emplace_back("bias", "no"); });
+  o.parsed("--init", "identity|normal:S",
+           "where parameters start: where the policy says, mostly zero (identity, default), or drawn from N(0, S^2)",
+           [&c](const std::string& value) { c.init = start_of("--init", value, value); });
   o.repeated("--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
              "one intervention, in place of --policy, --sites, --layers and --positions. May be given several times; "
              "interventions at one site act in the order given. POLICY may have options, such as "
@@ -518,14 +547,7 @@ void vary(const std::string& text, sweep_command& c) {
   if (name == "policy") word(c.policies, policy_words());
   if (name == "positions") word(c.positions, {"absolute", "from_end", "role", "shared"});
   if (name == "start")
-    for (const auto& item : items(list)) {
-      const auto sigma = item == "identity"            ? std::optional(0.0)
-                         : item.starts_with("normal:") ? number<double>(item.substr(7))
-                                                       : std::nullopt;
-      if (not sigma or *sigma < 0 or (*sigma == 0 and item != "identity"))
-        refuse("--vary", text, "identity or normal:S, with S the standard deviation");
-      c.axes.start.push_back(*sigma);
-    }
+    for (const auto& item : items(list)) c.axes.start.push_back(start_of("--vary", text, item));
   c.varied.push_back(name);
   c.vary_text += (c.vary_text.empty() ? "" : " ") + text;
 }
@@ -952,11 +974,19 @@ command_line parse(int argc, const char* const* argv) {
       throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
   if (fits != nullptr and not fits->at.empty())
-    for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
+    for (const auto* option :
+         {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias", "--gate", "--inner", "--rank"})
       if (command_of(app, line.name)->get_option(option)->count() > 0)
         throw usage_error(std::string("--at replaces ") + option + "; give only one of the two");
-  if (fits != nullptr and fits->no_bias and fits->policy != "dyn-scalar")
-    throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
+  if (fits != nullptr and line.sweep.policies.empty())
+    for (const auto& [option, value] : fits->variant)
+      if (policy::values_of(fits->policy, option).empty()) {
+        std::vector<std::string> owners;
+        for (const auto& one : policy_words())
+          if (not policy::values_of(one, option).empty()) owners.push_back(one);
+        throw usage_error((option == "bias" ? "--no-bias" : "--" + option) + " goes with --policy " +
+                          text::joined(owners, " or ") + "; " + fits->policy + " has no such option");
+      }
   if (fits != nullptr and not fits->roles.empty() and fits->positions != "role")
     throw usage_error("--roles goes with --positions role");
   if (line.name == "sweep") {
@@ -966,7 +996,7 @@ command_line parse(int argc, const char* const* argv) {
           "--at says which policies and positions there are; leave out --vary policy and --vary positions");
     if (c.path_values > 0 and not c.axes.lambda_m.empty())
       throw usage_error("--path varies the weight of minimality; leave out --vary lambda-m");
-    if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty()))
+    if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty() and fits->init == 0))
       throw usage_error("a path starts from the identity and ends its fits itself; leave out --vary start and steps");
     if (c.path_values > 0 and c.path_end >= 1)
       throw usage_error("--path-end is a share of the largest weight, below 1");

@@ -98,7 +98,8 @@ struct fit_command {
   std::string layers_text = "all";
   std::string positions = {};           ///< empty: the policy's default
   std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
-  bool no_bias = false;
+  policy::options variant = {};         ///< of `policy`: --gate, --rank, --inner, --no-bias
+  double init = 0;                      ///< σ of a start drawn from N(0, σ²); 0 for the policies' own start
   objective_options objective;
   std::optional<double> learning_rate = {};
   index_t steps = 200;

@@ -26,7 +26,14 @@
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/affine.hpp>
+#include <trimtab/policy/channel_scale.hpp>
+#include <trimtab/policy/conditional.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/policy/gate/cosine.hpp>
+#include <trimtab/policy/gate/linear.hpp>
+#include <trimtab/policy/gate/mlp.hpp>
+#include <trimtab/policy/low_rank.hpp>
+#include <trimtab/policy/project_out.hpp>
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/steer/dynamic_steering.hpp>

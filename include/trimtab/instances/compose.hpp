@@ -22,22 +22,32 @@
                                                matrix_view<S>, const S*, S*, S*, const bound_rows<S>&);
 
 /// Of policy::all.
-#define TRIMTAB_LIBRARY_POLICY_INSTANCES(KIND, S)                                                              \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::activ_scalar)                                                      \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::steer_vec)                                                         \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::affine)                                                            \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<>)                                                      \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false}>)                           \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh}>)       \
-  TRIMTAB_POLICY_INSTANCES(KIND, S,                                                                            \
-                           policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh}>) \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.rms_normalised = true}>)                  \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false, .rms_normalised = true}>)   \
-  TRIMTAB_POLICY_INSTANCES(                                                                                    \
-      KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh, .rms_normalised = true}>)    \
-  TRIMTAB_POLICY_INSTANCES(                                                                                    \
-      KIND, S,                                                                                                 \
-      policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh, .rms_normalised = true}>)
+#define TRIMTAB_LIBRARY_POLICY_INSTANCES(KIND, S)                                              \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::activ_scalar)                                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::steer_vec)                                         \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::affine)                                            \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::linear<>>)                        \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::linear<gate::bias::none>>)        \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh<>>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh<gate::bias::none>>)          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::rms<>>)                           \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::rms<gate::bias::none>>)           \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh_rms<>>)                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh_rms<gate::bias::none>>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::mlp<4>>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::cosine>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::channel_scale)                                     \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::project_out)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<1>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<2>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<4>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<8>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::linear<>, policy::steer_vec>)    \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::linear<>, policy::activ_scalar>) \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::mlp<4>, policy::steer_vec>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::mlp<4>, policy::activ_scalar>)   \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::steer_vec>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::activ_scalar>)
 
 #define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                          \
   KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),              \
@@ -60,7 +70,7 @@
                            objective::minimality>;                                                                  \
   KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                     \
   KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,    \
-                                    matrix_view<S>, matrix_view<S>);
+                                    matrix_view<S>, matrix_view<S>, record_units);
 
 #define TRIMTAB_EXPLAIN_INSTANCE(KIND, METHOD, ...)                                                  \
   KIND template explain::place_map explain::METHOD(const __VA_ARGS__&, std::span<const prompt_pair>, \

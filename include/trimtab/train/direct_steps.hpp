@@ -27,7 +27,9 @@ class direct_steps {
         optimizers_(std::move(optimizers)),
         penalties_(std::move(penalties)),
         made_(made),
-        moments_(backend, run.theta().cols) {}
+        moments_(backend, run.theta().cols),
+        memory_(backend),
+        units_(units_of(run.storage().layout(0), memory_)) {}
   direct_steps(const direct_steps&) = delete;
   direct_steps& operator=(const direct_steps&) = delete;
 
@@ -62,10 +64,10 @@ class direct_steps {
   void update(index_t replica) {
     const auto r = static_cast<std::size_t>(replica);
     const auto with = optimizers_[r].update(made_, penalties_[r]);
-    run_.storage().each_records(replica, [&](index_t offset, index_t count, index_t size) {
+    run_.storage().each_records(replica, [&](std::size_t k, index_t offset, index_t count, index_t size) {
       const auto records = [&](matrix_view<T> all) { return matrix_view<T>{all.data + offset, count, size}; };
       update_records(backend_, with, records(run_.theta()), records(run_.gradient()), records(moments_.first()),
-                     records(moments_.second()));
+                     records(moments_.second()), units_[k]);
     });
   }
 
@@ -76,6 +78,8 @@ class direct_steps {
   std::vector<penalty> penalties_;
   index_t made_;
   moment_memory<B> moments_;
+  workspace<B> memory_;
+  std::vector<record_units> units_;  ///< by intervention
   matrix_view<const T> logits_ = {};
   bool looked_ = false;
   fit_look<T> now_ = {};

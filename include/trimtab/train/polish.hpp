@@ -99,14 +99,16 @@ auto softened(const objective::weighted_sum<Terms...>& sum, double tau) {
 
 /// The proximal point of a penalty at u, where all thresholds are the same.
 inline void shrink_all(const parameter_layout& layout, std::vector<double>& u, double threshold, parameter_norm norm) {
-  if (norm != parameter_norm::group) {
-    for (double& x : u) x = x > threshold ? x - threshold : x < -threshold ? x + threshold : 0;
-    return;
-  }
-  each_record(layout, [&](std::size_t first, std::size_t count) {
-    const double length = norm_of_record(std::span(u).subspan(first, count));
+  each_unit(layout, norm, [&](std::span<const std::size_t> unit, bool weighed) {
+    if (not weighed) return;
+    if (unit.size() == 1) {
+      double& x = u[unit.front()];
+      x = x > threshold ? x - threshold : x < -threshold ? x + threshold : 0;
+      return;
+    }
+    const double length = length_of(unit, u);
     const double scale = length > threshold ? 1 - threshold / length : 0;
-    for (std::size_t j = first; j < first + count; ++j) u[j] *= scale;
+    for (const std::size_t j : unit) u[j] *= scale;
   });
 }
 
@@ -122,7 +124,7 @@ class polisher {
         prompts_(prompts),
         strengths_(strengths),
         options_(options),
-        penalty_(penalty_of(objective, start.layout.size())),
+        penalty_(penalty_of(objective, weighed_numbers(start.layout))),
         at_(start) {}
 
   polished run() {

@@ -3,9 +3,12 @@
 
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/model/workspace.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <span>
+#include <utility>
 #include <vector>
 
 /// What direct and recorded steps share: Adam's moments, and the state before a step.
@@ -86,13 +89,36 @@ class moment_memory {
   matrix_view<T> first_, second_;
 };
 
+/// By intervention, how the penalty takes the numbers of its records, in the backend's memory.
+template <tensor_backend B>
+std::vector<record_units> units_of(const parameter_layout& layout, workspace<B>& memory) {
+  std::vector<record_units> all;
+  for (const parameter_block& block : layout.blocks) {
+    record_units& units = all.emplace_back();
+    if (block.weighs_each()) continue;
+    std::vector<int> unit(static_cast<std::size_t>(block.record_size), -1);
+    block.each_weighed([&](const parameter_slice& slice) {
+      const int number = slice.weighed == weighing::each ? 0 : ++units.groups;
+      std::fill_n(unit.begin() + slice.offset, slice.extent, number);
+    });
+    units.unit = memory.take(std::move(unit));
+  }
+  return all;
+}
+
 /// Applies one optimizer's update to some records of θ, each matrix [records, record size].
 template <tensor_backend B, typename Update>
 void update_records(const B& backend, const Update& update, matrix_view<typename B::scalar> theta,
                     matrix_view<typename B::scalar> gradient, matrix_view<typename B::scalar> first_moment,
-                    matrix_view<typename B::scalar> second_moment) {
-  backend.forward(update, theta.rows, theta.cols, each_row(name::theta, theta), each_row(grad(name::theta), gradient),
-                  each_row(name::first_moment, first_moment), each_row(name::second_moment, second_moment));
+                    matrix_view<typename B::scalar> second_moment, record_units units = {}) {
+  const auto run = [&](const auto& row_function) {
+    backend.forward(row_function, theta.rows, theta.cols, each_row(name::theta, theta),
+                    each_row(grad(name::theta), gradient), each_row(name::first_moment, first_moment),
+                    each_row(name::second_moment, second_moment));
+  };
+  if constexpr (takes_units<Update>)
+    if (units.unit != nullptr) return run(in_units<Update>{update, units});
+  run(update);
 }
 
 }  // namespace trimtab

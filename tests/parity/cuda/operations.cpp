@@ -333,12 +333,20 @@ TEST_CASE("Terms of the objective agree with the CPU") {
 
 TEST_CASE("Policies agree with the CPU, their parameters' gradients too") {
   if (lacks_device()) return;
-  using policy::gate, policy::squash;
   check_policy_on_device(policy::activ_scalar{});
   check_policy_on_device(policy::steer_vec{});
   check_policy_on_device(policy::affine{});
-  check_policy_on_device(policy::dyn_scalar<gate{.squash_by = squash::tanh, .rms_normalised = true}>{});
+  check_policy_on_device(policy::dyn_scalar<gate::tanh_rms<>>{});
   check_policy_on_device(policy::sequence{policy::steer_vec{}, policy::dyn_scalar<>{}, policy::activ_scalar{}});
+  check_policy_on_device(policy::dyn_scalar<gate::mlp<4>>{});
+  check_policy_on_device(policy::dyn_scalar<gate::mlp<1>>{});
+  check_policy_on_device(policy::dyn_scalar<gate::cosine>{});
+  check_policy_on_device(policy::channel_scale{});
+  check_policy_on_device(policy::project_out{});
+  check_policy_on_device(policy::low_rank<1>{});
+  check_policy_on_device(policy::low_rank<4>{});
+  check_policy_on_device(policy::conditional<gate::linear<>, policy::steer_vec>{});
+  check_policy_on_device(policy::conditional<gate::mlp<4>, policy::low_rank<2>>{});
   check_policy_on_device(two_responses{});
   check_policy_on_device(policy::sequence{two_responses{}, policy::steer_vec{}});
 }

@@ -191,7 +191,9 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   template <typename Name>
   constexpr auto& operator()(Name, index_t j) const {
     auto& operand = find<Name>();
-    if constexpr (not is_per_channel<Name>)
+    if constexpr (not is_per_channel<Name> and count_of<Name> == 1)
+      return as_given(operand, operand.value);
+    else if constexpr (not is_per_channel<Name>)
       return as_given(operand, operand.values[j]);
     else {
       if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
