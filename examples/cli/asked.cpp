@@ -126,6 +126,10 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
   }
   for (const auto& [option, value] : command.variant) made[option] = value;
   if (command.init > 0) made["init"] = "normal:" + exact(command.init);
+  if (not command.data.retain.empty()) {
+    made["retain"] = command.data.retain.string();
+    made["lambda_r"] = exact(objective.lambda_r);
+  }
   if (command.data.task.empty())
     made["data"] = command.data.train.string();
   else

@@ -92,6 +92,18 @@ std::vector<prompt_pair> read_pairs(const any_model& model, const path& file, co
   return pairs;
 }
 
+std::vector<prompt_pair> read_retained(const any_model& model, const path& file, const std::vector<position_key>& keys,
+                                       const std::vector<prompt_pair>& prompts) {
+  if (file.empty()) return {};
+  const auto absolute = absolute_of(keys);
+  auto retained = io::read_texts(file, model_encoder{model},
+                                 {.vocabulary = model.config().vocabulary,
+                                  .context = model.config().context,
+                                  .length = absolute ? absolute->resolved(prompts).count() : 0});
+  for (auto& one : retained) one.retained = true;
+  return retained;
+}
+
 std::vector<prompt_pair> read_explained(const any_model& model, const data_options& data, bool corrupt) {
   if (not data.task.empty()) return make_task(model, data.task, data.seed.value_or(1), 0).test;
   return io::read_prompts(

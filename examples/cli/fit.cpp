@@ -85,7 +85,10 @@ output fit(const fit_command& command, const common_options& common) {
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(train, objective, optimizer, {seed, command.init, std::move(state)});
+  const auto retained = read_retained(*model, command.data.retain, keys_of(asked), train);
+  auto fitted_on = train;
+  fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
+  const auto run = composition->start(fitted_on, objective, optimizer, {seed, command.init, std::move(state)});
   const auto checkpoint = [&] {
     if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, run->state());
   };
@@ -136,6 +139,7 @@ output fit(const fit_command& command, const common_options& common) {
   for (const auto& set : sets)
     if (not set.pairs.empty())
       add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
+  if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found);
   add_counts(count_parameters(learned.values), found);
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;

@@ -403,6 +403,14 @@ void add_objective(options_of o, objective_options& to) {
   });
 }
 
+/// Prompts that must not change.
+void add_retained(options_of o, path& file, objective_options& to) {
+  o.group("Objective");
+  o.file("--retain", "file of prompts, as for generate --prompts, whose next token is to stay as it is", file);
+  o.real("--lambda-r", "weight of retention, the KL divergence over all tokens on the prompts of --retain, default 1",
+         to.lambda_r, 0);
+}
+
 void add_other_weights(options_of o, common_options& how) {
   o.flag("--allow-other-weights", "accept an intervention that was made for weights with another hash",
          how.allow_other_weights);
@@ -582,6 +590,7 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
             "resid_post:steer-vec:6:shared");
     add_fit(o, c, line.common);
+    add_retained(o, c.data.retain, c.objective);
     o.output("--out", "intervention file to write", c.out);
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
@@ -645,6 +654,7 @@ void describe(description& d, command_line& line) {
     add_other_weights(o, line.common);
     add_data(o, c.data, line.common);
     add_objective(o, c.objective);
+    add_retained(o, c.data.retain, c.objective);
   }
   {
     auto& c = line.loss;
@@ -658,6 +668,7 @@ void describe(description& d, command_line& line) {
     add_text(o, line.common);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
+    add_retained(o, c.retain, c.objective);
   }
   {
     auto& c = line.explain;
@@ -959,6 +970,10 @@ command_line parse(int argc, const char* const* argv) {
   line.name = name;
   const fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
   if (fits != nullptr) require_data(fits->data);
+  for (const auto& [command, file] : {std::pair("fit", &line.fit.data.retain),
+                                      std::pair("eval", &line.eval.data.retain), std::pair("loss", &line.loss.retain)})
+    if (name == command and file->empty() and command_of(app, name)->get_option("--lambda-r")->count() > 0)
+      throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
   if (line.name == "certify") {
     require_data(line.certify.data);
     for (const auto* option :

@@ -23,6 +23,7 @@
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/objective/minimality.hpp>
+#include <trimtab/objective/retention.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/affine.hpp>
@@ -33,6 +34,7 @@
 #include <trimtab/policy/gate/linear.hpp>
 #include <trimtab/policy/gate/mlp.hpp>
 #include <trimtab/policy/low_rank.hpp>
+#include <trimtab/policy/on_channels.hpp>
 #include <trimtab/policy/project_out.hpp>
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>

@@ -68,7 +68,7 @@ struct declared_parameter {
   int count = 1;
   bool is_per_channel = false;
 
-  friend auto operator<=>(const declared_parameter&, const declared_parameter&) = default;
+  auto operator<=>(const declared_parameter&) const = default;
 };
 
 template <typename P>

@@ -77,6 +77,7 @@ struct parameter_block {
   bool shares_positions = false;  ///< whether all positions share one record by default
   bool only_scales = false;       ///< whether the policy gives a multiple of the activation
   index_t parts = 1;
+  index_t part = -1;  ///< the only part in which it acts, whose records alone are not all zeros; -1: all
   index_t width = 0;  ///< channels of a row at the site
   index_t record_size = 0;
   std::vector<parameter_slice> slices = {};
@@ -85,6 +86,10 @@ struct parameter_block {
   index_t records_per_layer() const { return positions.count() * parts; }
   index_t records() const { return static_cast<index_t>(layers.size()) * records_per_layer(); }
   index_t size() const { return records() * record_size; }
+
+  /// Whether any row can use record r of the block.
+  bool uses(index_t r) const { return part < 0 or r % parts == part; }
+  index_t used_records() const { return part < 0 ? records() : records() / parts; }
 
   /// The layer's index in `layers`; -1 for a layer without the intervention.
   index_t layer_number(index_t layer) const {
@@ -102,9 +107,10 @@ struct parameter_block {
   bool weighs_each() const {
     return std::ranges::all_of(slices, [](const parameter_slice& s) { return s.weighed == weighing::each; });
   }
-  /// f(slice) for each parameter that minimality weighs.
+  /// f(slice) for each parameter that minimality weighs; without slices, the record as one.
   template <typename F>
   void each_weighed(F f) const {
+    if (slices.empty()) f(parameter_slice{"", 0, record_size});
     for (const parameter_slice& s : slices)
       if (s.weighed != weighing::none) f(s);
   }

@@ -66,6 +66,7 @@ inline double norm_of_record(const parameter_block& block, std::span<const doubl
 inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
   each_record(p.layout, [&](const parameter_block& block, std::size_t first) {
+    if (not block.uses((static_cast<index_t>(first) - block.offset) / block.record_size)) return;
     const index_t before = c.nonzero_parameters;
     each_weighed_number(block, p.theta, first, [&](double x) {
       c.parameters += 1;
@@ -82,7 +83,7 @@ inline parameter_counts count_parameters(const parameters& p) {
 inline index_t weighed_numbers(const parameter_layout& layout) {
   index_t numbers = 0;
   for (const parameter_block& block : layout.blocks)
-    block.each_weighed([&](const parameter_slice& slice) { numbers += block.records() * slice.extent; });
+    block.each_weighed([&](const parameter_slice& slice) { numbers += block.used_records() * slice.extent; });
   return numbers;
 }
 

@@ -96,13 +96,16 @@ std::vector<kink> kinks_of(const Steering& composition, const objective::weighte
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
     if constexpr (std::same_as<Term, objective::effectiveness>) {
       if (t.term.shape != objective::psi::hinge) return;
+      const auto retained = static_cast<std::size_t>(std::ranges::count_if(prompts, &prompt_pair::retained));
+      const auto terms = static_cast<double>((prompts.size() - retained) * strengths.size());
       for (std::size_t s = 0; s < logit_diffs.size(); ++s) {
+        if (prompts[s % prompts.size()].retained) continue;
         const double beta = strengths[s / prompts.size()];
         const double left = t.term.margin - (beta > 0 ? logit_diffs[s] : -logit_diffs[s]);
         if (beta == 0 or std::abs(left) > within * std::max(1.0, std::abs(t.term.margin))) continue;
         auto linear = t.term;
         linear.shape = objective::psi::identity;
-        const double share = t.weight / static_cast<double>(logit_diffs.size());
+        const double share = t.weight / terms;
         auto alone = objective_and_gradient(composition, share * linear, at, prompts.subspan(s % prompts.size(), 1),
                                             std::span(&beta, 1));
         kinks.push_back({left > 0 ? 1.0 : 0.0, share * left, std::move(alone.gradient)});

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/objective.hpp>
 #include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/logit_difference.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/row/math.hpp>
 #include <trimtab/steer/stationarity.hpp>
@@ -45,8 +46,7 @@ struct softened_effectiveness {
     if (sharp.shape != objective::psi::hinge) return sharp.gradient(r);
     const T u = shortfall(r), e = exp(-abs(u) / static_cast<T>(tau));
     const T d = r.d_value() * (u > 0 ? T(1) : e) / (1 + e) * direction(r);
-    r.at(r.correct(), [&](auto j) { r.d_h(j) -= d; });
-    r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
+    objective::add_logit_difference_gradient(r, -d);
   }
 
  private:
@@ -57,7 +57,7 @@ struct softened_effectiveness {
   }
   template <row R>
   constexpr scalar_of<R> shortfall(const R& r) const {
-    return static_cast<scalar_of<R>>(sharp.margin) - direction(r) * (r.h(r.correct()) - r.h(r.wrong()));
+    return static_cast<scalar_of<R>>(sharp.margin) - direction(r) * objective::logit_difference(r);
   }
 };
 

@@ -118,6 +118,10 @@ template <typename T, typename Team, int Lanes, typename... Bound>
 class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
  public:
   using scalar = T;
+  template <typename Name>
+  static constexpr bool binds = requires(const row& self) {
+    operand_of<Name>(self);
+  };
 
   constexpr explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
 
