@@ -448,7 +448,8 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
            });
   o.word("--positions",
          "which tokens share parameters: those at the same position, counted from the first (absolute) or the last "
-         "token (from_end), those of the same role, or all (shared); default absolute, for dyn-scalar shared",
+         "token (from_end), those of the same role, or all (shared); default absolute, for policies that read the "
+         "activation shared",
          c.positions, {"absolute", "from_end", "role", "shared"});
   o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
            [&c](const std::string& value) { c.roles = items(value); });

@@ -74,7 +74,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     measured_set& m = r.sets.emplace_back(measured_set{set.name, {}, evaluate(composition, values, set.pairs)});
     for (const prompt_pair& p : set.pairs)
       m.prompts.push_back(
-          {tokens_of(model, p.ids), token_text(model, p.correct_id), token_text(model, p.wrong_id), p.prompt});
+          {tokens_of(model, p.ids), answer_text(model, p.correct_ids()), answer_text(model, p.wrong_ids()), p.prompt});
   }
   r.maps = parameter_maps(model, values, train);
   if (test.empty()) return r;
