@@ -33,7 +33,7 @@ int main() try {
   };
   try_policy("activ_scalar  (1 + ba) h", policy::activ_scalar{});
   try_policy("steer_vec     h + bv", policy::steer_vec{});
-  try_policy("dyn_scalar    (1 + b w.h) h", policy::dyn_scalar<policy::gate{.bias = false}>{});
+  try_policy("dyn_scalar    (1 + b w.h) h", policy::dyn_scalar<gate::linear<gate::bias::none>>{});
   try_policy("affine        (1 + ba) h + bv", policy::affine{});
 
   std::cout << table.text();

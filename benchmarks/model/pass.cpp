@@ -139,6 +139,10 @@ int main(int count, char** words) {
   add("steer_vec", policy::steer_vec{});
   add("affine", policy::affine{});
   add("dyn_scalar", policy::dyn_scalar<>{});
+  add("channel_scale", policy::channel_scale{});
+  add("project_out", policy::project_out{});
+  add("low_rank", policy::low_rank<4>{});
+  add("conditional", policy::conditional<gate::linear<>, policy::steer_vec>{});
   add("own_policy", channel_gain{});
   benchmark::Initialize(&count, words);
   benchmark::RunSpecifiedBenchmarks();

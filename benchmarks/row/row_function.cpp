@@ -102,7 +102,7 @@ void kl_gradient(benchmark::State& state) {
   });
 }
 
-using policy_type = policy::dyn_scalar<policy::gate{.bias = false}>;
+using policy_type = policy::dyn_scalar<gate::linear<gate::bias::none>>;
 
 void dyn_scalar_row(benchmark::State& state) {
   const index_t width = state.range(0);

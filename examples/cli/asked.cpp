@@ -55,7 +55,7 @@ std::vector<at_option> asked_by(const fit_command& command) {
     for (const auto& site : command.sites)
       asked.push_back({.site = site,
                        .policy = command.policy,
-                       .options = command.no_bias ? policy::options{{"bias", "no"}} : policy::options{},
+                       .options = command.variant,
                        .layers = command.layers,
                        .positions = command.positions,
                        .roles = command.roles});
@@ -123,6 +123,12 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["chosen_layers"] = command.layers_text;
   } else {
     made["at"] = command.at_text;
+  }
+  for (const auto& [option, value] : command.variant) made[option] = value;
+  if (command.init > 0) made["init"] = "normal:" + exact(command.init);
+  if (not command.data.retain.empty()) {
+    made["retain"] = command.data.retain.string();
+    made["lambda_r"] = exact(objective.lambda_r);
   }
   if (command.data.task.empty())
     made["data"] = command.data.train.string();

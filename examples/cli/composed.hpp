@@ -10,6 +10,7 @@
 #include <range/v3/view/transform.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 /// Implements the interfaces of model.hpp for one type of model, with any interventions.
@@ -23,7 +24,7 @@ any_policy<B> policy_for(const chosen_at& chosen);
 inline auto objective_of(const objective_options& o, double lambda_m) {
   return objective::effectiveness{.margin = o.margin, .shape = o.psi} +
          o.lambda_f * objective::faithfulness{.over = o.kl, .direction = o.kl_direction} +
-         lambda_m * objective::minimality{.norm = o.minimality};
+         lambda_m * objective::minimality{.norm = o.minimality} + o.lambda_r * objective::retention{};
 }
 
 template <typename T>
@@ -90,13 +91,14 @@ class composition_of final : public any_composition {
   }
 
   std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                 const adam& optimizer, std::optional<fit_state> resume_from,
-                                 const size_options& size) const override {
+                                 const adam& optimizer, fit_start from, const size_options& size) const override {
+    fit_options options{
+        .strengths = objective.strengths, .seed = from.seed, .chunk = size.chunk, .batches = size.batches};
+    if (from.sigma > 0 and not from.resume_from)
+      options.start = random_start(steering_, prompts, from.sigma, from.seed);
+    options.resume_from = std::move(from.resume_from);
     auto run = trainer(steering_, objective_of(objective, *objective.lambda_m), optimizer, all_ranks())
-                   .start(prompts, {.strengths = objective.strengths,
-                                    .chunk = size.chunk,
-                                    .batches = size.batches,
-                                    .resume_from = std::move(resume_from)});
+                   .start(prompts, options);
     return std::make_unique<run_of<decltype(run)>>(std::move(run));
   }
 
@@ -158,10 +160,16 @@ class composition_of final : public any_composition {
     check_prompts(prompts, steering_.model().config().vocabulary);
     loss_result sum;
     sum.gradient.assign(with_gradient ? values.theta.size() : 0, 0.0);
-    for (const std::span<const prompt_pair> some : prompts | ranges::views::chunk(64))
-      add(sum, values, some, objective, static_cast<double>(some.size()) / static_cast<double>(prompts.size()));
+    // Those to steer and those to stay are means of their own.
+    std::vector<prompt_pair> sorted(prompts.begin(), prompts.end());
+    const auto stays = std::ranges::stable_partition(sorted, std::logical_not{}, &prompt_pair::retained);
+    const auto steers = std::span(sorted).first(sorted.size() - stays.size());
+    for (const std::span<const prompt_pair> group : {steers, std::span<prompt_pair>(stays)})
+      for (const std::span<const prompt_pair> some : group | ranges::views::chunk(64))
+        add(sum, values, some, objective, static_cast<double>(some.size()) / static_cast<double>(group.size()));
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
-    sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality;
+    sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
+               objective.lambda_r * sum.retention.value_or(0);
     return sum;
   }
 
@@ -189,7 +197,8 @@ class composition_of final : public any_composition {
                                             : objective_and_gradient(steering_, terms, values, prompts, strengths);
     sum.effectiveness += share * found.loss.terms[0].value;
     sum.faithfulness += share * found.loss.terms[1].value;
-    for (std::size_t n = 0; n < prompts.size(); ++n) {
+    if (prompts.front().retained) sum.retention = sum.retention.value_or(0) + share * found.loss.terms[3].value;
+    for (std::size_t n = 0; n < prompts.size() and not prompts.front().retained; ++n) {
       loss_result::prompt one;
       for (std::size_t b = 0; b < strengths.size(); ++b) {
         const std::size_t sequence = b * prompts.size() + n;

@@ -92,6 +92,18 @@ std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, c
   return pairs;
 }
 
+std::vector<prompt_pair> read_retained(const any_folder& model, const path& file, const std::vector<position_key>& keys,
+                                       const std::vector<prompt_pair>& prompts) {
+  if (file.empty()) return {};
+  const auto absolute = absolute_of(keys);
+  auto retained = io::read_texts(file, model_encoder{model},
+                                 {.vocabulary = model.config().vocabulary,
+                                  .context = model.config().context,
+                                  .length = absolute ? absolute->resolved(prompts).count() : 0});
+  for (auto& one : retained) one.retained = true;
+  return retained;
+}
+
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt) {
   if (not data.task.empty()) return make_task(model, data.task, data.seed.value_or(1), 0).test;
   return io::read_prompts(
@@ -116,7 +128,11 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {
     chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
-    one.parameters = i.parameters | ranges::views::transform(&saved_parameter::name) | ranges::to<std::vector>();
+    const auto declared = [](const saved_parameter& p) {
+      return policy::declared_parameter{p.name, static_cast<int>(p.extent(tensor_axis::row)),
+                                        p.has(tensor_axis::channel)};
+    };
+    one.parameters = i.parameters | ranges::views::transform(declared) | ranges::to<std::vector>();
     chosen.push_back(std::move(one));
   }
   try {

@@ -43,6 +43,11 @@ struct named_prompts {
 std::vector<named_prompts> read_data(const any_folder& model, const data_options& data, std::uint64_t seed,
                                      const std::vector<position_key>& keys);
 
+/// The prompts of a file that are to stay as they are, none for an empty name. For absolute positions they are as long
+/// as `prompts`.
+std::vector<prompt_pair> read_retained(const any_folder& model, const path& file, const std::vector<position_key>& keys,
+                                       const std::vector<prompt_pair>& prompts);
+
 /// The prompt pairs of a file, checked against the model and these position keys.
 std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, const std::vector<position_key>& keys);
 

@@ -19,10 +19,12 @@ objective_options with_defaults(objective_options objective, const any_compositi
 }
 
 ordered_json terms_of(const loss_result& found) {
-  return {{"loss", found.loss},
-          {"effectiveness", found.effectiveness},
-          {"faithfulness", found.faithfulness},
-          {"minimality", found.minimality}};
+  ordered_json terms = {{"loss", found.loss},
+                        {"effectiveness", found.effectiveness},
+                        {"faithfulness", found.faithfulness},
+                        {"minimality", found.minimality}};
+  if (found.retention) terms["retention"] = *found.retention;
+  return terms;
 }
 
 }  // namespace
@@ -33,12 +35,15 @@ output eval(const eval_command& command, const common_options& common) {
   const auto objective = with_defaults(command.objective, *composition);
   output found;
   auto terms = ordered_json::object();
-  for (const auto& set :
-       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys())) {
+  const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
+  for (const auto& set : sets) {
     if (set.pairs.empty()) continue;
     add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
   }
+  if (const auto retained = read_retained(*model, command.data.retain, file.keys(), sets.front().pairs);
+      not retained.empty())
+    add_retention(*composition, values, retained, objective, found);
   add_counts(count_parameters(values), found);
   found.json["objective"] = terms;
   return found;
@@ -48,7 +53,9 @@ output loss(const loss_command& command, const common_options& common) {
   require_writable(command.gradient);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
-  const auto pairs = read_pairs(*model, command.data, file.keys());
+  auto pairs = read_pairs(*model, command.data, file.keys());
+  const auto retained = read_retained(*model, command.retain, file.keys(), pairs);
+  pairs.insert(pairs.end(), retained.begin(), retained.end());
   const auto result =
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
   if (not command.gradient.empty()) {
@@ -68,7 +75,8 @@ output loss(const loss_command& command, const common_options& common) {
   }
   found.text = columns({"loss", rounded(result.loss)}) + columns({"effectiveness", rounded(result.effectiveness)}) +
                columns({"faithfulness", rounded(result.faithfulness)}) +
-               columns({"minimality", rounded(result.minimality)});
+               columns({"minimality", rounded(result.minimality)}) +
+               (result.retention ? columns({"retention", rounded(*result.retention)}) : "");
   return found;
 }
 

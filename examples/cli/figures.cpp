@@ -114,6 +114,13 @@ std::string to_text(const std::string& name, const metrics& m) {
          error(&strength_metrics::top_other_same, 3) + "\n\n";
 }
 
+void add_retention(const any_composition& composition, const parameters& values,
+                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to) {
+  const auto kl = composition.loss(values, retained, objective, false).retention.value_or(0);
+  to.json["retain"] = {{"prompts", retained.size()}, {"kl_full", kl}};
+  to.text += "retained, " + std::to_string(retained.size()) + " prompts: KL over all tokens " + rounded(kl) + "\n";
+}
+
 void add_counts(const parameter_counts& c, output& to) {
   to.json["parameters"] = c.parameters;
   to.json["nonzero_parameters"] = c.nonzero_parameters;

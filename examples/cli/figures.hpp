@@ -19,6 +19,10 @@ ordered_json to_json(const metrics& m);
 /// A table with a line for each strength, the untouched model's first.
 std::string to_text(const std::string& name, const metrics& m);
 
+/// Adds "retain": what becomes of prompts that are to stay as they are.
+void add_retention(const any_composition& composition, const parameters& values,
+                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to);
+
 /// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
 void add_counts(const parameter_counts& c, output& to);
 

@@ -67,12 +67,15 @@ output fit(const fit_command& command, const common_options& common) {
   const auto asked = asked_by(command);
   const auto sets = read_data(*model, command.data, seed, keys_of(asked));
   const auto& train = sets.front().pairs;
+  const auto retained = read_retained(*model, command.data.retain, keys_of(asked), train);
+  auto fitted_on = train;
+  fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
   const auto chosen = chosen_for(asked, train);
   const auto composition = model->compose(chosen);
   const auto defaults = composition->defaults();
   auto objective = command.objective;
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
-  const index_t all_steps = steps_of(command, std::ssize(train));
+  const index_t all_steps = steps_of(command, std::ssize(fitted_on));
   const adam optimizer{.learning_rate = command.learning_rate.value_or(defaults.learning_rate),
                        .subgradient = command.subgradient,
                        .warmup = command.warmup,
@@ -81,8 +84,8 @@ output fit(const fit_command& command, const common_options& common) {
   size.batches.seed = seed;
 
   require_measurable(chosen, sets);
-  const auto layout = composition->layout(train);
-  require_room(command, common, *model, layout, train);
+  const auto layout = composition->layout(fitted_on);
+  require_room(command, common, *model, layout, fitted_on);
   if (state and state->steps() > all_steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
                                               " steps, more than the " + std::to_string(all_steps) +
@@ -95,7 +98,7 @@ output fit(const fit_command& command, const common_options& common) {
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(train, objective, optimizer, std::move(state), size);
+  const auto run = composition->start(fitted_on, objective, optimizer, {seed, command.init, std::move(state)}, size);
   const auto checkpoint = [&](const fit_state& at) {
     if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, at);
   };
@@ -143,7 +146,7 @@ output fit(const fit_command& command, const common_options& common) {
     steps = kept->steps();
     learned = {{layout, std::move(kept->theta)}, std::move(kept->history), steps < all_steps};
     if (command.polish and not learned.interrupted) {
-      better = composition->polish(learned.values, train, objective);
+      better = composition->polish(learned.values, fitted_on, objective);
       learned.values = better->values;
     }
     made = made_by(command, objective, optimizer, steps, seed, *model, common);
@@ -172,9 +175,10 @@ output fit(const fit_command& command, const common_options& common) {
   for (const auto& set : sets)
     if (not set.pairs.empty())
       add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
+  if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found);
   add_counts(count_parameters(learned.values), found);
   if (all_ranks().size() > 1)
-    found.json["ranks"] = work_of_ranks(command, common, *model, layout, train, all_ranks().size());
+    found.json["ranks"] = work_of_ranks(command, common, *model, layout, fitted_on, all_ranks().size());
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
   if (better) found.json["polish"] = to_json(*better);

@@ -36,8 +36,8 @@ struct chosen_at {
   std::string site = {};
   std::string policy = {};
   policy::options options = {};
-  /// From a file: the names of the policy's parameters, in place of options.
-  std::optional<std::vector<std::string>> parameters = {};
+  /// From a file: the policy's parameters, in place of options.
+  std::optional<std::vector<policy::declared_parameter>> parameters = {};
   layer_set layers = layers::all();
   position_key positions = {};
 };
@@ -45,6 +45,7 @@ struct chosen_at {
 /// The loss on some prompts, its terms, and its gradient.
 struct loss_result {
   double loss = 0, effectiveness = 0, faithfulness = 0, minimality = 0;
+  std::optional<double> retention = {};  ///< on the prompts that are to stay as they are
   struct prompt {
     std::map<double, double> logit_diff = {};  ///< by strength
     double kl = 0;                             ///< mean over strengths
@@ -75,6 +76,13 @@ struct point_to_fit {
   fit_settings at = {};
 };
 
+/// Where a fit starts.
+struct fit_start {
+  std::uint64_t seed = 1;                     ///< of what is random
+  double sigma = 0;                           ///< of a start drawn from N(0, σ²); 0 for the policies' own start
+  std::optional<fit_state> resume_from = {};  ///< in place of both
+};
+
 /// Interventions on the shapes of a model.
 class any_layout {
  public:
@@ -88,8 +96,7 @@ class any_layout {
 class any_composition : public any_layout {
  public:
   virtual std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                         const adam& optimizer, std::optional<fit_state> resume_from,
-                                         const size_options& size) const = 0;
+                                         const adam& optimizer, fit_start from, const size_options& size) const = 0;
   /// Fits all points side by side; see train/sweep.hpp.
   virtual bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
                      const std::function<void(std::size_t, const parameters&)>& finished,

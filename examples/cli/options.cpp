@@ -405,6 +405,14 @@ void add_objective(options_of o, objective_options& to) {
   });
 }
 
+/// Prompts that must not change.
+void add_retained(options_of o, path& file, objective_options& to) {
+  o.group("Objective");
+  o.file("--retain", "file of prompts, as for generate --prompts, whose next token is to stay as it is", file);
+  o.real("--lambda-r", "weight of retention, the KL divergence over all tokens on the prompts of --retain, default 1",
+         to.lambda_r, 0);
+}
+
 void add_other_weights(options_of o, common_options& how) {
   o.flag("--allow-other-weights", "accept an intervention that was made for weights with another hash",
          how.allow_other_weights);
@@ -414,6 +422,16 @@ void add_steering(options_of o, strength_options& to, common_options& how) {
   add_other_weights(o, how);
   o.file("--intervention", "intervention file to steer with", to.intervention);
   o.real("--strength", "strength of the intervention, any finite number, default 1", to.strength, -INFINITY);
+}
+
+/// "identity", which is 0, or "normal:S"; `whole` is what the option was given.
+double start_of(const std::string& option, const std::string& whole, const std::string& item) {
+  const auto sigma = item == "identity"            ? std::optional(0.0)
+                     : item.starts_with("normal:") ? number<double>(item.substr(7))
+                                                   : std::nullopt;
+  if (not sigma or *sigma < 0 or (*sigma == 0 and item != "identity"))
+    refuse(option, whole, "identity or normal:S, with S the standard deviation");
+  return *sigma;
 }
 
 /// What is fitted, on which prompts and how.
@@ -432,11 +450,31 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
            });
   o.word("--positions",
          "which tokens share parameters: those at the same position, counted from the first (absolute) or the last "
-         "token (from_end), those of the same role, or all (shared); default absolute, for dyn-scalar shared",
+         "token (from_end), those of the same role, or all (shared); default absolute, for policies that read the "
+         "activation shared",
          c.positions, {"absolute", "from_end", "role", "shared"});
   o.parsed("--roles", "ROLE,...", "the roles that have parameters with --positions role, default all",
            [&c](const std::string& value) { c.roles = items(value); });
-  o.flag("--no-bias", "dyn-scalar without bias", c.no_bias);
+  const auto variant = [&](const std::string& name, const std::string& help) {
+    std::vector<std::string> values;
+    for (const auto& one : policy_words())
+      for (const auto& value : policy::values_of(one, name))
+        if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+    const auto* const option =
+        o.parsed("--" + name, text::joined(values, "|"), help, [name, values, &c](const std::string& value) {
+          if (std::ranges::find(values, value) == values.end())
+            refuse("--" + name, value, text::joined(values, "|"), {values.begin(), values.end()});
+          c.variant.emplace_back(name, value);
+        });
+    o.offer(option, values);
+  };
+  variant("gate", "gate of dyn-scalar or conditional, default linear; conditional takes linear, mlp and cosine");
+  variant("inner", "policy that conditional lets act, default steer-vec");
+  variant("rank", "rank of low-rank, default 4");
+  o.set("--no-bias", "dyn-scalar without bias", [&c] { c.variant.emplace_back("bias", "no"); });
+  o.parsed("--init", "identity|normal:S",
+           "where parameters start: where the policy says, mostly zero (identity, default), or drawn from N(0, S^2)",
+           [&c](const std::string& value) { c.init = start_of("--init", value, value); });
   o.repeated("--at", "SITE:POLICY[:LAYERS[:POSITIONS]]",
              "one intervention, in place of --policy, --sites, --layers and --positions. May be given several times; "
              "interventions at one site act in the order given. POLICY may have options, such as "
@@ -540,14 +578,7 @@ void vary(const std::string& text, sweep_command& c) {
   if (name == "policy") word(c.policies, policy_words());
   if (name == "positions") word(c.positions, {"absolute", "from_end", "role", "shared"});
   if (name == "start")
-    for (const auto& item : items(list)) {
-      const auto sigma = item == "identity"            ? std::optional(0.0)
-                         : item.starts_with("normal:") ? number<double>(item.substr(7))
-                                                       : std::nullopt;
-      if (not sigma or *sigma < 0 or (*sigma == 0 and item != "identity"))
-        refuse("--vary", text, "identity or normal:S, with S the standard deviation");
-      c.axes.start.push_back(*sigma);
-    }
+    for (const auto& item : items(list)) c.axes.start.push_back(start_of("--vary", text, item));
   c.varied.push_back(name);
   c.vary_text += (c.vary_text.empty() ? "" : " ") + text;
 }
@@ -582,6 +613,7 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
             "resid_post:steer-vec:6:shared");
     add_fit(o, c, line.common);
+    add_retained(o, c.data.retain, c.objective);
     o.output("--out", "intervention file to write", c.out);
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
@@ -649,6 +681,7 @@ void describe(description& d, command_line& line) {
     add_other_weights(o, line.common);
     add_data(o, c.data, line.common);
     add_objective(o, c.objective);
+    add_retained(o, c.data.retain, c.objective);
   }
   {
     auto& c = line.loss;
@@ -662,6 +695,7 @@ void describe(description& d, command_line& line) {
     add_text(o, line.common);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
+    add_retained(o, c.retain, c.objective);
   }
   {
     auto& c = line.explain;
@@ -963,6 +997,10 @@ command_line parse(int argc, const char* const* argv) {
   line.name = name;
   const fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
   if (fits != nullptr) require_data(fits->data);
+  for (const auto& [command, file] : {std::pair("fit", &line.fit.data.retain),
+                                      std::pair("eval", &line.eval.data.retain), std::pair("loss", &line.loss.retain)})
+    if (name == command and file->empty() and command_of(app, name)->get_option("--lambda-r")->count() > 0)
+      throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
   if (line.name == "certify") {
     require_data(line.certify.data);
     if (not line.certify.out.empty() and not line.certify.polish)
@@ -982,11 +1020,19 @@ command_line parse(int argc, const char* const* argv) {
   if (line.name == "fit" and line.fit.size.epochs > 0 and command_of(app, "fit")->get_option("--steps")->count() == 0)
     line.fit.steps = most_steps;  // the epochs end the fit
   if (fits != nullptr and not fits->at.empty())
-    for (const auto* option : {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias"})
+    for (const auto* option :
+         {"--policy", "--sites", "--layers", "--positions", "--roles", "--no-bias", "--gate", "--inner", "--rank"})
       if (command_of(app, line.name)->get_option(option)->count() > 0)
         throw usage_error(std::string("--at replaces ") + option + "; give only one of the two");
-  if (fits != nullptr and fits->no_bias and fits->policy != "dyn-scalar")
-    throw usage_error("--no-bias goes with --policy dyn-scalar; other policies have no bias");
+  if (fits != nullptr and line.sweep.policies.empty())
+    for (const auto& [option, value] : fits->variant)
+      if (policy::values_of(fits->policy, option).empty()) {
+        std::vector<std::string> owners;
+        for (const auto& one : policy_words())
+          if (not policy::values_of(one, option).empty()) owners.push_back(one);
+        throw usage_error((option == "bias" ? "--no-bias" : "--" + option) + " goes with --policy " +
+                          text::joined(owners, " or ") + "; " + fits->policy + " has no such option");
+      }
   if (fits != nullptr and not fits->roles.empty() and fits->positions != "role")
     throw usage_error("--roles goes with --positions role");
   if (line.name == "sweep") {
@@ -996,7 +1042,7 @@ command_line parse(int argc, const char* const* argv) {
           "--at says which policies and positions there are; leave out --vary policy and --vary positions");
     if (c.path_values > 0 and not c.axes.lambda_m.empty())
       throw usage_error("--path varies the weight of minimality; leave out --vary lambda-m");
-    if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty()))
+    if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty() and fits->init == 0))
       throw usage_error("a path starts from the identity and ends its fits itself; leave out --vary start and steps");
     if (c.path_values > 0 and c.path_end >= 1)
       throw usage_error("--path-end is a share of the largest weight, below 1");

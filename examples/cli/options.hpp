@@ -53,6 +53,7 @@ struct data_options {
   path train = {};
   path test = {};
   std::optional<std::uint64_t> seed = {};
+  path retain = {};  ///< prompts whose continuation is to stay as it is
 };
 
 /// The words for the settings of an objective, on the command line and in intervention files.
@@ -67,6 +68,7 @@ inline const std::map<std::string, parameter_norm> minimality_words = {
 
 struct objective_options {
   double lambda_f = 1;
+  double lambda_r = 1;                  ///< of retention; there is none without prompts to retain
   std::optional<double> lambda_m = {};  ///< if not given, the policy's default
   double margin = 1;
   objective::psi psi = objective::psi::hinge;
@@ -107,7 +109,8 @@ struct fit_command {
   std::string layers_text = "all";
   std::string positions = {};           ///< empty: the policy's default
   std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
-  bool no_bias = false;
+  policy::options variant = {};         ///< of `policy`: --gate, --rank, --inner, --no-bias
+  double init = 0;                      ///< σ of a start drawn from N(0, σ²); 0 for the policies' own start
   objective_options objective;
   std::optional<double> learning_rate = {};
   index_t steps = 200;
@@ -185,6 +188,7 @@ struct loss_command {
   path model;
   path intervention;
   path data;
+  path retain = {};
   path gradient = {};
   objective_options objective;
 };

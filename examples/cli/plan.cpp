@@ -71,8 +71,10 @@ output plan_fit(const fit_command& command, const common_options& common) {
   const auto folder = open_folder(command.model, common);
   const auto asked = asked_by(command);
   const auto sets = read_data(*folder, command.data, command.data.seed.value_or(1), keys_of(asked));
-  const auto& train = sets.front().pairs;
-  const auto layout = lay_out(folder->config(), chosen_for(asked, train))->layout(train);
+  auto train = sets.front().pairs;
+  const auto retained = read_retained(*folder, command.data.retain, keys_of(asked), train);
+  train.insert(train.end(), retained.begin(), retained.end());
+  const auto layout = lay_out(folder->config(), chosen_for(asked, sets.front().pairs))->layout(train);
   fit_plan plan = plan_of(command, common, folder->config(), layout, train);
   plan.memory.emplace_back("program", memory_in_use());
   const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)

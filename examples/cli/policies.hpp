@@ -33,7 +33,9 @@ any_policy<B> policy_for(const chosen_at& chosen) {
   if (not chosen.parameters) {
     policy::visit_with(chosen.policy, chosen.options, hold);
   } else if (not policy::visit(chosen.policy, *chosen.parameters, hold)) {
-    const auto quoted = [](const std::string& name) { return text::in_quotes(name, '\''); };
+    const auto quoted = [](const policy::declared_parameter& p) {
+      return text::in_quotes(p.name, '\'') + (p.count > 1 ? " of " + std::to_string(p.count) + " rows" : "");
+    };
     throw error(error_kind::mismatch, "the policy '" + chosen.policy + "' has no variant with the parameters " +
                                           text::joined(*chosen.parameters, ", ", quoted));
   }

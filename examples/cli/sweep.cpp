@@ -103,7 +103,8 @@ class running {
                     .margin = o.margin,
                     .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
                     .steps = command_.fit.steps,
-                    .seed = base_seed()};
+                    .seed = base_seed(),
+                    .start = command_.fit.init};
         composed_.push_back(std::move(one));
       }
   }
@@ -385,9 +386,7 @@ class running {
         const auto position = static_cast<std::size_t>(r % block.records_per_layer() / block.parts);
         report::path_line line{block.site + " " + std::to_string(layer) + ", " + names[position], {}};
         const auto first = static_cast<std::size_t>(block.offset + r * block.record_size);
-        for (const path_point& at : path)
-          line.sizes.push_back(
-              norm_of_record(std::span(at.values.theta).subspan(first, static_cast<std::size_t>(block.record_size))));
+        for (const path_point& at : path) line.sizes.push_back(norm_of_record(block, at.values.theta, first));
         lines.emplace_back(entries[record], std::move(line));
       }
     }
@@ -478,9 +477,9 @@ class running {
                              [&](std::size_t, const parameters& values) {
                                layout = values.layout;
                                std::size_t record = 0;
-                               each_record(layout, [&](std::size_t first, std::size_t count) {
+                               each_record(layout, [&](const parameter_block& block, std::size_t first) {
                                  if (record == kept.size()) kept.push_back(0);
-                                 const bool is_kept = norm_of_record(std::span(values.theta).subspan(first, count)) > 0;
+                                 const bool is_kept = norm_of_record(block, values.theta, first) > 0;
                                  kept[record++] += is_kept ? 1 : 0;
                                  mean_kept += is_kept ? share : 0;
                                });

@@ -71,7 +71,7 @@ void study_task(const Model& model, const std::string& name, const std::string& 
   };
   study("activ_scalar", policy::activ_scalar{});
   study("steer_vec", policy::steer_vec{});
-  study("dyn_scalar", policy::dyn_scalar<policy::gate{.bias = false}>{});
+  study("dyn_scalar", policy::dyn_scalar<gate::linear<gate::bias::none>>{});
   into.chapters.push_back(std::move(chapter));
 }
 

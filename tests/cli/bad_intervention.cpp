@@ -66,7 +66,8 @@ TEST_CASE("Bad intervention files") {
       {meta("policy", ""), "lacks \"policy\" in its metadata"},
       {meta("policy", "active-scalar"),
        "the policy 'active-scalar' is unknown; this program has activ-scalar, steer-vec, affine, "
-       "dyn-scalar, dyn-scalar-tanh, dyn-scalar-rms and dyn-scalar-tanh-rms; did you mean 'activ-scalar'?"},
+       "dyn-scalar, dyn-scalar-tanh, dyn-scalar-rms, dyn-scalar-tanh-rms, dyn-scalar-mlp, dyn-scalar-cosine, "
+       "channel-scale, project-out, low-rank and conditional; did you mean 'activ-scalar'?"},
       {meta("policy", "steer-vec"),
        "has the tensor \"attn_out.alpha\", which does not belong to the policy 'steer-vec'"},
       {no("position_key"), "lacks \"position_key\" in its metadata"},

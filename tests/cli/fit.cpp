@@ -23,7 +23,8 @@ std::vector<std::string> keys_of(const io::json& object) {
 
 TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   const model_for_cli model;
-  const auto policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine");
+  const auto policy = GENERATE(as<std::string>(), "activ-scalar", "steer-vec", "dyn-scalar", "affine", "channel-scale",
+                               "low-rank", "conditional");
   CAPTURE(policy);
   const auto file = model.name("i.safetensors"), trace = model.name("trace.json");
   const auto fitted = run_trimtab({"fit",      "--model", model.path(), "--data",  model.data(), "--test", model.data(),
@@ -76,6 +77,71 @@ TEST_CASE("dyn-scalar without bias has none in its file") {
   REQUIRE(read.interventions[0].parameters.size() == 1);
   CHECK(read.interventions[0].parameters[0].tensor == "attn_z.weight");
   CHECK(read.interventions[0].parameters[0].numbers.shape == std::vector<index_t>{2, 2, 8});
+}
+
+TEST_CASE("Options choose a variant of a policy, and a fit that starts away from the identity says so") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  const auto fitted = [&](std::vector<std::string> options) {
+    std::vector<std::string> arguments{"fit",     "--model", model.path(), "--data", model.data(), "--sites", "mlp_out",
+                                       "--steps", "3",       "--lambda-m", "0",      "--out",      file,      "--json"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return run_trimtab(arguments).json();
+  };
+  const auto evaluated = [&] {
+    return run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"})
+        .json();
+  };
+  auto found = fitted({"--policy", "low-rank", "--rank", "2"});
+  CHECK(found["parameters"] == 2 * 2 * 16);  // W alone, at two layers
+  CHECK(found["warnings"].empty());
+  CHECK(evaluated()["train"] == found["train"]);
+  const auto read = io::read_intervention(file);
+  REQUIRE(read.interventions[0].parameters.size() == 3);
+  CHECK(read.interventions[0].parameters[0].tensor == "mlp_out.write");
+  CHECK(read.interventions[0].parameters[0].numbers.shape == std::vector<index_t>{2, 2, 16});
+
+  found = fitted({"--policy", "dyn-scalar", "--gate", "mlp"});
+  CHECK(found["parameters"] == 2 * 4);
+  CHECK(evaluated()["train"] == found["train"]);
+  found = fitted({"--policy", "conditional", "--gate", "cosine", "--inner", "activ-scalar"});
+  CHECK(found["parameters"] == 2);
+  CHECK(evaluated()["train"] == found["train"]);
+
+  found = fitted({"--policy", "project-out"});
+  REQUIRE(found["warnings"].size() == 1);
+  CHECK_THAT(found["warnings"][0].get<std::string>(), ContainsSubstring("does not start with the untouched model"));
+  CHECK(evaluated()["train"] == found["train"]);
+  const auto other = fitted({"--policy", "project-out", "--seed", "7"});
+  CHECK(other["train"] != found["train"]);
+  CHECK(fitted({"--policy", "steer-vec", "--init", "normal:0.1"})["l1"] != fitted({"--policy", "steer-vec"})["l1"]);
+}
+
+TEST_CASE("Sets of answers and prompts to retain enter a fit, its file's evaluation and its loss") {
+  const model_for_cli model;
+  const auto data = model.name("sets.jsonl"), stays = model.name("stays.jsonl"), file = model.name("i.safetensors");
+  std::ofstream(data) << "{\"ids\": [3, 1, 2, 4], \"correct_ids\": [1, 5], \"wrong_ids\": [2, 6, 7]}\n"
+                      << "{\"ids\": [2, 4, 1, 1], \"correct_id\": 3, \"wrong_id\": 5}\n";
+  std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n{\"ids\": [1, 1, 2, 3]}\n";
+  const std::vector<std::string> on{"--model", model.path(), "--data", data, "--json"};
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), on.begin(), on.end());
+    return run_trimtab(arguments).json();
+  };
+  const auto free = run({"fit", "--steps", "20", "--lambda-m", "0", "--out", file});
+  CHECK_FALSE(free.contains("retain"));
+  const auto harm = run({"eval", "--intervention", file, "--retain", stays})["retain"];
+  CHECK(harm["prompts"] == 2);
+  const auto kept =
+      run({"fit", "--steps", "20", "--lambda-m", "0", "--retain", stays, "--lambda-r", "20", "--out", file});
+  CHECK(kept["retain"]["kl_full"].get<double>() < .5 * harm["kl_full"].get<double>());
+  CHECK(kept["objective"]["retention"] == kept["retain"]["kl_full"]);
+  const auto loss = run({"loss", "--intervention", file, "--retain", stays, "--lambda-r", "20", "--lambda-m", "0"});
+  CHECK(loss["per_prompt"].size() == 2);
+  CHECK(std::abs(loss["retention"].get<double>() - kept["retain"]["kl_full"].get<double>()) < 1e-9);
+  CHECK(std::abs(loss["loss"].get<double>() - loss["effectiveness"].get<double>() - loss["faithfulness"].get<double>() -
+                 20 * loss["retention"].get<double>()) < 1e-9);
+  CHECK(io::read_intervention(file).made.at("lambda_r") == "20.0");
 }
 
 TEST_CASE("Without --json fit prints a table with the untouched model's row") {

@@ -18,17 +18,8 @@ template <typename B>
 any_policy<B> policy_of(const problem& p) {
   std::string name = p.policy;
   std::ranges::replace(name, '_', '-');
-  policy::options options;
-  if (name == policy::dyn_scalar<>::text) {
-    const bool bounded = p.gate.squash_by == policy::squash::tanh, rms = p.gate.rms_normalised;
-    options = {{"bias", p.gate.bias ? "yes" : "no"},
-               {"gate", bounded and rms ? "tanh-rms"
-                        : bounded       ? "tanh"
-                        : rms           ? "rms"
-                                        : "linear"}};
-  }
   std::optional<any_policy<B>> found;
-  policy::visit_with(name, options, [&](auto policy) { found.emplace(policy); });
+  policy::visit_with(name, p.options, [&](auto policy) { found.emplace(policy); });
   return *found;
 }
 

@@ -41,10 +41,15 @@ void read_problem(const json& from, const fixture& all, problem& p) {
   p.name = from.at("name");
   p.prompts = all.batches.at(from.at("batch"));
   p.policy = from.at("policy");
-  if (p.policy == "dyn_scalar")
-    p.gate = {.bias = from.at("bias"),
-              .squash_by = choose<policy::squash>(from.at("squash"), {"none", "tanh"}),
-              .rms_normalised = choose<int>(from.at("normalise"), {"none", "rms"}) == 1};
+  if (p.policy == "dyn_scalar") {
+    const bool bounded = choose<int>(from.at("squash"), {"none", "tanh"}) == 1;
+    const bool rms = choose<int>(from.at("normalise"), {"none", "rms"}) == 1;
+    p.options = {{"gate", bounded and rms ? "tanh-rms"
+                          : bounded       ? "tanh"
+                          : rms           ? "rms"
+                                          : "linear"},
+                 {"bias", from.at("bias") ? "yes" : "no"}};
+  }
   using key = position_key::kind;
   const key by = choose<int>(from.at("position_key"), {"absolute", "from_end", "shared"}) == 2
                      ? key::shared

@@ -8,7 +8,7 @@
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/objective/minimality.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
-#include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/policy/library.hpp>
 #include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/train/adam.hpp>
 
@@ -38,7 +38,7 @@ struct problem {
   std::string name = {};
   std::vector<prompt_pair> prompts = {};
   std::string policy = {};
-  policy::gate gate = {};  ///< of a dyn_scalar
+  policy::options options = {};  ///< of the policy
   position_key positions = {};
   std::vector<std::string> sites = {};
   std::vector<index_t> layers = {};

@@ -202,6 +202,9 @@ static_assert(intervention_policy<least_policy>);
 static_assert(intervention_policy<policy::activ_scalar> and intervention_policy<policy::steer_vec>);
 static_assert(intervention_policy<policy::affine> and intervention_policy<policy::dyn_scalar<>>);
 static_assert(intervention_policy<policy::sequence<least_policy, policy::dyn_scalar<>, least_policy>>);
+static_assert(gate_function<gate::linear<>> and gate_function<gate::mlp<2>> and gate_function<gate::cosine>);
+static_assert(not gate_function<no_policy> and not gate_function<policy::steer_vec>);
+static_assert(site_part<site::head<3>> and not site_part<site::attn_z> and not channel_span<site::head<3>>);
 static_assert(not intervention_policy<no_policy> and not intervention_policy<no_adjoint>);
 static_assert(not intervention_policy<owns_memory>, "a policy travels into kernels as its bytes");
 

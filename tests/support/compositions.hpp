@@ -20,10 +20,8 @@
 
 namespace trimtab::test {
 
-using policies_in_turn =
-    std::tuple<policy::activ_scalar, policy::steer_vec, policy::dyn_scalar<>, policy::affine,
-               policy::sequence<policy::steer_vec, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh,
-                                                                                   .rms_normalised = true}>>>;
+using policies_in_turn = std::tuple<policy::activ_scalar, policy::steer_vec, policy::dyn_scalar<>, policy::affine,
+                                    policy::sequence<policy::steer_vec, policy::dyn_scalar<gate::tanh_rms<>>>>;
 
 using sequential_sites = std::tuple<site::resid_pre, site::attn_z, site::attn_out, site::resid_mid, site::mlp_post,
                                     site::mlp_out, site::resid_post>;

@@ -338,10 +338,11 @@ void check_in_place(const F& f, index_t width, Name... names) {
   CHECK(same_bits(d_both, d_h));
 }
 
-/// Checks a term's gradient with respect to the logits, which is weighted row by row and added to what was there.
+/// Checks a term's gradient with respect to the logits, which is weighted row by row and added to what was there. With
+/// `sets` every row also has two sets of answers, of different sizes.
 template <typename Term>
-void check_term(const Term& term, index_t width, double scale = 1.5) {
-  CAPTURE(width);
+void check_term(const Term& term, index_t width, double scale = 1.5, bool sets = false) {
+  CAPTURE(width, sets);
   STATIC_REQUIRE(logit_term<Term>);
   const index_t rows = 6;
   const auto seed = 40 + static_cast<std::uint64_t>(width);
@@ -357,24 +358,42 @@ void check_term(const Term& term, index_t width, double scale = 1.5) {
   }
   const operand<per_row<"correct">, const int> correct_id{correct.data(), 1};
   const operand<per_row<"wrong">, const int> wrong_id{wrong.data(), 1};
+  // Token k is correct where k % 3 is 0 and wrong where it is 1; row i has the first few of both.
+  std::vector<int> correct_ids, wrong_ids, correct_sizes, wrong_sizes;
+  const int longest = std::max(1, static_cast<int>(width) / 3);
+  for (int i = 0; i < static_cast<int>(rows); ++i) {
+    for (int k = 0; k < longest; ++k) correct_ids.push_back(3 * k), wrong_ids.push_back(3 * k + 1);
+    correct_sizes.push_back(1 + i % longest), wrong_sizes.push_back(1 + (i + 1) % longest);
+  }
+  const auto with_answers = [&](auto f) {
+    if (not sets) return f(correct_id, wrong_id);
+    f(correct_id, wrong_id, operand<prompt_tokens<"correct">, const int>{correct_ids.data(), longest},
+      operand<prompt_tokens_size<"correct">, const int>{correct_sizes.data(), 1},
+      operand<prompt_tokens<"wrong">, const int>{wrong_ids.data(), longest},
+      operand<prompt_tokens_size<"wrong">, const int>{wrong_sizes.data(), 1});
+  };
 
   const auto weighted_value = [&]<typename T>(const std::vector<T>& x) {
     const auto reference_t = converted<T>(reference);
     const std::vector<T> beta_t(beta.begin(), beta.end());
     std::vector<T> values(beta.size());
-    eigen_backend<T>(1).values(term, rows, width, values.data(),
-                               each_row(name::h, matrix_view<const T>{x.data(), rows, width}),
-                               each_row(name::reference, reference_t.view()),
-                               operand<per_row<"beta">, const T>{beta_t.data(), 1}, correct_id, wrong_id);
+    with_answers([&](auto... answers) {
+      eigen_backend<T>(1).values(term, rows, width, values.data(),
+                                 each_row(name::h, matrix_view<const T>{x.data(), rows, width}),
+                                 each_row(name::reference, reference_t.view()),
+                                 operand<per_row<"beta">, const T>{beta_t.data(), 1}, answers...);
+    });
     T sum = 0;
     for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * weight.values[i];
     return sum;
   };
   auto d_logits = before;
-  eigen_backend<double>(1).gradients(
-      term, rows, width, each_row(name::h, logits.view()), each_row(name::reference, reference.view()),
-      each_row(grad(name::h), d_logits.view()), operand<per_row<"beta">, const double>{beta.data(), 1}, correct_id,
-      wrong_id, operand<gradient_of<per_row<"value">>, const double>{weight.values.data(), 1});
+  with_answers([&](auto... answers) {
+    eigen_backend<double>(1).gradients(
+        term, rows, width, each_row(name::h, logits.view()), each_row(name::reference, reference.view()),
+        each_row(grad(name::h), d_logits.view()), operand<per_row<"beta">, const double>{beta.data(), 1}, answers...,
+        operand<gradient_of<per_row<"value">>, const double>{weight.values.data(), 1});
+  });
   for (std::size_t i = 0; i < before.values.size(); ++i) d_logits.values[i] -= before.values[i];
   check_gradient(weighted_value, logits.values, d_logits.values);
 }

@@ -32,6 +32,7 @@ struct intervention {
   Policy policy = {};
   layer_set layers = layer_set::all();
   position_key positions = default_positions<Policy>();
+  index_t part = -1;  ///< the head at `attn_z`; -1: all of them
 };
 
 template <typename Site, typename Policy>
@@ -45,6 +46,14 @@ auto at(Site, Policy policy, layer_set in = layer_set::all(), position_key by = 
     static_assert(names_are_free(Policy::parameters),
                   "a policy's parameters need distinct names other than h, out and beta");
   return intervention<Site, Policy>{policy, std::move(in), std::move(by)};
+}
+
+/// The same in one head.
+template <site_part Part, typename Policy>
+auto at(Part, Policy policy, layer_set in = layer_set::all(), position_key by = default_positions<Policy>()) {
+  auto made = at(typename Part::of{}, policy, std::move(in), std::move(by));
+  made.part = Part::part;
+  return made;
 }
 
 }  // namespace trimtab

@@ -27,6 +27,13 @@ concept logit_term = enable_objective_term<T> and std::is_trivially_copyable_v<T
   term.gradient(r);
 };
 
+/// Whether a term is about the prompts whose continuation is to stay as it is (`prompt_pair::retained`), of which it
+/// is the mean; all other terms are means over the other prompts. The term declares `static constexpr bool of_retained`.
+template <typename T>
+inline constexpr bool concerns_retained = requires {
+  requires T::of_retained;
+};
+
 /// How the size of the parameters is measured.
 enum class parameter_norm {
   sum,    ///< Σ |θ|

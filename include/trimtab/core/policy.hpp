@@ -14,7 +14,8 @@
 
 /// A policy is a row function from a site's activations `h` to the steered activations `out`, given parameters and the
 /// strength β. The parameters of one place (a layer and a position) form one record, in the order of `parameters`; a
-/// record of zeros must leave `h` unchanged.
+/// record of zeros must leave `h` unchanged. Where some of them being zero is enough, such as the last of two factors,
+/// the policy may start the others elsewhere and have minimality leave them alone (`weighing`).
 
 namespace trimtab {
 
@@ -65,7 +66,7 @@ namespace detail {
 /// Whether two parameters have the same name in files, per row or per channel alike.
 template <typename A, typename B>
 constexpr bool same_label() {
-  if constexpr (requires { A::scope, B::scope; })
+  if constexpr (requires { A::scope == B::scope; })
     return A::scope == B::scope and same_label<typename A::inner, typename B::inner>();
   else if constexpr (
       requires { A::scope; } or requires { B::scope; })
@@ -91,11 +92,13 @@ constexpr bool names_are_free(parameter_list<Names...>) {
   return ((times(Names{}) == 1) and ...) and not(detail::is_of_every_row<Names>() or ...);
 }
 
-/// The parameter's name in files: `alpha`, or `0.alpha` inside a sequence.
+/// The parameter's name in files: `alpha`, or `0.alpha` inside a sequence, or `gate.weight`.
 template <typename Name>
 std::string label(Name) {
-  if constexpr (requires { Name::scope; })
+  if constexpr (requires { std::to_string(Name::scope); })
     return std::to_string(Name::scope) + "." + label(typename Name::inner{});
+  else if constexpr (requires { Name::scope; })
+    return std::string(Name::scope) + "." + label(typename Name::inner{});
   else
     return std::string(Name::text);
 }
@@ -149,11 +152,33 @@ concept says_start = requires(random_generator& random) {
 
 }  // namespace detail
 
-/// Whether a policy starts at 0 everywhere.
+/// How minimality, its proximal step and the counts take the numbers of a parameter.
+enum class weighing {
+  none,      ///< not at all: its being zero means nothing
+  each,      ///< each by itself
+  together,  ///< by their Euclidean norm, because only all zeros are the identity
+};
+
+/// Each number by itself, unless the policy declares
+///
+///     static constexpr weighing weighs(decltype(read)) { return weighing::none; }
+///
+/// for the parameter. A record whose weighed numbers are all zero must leave `h` unchanged, whatever the others are.
+template <typename P, typename Name>
+constexpr weighing weighing_of(Name name) {
+  if constexpr (requires {
+                  { P::weighs(name) } -> std::convertible_to<weighing>;
+                })
+    return P::weighs(name);
+  else
+    return weighing::each;
+}
+
+/// Whether all that minimality weighs starts at 0, so that a fit starts with the untouched model.
 template <typename P>
 constexpr bool starts_at_identity() {
   return []<typename... Names>(parameter_list<Names...>) {
-    return not(detail::says_start<P, Names> or ...);
+    return not((detail::says_start<P, Names> and weighing_of<P>(Names{}) != weighing::none) or ...);
   }(std::remove_const_t<decltype(P::parameters)>{});
 }
 
@@ -165,6 +190,12 @@ constexpr bool starts_at_identity() {
 template <typename P>
 concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {
   { P::parameters.size(index_t{}) } -> std::convertible_to<index_t>;
+};
+
+/// Whether the policy only scales `h`, so that one number says what it does to a row.
+template <typename P>
+inline constexpr bool scales_only = requires {
+  requires P::only_scales;
 };
 
 /// Whether all positions share the policy's parameters by default, because it reads `h` itself.

@@ -59,6 +59,26 @@ struct prompt_tokens {
   static constexpr prompt_tokens_size<Text> size{};
 };
 
+namespace name {
+/// All answers that count as the correct one, and as the wrong one. They are there where a prompt has several
+/// (`has_answer_sets`); `correct` and `wrong` are the first ones.
+inline constexpr prompt_tokens<"correct"> all_correct{};
+inline constexpr prompt_tokens<"wrong"> all_wrong{};
+}  // namespace name
+
+/// Whether rows of this type have a name; for names that are not always there.
+template <typename Row, typename Name>
+constexpr bool binds() {
+  if constexpr (requires { Row::template binds<Name>; })
+    return Row::template binds<Name>;
+  else
+    return false;
+}
+
+/// Whether the prompts of a row have sets of answers.
+template <typename Row>
+inline constexpr bool has_answer_sets = binds<Row, std::remove_const_t<decltype(name::all_correct)>>();
+
 /// What a term reads, in any order.
 template <typename... Names>
 struct prompt_data {

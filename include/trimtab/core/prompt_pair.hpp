@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@ struct token_span {
   friend bool operator==(const token_span&, const token_span&) = default;
 };
 
+/// Several tokens that count as one answer, the first of which stands for them where one token is asked for.
+struct answer_set {
+  std::vector<int> ids = {};
+  std::vector<std::string> texts = {};  ///< as many, or none
+
+  friend bool operator==(const answer_set&, const answer_set&) = default;
+};
+
 struct prompt_pair {
   std::string prompt = {};
   std::vector<int> ids = {};  ///< the prompt's tokens; its last one is where answers are scored
@@ -30,6 +39,17 @@ struct prompt_pair {
   /// A counterfactual prompt of as many tokens, after which the answer is another; empty without one.
   std::string corrupt = {};
   std::vector<int> corrupt_ids = {};
+  /// Where there are several acceptable answers, or several wrong ones: all of them, `correct_id` or `wrong_id` first.
+  answer_set all_correct = {};
+  answer_set all_wrong = {};
+  /// Has no answers to steer between: what follows it is to stay as it is (`objective::retention`).
+  bool retained = false;
+
+  bool has_sets() const { return not all_correct.ids.empty() or not all_wrong.ids.empty(); }
+  std::span<const int> correct_ids() const {
+    return all_correct.ids.empty() ? std::span(&correct_id, 1) : all_correct.ids;
+  }
+  std::span<const int> wrong_ids() const { return all_wrong.ids.empty() ? std::span(&wrong_id, 1) : all_wrong.ids; }
 
   friend bool operator==(const prompt_pair&, const prompt_pair&) = default;
 };

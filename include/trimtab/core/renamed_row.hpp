@@ -3,6 +3,8 @@
 
 #include <trimtab/core/row.hpp>
 
+#include <string_view>
+
 /// A row with its names mapped to others, so that each part of a composed row function sees its own `h`, `out` and
 /// parameters.
 
@@ -13,6 +15,15 @@ template <int K, typename Inner>
 struct scoped {
   using inner = Inner;
   static constexpr int scope = K;
+  static constexpr bool is_per_channel = Inner::is_per_channel;
+  static constexpr int count = Inner::count;
+};
+
+/// The parameter `Inner` of the gate of a policy that has other parameters too.
+template <typename Inner>
+struct of_gate {
+  using inner = Inner;
+  static constexpr std::string_view scope = "gate";
   static constexpr bool is_per_channel = Inner::is_per_channel;
   static constexpr int count = Inner::count;
 };

@@ -94,11 +94,26 @@ struct list {
 using all = list<resid_pre, attn_z, attn_out, resid_mid, mlp_post, mlp_out, resid_post>;
 inline constexpr std::size_t count = all::count;
 
+/// One head of `attn_z`: at(site::head<7>{}, policy) acts there alone.
+template <int Head>
+struct head {
+  static_assert(Head >= 0, "heads are counted from 0");
+  using of = attn_z;
+  static constexpr int part = Head;
+};
+
 }  // namespace site
 
 /// A site: one of `site::all`, because a pass must know where it is.
 template <typename S>
 concept hook_site = site::all::contains<S>;
+
+/// A part of a site that a program names by a type of its own, with the site as `of` and either the index of one head as
+/// `part`, or some of the channels of a row, [first, last), for which policy/on_channels.hpp has `at`.
+template <typename S>
+concept site_part = hook_site<typename S::of> and requires {
+  { S::part } -> std::convertible_to<int>;
+};
 
 /// The site's index in `site::all`.
 template <hook_site S>

@@ -172,6 +172,7 @@ template <tensor_backend B, model_architecture A>
 place_map ablation(const transformer<B, A>& model, std::span<const prompt_pair> prompts, const options& chosen = {}) {
   using Model = transformer<B, A>;
   check_prompts(prompts, model.config().vocabulary);
+  require_single_answers(prompts, "explain");
   if (chosen.ablate == ablation_kind::resample and prompts.size() < 2)
     throw error(error_kind::bad_data,
                 "resampling takes activations from other prompts, and there is only one; give "

@@ -227,6 +227,7 @@ place_map attribution(const transformer<B, A>& model, std::span<const prompt_pai
   return with_memory_for("attribute the answer to places", [&] {
     if (chosen.attribute == attribution_kind::gradient) {
       check_prompts(prompts, model.config().vocabulary);
+      require_single_answers(prompts, "explain");
       return of_model(model, "gradient", prompts, chosen).gradient();
     }
     detail::check_corrupt(prompts, model.config().vocabulary);

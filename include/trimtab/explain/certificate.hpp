@@ -43,7 +43,7 @@ inline std::vector<kept_place> kept_places(const parameters& values) {
     for (index_t r = 0; r < block.records(); ++r) {
       const auto first = static_cast<std::size_t>(block.offset + r * block.record_size);
       const auto count = static_cast<std::size_t>(block.record_size);
-      if (norm_of_record(std::span(values.theta).subspan(first, count)) == 0) continue;
+      if (norm_of_record(block, values.theta, first) == 0) continue;
       const index_t in_layer = r % block.records_per_layer();
       kept.push_back({block.site, block.layers[static_cast<std::size_t>(r / block.records_per_layer())],
                       in_layer / block.parts, in_layer % block.parts, first, count});

@@ -18,6 +18,7 @@ namespace trimtab::explain::detail {
 /// another length or with one that is equal to the prompt.
 inline void check_corrupt(std::span<const prompt_pair> prompts, index_t vocabulary) {
   check_prompts(prompts, vocabulary);
+  require_single_answers(prompts, "explain");
   for (std::size_t n = 0; n < prompts.size(); ++n) {
     const prompt_pair& p = prompts[n];
     const auto refuse = [&](const std::string& what) {

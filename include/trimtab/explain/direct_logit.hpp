@@ -179,6 +179,7 @@ place_map direct_logit(const transformer<B, A>& model, std::span<const prompt_pa
                   "attn_z; '" +
                       name + "' is not");
   check_prompts(prompts, config.vocabulary);
+  require_single_answers(prompts, "explain");
   return with_memory_for("attribute", [&] {
     place_map map = detail::empty_map("direct", config, chosen, prompts);
     std::vector<double> clean;

@@ -84,6 +84,7 @@ place_map logit_lens(const transformer<B, A>& model, std::span<const prompt_pair
     throw error(error_kind::bad_argument,
                 "the logit lens reads the stream after each layer; its only site is resid_post");
   check_prompts(prompts, config.vocabulary);
+  require_single_answers(prompts, "explain");
   return with_memory_for("apply the logit lens", [&] {
     place_map map = detail::empty_map("logit-lens", config, chosen, prompts);
     const parameter_block& block = map.places.blocks.front();

@@ -66,8 +66,8 @@ class active_records {
       std::vector<bool>& active = by_layer_.emplace_back(in_any_.size());
       for (std::size_t r = 0; r < active.size(); ++r)
         for (index_t part = 0; part < block_->parts; ++part)
-          if (std::ranges::any_of(values.record(*block_, static_cast<index_t>(k), static_cast<index_t>(r), part),
-                                  [](double x) { return x != 0; }))
+          if (norm_of_record(*block_, values.record(*block_, static_cast<index_t>(k), static_cast<index_t>(r), part),
+                             0) > 0)
             active[r] = in_any_[r] = true;
     }
   }

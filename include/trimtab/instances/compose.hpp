@@ -22,65 +22,77 @@
                                                matrix_view<S>, const S*, S*, S*, const bound_rows<S>&);
 
 /// Of policy::all.
-#define TRIMTAB_LIBRARY_POLICY_INSTANCES(KIND, S)                                                              \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::activ_scalar)                                                      \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::steer_vec)                                                         \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::affine)                                                            \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<>)                                                      \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false}>)                           \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh}>)       \
-  TRIMTAB_POLICY_INSTANCES(KIND, S,                                                                            \
-                           policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh}>) \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.rms_normalised = true}>)                  \
-  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<policy::gate{.bias = false, .rms_normalised = true}>)   \
-  TRIMTAB_POLICY_INSTANCES(                                                                                    \
-      KIND, S, policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh, .rms_normalised = true}>)    \
-  TRIMTAB_POLICY_INSTANCES(                                                                                    \
-      KIND, S,                                                                                                 \
-      policy::dyn_scalar<policy::gate{.bias = false, .squash_by = policy::squash::tanh, .rms_normalised = true}>)
+#define TRIMTAB_LIBRARY_POLICY_INSTANCES(KIND, S)                                              \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::activ_scalar)                                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::steer_vec)                                         \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::affine)                                            \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::linear<>>)                        \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::linear<gate::bias::none>>)        \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh<>>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh<gate::bias::none>>)          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::rms<>>)                           \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::rms<gate::bias::none>>)           \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh_rms<>>)                      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::tanh_rms<gate::bias::none>>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::mlp<4>>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::dyn_scalar<gate::cosine>)                          \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::channel_scale)                                     \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::project_out)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<1>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<2>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<4>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::low_rank<8>)                                       \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::linear<>, policy::steer_vec>)    \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::linear<>, policy::activ_scalar>) \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::mlp<4>, policy::steer_vec>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::mlp<4>, policy::activ_scalar>)   \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::steer_vec>)      \
+  TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::activ_scalar>)
 
-#define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                          \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),              \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                               \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),             \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                               \
-  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>);  \
-  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, eigen::cache<S>&, \
-                                      matrix_view<S>);                                                              \
-  KIND template void eigen::attention_backward(int, const ragged_shape&, index_t, S, matrix_view<const S>,          \
-                                               matrix_view<const S>, matrix_view<S>);                               \
-  KIND template class batch<eigen_backend<S>>;                                                                      \
-  KIND template class frozen_model<eigen_backend<S>>;                                                               \
-  KIND template class block_parts<eigen_backend<S>>;                                                                \
-  KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&,    \
-                                            layer_interval, const hooked_sites&, pass_use);                         \
-  KIND template class replica_storage<eigen_backend<S>>;                                                            \
-  KIND template class binding<eigen_backend<S>>;                                                                    \
-  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                     \
-                           objective::minimality>;                                                                  \
-  KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                     \
-  KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,    \
-                                    matrix_view<S>, matrix_view<S>);
+#define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                             \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),                 \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
+  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),                \
+                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
+  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>);     \
+  KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, eigen::cache<S>&,    \
+                                      matrix_view<S>);                                                                 \
+  KIND template void eigen::attention_backward(int, const ragged_shape&, index_t, S, matrix_view<const S>,             \
+                                               matrix_view<const S>, matrix_view<S>);                                  \
+  KIND template class batch<eigen_backend<S>>;                                                                         \
+  KIND template class frozen_model<eigen_backend<S>>;                                                                  \
+  KIND template class block_parts<eigen_backend<S>>;                                                                   \
+  KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&,       \
+                                            layer_interval, const hooked_sites&, pass_use);                            \
+  KIND template class replica_storage<eigen_backend<S>>;                                                               \
+  KIND template class binding<eigen_backend<S>>;                                                                       \
+  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                        \
+                           objective::minimality>;                                                                     \
+  KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness, objective::minimality, \
+                           objective::retention>;                                                                      \
+  KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                        \
+  KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,       \
+                                    matrix_view<S>, matrix_view<S>, record_units);
 
 #define TRIMTAB_EXPLAIN_INSTANCE(KIND, METHOD, ...)                                                  \
   KIND template explain::place_map explain::METHOD(const __VA_ARGS__&, std::span<const prompt_pair>, \
                                                    const explain::options&);
 
+/// A fit, its loss and gradient, for a sum of terms.
+#define TRIMTAB_OBJECTIVE_INSTANCES(KIND, SUM, ...)                                                                  \
+  KIND template class fit_run<dynamic_steering<__VA_ARGS__>, SUM, adam>;                                             \
+  KIND template objective_gradient objective_and_gradient(const dynamic_steering<__VA_ARGS__>&, const SUM&,          \
+                                                          const parameters&, std::span<const prompt_pair>,           \
+                                                          std::span<const double>);                                  \
+  KIND template objective_gradient objective_at(const dynamic_steering<__VA_ARGS__>&, const SUM&, const parameters&, \
+                                                std::span<const prompt_pair>, std::span<const double>);
+
 #define TRIMTAB_MODEL_INSTANCES(KIND, ...)                                                                       \
   KIND template class baseline<__VA_ARGS__>;                                                                     \
-  KIND template class fit_run<                                                                                   \
-      dynamic_steering<__VA_ARGS__>,                                                                             \
-      objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>, adam>;  \
+  TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::usual_terms, __VA_ARGS__)                                            \
+  TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::usual_terms_and_retention, __VA_ARGS__)                              \
   KIND template std::vector<metrics> evaluate(const dynamic_steering<__VA_ARGS__>&, std::span<const parameters>, \
                                               std::span<const prompt_pair>, const evaluate_options&);            \
-  KIND template objective_gradient objective_and_gradient(                                                       \
-      const dynamic_steering<__VA_ARGS__>&,                                                                      \
-      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
-      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
-  KIND template objective_gradient objective_at(                                                                 \
-      const dynamic_steering<__VA_ARGS__>&,                                                                      \
-      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
-      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
   KIND template std::vector<generated_text> generate(const dynamic_steering<__VA_ARGS__>&, const parameters&,    \
                                                      std::span<const prompt_pair>, generation_options);          \
   KIND template host_matrix<typename __VA_ARGS__::scalar> steered_logits(                                        \
@@ -99,6 +111,12 @@
   TRIMTAB_MODEL_INSTANCES(KIND, gpt_neox_sequential<eigen_backend<S>>)
 
 namespace trimtab {
+
+namespace detail {
+using usual_terms = objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>;
+using usual_terms_and_retention = objective::weighted_sum<objective::effectiveness, objective::faithfulness,
+                                                          objective::minimality, objective::retention>;
+}  // namespace detail
 
 TRIMTAB_BACKEND_INSTANCES(extern, float)
 TRIMTAB_BACKEND_INSTANCES(extern, double)

@@ -34,7 +34,7 @@ void each_number(const parameter_block& block, const parameter_slice& slice, F&&
   const index_t per_layer = block.records_per_layer();
   for (std::size_t k = 0; k < block.layers.size(); ++k)
     for (index_t r = 0; r < per_layer; ++r)
-      for (index_t j = 0; j < slice.extent; ++j)
+      for (index_t j = 0; j < slice.extent and block.uses(r); ++j)
         f(static_cast<std::size_t>(block.offset + (static_cast<index_t>(k) * per_layer + r) * block.record_size +
                                    slice.offset + j),
           static_cast<std::size_t>((block.layers[k] * per_layer + r) * slice.extent + j));

@@ -25,6 +25,11 @@
 ///     {"prompt": "When Mary and John ...", "correct": " Mary", "wrong": " John", "roles": {"subject": [3, 4]}}
 ///     {"ids": [3, 1, 2], "correct_id": 1, "wrong_id": 2}
 ///
+/// Where several tokens are acceptable, or several are wrong, "correct" or "wrong" is a list, of ids "correct_ids" or
+/// "wrong_ids":
+///
+///     {"prompt": "The capital of the Netherlands is", "correct": [" Amsterdam", " The"], "wrong": " Rome"}
+///
 /// A role is the span [first, last) of the prompt's tokens. Further data that custom terms read stand by name in
 /// "tokens", lists of token ids, and in "numbers":
 ///
@@ -69,18 +74,16 @@ class prompt_line {
 
   prompt_pair pair() const {
     prompt_pair p = prompt();
-    if (line_.has("ids")) {
-      p.correct_id = id("correct_id");
-      p.wrong_id = id("wrong_id");
-      p.correct = line_.text("correct", "");
-      p.wrong = line_.text("wrong", "");
-    } else {
-      p.correct = line_.text("correct");
-      p.wrong = line_.text("wrong");
-      p.correct_id = answer("correct");
-      p.wrong_id = answer("wrong");
-    }
-    if (p.correct_id == p.wrong_id) refuse("has the same token as correct and as wrong answer; they must differ");
+    p.all_correct = answers("correct");
+    p.all_wrong = answers("wrong");
+    require_different(p);
+    const auto take = [](answer_set& all, int& id, std::string& text) {
+      id = all.ids.front();
+      text = all.texts.empty() ? "" : all.texts.front();
+      if (all.ids.size() == 1) all = {};
+    };
+    take(p.all_correct, p.correct_id, p.correct);
+    take(p.all_wrong, p.wrong_id, p.wrong);
     return p;
   }
 
@@ -144,22 +147,55 @@ class prompt_line {
   }
 
   std::vector<int> encoded(const std::string& key, bool is_prompt) const {
-    const auto text = line_.text(key);
+    return encoded(key, line_.text(key), is_prompt);
+  }
+  std::vector<int> encoded(const std::string& key, const std::string& text, bool is_prompt) const {
     try {
       return is_prompt ? task::prompt_ids(encoder_, text) : encoder_.encode(text);
     } catch (const error& problem) {
       throw error(problem.kind(), "'" + line_.file() + "', \"" + key + "\": " + problem.what());
     }
   }
+  /// The tokens that count as one answer: one, or a list.
+  answer_set answers(const std::string& key) const {
+    const bool by_id = line_.has("ids");
+    const std::string list = by_id ? key + "_ids" : key;
+    if (not line_.has(list) or not line_.value().at(list).is_array())
+      return by_id ? answer_set{{id(key + "_id")}, {line_.text(key, "")}} : answer_of(key, {line_.text(key)});
+    constexpr auto expected = "a text or an array of texts";
+    std::vector<std::string> texts;
+    for (const auto& entry : line_.value().at(list)) {
+      if (not by_id and not entry.is_string()) line_.refuse(key, expected);
+      if (not by_id) texts.push_back(entry.template get<std::string>());
+    }
+    answer_set all = by_id ? answer_set{ids_of(line_, list)} : answer_of(key, std::move(texts));
+    if (all.ids.empty()) refuse("has no token in \"" + list + "\"; give at least one");
+    return all;
+  }
+  answer_set answer_of(const std::string& key, std::vector<std::string> texts) const {
+    answer_set all;
+    for (const auto& text : texts) all.ids.push_back(answer(key, text));
+    all.texts = std::move(texts);
+    return all;
+  }
+  void require_different(const prompt_pair& p) const {
+    std::vector<int> all = p.all_correct.ids;
+    all.insert(all.end(), p.all_wrong.ids.begin(), p.all_wrong.ids.end());
+    std::ranges::sort(all);
+    if (std::ranges::adjacent_find(all) == all.end()) return;
+    refuse(all.size() == 2 ? "has the same token as correct and as wrong answer; they must differ"
+                           : "has one token twice among its answers; all must differ");
+  }
+
   /// An answer is one token, because one position is scored.
-  int answer(const std::string& key) const {
-    const auto found = encoded(key, false);
+  int answer(const std::string& key, const std::string& text) const {
+    const auto found = encoded(key, text, false);
     if (found.size() != 1) {
       const auto shown = [this](int token) { return piece(token); };
       auto pieces = text::joined(std::span(found).first(std::min(found.size(), std::size_t{5})), ", ", shown);
       if (found.size() > 5) pieces += ", ...";
-      refuse("has " + abbreviated(line_.value().at(key)) + " as \"" + key + "\", which is " +
-             std::to_string(found.size()) + " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
+      refuse("has " + abbreviated(json(text)) + " as \"" + key + "\", which is " + std::to_string(found.size()) +
+             " tokens" + (pieces.empty() ? "" : " (" + pieces + ")") +
              " for this tokenizer; an answer must be exactly one token, usually a word with a leading space");
     }
     return found.front();
@@ -279,6 +315,12 @@ inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
   for (const auto& p : pairs) {
     json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
                                  : json{{"prompt", p.prompt}, {"correct", p.correct}, {"wrong", p.wrong}};
+    for (const auto& [key, set] : {std::pair("correct", &p.all_correct), std::pair("wrong", &p.all_wrong)}) {
+      if (set->ids.empty()) continue;
+      if (p.prompt.empty() or set->texts.empty()) line[std::string(key) + "_ids"] = set->ids;
+      if (p.prompt.empty()) line.erase(std::string(key) + "_id");
+      if (not p.prompt.empty() and not set->texts.empty()) line[key] = set->texts;
+    }
     for (const auto& [name, span] : p.roles) line["roles"][name] = {span.first, span.last};
     if (not p.tokens.empty()) line["tokens"] = p.tokens;
     if (not p.numbers.empty()) line["numbers"] = p.numbers;

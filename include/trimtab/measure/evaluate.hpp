@@ -6,6 +6,7 @@
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/steer/check_prompts.hpp>
 #include <trimtab/steer/fitted.hpp>
+#include <trimtab/steer/logit_difference.hpp>
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
 
@@ -35,17 +36,23 @@ struct answer_reading {
 template <typename T>
 answer_reading read_answers(std::span<const T> logits, const prompt_pair& p) {
   const auto logit = [&](index_t j) { return static_cast<double>(logits[static_cast<std::size_t>(j)]); };
+  const auto is_in = [](std::span<const int> ids, int id) { return std::ranges::find(ids, id) != ids.end(); };
+  const auto is_answer = [&](int id) { return is_in(p.correct_ids(), id) or is_in(p.wrong_ids(), id); };
   double top = logit(0), top_other = 0;
   index_t best_other = -1;
   for (index_t j = 0; j < static_cast<index_t>(logits.size()); ++j) {
     top = std::max(top, logit(j));
-    if (j == p.correct_id or j == p.wrong_id) continue;
+    if (is_answer(static_cast<int>(j))) continue;
     if (best_other < 0 or logit(j) > top_other) top_other = logit(j), best_other = j;
   }
   double sum = 0;
   for (T x : logits) sum += std::exp(static_cast<double>(x) - top);
-  return {logit(p.correct_id) - logit(p.wrong_id), std::exp(logit(p.correct_id) - top) / sum,
-          std::exp(logit(p.wrong_id) - top) / sum, best_other};
+  const auto probability = [&](std::span<const int> ids) {
+    double share = 0;
+    for (const int id : ids) share += std::exp(logit(id) - top) / sum;
+    return share;
+  };
+  return {logit_difference_of(logits, p), probability(p.correct_ids()), probability(p.wrong_ids()), best_other};
 }
 
 inline bool follows(double beta, double logit_diff) {

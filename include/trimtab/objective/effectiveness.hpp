@@ -2,12 +2,14 @@
 #pragma once
 
 #include <trimtab/core/objective.hpp>
+#include <trimtab/objective/logit_difference.hpp>
 #include <trimtab/row/math.hpp>
 
 /// L_E of arXiv 2410.04962: the steered logits prefer the token that β points at, by a margin m:
 ///
-///     ψ(m − sign(β) · (z[correct] − z[wrong])),   ψ(u) = max(0, u), u, or log(1 + e^u)
+///     ψ(m − sign(β) · D),   D = z[correct] − z[wrong],   ψ(u) = max(0, u), u, or log(1 + e^u)
 ///
+/// With sets of answers D compares the logarithms of their summed probabilities (logit_difference.hpp).
 /// The hinge has slope 0 at its kink.
 
 namespace trimtab::objective {
@@ -46,8 +48,7 @@ struct effectiveness {
       slope = (u > 0 ? T(1) : e) / (1 + e);
     }
     const T d = r.d_value() * slope * direction(r);
-    r.at(r.correct(), [&](auto j) { r.d_h(j) -= d; });
-    r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
+    add_logit_difference_gradient(r, -d);
   }
 
  private:
@@ -66,7 +67,7 @@ struct effectiveness {
   }
   template <row R>
   constexpr scalar_of<R> shortfall(const R& r) const {
-    return static_cast<scalar_of<R>>(margin) - direction(r) * (r.h(r.correct()) - r.h(r.wrong()));
+    return static_cast<scalar_of<R>>(margin) - direction(r) * logit_difference(r);
   }
 };
 

@@ -10,7 +10,8 @@
 ///     KL(p ‖ q) = Σ p (log p − log q)       gradient  q − p
 ///     KL(q ‖ p) = Σ q (log q − log p)       gradient  q (log q − log p − KL)     (reversed)
 ///
-/// If the vocabulary has at most one token besides the two answers, the masked KL divergence is 0.
+/// If the vocabulary has at most one token besides the two answers, the masked KL divergence is 0. With sets of answers
+/// it leaves out all of them.
 
 namespace trimtab::objective {
 
@@ -28,14 +29,14 @@ struct faithfulness {
     f("direction", direction);
   }
   constexpr auto value(row auto& r) const {
-    const kept_words kept(r, over);
+    const auto kept = kept_of(r);
     return divergence(r, kept, normalisers(r, kept));
   }
 
   constexpr void gradient(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::exp;
-    const kept_words kept(r, over);
+    const auto kept = kept_of(r);
     const auto n = normalisers(r, kept);
     const T d = r.d_value();
     if (direction == kl_direction::forward) {
@@ -71,14 +72,37 @@ struct faithfulness {
     }
   };
 
+  /// The same for sets of answers.
+  template <row R>
+  struct kept_outside_sets {
+    const R& r;
+    vocabulary over;
+
+    constexpr bool operator()(index_t j) const {
+      bool kept = true;
+      if (over == vocabulary::full) return kept;
+      for (index_t k = 0; k < r(name::all_correct.size); ++k) kept &= r(name::all_correct, k) != static_cast<int>(j);
+      for (index_t k = 0; k < r(name::all_wrong.size); ++k) kept &= r(name::all_wrong, k) != static_cast<int>(j);
+      return kept;
+    }
+  };
+
+  template <row R>
+  constexpr auto kept_of(const R& r) const {
+    if constexpr (has_answer_sets<R>)
+      return kept_outside_sets<R>{r, over};
+    else
+      return kept_words(r, over);
+  }
+
   template <typename T>
   struct log_sums {
     T reference;
     T steered;
   };
 
-  template <row R, typename Logit>
-  static constexpr scalar_of<R> log_sum_exp(const R& r, kept_words kept, Logit logit) {
+  template <row R, typename Kept, typename Logit>
+  static constexpr scalar_of<R> log_sum_exp(const R& r, Kept kept, Logit logit) {
     using T = scalar_of<R>;
     using math::exp, math::log;
     const T top = r.max([&](auto j) {
@@ -91,14 +115,14 @@ struct faithfulness {
            }));
   }
 
-  template <row R>
-  static constexpr log_sums<scalar_of<R>> normalisers(const R& r, kept_words kept) {
+  template <row R, typename Kept>
+  static constexpr log_sums<scalar_of<R>> normalisers(const R& r, Kept kept) {
     return {log_sum_exp(r, kept, [&](auto j) { return r.reference(j); }),
             log_sum_exp(r, kept, [&](auto j) { return r.h(j); })};
   }
 
-  template <row R>
-  constexpr scalar_of<R> divergence(const R& r, kept_words kept, log_sums<scalar_of<R>> n) const {
+  template <row R, typename Kept>
+  constexpr scalar_of<R> divergence(const R& r, Kept kept, log_sums<scalar_of<R>> n) const {
     using T = scalar_of<R>;
     using math::exp;
     const bool forward = direction == kl_direction::forward;

@@ -11,6 +11,7 @@ namespace trimtab::policy {
 struct activ_scalar {
   static constexpr std::string_view text = "activ-scalar";
   static constexpr fit_defaults defaults{.lambda_m = 0.03, .learning_rate = 0.03};
+  static constexpr bool only_scales = true;
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};
 

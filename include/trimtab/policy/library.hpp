@@ -5,10 +5,18 @@
 #include <trimtab/core/policy.hpp>
 #include <trimtab/policy/activ_scalar.hpp>
 #include <trimtab/policy/affine.hpp>
+#include <trimtab/policy/channel_scale.hpp>
+#include <trimtab/policy/conditional.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
+#include <trimtab/policy/gate/cosine.hpp>
+#include <trimtab/policy/gate/linear.hpp>
+#include <trimtab/policy/gate/mlp.hpp>
+#include <trimtab/policy/low_rank.hpp>
+#include <trimtab/policy/project_out.hpp>
 #include <trimtab/policy/steer_vec.hpp>
 
 #include <algorithm>
+#include <compare>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,13 +35,32 @@ struct list {
   }
 };
 
-/// All policies that can be identified by name and parameters.
-using all =
-    list<activ_scalar, steer_vec, affine, dyn_scalar<>, dyn_scalar<gate{.bias = false}>,
-         dyn_scalar<gate{.squash_by = squash::tanh}>, dyn_scalar<gate{.bias = false, .squash_by = squash::tanh}>,
-         dyn_scalar<gate{.rms_normalised = true}>, dyn_scalar<gate{.bias = false, .rms_normalised = true}>,
-         dyn_scalar<gate{.squash_by = squash::tanh, .rms_normalised = true}>,
-         dyn_scalar<gate{.bias = false, .squash_by = squash::tanh, .rms_normalised = true}>>;
+namespace detail {
+
+/// A gate's dynamic scalar, with a bias and without.
+template <template <gate::bias> typename Gate>
+using with_and_without_bias = list<dyn_scalar<Gate<gate::bias::learned>>, dyn_scalar<Gate<gate::bias::none>>>;
+
+template <typename... Gates>
+using conditionals = list<conditional<Gates, steer_vec>..., conditional<Gates, activ_scalar>...>;
+
+template <intervention_policy... A, intervention_policy... B, typename... More>
+constexpr auto joined(list<A...>, list<B...>, More... more) {
+  if constexpr (sizeof...(More) == 0)
+    return list<A..., B...>{};
+  else
+    return joined(list<A..., B...>{}, more...);
+}
+
+}  // namespace detail
+
+/// All policies that can be identified by name and parameters. Of the variants of one, the first is the default.
+using all = decltype(detail::joined(
+    list<activ_scalar, steer_vec, affine>{}, detail::with_and_without_bias<gate::linear>{},
+    detail::with_and_without_bias<gate::tanh>{}, detail::with_and_without_bias<gate::rms>{},
+    detail::with_and_without_bias<gate::tanh_rms>{}, list<dyn_scalar<gate::mlp<4>>, dyn_scalar<gate::cosine>>{},
+    list<channel_scale, project_out, low_rank<4>, low_rank<1>, low_rank<2>, low_rank<8>>{},
+    detail::conditionals<gate::linear<>, gate::mlp<4>, gate::cosine>{}));
 
 /// A parameter as its policy declares it.
 struct declared_parameter {
@@ -41,7 +68,7 @@ struct declared_parameter {
   int count = 1;
   bool is_per_channel = false;
 
-  friend bool operator==(const declared_parameter&, const declared_parameter&) = default;
+  auto operator<=>(const declared_parameter&) const = default;
 };
 
 template <typename P>
@@ -80,12 +107,11 @@ inline bool shares_positions_by_default(std::string_view name) {
 
 /// f(policy) with the policy of this name that has these parameters; false where there is none.
 template <typename F>
-bool visit(std::string_view name, std::vector<std::string> parameters, F&& f) {
+bool visit(std::string_view name, std::vector<declared_parameter> parameters, F&& f) {
   bool found = false;
   std::ranges::sort(parameters);
   all::each([&]<typename P>(P policy) {
-    std::vector<std::string> own;
-    for (const declared_parameter& p : declared_parameters<P>()) own.push_back(p.name);
+    auto own = declared_parameters<P>();
     std::ranges::sort(own);
     if (found or policy_text<P>() != name or own != parameters) return;
     found = true;
@@ -94,45 +120,84 @@ bool visit(std::string_view name, std::vector<std::string> parameters, F&& f) {
   return found;
 }
 
-/// Options of a policy as a command line gives them, by name: `bias` yes or no, `gate` linear, tanh, rms or tanh-rms.
+/// What tells the variants of a policy apart, by name, as a command line gives it: `gate` and `bias` of dyn-scalar,
+/// `rank` of low-rank, `gate` and `inner` of conditional.
 using options = std::vector<std::pair<std::string, std::string>>;
 
-/// f(policy) with the policy of this name and these options. Throws `bad_argument` for an unknown name or option, or a
-/// value that it does not take.
+namespace detail {
+
+/// The name of all variants of a policy, and the options of one.
+struct variant {
+  std::string_view name;
+  options of = {};
+};
+
+template <typename P>
+variant variant_of(P) {
+  return {policy_text<P>()};
+}
+template <typename Gate>
+variant variant_of(dyn_scalar<Gate>) {
+  variant v{dyn_scalar<>::text, {{"gate", std::string(Gate::text)}}};
+  if constexpr (requires { Gate::has_bias; }) v.of.emplace_back("bias", Gate::has_bias ? "yes" : "no");
+  return v;
+}
+template <int Rank>
+variant variant_of(low_rank<Rank>) {
+  return {low_rank<>::text, {{"rank", std::to_string(Rank)}}};
+}
+template <typename Gate, typename Inner>
+variant variant_of(conditional<Gate, Inner>) {
+  return {conditional<Gate, Inner>::text, {{"gate", std::string(Gate::text)}, {"inner", std::string(Inner::text)}}};
+}
+
+inline std::string listed(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
+}  // namespace detail
+
+/// The values of an option of the policies of this name, each once; empty for one that they do not have.
+inline std::vector<std::string> values_of(std::string_view name, std::string_view option) {
+  std::vector<std::string> values;
+  all::each([&](auto policy) {
+    const detail::variant v = detail::variant_of(policy);
+    for (const auto& [own, value] : v.of)
+      if (v.name == name and own == option and std::ranges::find(values, value) == values.end())
+        values.push_back(value);
+  });
+  return values;
+}
+
+/// f(policy) with the first policy of this name that has these options. Throws `bad_argument` for an unknown name or
+/// option, or values that no policy has.
 template <typename F>
 void visit_with(std::string_view name, const options& given, F&& f) {
-  const auto refuse = [&](const std::string& what) {
-    throw error(error_kind::bad_argument, "the policy '" + std::string(name) + "' " + what);
-  };
-  const bool has_gate = name == dyn_scalar<>::text;
-  std::string bias = "yes", wanted_gate = "linear";
-  for (const auto& [option, value] : given) {
-    if (has_gate and option == "bias") {
-      if (value != "yes" and value != "no") refuse("takes bias=yes or bias=no, found '" + value + "'");
-      bias = value;
-    } else if (has_gate and option == "gate") {
-      wanted_gate = value;
-    } else {
-      refuse("has no option '" + option + "'" + (has_gate ? "; its options are bias and gate" : ""));
-    }
-  }
-  if (has_gate) {
-    const std::string full = std::string(name) + (wanted_gate == "linear" ? "" : "-" + wanted_gate);
-    if (not visit(full, bias == "yes" ? std::vector<std::string>{"weight", "bias"} : std::vector<std::string>{"weight"},
-                  f))
-      refuse("takes gate=linear, tanh, rms or tanh-rms, found '" + wanted_gate + "'");
-    return;
-  }
+  std::vector<std::string> known, asked;
   bool found = false;
-  all::each([&]<typename P>(P policy) {
-    if (found or policy_text<P>() != name) return;
+  all::each([&](auto policy) {
+    const detail::variant v = detail::variant_of(policy);
+    if (std::ranges::find(known, v.name) == known.end()) known.emplace_back(v.name);
+    const auto fits = [&](const auto& one) { return std::ranges::find(v.of, one) != v.of.end(); };
+    if (found or v.name != name or not std::ranges::all_of(given, fits)) return;
     found = true;
     f(policy);
   });
   if (found) return;
-  std::string known;
-  for (const std::string& one : names()) known += (known.empty() ? "" : ", ") + one;
-  refuse("is unknown; the policies are " + known);
+  const auto refuse = [&](const std::string& what) {
+    throw error(error_kind::bad_argument, "the policy '" + std::string(name) + "' " + what);
+  };
+  if (std::ranges::find(known, name) == known.end()) refuse("is unknown; the policies are " + detail::listed(known));
+  for (const auto& [option, value] : given) {
+    const auto values = values_of(name, option);
+    if (values.empty()) refuse("has no option '" + option + "'");
+    if (std::ranges::find(values, value) == values.end())
+      refuse("takes " + option + "=" + detail::listed(values) + ", found '" + value + "'");
+    asked.push_back(option + "=" + value);
+  }
+  refuse("has no variant with " + detail::listed(asked));
 }
 
 }  // namespace trimtab::policy

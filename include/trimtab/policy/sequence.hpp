@@ -6,6 +6,8 @@
 #include <trimtab/core/settings.hpp>
 
 #include <string>
+#include <string_view>
+#include <tuple>
 
 /// Policies one after another at one site: each reads the output of the one before it, out = p_n(... p_2(p_1(h))).
 /// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters
@@ -81,11 +83,29 @@ void settings_in_order(const auto& sequence, auto& f) {
   });
 }
 
+/// Starts and weights in minimality are those of the policies.
+template <typename... Policies>
+struct parts_of {
+  template <int K>
+  using part = std::tuple_element_t<K, std::tuple<Policies...>>;
+
+  template <int K, typename Name>
+  static double start(scoped<K, Name>, random_generator& random,
+                      index_t width) requires trimtab::detail::says_start<part<K>, Name> {
+    return part<K>::start(Name{}, random, width);
+  }
+  template <int K, typename Name>
+  static constexpr weighing weighs(scoped<K, Name>) {
+    return weighing_of<part<K>>(Name{});
+  }
+};
+
 }  // namespace detail
 
 template <intervention_policy Last>
-struct sequence<Last> {
+struct sequence<Last> : detail::parts_of<Last> {
   static constexpr std::string_view text = "sequence";
+  static constexpr bool only_scales = scales_only<Last>;
   static constexpr bool shared_by_positions = shares_positions<Last>;
   static constexpr int scratch_rows = scratch_rows_of<Last>();
   static constexpr auto parameters = []<typename... A>(parameter_list<A...>) {
@@ -111,10 +131,11 @@ struct sequence<Last> {
 };
 
 template <intervention_policy First, intervention_policy... Rest>
-struct sequence {
+struct sequence : detail::parts_of<First, Rest...> {
   using tail = sequence<Rest...>;
 
   static constexpr std::string_view text = "sequence";
+  static constexpr bool only_scales = scales_only<First> and scales_only<tail>;
   static constexpr bool shared_by_positions = shares_positions<First> or shares_positions<tail>;
   // Two rows of its own, the activation between first and rest and its gradient, then those of the parts.
   static constexpr int scratch_rows = 2 + scratch_rows_of<First>() + tail::scratch_rows;

@@ -23,6 +23,14 @@ std::string token_text(const Model& model, int id) {
   return "#" + std::to_string(id);
 }
 
+/// The tokens of an answer: one, or several as "a | b".
+template <typename Model>
+std::string answer_text(const Model& model, std::span<const int> ids) {
+  std::string all;
+  for (const int id : ids) all += (all.empty() ? "" : " | ") + token_text(model, id);
+  return all;
+}
+
 template <typename Model>
 std::vector<std::string> tokens_of(const Model& model, const std::vector<int>& ids) {
   std::vector<std::string> tokens;

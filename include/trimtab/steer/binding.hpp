@@ -149,7 +149,7 @@ binding<B>::binding(const B& backend, const model_config& config, std::shared_pt
 template <tensor_backend B>
 auto binding<B>::bind(std::size_t k, std::span<const sequence> sequences, const token_records& records, scored where)
     -> bound_rows<T> {
-  const index_t parts = storage().layout(0).blocks[k].parts;
+  const index_t parts = storage().layout(0).blocks[k].parts, only = storage().layout(0).blocks[k].part;
   std::vector<int> slots;
   if (not storage().layout(0).blocks[k].layers.empty())
     for (std::size_t n = 0; n < sequences.size(); ++n) {
@@ -159,7 +159,9 @@ auto binding<B>::bind(std::size_t k, std::span<const sequence> sequences, const 
       const std::vector<int>& of_tokens = records[n][k];
       for (std::size_t i = first_row(s, of_tokens.size(), where); i < of_tokens.size(); ++i)
         for (index_t part = 0; part < parts; ++part)
-          slots.push_back(of_tokens[i] < 0 ? -1 : static_cast<int>(first + (of_tokens[i] * parts + part) * size));
+          slots.push_back(of_tokens[i] < 0 or (only >= 0 and part != only)
+                              ? -1
+                              : static_cast<int>(first + (of_tokens[i] * parts + part) * size));
     }
   const bool is_bound = not slots.empty();
   record_plan plan(std::move(slots));

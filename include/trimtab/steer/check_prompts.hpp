@@ -12,6 +12,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <vector>
 
 /// Checks of prompts and strengths before anything is computed with them.
 
@@ -23,13 +24,28 @@ inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabula
   std::size_t number = 0;
   for (const prompt_pair& p : prompts) {
     const std::string which = "prompt pair " + std::to_string(++number);
-    for (int id : {p.correct_id, p.wrong_id})
+    if (p.retained) continue;
+    std::vector<int> answers(p.correct_ids().begin(), p.correct_ids().end());
+    answers.insert(answers.end(), p.wrong_ids().begin(), p.wrong_ids().end());
+    for (int id : answers)
       if (id < 0 or id >= vocabulary)
         throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
                                               ", outside the model's vocabulary of " + std::to_string(vocabulary));
-    if (p.correct_id == p.wrong_id)
-      throw error(error_kind::bad_data, which + " has the same token as correct and as wrong answer; they must differ");
+    std::ranges::sort(answers);
+    if (std::ranges::adjacent_find(answers) == answers.end()) continue;
+    throw error(error_kind::bad_data,
+                which + (p.has_sets() ? " has one token twice among its answers; all must differ"
+                                      : " has the same token as correct and as wrong answer; they must differ"));
   }
+}
+
+/// Throws `bad_data` for a prompt pair with sets of answers, of which `who` compares one with one.
+inline void require_single_answers(std::span<const prompt_pair> prompts, const std::string& who) {
+  const auto several = std::ranges::find_if(prompts, &prompt_pair::has_sets);
+  if (several != prompts.end())
+    throw error(error_kind::bad_data, "prompt pair " + std::to_string(several - prompts.begin() + 1) +
+                                          " has several correct or wrong answers, and " + who +
+                                          " compares one token with one; give each one token");
 }
 
 /// Throws `bad_argument` for no strengths, one that is not finite, or one given twice.

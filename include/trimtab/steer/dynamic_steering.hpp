@@ -24,6 +24,7 @@ struct any_intervention {
   any_policy<B> policy;
   layer_set layers = layers::all();
   position_key positions = policy.describe(1).shares_positions ? positions::shared() : positions::absolute();
+  index_t part = -1;  ///< the head at `attn_z`; -1: all of them
 };
 
 template <typename Model>
@@ -73,7 +74,7 @@ class dynamic_steering {
     std::vector<chosen_intervention> all;
     for (const auto& i : interventions_) {
       const site_description& at = site::table[i.site];
-      all.push_back({at, i.policy.describe(site_width(at.rows, model_->config())), i.layers, i.positions});
+      all.push_back({at, i.policy.describe(site_width(at.rows, model_->config())), i.layers, i.positions, i.part});
     }
     return all;
   }

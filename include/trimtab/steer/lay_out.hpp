@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct chosen_intervention {
   policy_description policy;
   layer_set layers;
   position_key positions;
+  index_t part = -1;  ///< the only one that it acts in; -1: all
 };
 
 namespace detail {
@@ -36,7 +38,9 @@ inline parameter_block block_of(const model_config& config, const chosen_interve
   block.policy = i.policy.text;
   block.settings = i.policy.settings;
   block.shares_positions = i.policy.shares_positions;
+  block.only_scales = i.policy.only_scales;
   block.parts = site_parts(i.site.rows, config);
+  block.part = i.part;
   block.width = site_width(i.site.rows, config);
   block.record_size = i.policy.record_size;
   block.slices = i.policy.slices;
@@ -52,6 +56,9 @@ inline parameter_layout lay_out(const model_config& config, std::span<const chos
   parameter_layout all;
   for (const chosen_intervention& i : chosen) {
     parameter_block block = detail::block_of(config, i);
+    if (block.part >= block.parts)
+      throw error(error_kind::bad_argument, "there is no head " + std::to_string(block.part) + " at " + block.site +
+                                                "; the model has " + std::to_string(block.parts));
     block.layers = i.layers.resolve(config.layers);
     block.positions = block.layers.empty() ? positions::shared() : i.positions.resolved(prompts);
     block.offset = all.size();
@@ -68,8 +75,9 @@ inline void require_same_composition(const model_config& config, std::span<const
     const parameter_block& theirs = given.blocks[k];
     const parameter_block own = detail::block_of(config, chosen[k]);
     fits = theirs.site == own.site and theirs.policy == own.policy and theirs.settings == own.settings and
-           theirs.width == own.width and theirs.parts == own.parts and theirs.record_size == own.record_size and
-           theirs.slices == own.slices and (theirs.layers.empty() or theirs.layers.back() < config.layers);
+           theirs.width == own.width and theirs.parts == own.parts and theirs.part == own.part and
+           theirs.record_size == own.record_size and theirs.slices == own.slices and
+           (theirs.layers.empty() or theirs.layers.back() < config.layers);
   }
   if (not fits)
     throw error(error_kind::mismatch,
@@ -85,10 +93,11 @@ std::vector<double> start_records(const parameter_layout& layout, std::uint64_t 
   for (std::size_t k = 0; k < layout.blocks.size(); ++k) {
     const parameter_block& block = layout.blocks[k];
     for (index_t r = 0; r < block.records(); ++r)
-      start(k,
-            std::span(theta).subspan(static_cast<std::size_t>(block.offset + r * block.record_size),
-                                     static_cast<std::size_t>(block.record_size)),
-            block.width, random);
+      if (block.uses(r))
+        start(k,
+              std::span(theta).subspan(static_cast<std::size_t>(block.offset + r * block.record_size),
+                                       static_cast<std::size_t>(block.record_size)),
+              block.width, random);
   }
   return theta;
 }

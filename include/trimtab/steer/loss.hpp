@@ -12,8 +12,10 @@
 #include <trimtab/steer/sequence.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,16 +77,20 @@ class loss {
   using T = typename B::scalar;
   using objective_type = objective::weighted_sum<Terms...>;
 
+  /// By replica, the sum over its sequences: over those with answers, and over those that are to stay.
+  using weights_of_replicas = std::array<std::vector<double>, 2>;
+
   /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
   /// all sequences of each replica, where these are only some of them; the values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-       std::span<const sequence> sequences, std::vector<double> weight_of = {});
+       std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of = {});
   /// The same for a single replica.
   loss(const B& backend, objective_type sum, std::span<const prompt_pair> prompts, std::span<const sequence> sequences)
       : loss(backend, std::vector<objective_type>{std::move(sum)}, prompts, sequences) {}
 
   index_t replicas() const { return static_cast<index_t>(objectives_.size()); }
   std::size_t sequences() const { return weights_.size(); }
+  const weights_of_replicas& weight_of() const { return weight_of_; }
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
   /// The loss of each replica. For the penalty, `theta(r)` returns a replica's parameters in host memory and
@@ -116,18 +122,24 @@ class loss {
   void collect(std::span<const T> row_values, Layout layout, Theta theta, std::vector<loss_values>& all) const {
     all.resize(objectives_.size());
     for (std::size_t r = 0; r < all.size(); ++r) {
-      all[r].terms.resize(sizeof...(Terms));
+      all[r].terms.resize(sizeof...(Terms) - (has_retained_ ? 0 : retained_terms));
       std::size_t next = 0, number = 0;
       objectives_[r].each([&]<typename Term>(const objective::weighted<Term>& t) {
+        if (concerns_retained<Term> and not has_retained_) {
+          next += static_cast<std::size_t>(count_);
+          return;
+        }
         term_value& v = all[r].terms[number++];
         v.name = objective::term_name(t.term);
         v.weight = t.weight;
         v.value = 0;
         v.per_sequence.clear();
         if constexpr (logit_term<Term>) {
-          for (std::size_t i : sequences_of_[r]) v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
-          for (std::size_t k = 0; k < v.per_sequence.size(); ++k)
-            v.value += weights_[sequences_of_[r][k]] * v.per_sequence[k] / weight_of_[r];
+          for (std::size_t i : sequences_of_[r]) {
+            if (not concerns<Term>(i)) continue;
+            v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
+            v.value += weights_[i] * v.per_sequence.back() / weight_of_[concerns_retained<Term>][r];
+          }
           next += static_cast<std::size_t>(count_);
         } else {
           const auto replica = static_cast<index_t>(r);
@@ -143,6 +155,12 @@ class loss {
  private:
   template <std::size_t K>
   using term_type = std::tuple_element_t<K, std::tuple<Terms...>>;
+  /// How many logit terms there are before the term.
+  template <std::size_t K>
+  static constexpr index_t number_of = []<std::size_t... J>(std::index_sequence<J...>) {
+    return (index_t{} + ... + index_t{logit_term<term_type<J>>});
+  }
+  (std::make_index_sequence<K>{});
   template <std::size_t K>
   const objective::weighted<term_type<K>>& term_of(std::size_t replica) const {
     return std::get<K>(objectives_[replica].terms);
@@ -156,7 +174,8 @@ class loss {
     bool differ = false;
     for (std::size_t r = 0; r < objectives_.size(); ++r) {
       for (std::size_t i : sequences_of_[r])
-        share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weight_of_[r]);
+        if (concerns<term>(i))
+          share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weight_of_[concerns_retained<term>][r]);
       differ = differ or not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term);
     }
     share_[K] = memory_.take(share);
@@ -178,6 +197,7 @@ class loss {
   void logit_term_of(F& f) const {
     using term = term_type<K>;
     if constexpr (logit_term<term>) {
+      if (concerns_retained<term> and not has_retained_) return;
       constexpr std::integral_constant<std::size_t, K> number{};
       if (terms_[K] == nullptr)
         f(number, term_of<K>(0).term);
@@ -190,22 +210,38 @@ class loss {
   template <std::size_t K, typename F>
   void with_rows(matrix_view<const T> logits, matrix_view<const T> reference, F&& f) const {
     data_.template with_operands<term_type<K>>([&](auto... of_prompts) {
-      f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
-        operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
-        operand<per_row<"wrong">, const int>{wrong_, 1}, of_prompts...);
+      const auto with = [&](auto... sets) {
+        f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
+          operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
+          operand<per_row<"wrong">, const int>{wrong_, 1}, of_prompts..., sets...);
+      };
+      if (not sets_)
+        with();
+      else
+        sets_->with_operands(with);
     });
   }
 
+  /// Whether the term is about a sequence: one about what is to stay, or one about all the others.
+  template <typename Term>
+  bool concerns(std::size_t i) const {
+    return retained_[i] == concerns_retained<Term>;
+  }
+
   static constexpr index_t logit_terms = (index_t{} + ... + index_t{logit_term<Terms>});
+  static constexpr std::size_t retained_terms = (std::size_t{} + ... + std::size_t{concerns_retained<Terms>});
 
   const B* backend_;
   std::vector<objective_type> objectives_;  ///< by replica
   workspace<B> memory_;
   index_t count_;
   std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
-  std::vector<double> weight_of_;                       ///< by replica, the sum over its sequences
-  std::vector<double> weights_ = {};                    ///< by sequence
+  weights_of_replicas weight_of_;
+  std::vector<bool> retained_ = {};  ///< by sequence
+  bool has_retained_ = false;
+  std::vector<double> weights_ = {};  ///< by sequence
   prompt_data_of<B, Terms...> data_;
+  std::optional<answer_sets_of<B>> sets_ = {};
   matrix_view<T> beta_ = {}, values_ = {};
   const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr, *replica_ = nullptr;
   std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, each sequence's weight
@@ -214,20 +250,22 @@ class loss {
 
 template <tensor_backend B, typename... Terms>
 loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-                        std::span<const sequence> sequences, std::vector<double> weight_of)
+                        std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of)
     : backend_(&backend),
       objectives_(std::move(objectives)),
       memory_(backend),
       count_(static_cast<index_t>(sequences.size())),
       sequences_of_(objectives_.size()),
-      weight_of_(objectives_.size()),
+      weight_of_{std::vector<double>(objectives_.size()), std::vector<double>(objectives_.size())},
       data_(backend, prompts, sequences, memory_) {
   std::vector<int> correct, wrong, prompt, replica;
   host_matrix<T> beta(1, count_);
   for (const sequence& s : sequences) {
     const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
     sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
-    weight_of_[static_cast<std::size_t>(s.replica)] += s.weight;
+    weight_of_[p.retained][static_cast<std::size_t>(s.replica)] += s.weight;
+    retained_.push_back(p.retained);
+    has_retained_ = has_retained_ or p.retained;
     weights_.push_back(s.weight);
     beta.values[correct.size()] = static_cast<T>(s.beta);
     correct.push_back(p.correct_id);
@@ -235,24 +273,27 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
     prompt.push_back(static_cast<int>(s.prompt));
     replica.push_back(static_cast<int>(s.replica));
   }
-  if (not weight_of.empty()) weight_of_ = std::move(weight_of);
+  if (weight_of) weight_of_ = std::move(*weight_of);
   beta_ = memory_.take(beta);
   correct_ = memory_.take(std::move(correct));
   wrong_ = memory_.take(std::move(wrong));
   prompt_ = memory_.take(std::move(prompt));
   replica_ = memory_.take(std::move(replica));
   values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
+  if (std::ranges::any_of(sequences,
+                          [&](const sequence& s) { return prompts[static_cast<std::size_t>(s.prompt)].has_sets(); }))
+    sets_.emplace(prompts, sequences, memory_);
   [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
   (std::index_sequence_for<Terms...>{});
 }
 
 template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
-  T* next = values_.data;
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
-    with_rows<K>(logits, reference,
-                 [&](auto... operands) { backend_->values(term, count_, logits.cols, next, operands..., replica...); });
-    next += count_;
+    T* const values = values_.data + number_of<K> * count_;
+    with_rows<K>(logits, reference, [&](auto... operands) {
+      backend_->values(term, count_, logits.cols, values, operands..., replica...);
+    });
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/steer/check_prompts.hpp>
+#include <trimtab/steer/logit_difference.hpp>
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
 
@@ -44,9 +45,8 @@ objective_gradient evaluate_objective(const Steering& composition, const objecti
   const auto rows = backend.download(logits);
   for (std::size_t s = 0; s < run.sequences().size(); ++s) {
     const prompt_pair& p = prompts[static_cast<std::size_t>(run.sequences()[s].prompt)];
-    const auto row = static_cast<index_t>(s);
-    found.logit_diffs.push_back(static_cast<double>(rows(row, p.correct_id)) -
-                                static_cast<double>(rows(row, p.wrong_id)));
+    const auto row = std::span(rows.values).subspan(s * static_cast<std::size_t>(rows.cols));
+    found.logit_diffs.push_back(logit_difference_of(row, p));
   }
   if (not with_gradient) return found;
   terms.gradient(logits, reference, run.d_logits());

@@ -21,9 +21,10 @@ namespace trimtab {
 struct parameter_slice {
   std::string name;  ///< `alpha`, `vector`, `0.alpha`
   index_t offset;
-  index_t extent;               ///< how many numbers
-  index_t count = 1;            ///< rows of a matrix, or numbers of a row
-  bool is_per_channel = false;  ///< whether each has one number per channel
+  index_t extent;                     ///< how many numbers
+  index_t count = 1;                  ///< rows of a matrix, or numbers of a row
+  bool is_per_channel = false;        ///< whether each has one number per channel
+  weighing weighed = weighing::each;  ///< by minimality
 
   friend bool operator==(const parameter_slice&, const parameter_slice&) = default;
 };
@@ -35,6 +36,7 @@ struct policy_description {
   std::vector<parameter_slice> slices = {};
   index_t record_size = 0;
   bool shares_positions = false;  ///< whether all positions share one record by default
+  bool only_scales = false;       ///< whether it gives a multiple of the activation
 
   friend bool operator==(const policy_description&, const policy_description&) = default;
 };
@@ -44,9 +46,11 @@ policy_description describe(const P& policy, index_t width) {
   policy_description d{.text = std::string(policy_text<P>()),
                        .settings = settings_of(policy),
                        .record_size = P::parameters.size(width),
-                       .shares_positions = shares_positions<P>};
+                       .shares_positions = shares_positions<P>,
+                       .only_scales = scales_only<P>};
   P::parameters.apply(width, [&]<typename... Name>(parameter_place<Name>... p) {
-    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel}), ...);
+    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel, weighing_of<P>(p.name)}),
+     ...);
   });
   return d;
 }
@@ -71,7 +75,9 @@ struct parameter_block {
   std::vector<index_t> layers = {};          ///< those with parameters, ascending
   position_key positions = {};
   bool shares_positions = false;  ///< whether all positions share one record by default
+  bool only_scales = false;       ///< whether the policy gives a multiple of the activation
   index_t parts = 1;
+  index_t part = -1;  ///< the only part in which it acts, whose records alone are not all zeros; -1: all
   index_t width = 0;  ///< channels of a row at the site
   index_t record_size = 0;
   std::vector<parameter_slice> slices = {};
@@ -80,6 +86,10 @@ struct parameter_block {
   index_t records_per_layer() const { return positions.count() * parts; }
   index_t records() const { return static_cast<index_t>(layers.size()) * records_per_layer(); }
   index_t size() const { return records() * record_size; }
+
+  /// Whether any row can use record r of the block.
+  bool uses(index_t r) const { return part < 0 or r % parts == part; }
+  index_t used_records() const { return part < 0 ? records() : records() / parts; }
 
   /// The layer's index in `layers`; -1 for a layer without the intervention.
   index_t layer_number(index_t layer) const {
@@ -91,6 +101,18 @@ struct parameter_block {
   index_t layer_offset(index_t layer) const {
     const index_t number = layer_number(layer);
     return number < 0 ? -1 : offset + number * records_per_layer() * record_size;
+  }
+
+  /// Whether minimality takes every number of a record by itself, as with most policies.
+  bool weighs_each() const {
+    return std::ranges::all_of(slices, [](const parameter_slice& s) { return s.weighed == weighing::each; });
+  }
+  /// f(slice) for each parameter that minimality weighs; without slices, the record as one.
+  template <typename F>
+  void each_weighed(F f) const {
+    if (slices.empty()) f(parameter_slice{"", 0, record_size});
+    for (const parameter_slice& s : slices)
+      if (s.weighed != weighing::none) f(s);
   }
 
   friend bool operator==(const parameter_block&, const parameter_block&) = default;

@@ -28,7 +28,7 @@ struct parameters {
   friend bool operator==(const parameters&, const parameters&) = default;
 };
 
-/// How many parameters and places are not zero.
+/// How many parameters and places are not zero, of those that minimality weighs.
 struct parameter_counts {
   index_t parameters = 0;
   index_t nonzero_parameters = 0;
@@ -39,49 +39,101 @@ struct parameter_counts {
   friend bool operator==(const parameter_counts&, const parameter_counts&) = default;
 };
 
-/// f(offset in θ, how many numbers) for each record, in the order of θ.
+/// f(block, offset in θ) for each record, in the order of θ.
 template <typename F>
 void each_record(const parameter_layout& layout, F f) {
   for (const parameter_block& block : layout.blocks)
     for (index_t r = 0; r < block.records(); ++r)
-      f(static_cast<std::size_t>(block.offset + r * block.record_size), static_cast<std::size_t>(block.record_size));
+      f(block, static_cast<std::size_t>(block.offset + r * block.record_size));
 }
 
-/// The Euclidean norm of a record.
-inline double norm_of_record(std::span<const double> record) {
+/// f(number) for each number of a record that minimality weighs; the record begins at `first` in θ.
+template <typename F>
+void each_weighed_number(const parameter_block& block, std::span<const double> theta, std::size_t first, F f) {
+  block.each_weighed([&](const parameter_slice& slice) {
+    const auto begin = first + static_cast<std::size_t>(slice.offset);
+    for (const double x : theta.subspan(begin, static_cast<std::size_t>(slice.extent))) f(x);
+  });
+}
+
+/// The Euclidean norm of what minimality weighs of a record: 0 where the record leaves activations as they are.
+inline double norm_of_record(const parameter_block& block, std::span<const double> theta, std::size_t first) {
   double square = 0;
-  for (double x : record) square += x * x;
+  each_weighed_number(block, theta, first, [&](double x) { square += x * x; });
   return std::sqrt(square);
 }
 
 inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
-  for (const parameter_block& block : p.layout.blocks)
-    for (index_t r = 0; r < block.records(); ++r) {
-      index_t nonzero = 0;
-      for (index_t j = 0; j < block.record_size; ++j) {
-        const double x = p.theta[static_cast<std::size_t>(block.offset + r * block.record_size + j)];
-        nonzero += x != 0;
-        c.l1 += std::abs(x);
-      }
-      c.parameters += block.record_size;
-      c.nonzero_parameters += nonzero;
-      c.sites += 1;
-      c.nonzero_sites += nonzero > 0;
-    }
+  each_record(p.layout, [&](const parameter_block& block, std::size_t first) {
+    if (not block.uses((static_cast<index_t>(first) - block.offset) / block.record_size)) return;
+    const index_t before = c.nonzero_parameters;
+    each_weighed_number(block, p.theta, first, [&](double x) {
+      c.parameters += 1;
+      c.nonzero_parameters += x != 0;
+      c.l1 += std::abs(x);
+    });
+    c.sites += 1;
+    c.nonzero_sites += c.nonzero_parameters > before;
+  });
   return c;
+}
+
+/// How many numbers of θ minimality weighs.
+inline index_t weighed_numbers(const parameter_layout& layout) {
+  index_t numbers = 0;
+  for (const parameter_block& block : layout.blocks)
+    block.each_weighed([&](const parameter_slice& slice) { numbers += block.used_records() * slice.extent; });
+  return numbers;
 }
 
 /// The size of parameters θ under a norm.
 inline double norm_of(const parameter_layout& layout, std::span<const double> theta, parameter_norm norm) {
   double total = 0;
-  if (norm == parameter_norm::group) {
-    each_record(layout,
-                [&](std::size_t first, std::size_t count) { total += norm_of_record(theta.subspan(first, count)); });
-    return total;
-  }
-  for (double x : theta) total += std::abs(x);
-  return norm == parameter_norm::mean and not theta.empty() ? total / static_cast<double>(theta.size()) : total;
+  each_record(layout, [&](const parameter_block& block, std::size_t first) {
+    if (norm == parameter_norm::group) {
+      total += norm_of_record(block, theta, first);
+      return;
+    }
+    block.each_weighed([&](const parameter_slice& slice) {
+      double square = 0;
+      for (const double x :
+           theta.subspan(first + static_cast<std::size_t>(slice.offset), static_cast<std::size_t>(slice.extent))) {
+        if (slice.weighed == weighing::each) total += std::abs(x);
+        square += x * x;
+      }
+      if (slice.weighed == weighing::together) total += std::sqrt(square);
+    });
+  });
+  const index_t numbers = weighed_numbers(layout);
+  return norm == parameter_norm::mean and numbers > 0 ? total / static_cast<double>(numbers) : total;
+}
+
+/// f(numbers, weighed) for each unit of θ under a norm, in the order of θ: the indices of numbers that minimality takes
+/// as one (a number, a parameter that counts as a whole, or what it weighs of a record), and each number that it does
+/// not weigh.
+template <typename F>
+void each_unit(const parameter_layout& layout, parameter_norm norm, F f) {
+  std::vector<std::size_t> unit;
+  const auto give = [&](bool weighed) {
+    if (not unit.empty()) f(std::span<const std::size_t>(unit), weighed);
+    unit.clear();
+  };
+  each_record(layout, [&](const parameter_block& block, std::size_t first) {
+    const auto take = [&](const parameter_slice& slice, bool one_by_one) {
+      for (index_t j = 0; j < slice.extent; ++j) {
+        unit.push_back(first + static_cast<std::size_t>(slice.offset + j));
+        if (one_by_one) give(slice.weighed != weighing::none);
+      }
+    };
+    block.each_weighed([&](const parameter_slice& slice) {
+      take(slice, norm != parameter_norm::group and slice.weighed == weighing::each);
+      if (norm != parameter_norm::group) give(true);
+    });
+    give(true);
+    for (const parameter_slice& slice : block.slices)
+      if (slice.weighed == weighing::none) take(slice, true);
+  });
 }
 
 }  // namespace trimtab

@@ -137,4 +137,44 @@ class prompt_data_of {
   std::vector<column> columns_ = {};
 };
 
+/// The sets of answers, by sequence in a backend's memory; a prompt without sets has two sets of one token.
+template <tensor_backend B>
+class answer_sets_of {
+ public:
+  answer_sets_of(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, workspace<B>& memory)
+      : correct_(prompts, sequences, memory, &prompt_pair::correct_ids),
+        wrong_(prompts, sequences, memory, &prompt_pair::wrong_ids) {}
+
+  /// f(operands...) with both sets and their sizes.
+  template <typename F>
+  void with_operands(F&& f) const {
+    f(operand<prompt_tokens<"correct">, const int>{correct_.ids, correct_.longest},
+      operand<prompt_tokens_size<"correct">, const int>{correct_.sizes, 1},
+      operand<prompt_tokens<"wrong">, const int>{wrong_.ids, wrong_.longest},
+      operand<prompt_tokens_size<"wrong">, const int>{wrong_.sizes, 1});
+  }
+
+ private:
+  struct column {
+    const int *ids, *sizes;
+    index_t longest = 1;
+
+    template <typename Ids>
+    column(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, workspace<B>& memory, Ids of) {
+      std::vector<int> all, counts;
+      for (const prompt_pair& p : prompts) longest = std::max(longest, std::ssize((p.*of)()));
+      for (const sequence& s : sequences) {
+        const auto own = (prompts[static_cast<std::size_t>(s.prompt)].*of)();
+        counts.push_back(static_cast<int>(own.size()));
+        for (index_t k = 0; k < longest; ++k)
+          all.push_back(own[static_cast<std::size_t>(std::min(k, std::ssize(own) - 1))]);
+      }
+      ids = memory.take(std::move(all));
+      sizes = memory.take(std::move(counts));
+    }
+  };
+
+  column correct_, wrong_;
+};
+
 }  // namespace trimtab

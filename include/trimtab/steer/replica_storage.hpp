@@ -51,17 +51,17 @@ class replica_storage {
   /// The replica of each of those rows.
   std::vector<int> replica_of_records(std::size_t k) const;
 
-  /// f(offset, number of records, record size) for each run of a replica's records that lie together.
+  /// f(intervention, offset, number of records, record size) for each run of a replica's records that lie together.
   template <typename F>
   void each_records(index_t replica, F f) const {
     for (std::size_t k = 0; k < blocks_.size(); ++k) {
       const parameter_block& block = layout(replica).blocks[k];
       if (replicas() == 1) {
-        f(blocks_[k].begin, block.records(), block.record_size);
+        f(k, blocks_[k].begin, block.records(), block.record_size);
         continue;
       }
       for (index_t layer : block.layers)
-        f(layer_offset(k, layer) + replica_offset(k, replica), block.records_per_layer(), block.record_size);
+        f(k, layer_offset(k, layer) + replica_offset(k, replica), block.records_per_layer(), block.record_size);
     }
   }
 

@@ -30,20 +30,30 @@ struct stationarity {
   double mean = 0;       ///< violation
   double satisfied = 1;  ///< share of the conditions that hold within 1 %
   index_t at_kink = 0;   ///< terms at the hinge's kink
-  std::vector<double> violations = {};  ///< of each parameter, or of each record for the group norm
+  /// Of each parameter, or of each record for the group norm; where a policy has parameters that minimality does not
+  /// weigh, of each unit (parameters.hpp).
+  std::vector<double> violations = {};
 };
+
+namespace detail {
+
+/// The Euclidean norm of some numbers of θ.
+inline double length_of(std::span<const std::size_t> unit, std::span<const double> numbers) {
+  if (unit.size() == 1) return std::abs(numbers[unit.front()]);
+  double square = 0;
+  for (const std::size_t j : unit) square += numbers[j] * numbers[j];
+  return std::sqrt(square);
+}
+
+}  // namespace detail
 
 /// The smallest weight of the penalty at which zero is stationary: the largest gradient.
 inline double largest_gradient(const parameter_layout& layout, std::span<const double> gradient, parameter_norm norm) {
   double most = 0;
-  if (norm != parameter_norm::group) {
-    for (double g : gradient) most = std::max(most, std::abs(g));
-    return norm == parameter_norm::mean ? most * static_cast<double>(gradient.size()) : most;
-  }
-  each_record(layout, [&](std::size_t first, std::size_t count) {
-    most = std::max(most, norm_of_record(gradient.subspan(first, count)));
+  each_unit(layout, norm, [&](std::span<const std::size_t> unit, bool weighed) {
+    if (weighed) most = std::max(most, detail::length_of(unit, gradient));
   });
-  return most;
+  return norm == parameter_norm::mean ? most * static_cast<double>(weighed_numbers(layout)) : most;
 }
 
 namespace detail {
@@ -53,19 +63,15 @@ inline std::vector<double> residual_of(const parameters& at, std::span<const dou
                                        parameter_norm norm) {
   std::vector<double> residual(gradient.begin(), gradient.end());
   const std::span theta(at.theta);
-  if (norm != parameter_norm::group) {
-    for (std::size_t j = 0; j < residual.size(); ++j) {
-      const double g = residual[j];
-      const double opposed = theta[j] > 0 ? lambda : theta[j] < 0 ? -lambda : -std::clamp(g, -lambda, lambda);
-      residual[j] = g + opposed;
-    }
-    return residual;
-  }
-  each_record(at.layout, [&](std::size_t first, std::size_t count) {
-    const double length = norm_of_record(theta.subspan(first, count));
-    const double slope = norm_of_record(gradient.subspan(first, count));
-    for (std::size_t j = first; j < first + count; ++j)
-      residual[j] += length > 0 ? lambda * theta[j] / length : -gradient[j] * (slope > lambda ? lambda / slope : 1);
+  each_unit(at.layout, norm, [&](std::span<const std::size_t> unit, bool weighed) {
+    if (not weighed) return;  // the penalty has no subgradient there but 0
+    const double length = length_of(unit, theta), slope = length_of(unit, gradient);
+    for (const std::size_t j : unit)
+      if (length > 0)
+        residual[j] += unit.size() > 1 ? lambda * theta[j] / length : theta[j] > 0 ? lambda : -lambda;
+      else
+        residual[j] -= unit.size() > 1 ? gradient[j] * (slope > lambda ? lambda / slope : 1)
+                                       : std::clamp(gradient[j], -lambda, lambda);
   });
   return residual;
 }
@@ -90,13 +96,16 @@ std::vector<kink> kinks_of(const Steering& composition, const objective::weighte
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
     if constexpr (std::same_as<Term, objective::effectiveness>) {
       if (t.term.shape != objective::psi::hinge) return;
+      const auto retained = static_cast<std::size_t>(std::ranges::count_if(prompts, &prompt_pair::retained));
+      const auto terms = static_cast<double>((prompts.size() - retained) * strengths.size());
       for (std::size_t s = 0; s < logit_diffs.size(); ++s) {
+        if (prompts[s % prompts.size()].retained) continue;
         const double beta = strengths[s / prompts.size()];
         const double left = t.term.margin - (beta > 0 ? logit_diffs[s] : -logit_diffs[s]);
         if (beta == 0 or std::abs(left) > within * std::max(1.0, std::abs(t.term.margin))) continue;
         auto linear = t.term;
         linear.shape = objective::psi::identity;
-        const double share = t.weight / static_cast<double>(logit_diffs.size());
+        const double share = t.weight / terms;
         auto alone = objective_and_gradient(composition, share * linear, at, prompts.subspan(s % prompts.size(), 1),
                                             std::span(&beta, 1));
         kinks.push_back({left > 0 ? 1.0 : 0.0, share * left, std::move(alone.gradient)});
@@ -141,24 +150,25 @@ stationarity stationarity_of(const Steering& composition, const objective::weigh
                              const parameters& at, std::span<const prompt_pair> prompts,
                              std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
   const objective_gradient found = objective_and_gradient(composition, objective, at, prompts, strengths);
-  const penalty weighed = penalty_of(objective, at.layout.size());
+  const penalty weighed = penalty_of(objective, weighed_numbers(at.layout));
   auto kinks = detail::kinks_of(composition, objective, at, prompts, strengths, found.logit_diffs);
   const auto gradient = detail::settle_kinks(at, found.gradient, weighed.weight, weighed.norm, kinks);
   const auto residual = detail::residual_of(at, gradient, weighed.weight, weighed.norm);
 
   stationarity s{.lambda = weighed.weight, .at_kink = std::ssize(kinks)};
   if (s.lambda == 0) {
-    const parameters zero{at.layout, std::vector<double>(at.theta.size())};
+    parameters zero = at;
+    each_unit(at.layout, parameter_norm::sum, [&](std::span<const std::size_t> unit, bool is_weighed) {
+      for (const std::size_t j : unit) zero.theta[j] = is_weighed ? 0 : at.theta[j];
+    });
     const auto first = objective_and_gradient(composition, objective, zero, prompts, strengths).gradient;
     s.lambda =
         largest_gradient(at.layout, first, weighed.norm == parameter_norm::mean ? parameter_norm::sum : weighed.norm);
   }
-  if (weighed.norm != parameter_norm::group)
-    for (double r : residual) s.violations.push_back(std::abs(r) / s.lambda);
-  else
-    each_record(at.layout, [&](std::size_t first, std::size_t count) {
-      s.violations.push_back(norm_of_record(std::span(residual).subspan(first, count)) / s.lambda);
-    });
+  if (s.lambda == 0) s.lambda = 1;  // a policy without a gradient at zero has no other unit
+  each_unit(at.layout, weighed.norm, [&](std::span<const std::size_t> unit, bool) {
+    s.violations.push_back(detail::length_of(unit, residual) / s.lambda);
+  });
   const auto n = static_cast<double>(s.violations.size());
   for (double v : s.violations) {
     s.largest = std::max(s.largest, v);
@@ -178,12 +188,12 @@ double lambda_max(const Steering& composition, const objective::weighted_sum<Ter
   using T = typename Steering::model_type::scalar;
   const parameter_layout layout = composition.layout(prompts);
   const parameters start{layout, composition.starting_parameters(layout, 1)};
-  if (std::ranges::any_of(start.theta, [](double x) { return x != 0; }))
+  if (count_parameters(start).nonzero_parameters > 0)
     throw error(error_kind::bad_argument,
                 "there is no largest weight of minimality for policies that do not start at the identity; choose "
-                "policies whose parameters start at zero");
+                "policies of which all that minimality weighs starts at zero");
   const auto gradient = objective_and_gradient(composition, objective, start, prompts, strengths).gradient;
-  return largest_gradient(layout, gradient, penalty_of(objective, layout.size()).norm) *
+  return largest_gradient(layout, gradient, penalty_of(objective, weighed_numbers(layout)).norm) *
          (1 + 64 * static_cast<double>(std::numeric_limits<T>::epsilon()));
 }
 

@@ -91,7 +91,7 @@ class steering {
     std::vector<chosen_intervention> all;
     const auto add = [&]<typename Site, typename Policy>(const intervention<Site, Policy>& i) {
       all.push_back({site::table[site_index<Site>], describe(i.policy, site_width<Site>(model_->config())), i.layers,
-                     i.positions});
+                     i.positions, i.part});
     };
     std::apply([&](const auto&... i) { (add(i), ...); }, interventions_);
     return all;

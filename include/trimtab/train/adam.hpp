@@ -29,14 +29,18 @@ struct adam_update {
   penalty penalise;
   bool subgradient;
 
-  constexpr void forward(row auto& r) const {
+  constexpr void forward(row auto& r) const { forward(r, each_by_itself{}); }
+
+  /// For records of which minimality weighs only a part.
+  template <typename Units>
+  constexpr void forward(row auto& r, Units units) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::sqrt;
     using name::theta, name::first_moment, name::second_moment;
     const T b1 = static_cast<T>(decay_1), b2 = static_cast<T>(decay_2), lr = static_cast<T>(learning_rate);
     const T c1 = static_cast<T>(correction_1), c2 = static_cast<T>(correction_2), eps = static_cast<T>(epsilon);
     const T lambda = static_cast<T>(penalise.weight);
-    if (subgradient) add_subgradient(r, lambda, penalise.norm);
+    if (subgradient) add_subgradient(r, lambda, penalise.norm, units);
     r.each([&](auto j) {
       const T g = r.d(theta, j);
       r(first_moment, j) = b1 * r(first_moment, j) + (1 - b1) * g;
@@ -44,7 +48,8 @@ struct adam_update {
       r(theta, j) -= lr / (sqrt(c2 * r(second_moment, j)) + eps) * c1 * r(first_moment, j);
     });
     if (subgradient or penalise.weight == 0) return;
-    shrink(r, penalise.norm, [&](auto j) { return lambda * lr / (sqrt(c2 * r(second_moment, j)) + eps); });
+    shrink(
+        r, penalise.norm, [&](auto j) { return lambda * lr / (sqrt(c2 * r(second_moment, j)) + eps); }, units);
   }
 };
 

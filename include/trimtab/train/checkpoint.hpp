@@ -10,6 +10,7 @@
 #include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <map>
@@ -63,6 +64,9 @@ inline std::string text_of(std::span<const prompt_pair> prompts) {
   for (const prompt_pair& p : prompts) {
     add(p.ids);
     for (int id : {p.correct_id, p.wrong_id}) add({&id, 1});
+    for (const auto* set : {&p.all_correct, &p.all_wrong})
+      if (not set->ids.empty()) hash.add("answers"), add(set->ids);
+    if (p.retained) hash.add("retained");
     for (const auto& [role, span] : p.roles) {
       hash.add(role);
       for (int at : {span.first, span.last}) add({&at, 1});
@@ -98,7 +102,9 @@ fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layo
     at += (at.empty() ? "" : "; then ") + detail::text_of(block);
   }
   std::map<std::string, int> terms;
+  const bool retains = std::ranges::any_of(prompts, &prompt_pair::retained);
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
+    if (concerns_retained<Term> and not retains) return;
     std::string of_term = " of " + std::string(objective::term_name(t.term));
     if (const int number = ++terms[of_term]; number > 1) of_term += " " + std::to_string(number);
     facts["weight" + of_term] = setting_text(t.weight);

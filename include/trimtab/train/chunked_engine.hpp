@@ -58,6 +58,8 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
         last_(last),
         ranks_(std::move(ranks)),
         moments_(backend_, values_->theta.cols),
+        memory_(backend_),
+        units_(units_of(storage().layout(0), memory_)),
         sum_(backend_, values_->theta.cols) {}
   chunked_engine(const chunked_engine&) = delete;
   chunked_engine& operator=(const chunked_engine&) = delete;
@@ -90,7 +92,7 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
     look(proceed);
     ++made_;
     update_replicas<B, Optimizer>(backend_, storage(), optimizers_, penalties_, made_, values_->theta,
-                                  values_->gradient, moments_);
+                                  values_->gradient, moments_, units_);
     looked_ = false;
   }
 
@@ -130,9 +132,10 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   index_t made_, last_;
   any_communicator ranks_;
   moment_memory<B> moments_;
+  workspace<B> memory_;
+  std::vector<record_units> units_;
   tree_sum<B> sum_;
   std::optional<Loss> objective_ = {};  ///< on all sequences of the step
-  std::vector<double> weight_of_ = {};  ///< by replica, of those sequences
   std::vector<chunk> chunks_ = {};
   std::vector<T> own_values_ = {};  ///< the row values of this rank's chunks, one chunk after another
   bool looked_ = false;
@@ -145,7 +148,6 @@ void chunked_engine<Steering, Loss, Optimizer>::plan() {
       std::ranges::any_of(of_replicas_, [](const replica_prompts& r) { return r.batches.size > 0; });
   if (not chunks_.empty() and not in_batches) return;
   chunks_.clear();
-  weight_of_.clear();
   std::vector<sequence> all;
   std::vector<std::map<index_t, index_t>> numbers;  // by chunk, of its prompts
   for (std::size_t r = 0; r < of_replicas_.size(); ++r) {
@@ -167,7 +169,6 @@ void chunked_engine<Steering, Loss, Optimizer>::plan() {
         part.in_step.push_back(all.size());
         all.push_back({n, beta, static_cast<index_t>(r)});
       }
-    weight_of_.push_back(static_cast<double>(seen.size() * of.strengths.size()));
   }
   objective_.emplace(backend_, objectives_, pool_, all);
   now_.row_values.resize(static_cast<std::size_t>(objective_->row_values().cols));
@@ -178,7 +179,7 @@ void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
   steered<Steering> pass(composition_, values_, part.prompts, part.sequences,
                          learns() ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
                          untouched(part));
-  const Loss terms(backend_, objectives_, part.prompts, pass.sequences(), weight_of_);
+  const Loss terms(backend_, objectives_, part.prompts, pass.sequences(), objective_->weight_of());
   const matrix_view<const T> logits = pass.forward(), reference = pass.untouched()->logits();
   terms.evaluate(logits, reference);
   std::vector<T> values;

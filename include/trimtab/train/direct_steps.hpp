@@ -26,7 +26,9 @@ class direct_steps {
         optimizers_(std::move(optimizers)),
         penalties_(std::move(penalties)),
         made_(made),
-        moments_(backend, run.theta().cols) {}
+        moments_(backend, run.theta().cols),
+        memory_(backend),
+        units_(units_of(run.storage().layout(0), memory_)) {}
   direct_steps(const direct_steps&) = delete;
   direct_steps& operator=(const direct_steps&) = delete;
 
@@ -46,7 +48,7 @@ class direct_steps {
     run_.backward();
     ++made_;
     update_replicas<B, Optimizer>(backend_, run_.storage(), optimizers_, penalties_, made_, run_.theta(),
-                                  run_.gradient(), moments_);
+                                  run_.gradient(), moments_, units_);
     looked_ = false;
   }
 
@@ -66,6 +68,8 @@ class direct_steps {
   std::vector<penalty> penalties_;
   index_t made_;
   moment_memory<B> moments_;
+  workspace<B> memory_;
+  std::vector<record_units> units_;  ///< by intervention
   matrix_view<const T> logits_ = {};
   bool looked_ = false;
   fit_look<T> now_ = {};

@@ -149,8 +149,31 @@ class fit_run {
     engine_->storage().gather(std::span(moments.first), slot, active(slot).first_moment);
     engine_->storage().gather(std::span(moments.second), slot, active(slot).second_moment);
   }
+  /// Warns of policies with which a fit does not start with the untouched model.
+  static void tell_where_it_starts(fit& f) {
+    for (const parameter_block& block : f.layout.blocks) {
+      bool is_away = false;
+      for (index_t r = 0; r < block.records(); ++r)
+        is_away = is_away or
+                  norm_of_record(block, f.theta, static_cast<std::size_t>(block.offset + r * block.record_size)) > 0;
+      if (is_away)
+        f.warnings.push_back("the fit does not start with the untouched model: " + block.policy + " at " + block.site +
+                             " starts at random (seed " + std::to_string(f.asked.seed) +
+                             "), because it could not learn from zero");
+    }
+  }
+
   /// After the first step: warns of interventions whose gradient was exactly zero, most of which never learn.
   void tell_what_cannot_learn();
+
+  static void check_units([[maybe_unused]] const parameter_layout& layout) {
+    if constexpr (not takes_units<decltype(std::declval<const Optimizer&>().update(index_t{}, penalty{}))>)
+      for (const parameter_block& block : layout.blocks)
+        if (not block.weighs_each())
+          throw error(error_kind::bad_argument,
+                      "minimality weighs only a part of the parameters of " + block.policy +
+                          ", and the update of this optimizer takes all alike; give it a forward(row, units)");
+  }
 
   static void check_finite(const loss_values& values, index_t step) {
     if (not std::isfinite(values.total()))
@@ -216,7 +239,9 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     f.layout = f.asked.start ? f.asked.start->layout : steering_->layout(f.asked.prompts);
     f.theta = f.asked.start ? f.asked.start->theta : steering_->starting_parameters(f.layout, f.asked.seed);
     steering_->check(f.layout, f.theta.size());
-    penalty_of(f.asked.objective, f.layout.size());  // throws where there are two
+    penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
+    check_units(f.layout);
+    if (not f.asked.start) tell_where_it_starts(f);
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
     add_to_pool(f);
@@ -292,7 +317,7 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
     seen.push_back({f.prompts, f.asked.strengths, f.chunk, f.asked.batches});
     objectives.push_back(f.asked.objective);
     optimizers.push_back(f.asked.optimizer);
-    penalties.push_back(penalty_of(f.asked.objective, f.layout.size()));
+    penalties.push_back(penalty_of(f.asked.objective, weighed_numbers(f.layout)));
     theta.push_back(f.theta);
     last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
     at_once = at_once and not is_cut(f) and f.asked.batches.size == 0;

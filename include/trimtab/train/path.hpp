@@ -49,9 +49,9 @@ inline std::vector<double> entries_of(std::span<const path_point> path) {
   std::vector<double> entries;
   for (const path_point& point : path) {
     std::size_t record = 0;
-    each_record(point.values.layout, [&](std::size_t first, std::size_t count) {
+    each_record(point.values.layout, [&](const parameter_block& block, std::size_t first) {
       if (record == entries.size()) entries.push_back(0);
-      if (norm_of_record(std::span(point.values.theta).subspan(first, count)) > 0)
+      if (norm_of_record(block, point.values.theta, first) > 0)
         entries[record] = std::max(entries[record], point.lambda);
       ++record;
     });

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/objective.hpp>
 #include <trimtab/objective/effectiveness.hpp>
+#include <trimtab/objective/logit_difference.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/row/math.hpp>
 #include <trimtab/steer/stationarity.hpp>
@@ -45,8 +46,7 @@ struct softened_effectiveness {
     if (sharp.shape != objective::psi::hinge) return sharp.gradient(r);
     const T u = shortfall(r), e = exp(-abs(u) / static_cast<T>(tau));
     const T d = r.d_value() * (u > 0 ? T(1) : e) / (1 + e) * direction(r);
-    r.at(r.correct(), [&](auto j) { r.d_h(j) -= d; });
-    r.at(r.wrong(), [&](auto j) { r.d_h(j) += d; });
+    objective::add_logit_difference_gradient(r, -d);
   }
 
  private:
@@ -57,7 +57,7 @@ struct softened_effectiveness {
   }
   template <row R>
   constexpr scalar_of<R> shortfall(const R& r) const {
-    return static_cast<scalar_of<R>>(sharp.margin) - direction(r) * (r.h(r.correct()) - r.h(r.wrong()));
+    return static_cast<scalar_of<R>>(sharp.margin) - direction(r) * objective::logit_difference(r);
   }
 };
 
@@ -99,14 +99,16 @@ auto softened(const objective::weighted_sum<Terms...>& sum, double tau) {
 
 /// The proximal point of a penalty at u, where all thresholds are the same.
 inline void shrink_all(const parameter_layout& layout, std::vector<double>& u, double threshold, parameter_norm norm) {
-  if (norm != parameter_norm::group) {
-    for (double& x : u) x = x > threshold ? x - threshold : x < -threshold ? x + threshold : 0;
-    return;
-  }
-  each_record(layout, [&](std::size_t first, std::size_t count) {
-    const double length = norm_of_record(std::span(u).subspan(first, count));
+  each_unit(layout, norm, [&](std::span<const std::size_t> unit, bool weighed) {
+    if (not weighed) return;
+    if (unit.size() == 1) {
+      double& x = u[unit.front()];
+      x = x > threshold ? x - threshold : x < -threshold ? x + threshold : 0;
+      return;
+    }
+    const double length = length_of(unit, u);
     const double scale = length > threshold ? 1 - threshold / length : 0;
-    for (std::size_t j = first; j < first + count; ++j) u[j] *= scale;
+    for (const std::size_t j : unit) u[j] *= scale;
   });
 }
 
@@ -122,7 +124,7 @@ class polisher {
         prompts_(prompts),
         strengths_(strengths),
         options_(options),
-        penalty_(penalty_of(objective, start.layout.size())),
+        penalty_(penalty_of(objective, weighed_numbers(start.layout))),
         at_(start) {}
 
   polished run() {

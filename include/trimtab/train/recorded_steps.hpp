@@ -61,6 +61,9 @@ struct scheduled {
   index_t replicas;
 
   constexpr void forward(row auto& r) const { updates[r(place_name) * replicas + r(owner_name)].forward(r); }
+  constexpr void forward(row auto& r, record_units units) const {
+    updates[r(place_name) * replicas + r(owner_name)].forward(r, units);
+  }
 };
 
 }  // namespace detail
@@ -87,7 +90,8 @@ class recorded_steps {
         begin_(made),
         device_at_(made),
         memory_(backend),
-        moments_(backend, run.theta().cols) {
+        moments_(backend, run.theta().cols),
+        units_(units_of(run.storage().layout(0), memory_)) {
     const index_t size = run.theta().cols, values = objective.row_values().cols;
     at_once_ = std::clamp<index_t>(most_numbers_kept / (size + values), 1, most_at_once);
     for (matrix_view<T>* m : {&saved_theta_, &saved_first_, &saved_second_}) *m = memory_.take(1, size);
@@ -142,11 +146,19 @@ class recorded_steps {
     for (std::size_t k = 0; k < owners_.size(); ++k) {
       const auto records = [&](matrix_view<T> all) { return run_.storage().records(k, all); };
       const matrix_view<T> theta = records(run_.theta());
-      backend_.forward(with, theta.rows, theta.cols, each_row(name::theta, theta),
-                       each_row(grad(name::theta), records(run_.gradient())),
-                       each_row(name::first_moment, records(moments_.first())),
-                       each_row(name::second_moment, records(moments_.second())), place(),
-                       operand<per_row<"owner">, const int>{owners_[k], 1});
+      const auto update = [&](const auto& of_record) {
+        backend_.forward(of_record, theta.rows, theta.cols, each_row(name::theta, theta),
+                         each_row(grad(name::theta), records(run_.gradient())),
+                         each_row(name::first_moment, records(moments_.first())),
+                         each_row(name::second_moment, records(moments_.second())), place(),
+                         operand<per_row<"owner">, const int>{owners_[k], 1});
+      };
+      if constexpr (takes_units<update_type>)
+        if (units_[k].unit != nullptr) {
+          update(in_units<detail::scheduled<update_type>>{with, units_[k]});
+          continue;
+        }
+      update(with);
     }
     backend_.forward(detail::next_place{}, 1, 1, place<int>());
   }
@@ -232,6 +244,7 @@ class recorded_steps {
   index_t made_, last_, begin_, device_at_, at_once_ = 1;
   workspace<B> memory_;
   moment_memory<B> moments_;
+  std::vector<record_units> units_;  ///< by intervention
   matrix_view<T> saved_theta_ = {}, saved_first_ = {}, saved_second_ = {}, kept_theta_ = {}, kept_values_ = {},
                  updates_ = {};
   typename B::indices place_ = {};

@@ -7,6 +7,7 @@
 #include <trimtab/steer/parameters.hpp>
 #include <trimtab/train/checkpoint.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,6 +48,9 @@ namespace detail {
 template <typename Objective, typename Optimizer>
 void check_replica(const replica<Objective, Optimizer>& r, index_t vocabulary) {
   check_prompts(r.prompts, vocabulary);
+  if (std::ranges::all_of(r.prompts, &prompt_pair::retained))
+    throw error(error_kind::bad_data,
+                "all prompts are only to be retained; at least one needs answers to steer between");
   check_strengths(r.strengths);
   if constexpr (requires { r.optimizer.check(); }) r.optimizer.check();
   if (r.steps and *r.steps < 0)

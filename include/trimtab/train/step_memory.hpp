@@ -3,10 +3,13 @@
 
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/model/workspace.hpp>
+#include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/steer/replica_storage.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <span>
+#include <utility>
 #include <vector>
 
 /// What direct and recorded steps share: Adam's moments, and the state before a step.
@@ -87,28 +90,52 @@ class moment_memory {
   matrix_view<T> first_, second_;
 };
 
+/// By intervention, how the penalty takes the numbers of its records, in the backend's memory.
+template <tensor_backend B>
+std::vector<record_units> units_of(const parameter_layout& layout, workspace<B>& memory) {
+  std::vector<record_units> all;
+  for (const parameter_block& block : layout.blocks) {
+    record_units& units = all.emplace_back();
+    if (block.weighs_each()) continue;
+    std::vector<int> unit(static_cast<std::size_t>(block.record_size), -1);
+    block.each_weighed([&](const parameter_slice& slice) {
+      const int number = slice.weighed == weighing::each ? 0 : ++units.groups;
+      std::fill_n(unit.begin() + slice.offset, slice.extent, number);
+    });
+    units.unit = memory.take(std::move(unit));
+  }
+  return all;
+}
+
 /// Applies one optimizer's update to some records of θ, each matrix [records, record size].
 template <tensor_backend B, typename Update>
 void update_records(const B& backend, const Update& update, matrix_view<typename B::scalar> theta,
                     matrix_view<typename B::scalar> gradient, matrix_view<typename B::scalar> first_moment,
-                    matrix_view<typename B::scalar> second_moment) {
-  backend.forward(update, theta.rows, theta.cols, each_row(name::theta, theta), each_row(grad(name::theta), gradient),
-                  each_row(name::first_moment, first_moment), each_row(name::second_moment, second_moment));
+                    matrix_view<typename B::scalar> second_moment, record_units units = {}) {
+  const auto run = [&](const auto& row_function) {
+    backend.forward(row_function, theta.rows, theta.cols, each_row(name::theta, theta),
+                    each_row(grad(name::theta), gradient), each_row(name::first_moment, first_moment),
+                    each_row(name::second_moment, second_moment));
+  };
+  if constexpr (takes_units<Update>)
+    if (units.unit != nullptr) return run(in_units<Update>{update, units});
+  run(update);
 }
 
 /// Makes step `made` (1, 2, ...) of every replica, each with its own optimizer and penalty.
 template <tensor_backend B, optimizer Optimizer>
 void update_replicas(const B& backend, const replica_storage<B>& storage, std::span<const Optimizer> optimizers,
                      std::span<const penalty> penalties, index_t made, matrix_view<typename B::scalar> theta,
-                     matrix_view<typename B::scalar> gradient, const moment_memory<B>& moments) {
+                     matrix_view<typename B::scalar> gradient, const moment_memory<B>& moments,
+                     std::span<const record_units> units) {
   using view = matrix_view<typename B::scalar>;
   for (index_t replica = 0; replica < storage.replicas(); ++replica) {
     const auto r = static_cast<std::size_t>(replica);
     const auto with = optimizers[r].update(made, penalties[r]);
-    storage.each_records(replica, [&](index_t offset, index_t count, index_t size) {
+    storage.each_records(replica, [&](std::size_t k, index_t offset, index_t count, index_t size) {
       const auto records = [&](view all) { return view{all.data + offset, count, size}; };
       update_records(backend, with, records(theta), records(gradient), records(moments.first()),
-                     records(moments.second()));
+                     records(moments.second()), units[k]);
     });
   }
 }

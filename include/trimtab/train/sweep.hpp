@@ -105,6 +105,16 @@ objective::weighted_sum<Terms...> with_settings(objective::weighted_sum<Terms...
   return sum;
 }
 
+/// Parameters that are all drawn from N(0, sigma²).
+template <typename Steering>
+parameters random_start(const Steering& composition, std::span<const prompt_pair> prompts, double sigma,
+                        std::uint64_t seed) {
+  parameters start{composition.layout(prompts), {}};
+  random_generator random(seed);
+  for (index_t j = 0; j < start.layout.size(); ++j) start.theta.push_back(sigma * random.normal());
+  return start;
+}
+
 /// The replica of a point.
 template <typename Steering, typename Objective>
 replica<Objective, adam> replica_at(const Steering& composition, const Objective& objective, adam optimizer,
@@ -118,9 +128,7 @@ replica<Objective, adam> replica_at(const Steering& composition, const Objective
                              .steps = at.steps,
                              .seed = at.seed};
   if (at.start == 0) return r;
-  r.start = parameters{composition.layout(r.prompts), {}};
-  random_generator random(at.seed);
-  for (index_t j = 0; j < r.start->layout.size(); ++j) r.start->theta.push_back(at.start * random.normal());
+  r.start = random_start(composition, r.prompts, at.start, at.seed);
   return r;
 }
 

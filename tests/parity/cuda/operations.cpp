@@ -192,7 +192,7 @@ void check_policy_on_device(P policy) {
 
 /// The value, then the gradient, which is added to what was there.
 template <typename B, typename Term>
-std::vector<double> run_term(const B& backend, const Term& term, index_t width) {
+std::vector<double> run_term(const B& backend, const Term& term, index_t width, bool sets = false) {
   const index_t rows = 4;
   workspace<B> memory(backend);
   on_device<B> logits(backend, random_matrix<double>(rows, width, 1, 2));
@@ -202,14 +202,26 @@ std::vector<double> run_term(const B& backend, const Term& term, index_t width) 
       beta(backend, random_matrix<double>(1, rows, 5));
   using T = typename B::scalar;
   const auto prompts = with_listed_answers(std::vector<prompt_pair>(rows), static_cast<int>(width));
-  const prompt_data_of<B, Term> data(backend, prompts, every_strength(rows, std::vector<double>{1}), memory);
-  const auto run = [&](auto use) {
+  const auto sequences = every_strength(rows, std::vector<double>{1});
+  const prompt_data_of<B, Term> data(backend, prompts, sequences, memory);
+  auto with_sets = std::vector<prompt_pair>(rows);
+  for (std::size_t i = 1; i < with_sets.size(); ++i)
+    with_sets[i].all_correct.ids = {0, 3}, with_sets[i].all_wrong.ids = {1, 2, 4};
+  const answer_sets_of<B> answers(with_sets, sequences, memory);
+  const auto run_with = [&](auto use, auto... more) {
     data.template with_operands<Term>([&](auto... of_prompts) {
       use(each_row(name::h, logits.view().as_const()), each_row(name::reference, reference.view().as_const()),
           operand<per_row<"beta">, const T>{beta.data(), 1},
           operand<per_row<"correct">, const int>{memory.take({0, 1, 0, static_cast<int>(width) - 1}), 1},
-          operand<per_row<"wrong">, const int>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1}, of_prompts...);
+          operand<per_row<"wrong">, const int>{memory.take({1, 0, static_cast<int>(width) - 1, 0}), 1}, of_prompts...,
+          more...);
     });
+  };
+  const auto run = [&](auto use) {
+    if (sets)
+      answers.with_operands([&](auto... more) { run_with(use, more...); });
+    else
+      run_with(use);
   };
   run([&](auto... operands) { backend.values(term, rows, width, values.data(), operands...); });
   run([&](auto... operands) {
@@ -321,6 +333,8 @@ TEST_CASE("Terms of the objective agree with the CPU") {
       CAPTURE(width);
       const auto right = run_term(eigen_backend<double>(1), term, width);
       CHECK(relative_difference(run_term(device, term, width), right) < 2e-5);
+      const auto with_sets = run_term(eigen_backend<double>(1), term, width, true);
+      CHECK(relative_difference(run_term(device, term, width, true), with_sets) < 2e-5);
     }
   };
   using namespace objective;
@@ -333,12 +347,20 @@ TEST_CASE("Terms of the objective agree with the CPU") {
 
 TEST_CASE("Policies agree with the CPU, their parameters' gradients too") {
   if (lacks_device()) return;
-  using policy::gate, policy::squash;
   check_policy_on_device(policy::activ_scalar{});
   check_policy_on_device(policy::steer_vec{});
   check_policy_on_device(policy::affine{});
-  check_policy_on_device(policy::dyn_scalar<gate{.squash_by = squash::tanh, .rms_normalised = true}>{});
+  check_policy_on_device(policy::dyn_scalar<gate::tanh_rms<>>{});
   check_policy_on_device(policy::sequence{policy::steer_vec{}, policy::dyn_scalar<>{}, policy::activ_scalar{}});
+  check_policy_on_device(policy::dyn_scalar<gate::mlp<4>>{});
+  check_policy_on_device(policy::dyn_scalar<gate::mlp<1>>{});
+  check_policy_on_device(policy::dyn_scalar<gate::cosine>{});
+  check_policy_on_device(policy::channel_scale{});
+  check_policy_on_device(policy::project_out{});
+  check_policy_on_device(policy::low_rank<1>{});
+  check_policy_on_device(policy::low_rank<4>{});
+  check_policy_on_device(policy::conditional<gate::linear<>, policy::steer_vec>{});
+  check_policy_on_device(policy::conditional<gate::mlp<4>, policy::low_rank<2>>{});
   check_policy_on_device(two_responses{});
   check_policy_on_device(policy::sequence{two_responses{}, policy::steer_vec{}});
 }

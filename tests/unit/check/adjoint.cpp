@@ -202,7 +202,7 @@ TEST_CASE("The policies of the library are right") {
   right(policy::steer_vec{});
   right(policy::affine{});
   right(policy::dyn_scalar<>{});
-  right(policy::dyn_scalar<policy::gate{.squash_by = policy::squash::tanh, .rms_normalised = true}>{});
+  right(policy::dyn_scalar<gate::tanh_rms<>>{});
   right(policy::sequence{policy::activ_scalar{}, policy::dyn_scalar<>{}, policy::steer_vec{}});
   right(gain_and_shift<>{});
   right(low_rank{});

@@ -97,7 +97,7 @@ TEST_CASE("Parameters survive a file, bit by bit, for every policy and kind of p
     check_round_trip(policy::steer_vec{}, by);
     check_round_trip(policy::affine{}, by);
     check_round_trip(policy::dyn_scalar<>{}, by);
-    check_round_trip(policy::dyn_scalar<policy::gate{.bias = false}>{}, by);
+    check_round_trip(policy::dyn_scalar<gate::linear<gate::bias::none>>{}, by);
     check_round_trip(policy::sequence{policy::activ_scalar{}, policy::steer_vec{}}, by);
   }
 }

@@ -43,6 +43,35 @@ TEST_CASE("Lines of text and of ids become prompt pairs") {
   CHECK(pairs[1].wrong_id == 3);
 }
 
+TEST_CASE("Several tokens may count as one answer") {
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const auto path =
+      folder.file("sets.jsonl",
+                  "{\"prompt\": \"Rome is in\", \"correct\": [\" Italy\", \" Rome\"], \"wrong\": [\" Spain\"]}\n"
+                  "{\"ids\": [2, 0], \"correct_id\": 4, \"wrong_ids\": [3, 1]}");
+  const auto pairs = io::read_prompts(path, encoder);
+  REQUIRE(pairs.size() == 2);
+  const auto id = [&](const char* text) { return encoder.encode(text).front(); };
+  CHECK(pairs[0].all_correct == answer_set{{id(" Italy"), id(" Rome")}, {" Italy", " Rome"}});
+  CHECK(pairs[0].correct_id == id(" Italy"));
+  CHECK(pairs[0].correct == " Italy");
+  CHECK(pairs[0].all_wrong == answer_set{});  // a list of one is one
+  CHECK(pairs[0].wrong_id == id(" Spain"));
+  CHECK(pairs[1].all_wrong.ids == std::vector{3, 1});
+  CHECK(pairs[1].correct_ids().size() == 1);
+  CHECK(pairs[1].wrong_ids().size() == 2);
+  io::write_prompts(folder.path() / "again.jsonl", pairs);
+  CHECK(io::read_prompts(folder.path() / "again.jsonl", encoder) == pairs);
+
+  CHECK_THAT(refused("{\"ids\": [2], \"correct_ids\": [4, 3], \"wrong_id\": 3}"),
+             ContainsSubstring("has one token twice among its answers"));
+  CHECK_THAT(refused("{\"ids\": [2], \"correct_ids\": [], \"wrong_id\": 3}"),
+             ContainsSubstring("has no token in \"correct_ids\""));
+  CHECK_THAT(refused("{\"prompt\": \"Rome is in\", \"correct\": [1], \"wrong\": \" Spain\"}"),
+             ContainsSubstring("a text or an array of texts"));
+}
+
 TEST_CASE("Prompts to continue are strings, or objects whose answers may be missing") {
   const auto folder = temporary_folder();
   const auto encoder = word_tokenizer();

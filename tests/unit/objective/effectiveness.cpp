@@ -42,6 +42,12 @@ TEST_CASE("Effectiveness has the right adjoint in all its forms") {
       for (double margin : {0.0, 1.0}) check_term(effectiveness{.margin = margin, .shape = shape}, width);
 }
 
+TEST_CASE("Effectiveness has the right adjoint with sets of answers") {
+  for (index_t width : {3, 17, 64})
+    for (psi shape : {psi::hinge, psi::identity, psi::softplus})
+      check_term(effectiveness{.margin = 1, .shape = shape}, width, 1.5, true);
+}
+
 TEST_CASE("Effectiveness is the shortfall of the logit difference from the margin, under psi") {
   const std::vector<double> z{9, 0.5, 2};  // D = -1.5
   CHECK(read({.margin = 1}, z, 1).value == 2.5);

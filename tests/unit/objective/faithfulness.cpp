@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/objective/faithfulness.hpp>
+#include <trimtab/objective/retention.hpp>
 
 #include "support/gradients.hpp"
 
@@ -57,6 +58,22 @@ std::vector<faithfulness> every_variant() {
 }
 
 }  // namespace
+
+TEST_CASE("Faithfulness has the right adjoint with sets of answers, and so has retention") {
+  for (index_t width : {7, 17, 64})
+    for (const faithfulness& term : every_variant()) check_term(term, width, 1.5, true);
+  for (index_t width : {3, 17, 64}) check_term(objective::retention{}, width);
+}
+
+TEST_CASE("Retention is the divergence over the whole vocabulary") {
+  const std::vector<double> z{1, 2, 0.5, -1}, reference{0, 1, 3, 2};
+  double value = 0;
+  eigen_backend<double>(1).values(
+      objective::retention{}, 1, 4, &value, operand<per_channel<"h">, const double>{z.data()},
+      operand<per_channel<"reference">, const double>{reference.data()},
+      operand<per_row<"correct">, const int>{&correct}, operand<per_row<"wrong">, const int>{&wrong});
+  CHECK(std::abs(value - kl(reference, z, false)) < 1e-14);
+}
 
 TEST_CASE("Faithfulness has the right adjoint in all its forms") {
   for (index_t width : {4, 5, 17, 64})

@@ -168,3 +168,48 @@ TEST_CASE("The penalty is handed to the optimizer, at most one") {
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { penalty_of(effectiveness{} + std::nan("") * minimality{}); }),
              Catch::Matchers::ContainsSubstring("is nan; it must be 0 or more"));
 }
+
+TEST_CASE("With sets of answers the logit difference compares them as wholes, and the divergence leaves them out") {
+  scene s;
+  s.prompts[0].correct_id = 2, s.prompts[0].all_correct = {{2, 5}, {}};
+  s.prompts[0].wrong_id = 3, s.prompts[0].all_wrong = {{3, 0, 7}, {}};
+  const auto all = s.values(1.0 * effectiveness{.margin = 0, .shape = objective::psi::identity} + 1.0 * faithfulness{});
+  const auto sum = [&](const host_matrix<double>& m, index_t row, std::vector<int> ids) {
+    double total = 0;
+    for (int id : ids) total += std::exp(m(row, id));
+    return std::log(total);
+  };
+  const double first = sum(s.logits, 0, {2, 5}) - sum(s.logits, 0, {3, 0, 7});
+  CHECK(std::abs(all.terms[0].per_sequence[0] + first) < 1e-14);
+  CHECK(all.terms[0].per_sequence[1] == -s.difference(1));  // one token each: the same bits as ever
+  double kl = 0;
+  const std::vector<int> left{1, 4, 6, 8, 9};
+  for (int id : left) {
+    const double p = s.reference(0, id) - sum(s.reference, 0, left), q = s.logits(0, id) - sum(s.logits, 0, left);
+    kl += std::exp(p) * (p - q);
+  }
+  CHECK(std::abs(all.terms[1].per_sequence[0] - kl) < 1e-14);
+  scene single;
+  CHECK(all.terms[1].per_sequence[1] == single.values(faithfulness{}).terms[0].per_sequence[1]);
+}
+
+TEST_CASE("Prompts that are to stay enter retention alone, and no other prompt does") {
+  scene s;
+  s.prompts[1].retained = true;
+  const auto all = s.values(1.0 * effectiveness{} + 1.0 * faithfulness{} + 0.5 * objective::retention{});
+  scene without;
+  const auto plain = without.values(1.0 * effectiveness{} + 1.0 * faithfulness{.over = objective::vocabulary::full});
+  REQUIRE(all.terms.size() == 3);
+  const auto& hinge = plain.terms[0].per_sequence;
+  const auto& kl = plain.terms[1].per_sequence;
+  CHECK(all.terms[0].per_sequence == std::vector<double>{hinge[0], hinge[2]});
+  CHECK(std::abs(all.terms[0].value - (hinge[0] + hinge[2]) / 2) < 1e-15);
+  CHECK(all.terms[2].per_sequence == std::vector<double>{kl[1], kl[3]});
+  CHECK(std::abs(all.terms[2].value - (kl[1] + kl[3]) / 2) < 1e-15);
+  const auto gradient = s.gradient(0.5 * objective::retention{});
+  for (index_t row : {0, 2})
+    for (index_t j = 0; j < 10; ++j) CHECK(gradient[static_cast<std::size_t>(row * 10 + j)] == 0);
+  CHECK(largest(gradient) > 0);
+  // Nothing is to stay: the term is not there.
+  CHECK(without.values(1.0 * effectiveness{} + 0.5 * objective::retention{}).terms.size() == 1);
+}

@@ -46,8 +46,9 @@ std::vector<prompt_pair> some_prompts() { return random_prompts(model().config()
 parameters half_zero() {
   auto values = random_parameters(composed().layout(some_prompts()), 2, .3);
   int number = 0;
-  each_record(values.layout, [&](std::size_t first, std::size_t count) {
-    if (number++ % 2 == 0) std::fill_n(values.theta.begin() + static_cast<std::ptrdiff_t>(first), count, 0.0);
+  each_record(values.layout, [&](const parameter_block& block, std::size_t first) {
+    if (number++ % 2 == 0)
+      std::fill_n(values.theta.begin() + static_cast<std::ptrdiff_t>(first), block.record_size, 0.0);
   });
   return values;
 }
@@ -68,7 +69,8 @@ std::vector<double> by_hand(const parameters& at, const std::vector<double>& g, 
     }
     return violations;
   }
-  each_record(at.layout, [&](std::size_t first, std::size_t count) {
+  each_record(at.layout, [&](const parameter_block& block, std::size_t first) {
+    const auto count = static_cast<std::size_t>(block.record_size);
     double length = 0, slope = 0, left = 0;
     for (std::size_t j = first; j < first + count; ++j) length += at.theta[j] * at.theta[j], slope += g[j] * g[j];
     length = std::sqrt(length), slope = std::sqrt(slope);
@@ -157,4 +159,45 @@ TEST_CASE("The largest weight that matters is the largest gradient, in the norm'
   CHECK_THAT(
       refusal(error_kind::bad_argument, [&] { lambda_max(starts_at_1, weighed({}, 1, parameter_norm::sum), prompts); }),
       ContainsSubstring("start at the identity"));
+}
+
+TEST_CASE("The largest weight looks only at what minimality weighs, and there must be a start at the identity") {
+  const auto prompts = some_prompts();
+  const auto gated = steer(model(), at(site::mlp_out{}, policy::low_rank<2>{}, layers::list({1}), positions::shared()));
+  const auto objective = weighed({.shape = psi::softplus}, 1, parameter_norm::sum);
+  const double most = lambda_max(gated, objective, prompts);
+  const parameters start{gated.layout(prompts), gated.starting_parameters(gated.layout(prompts), 1)};
+  CHECK(count_parameters(start).nonzero_parameters == 0);
+  CHECK(count_parameters(start).parameters == 2 * model().config().width);
+  const auto g = objective_and_gradient(gated, objective, start, prompts).gradient;
+  CHECK(std::abs(most - largest(g)) < 1e-12 * most);  // nothing else has a gradient there
+  const auto fitted_at = [&](double lambda) {
+    const auto sum = effectiveness{.shape = psi::softplus} + .5 * faithfulness{} + lambda * minimality{};
+    return trainer(gated, sum, adam{.learning_rate = .01}).fit(prompts, {.steps = 5}).values;
+  };
+  CHECK(count_parameters(fitted_at(most)).nonzero_parameters == 0);
+  CHECK(count_parameters(fitted_at(.9 * most)).nonzero_parameters > 0);
+  CHECK(fitted_at(most).theta == start.theta);
+
+  const auto away = steer(model(), at(site::mlp_out{}, policy::project_out{}, layers::list({1}), positions::shared()));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { lambda_max(away, objective, prompts); }),
+             ContainsSubstring("policies that do not start at the identity"));
+}
+
+TEST_CASE("Where minimality weighs a part, the rest must have no gradient at all") {
+  const auto prompts = some_prompts();
+  const auto composition =
+      steer(model(), at(site::mlp_out{}, policy::dyn_scalar<gate::cosine>{}, layers::list({1}), positions::shared()),
+            at(site::resid_post{}, policy::project_out{}, layers::list({1}), positions::shared()));
+  const parameters at = random_parameters(composition.layout(prompts), 2, .3);
+  const auto objective = weighed({.shape = psi::softplus}, .05, parameter_norm::sum);
+  const auto g = objective_and_gradient(composition, objective, at, prompts).gradient;
+  const auto width = static_cast<std::size_t>(model().config().width);
+  std::vector<double> expected{std::abs(g[0] + (at.theta[0] > 0 ? .05 : -.05)) / .05};
+  for (std::size_t j = 1; j <= width; ++j) expected.push_back(std::abs(g[j]) / .05);
+  double length = 0, left = 0;
+  for (std::size_t j = width + 1; j < g.size(); ++j) length += at.theta[j] * at.theta[j];
+  for (std::size_t j = width + 1; j < g.size(); ++j) left += std::pow(g[j] + .05 * at.theta[j] / std::sqrt(length), 2);
+  expected.push_back(std::sqrt(left) / .05);
+  CHECK(largest_difference(stationarity_of(composition, objective, at, prompts).violations, expected) < 1e-12);
 }

@@ -35,6 +35,17 @@ std::vector<T> shrunk(parameter_norm norm, std::vector<T> u, const std::vector<T
   return u;
 }
 
+/// The proximal step for a record whose numbers are weighed by these units.
+struct shrinking_units {
+  parameter_norm norm;
+  record_units units;
+
+  constexpr void forward(row auto& r) const {
+    shrink(
+        r, norm, [&](auto j) { return r(step, j); }, units);
+  }
+};
+
 double norm(const std::vector<double>& x) {
   double square = 0;
   for (double v : x) square += v * v;
@@ -138,6 +149,23 @@ TEST_CASE("The subgradient of a norm is added to the gradient, and is 0 at 0") {
   CHECK(largest_difference(run(parameter_norm::group), {1.3, 0.6, 1}) < 1e-15);
   theta = {0, 0, 0};
   CHECK(run(parameter_norm::group) == gradient);
+}
+
+TEST_CASE("Of a record that is weighed in parts, each part has its own proximal point") {
+  const std::vector<int> unit{0, -1, 1, 2, 1, -1, 2};
+  const std::vector<double> u{3, 5, 3, 1, 4, -7, 0}, t{1, 1, 2, 3, 2, 1, 3};
+  const auto run = [&](parameter_norm by) {
+    auto theta = u;
+    eigen_backend<double>(1).forward(shrinking_units{by, {unit.data(), 2}}, 1, std::ssize(theta),
+                                     operand<per_channel<"theta">, double>{theta.data()},
+                                     operand<per_channel<"step">, const double>{t.data()});
+    return theta;
+  };
+  CHECK(largest_difference(run(parameter_norm::sum), {2, 5, 3 * 0.6, 0, 4 * 0.6, -7, 0}) < 1e-14);
+  CHECK(same_bits(run(parameter_norm::mean), run(parameter_norm::sum)));
+  const auto group = shrunk(parameter_norm::group, std::vector<double>{3, 3, 1, 4, 0}, {1, 2, 3, 2, 3});
+  CHECK(largest_difference(run(parameter_norm::group), {group[0], 5, group[1], group[2], group[3], -7, group[4]}) <
+        1e-14);
 }
 
 TEST_CASE("NaN parameters stay NaN") {

@@ -118,6 +118,10 @@ template <typename T, typename Team, int Lanes, typename... Bound>
 class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
  public:
   using scalar = T;
+  template <typename Name>
+  static constexpr bool binds = requires(const row& self) {
+    operand_of<Name>(self);
+  };
 
   constexpr explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
 
@@ -191,7 +195,9 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   template <typename Name>
   constexpr auto& operator()(Name, index_t j) const {
     auto& operand = find<Name>();
-    if constexpr (not is_per_channel<Name>)
+    if constexpr (not is_per_channel<Name> and count_of<Name> == 1)
+      return as_given(operand, operand.value);
+    else if constexpr (not is_per_channel<Name>)
       return as_given(operand, operand.values[j]);
     else {
       if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)

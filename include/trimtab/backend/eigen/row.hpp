@@ -24,6 +24,10 @@ template <typename T, typename... Bound>
 class row : public row_vocabulary<row<T, Bound...>>, Bound... {
  public:
   using scalar = T;
+  template <typename Name>
+  static constexpr bool binds = requires(const row& self) {
+    pointer<Name>(self);
+  };
 
   explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
 

@@ -41,7 +41,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     if (block.layers.empty()) continue;
     note(sites, block.site), note(policies, block.policy), note(places, block.positions.text());
     if (block.positions.by() == position_key::kind::absolute) length = block.positions.count();
-    const bool gate = block.shares_positions;  // it reads the activation itself
+    const bool gate = block.shares_positions and block.only_scales;  // a scalar that the activation itself decides
     has_gates = has_gates or gate;
     for (const parameter_slice& slice : block.slices) has_vectors = has_vectors or (slice.extent > 1 and not gate);
   }
@@ -74,7 +74,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     measured_set& m = r.sets.emplace_back(measured_set{set.name, {}, evaluate(composition, values, set.pairs)});
     for (const prompt_pair& p : set.pairs)
       m.prompts.push_back(
-          {tokens_of(model, p.ids), token_text(model, p.correct_id), token_text(model, p.wrong_id), p.prompt});
+          {tokens_of(model, p.ids), answer_text(model, p.correct_ids()), answer_text(model, p.wrong_ids()), p.prompt});
   }
   r.maps = parameter_maps(model, values, train);
   if (test.empty()) return r;

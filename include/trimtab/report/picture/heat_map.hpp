@@ -117,9 +117,12 @@ inline heat_map map_of(const parameters& p, const parameter_block& block, const 
   });
 }
 
-/// The map of an intervention with all its parameters taken together.
+/// The map of an intervention with all that minimality weighs of its parameters taken together.
 inline heat_map map_of(const parameters& p, const parameter_block& block, std::vector<std::string> places = {}) {
-  return map_of(p, block, {"", 0, block.record_size}, std::move(places));
+  if (block.weighs_each()) return map_of(p, block, {"", 0, block.record_size}, std::move(places));
+  return detail::map_by(block, std::move(places), [&](index_t k, index_t position, index_t part) {
+    return norm_of_record(block, p.record(block, k, position, part), 0);
+  });
 }
 
 /// The map in reading order: places that are counted from the end are reversed.
