@@ -13,6 +13,7 @@ struct activ_scalar {
   static constexpr fit_defaults defaults{.lambda_m = 0.03, .learning_rate = 0.03};
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};
+  static constexpr parameter_list<> offsets{};
 
   constexpr void forward(row auto& r) const {
     const auto gain = 1 + r.beta() * r(alpha);

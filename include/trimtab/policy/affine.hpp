@@ -13,6 +13,7 @@ struct affine {
   static constexpr per_row<"alpha"> alpha{};
   static constexpr per_channel<"vector"> vector{};
   static constexpr parameter_list parameters{alpha, vector};
+  static constexpr parameter_list offsets{vector};
 
   constexpr void forward(row auto& r) const {
     const auto gain = 1 + r.beta() * r(alpha);

@@ -13,6 +13,7 @@ struct steer_vec {
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};
   static constexpr per_channel<"vector"> vector{};
   static constexpr parameter_list parameters{vector};
+  static constexpr parameter_list offsets{vector};
 
   constexpr void forward(row auto& r) const {
     r.each([&](auto j) { r.out(j) = r.h(j) + r.beta() * r(vector, j); });

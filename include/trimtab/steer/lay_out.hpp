@@ -36,6 +36,7 @@ inline parameter_block block_of(const model_config& config, const chosen_interve
   block.policy = i.policy.text;
   block.settings = i.policy.settings;
   block.shares_positions = i.policy.shares_positions;
+  block.is_affine = i.policy.is_affine;
   block.parts = site_parts(i.site.rows, config);
   block.width = site_width(i.site.rows, config);
   block.record_size = i.policy.record_size;

@@ -24,6 +24,7 @@ struct parameter_slice {
   index_t extent;               ///< how many numbers
   index_t count = 1;            ///< rows of a matrix, or numbers of a row
   bool is_per_channel = false;  ///< whether each has one number per channel
+  bool is_offset = false;       ///< whether an affine policy adds it
 
   friend bool operator==(const parameter_slice&, const parameter_slice&) = default;
 };
@@ -35,6 +36,7 @@ struct policy_description {
   std::vector<parameter_slice> slices = {};
   index_t record_size = 0;
   bool shares_positions = false;  ///< whether all positions share one record by default
+  bool is_affine = false;         ///< in its activations
 
   friend bool operator==(const policy_description&, const policy_description&) = default;
 };
@@ -44,9 +46,11 @@ policy_description describe(const P& policy, index_t width) {
   policy_description d{.text = std::string(policy_text<P>()),
                        .settings = settings_of(policy),
                        .record_size = P::parameters.size(width),
-                       .shares_positions = shares_positions<P>};
+                       .shares_positions = shares_positions<P>,
+                       .is_affine = is_affine<P>};
   P::parameters.apply(width, [&]<typename... Name>(parameter_place<Name>... p) {
-    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel}), ...);
+    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel, is_offset<P, Name>()}),
+     ...);
   });
   return d;
 }
@@ -71,6 +75,7 @@ struct parameter_block {
   std::vector<index_t> layers = {};          ///< those with parameters, ascending
   position_key positions = {};
   bool shares_positions = false;  ///< whether all positions share one record by default
+  bool is_affine = false;         ///< the policy, in its activations
   index_t parts = 1;
   index_t width = 0;  ///< channels of a row at the site
   index_t record_size = 0;
