@@ -786,6 +786,21 @@ void describe(description& d, command_line& line) {
            c.log_probabilities);
   }
   {
+    auto& c = line.bake;
+    auto o = add("bake", "Write a model's folder with an intervention folded into its weights, at one strength",
+                 "  trimtab bake --model gpt2/ --intervention ioi.safetensors --strength -1 --out gpt2-ioi/");
+    add_model(o, c.model, line.common);
+    o.file("--intervention", "intervention file", c.intervention, true);
+    add_other_weights(o, line.common);
+    o.real("--strength", "strength of the intervention, any finite number, default 1", c.strength, -INFINITY);
+    o.parsed(
+        "--out", "DIR", "folder to write, which must be new or empty",
+        [&c](const std::string& value) { c.out = path_of("--out", value); }, true);
+    using enum io::dtype;
+    o.choice("--dtype", "type of the weights: as they are stored now (default), F64, F32, F16 or BF16", c.type,
+             {{"stored", std::nullopt}, {"F64", f64}, {"F32", f32}, {"F16", f16}, {"BF16", bf16}});
+  }
+  {
     auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     o.model(line.tokenize.model);
@@ -985,6 +1000,8 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
+  if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
+    throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
   if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   require_own_files(d.files);

@@ -6,6 +6,7 @@
 #include <trimtab/explain/place_map.hpp>
 #include <trimtab/generate/growing_records.hpp>
 #include <trimtab/generate/sampling.hpp>
+#include <trimtab/io/files/dtype.hpp>
 #include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
@@ -205,6 +206,14 @@ struct generate_command {
   bool log_probabilities = false;
 };
 
+struct bake_command {
+  path model;
+  path intervention;
+  double strength = 1;
+  path out;
+  std::optional<io::dtype> type = {};  ///< of all weights; if not given, each keeps its own
+};
+
 struct tokenize_command {
   path model;
 };
@@ -227,6 +236,7 @@ struct command_line {
   report_command report;
   logits_command logits;
   generate_command generate;
+  bake_command bake;
   tokenize_command tokenize;
   inspect_command inspect;
 };
