@@ -194,11 +194,14 @@ class options_of {
         },
         required);
   }
-  void output(const std::string& name, const std::string& help, path& to) {
-    parsed(name, "PATH", help, [name, &to, &d = d_](const std::string& value) {
-      to = path_of(name, value);
-      d.files.outputs.push_back({name, to});
-    });
+  void output(const std::string& name, const std::string& help, path& to, bool required = false) {
+    parsed(
+        name, "PATH", help,
+        [name, &to, &d = d_](const std::string& value) {
+          to = path_of(name, value);
+          d.files.outputs.push_back({name, to});
+        },
+        required);
   }
   void model(path& to) {
     parsed(
@@ -801,6 +804,35 @@ void describe(description& d, command_line& line) {
              {{"stored", std::nullopt}, {"F64", f64}, {"F32", f32}, {"F16", f16}, {"BF16", bf16}});
   }
   {
+    auto& c = line.export_to;
+    auto o = add("export", "Write an intervention in another program's format",
+                 "  trimtab export --intervention ioi.safetensors --format gguf --out ioi.gguf\n"
+                 "  trimtab export --intervention ioi.safetensors --format hooks --out ioi-hooks.safetensors");
+    o.file("--intervention", "intervention file", c.intervention, true);
+    o.word(
+        "--format",
+        "control vector of llama.cpp (gguf), safetensors by the names of TransformerLens' hooks (hooks), or text (csv, "
+        "json)",
+        c.format, {"gguf", "hooks", "csv", "json"}, true);
+    o.output("--out", "file to write", c.out, true);
+  }
+  {
+    auto& c = line.import_from;
+    auto o = add("import", "Make an intervention file of another program's vectors",
+                 "  trimtab import --format gguf --from happy.gguf --model gpt2/ --out happy.safetensors\n"
+                 "  trimtab import --format gguf --producer llama.cpp --from v.gguf --model gpt2/ --out v.safetensors");
+    o.file("--from", "file to read", c.from, true);
+    o.word("--format", "control vector of llama.cpp or repeng (gguf), or what trimtab export writes (hooks)", c.format,
+           {"gguf", "hooks"}, true);
+    o.word("--producer",
+           "program that made a control vector: llama.cpp's own generator numbers its vectors one layer late, which is "
+           "then undone; without it direction.N is for the output of block N, as llama.cpp and repeng apply it",
+           c.producer, {"llama.cpp", "repeng"});
+    add_model(o, c.model, line.common);
+    add_other_weights(o, line.common);
+    o.output("--out", "intervention file to write", c.out, true);
+  }
+  {
     auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     o.model(line.tokenize.model);
@@ -1002,6 +1034,8 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
   if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
     throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
+  if (not line.import_from.producer.empty() and line.import_from.format != "gguf")
+    throw usage_error("--producer goes with --format gguf");
   if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   require_own_files(d.files);

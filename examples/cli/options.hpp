@@ -214,6 +214,20 @@ struct bake_command {
   std::optional<io::dtype> type = {};  ///< of all weights; if not given, each keeps its own
 };
 
+struct export_command {
+  path intervention;
+  std::string format = {};
+  path out;
+};
+
+struct import_command {
+  path from;
+  std::string format = {};
+  std::string producer = {};  ///< of a control vector; empty: numbers are those of the blocks
+  path model;
+  path out;
+};
+
 struct tokenize_command {
   path model;
 };
@@ -237,6 +251,8 @@ struct command_line {
   logits_command logits;
   generate_command generate;
   bake_command bake;
+  export_command export_to;
+  import_command import_from;
   tokenize_command tokenize;
   inspect_command inspect;
 };

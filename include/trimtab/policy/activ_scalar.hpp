@@ -10,6 +10,7 @@ namespace trimtab::policy {
 
 struct activ_scalar {
   static constexpr std::string_view text = "activ-scalar";
+  static constexpr std::string_view formula = "out = (1 + beta * alpha) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.03, .learning_rate = 0.03};
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};

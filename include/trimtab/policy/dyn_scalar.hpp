@@ -32,6 +32,12 @@ struct dyn_scalar {
            : Gate.rms_normalised           ? "dyn-scalar-rms"
                                            : "dyn-scalar";
   }();
+  static constexpr std::string_view formula =
+      Gate.squash_by == squash::tanh ? Gate.rms_normalised
+                                           ? "out = (1 + beta * tanh(weight . h / sqrt(mean(h^2) + 1e-6) + bias)) * h"
+                                           : "out = (1 + beta * tanh(weight . h + bias)) * h"
+      : Gate.rms_normalised          ? "out = (1 + beta * (weight . h / sqrt(mean(h^2) + 1e-6) + bias)) * h"
+                                     : "out = (1 + beta * (weight . h + bias)) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.01, .learning_rate = 0.001};
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"weight"> weight{};

@@ -9,8 +9,10 @@
 #include <trimtab/policy/steer_vec.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -92,6 +94,27 @@ bool visit(std::string_view name, std::vector<std::string> parameters, F&& f) {
     f(policy);
   });
   return found;
+}
+
+/// The parameters that the policy of this name with these parameters adds; nothing unless it is affine.
+inline std::optional<std::vector<std::string>> offsets_of(std::string_view name, std::vector<std::string> parameters) {
+  std::optional<std::vector<std::string>> found;
+  visit(name, std::move(parameters), [&]<typename P>(P) {
+    if constexpr (is_affine<P>)
+      found = []<typename... Names>(parameter_list<Names...>) {
+        return std::vector<std::string>{label(Names{})...};
+      }(std::remove_cv_t<decltype(P::offsets)>{});
+  });
+  return found;
+}
+
+/// The formula of that policy for readers without this library, "out = h + beta * vector"; empty if it declares none.
+inline std::string formula_of(std::string_view name, std::vector<std::string> parameters) {
+  std::string formula;
+  visit(name, std::move(parameters), [&]<typename P>(P) {
+    if constexpr (requires { P::formula; }) formula = P::formula;
+  });
+  return formula;
 }
 
 /// Options of a policy as a command line gives them, by name: `bias` yes or no, `gate` linear, tanh, rms or tanh-rms.
