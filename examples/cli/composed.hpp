@@ -145,6 +145,10 @@ class composition_of final : public any_composition {
                                        const generation_options& options) const override {
     return trimtab::generate(steering_, values, prompts, options);
   }
+  parameters directions(std::span<const prompt_pair> prompts, std::span<const std::vector<int>> positive,
+                        std::span<const std::vector<int>> negative, direction_method method) const override {
+    return trimtab::directions(steering_, prompts, positive, negative, method);
+  }
   std::vector<folded_place> write_folded(const parameters& values, const fold_options& options,
                                          const io::model_folder& model, const path& folder,
                                          const io::save_options& how) const override {

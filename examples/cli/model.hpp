@@ -10,6 +10,7 @@
 #include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/huggingface/save_pretrained.hpp>
 #include <trimtab/io/intervention_data.hpp>
+#include <trimtab/measure/directions.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/report/page/describe_options.hpp>
@@ -107,6 +108,9 @@ class any_composition {
                                      scored where) const = 0;
   virtual std::vector<generated_text> generate(const parameters& values, std::span<const prompt_pair> prompts,
                                                const generation_options& options) const = 0;
+  /// Vectors by statistics; see measure/directions.hpp.
+  virtual parameters directions(std::span<const prompt_pair> prompts, std::span<const std::vector<int>> positive,
+                                std::span<const std::vector<int>> negative, direction_method method) const = 0;
   /// Writes the folder of a model with these parameters folded into its weights; only in double. Returns what was folded.
   virtual std::vector<folded_place> write_folded(const parameters& values, const fold_options& options,
                                                  const io::model_folder& model, const path& folder,

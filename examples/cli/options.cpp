@@ -563,6 +563,13 @@ void describe(description& d, command_line& line) {
             "  trimtab fit --model gpt2/ --task ioi --at attn_out:activ-scalar:4-11:from_end=8 --at "
             "resid_post:steer-vec:6:shared");
     add_fit(o, c, line.common);
+    o.word(
+        "--method",
+        "how: by gradients (default), or vectors by statistics of the activations at the last token, the mean of the "
+        "differences between the prompts and their corrupt prompts, or the first principal component",
+        c.method, {"gradient", "mean-difference", "pca"});
+    o.file("--positive", "texts to contrast with those of --negative, one a line, in place of the prompts", c.positive);
+    o.file("--negative", "texts that a vector points away from, as many as in --positive", c.negative);
     o.output("--out", "intervention file to write", c.out);
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
@@ -947,6 +954,18 @@ void require_explainable(const explain_command& command, const CLI::App& app) {
     throw usage_error("--roles goes with --positions role");
 }
 
+/// Throws `usage_error` for options that do not go with the method; vectors by statistics are the default of theirs.
+void take_method(fit_command& c, const CLI::App& app) {
+  const bool by_statistics = c.method != "gradient";
+  if (c.positive.empty() != c.negative.empty()) throw usage_error("--positive and --negative go together");
+  if (not by_statistics and not c.positive.empty())
+    throw usage_error("--positive and --negative go with --method mean-difference or pca");
+  if (not by_statistics) return;
+  for (const auto* option : {"--lr", "--steps", "--subgradient", "--trace", "--checkpoint", "--resume"})
+    if (app.get_option(option)->count() > 0) throw usage_error(std::string(option) + " goes with --method gradient");
+  if (app.get_option("--policy")->count() == 0) c.policy = policy::steer_vec::text;
+}
+
 }  // namespace
 
 command_line parse(int argc, const char* const* argv) {
@@ -984,6 +1003,7 @@ command_line parse(int argc, const char* const* argv) {
   line.name = name;
   const fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
   if (fits != nullptr) require_data(fits->data);
+  if (line.name == "fit") take_method(line.fit, *command_of(app, "fit"));
   if (line.name == "certify") {
     require_data(line.certify.data);
     for (const auto* option :

@@ -111,6 +111,8 @@ struct fit_command {
   path checkpoint = {};
   index_t checkpoint_every = 100;
   path resume = {};
+  std::string method = "gradient";    ///< or of a direction_method
+  path positive = {}, negative = {};  ///< texts to contrast, in place of the prompts and their corrupt prompts
 };
 
 struct explain_command {

@@ -105,8 +105,8 @@ TEST_CASE("In a narrower type, bake prints how far rounding moves the logits") {
 TEST_CASE("An intervention is baked twice only if that is asked for, and is undone by the opposite strength") {
   const model_for_cli model;
   const auto file = model.name("v.safetensors");
-  io::write_intervention(file,
-                         example_intervention("steer-vec", {{"resid_post.vector", {2, 1, 16}}}, positions::shared()));
+  check_accepted({"fit", "--model", model.path(), "--data", model.data(), "--at", "resid_post:steer-vec:all:shared",
+                  "--lambda-m", "0", "--steps", "3", "--lr", "0.1", "--out", file});
   const auto bake = [&](const std::string& from, const std::string& to, const std::string& strength) {
     return arguments{"bake",   "--model", from, "--intervention", file, "--strength",
                      strength, "--out",   to,   "--dtype",        "F64"};

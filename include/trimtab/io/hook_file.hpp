@@ -53,6 +53,9 @@ inline std::string hook_tensor(const std::string& site, const std::string& tenso
 class hook_source : public intervention_source {
  public:
   hook_source(const std::filesystem::path& path, index_t layers) : intervention_source(path), layers_(layers) {
+    if (metadata("format") != hooks_format)
+      refuse("should have the format " + std::string(hooks_format) + " in its metadata, found " +
+             abbreviated(json(metadata("format"))));
     for (const auto& [name, entry] : file().tensors()) {
       const auto parts = taken_apart(name);
       if (not parts)
@@ -138,9 +141,6 @@ inline std::vector<std::byte> hook_bytes(const intervention_file& file) {
 /// Reads such a file as an intervention on a model of this many layers. Throws `io` and `bad_file`.
 inline intervention_file read_hooks(const std::filesystem::path& path, index_t layers) {
   const detail::hook_source source(path, layers);
-  if (source.metadata("format") != detail::hooks_format)
-    source.refuse("should have the format " + std::string(detail::hooks_format) + " in its metadata, found " +
-                  abbreviated(json(source.metadata("format"))));
   return detail::intervention_reader(source).read();
 }
 
