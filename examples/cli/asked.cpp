@@ -60,7 +60,10 @@ std::vector<at_option> asked_by(const fit_command& command) {
                        .positions = command.positions,
                        .roles = command.roles});
   for (auto& at : asked)
-    if (at.positions.empty()) at.positions = policy::shares_positions_by_default(at.policy) ? "shared" : "absolute";
+    if (at.positions.empty()) {
+      const bool shared = command.method != "gradient" or policy::shares_positions_by_default(at.policy);
+      at.positions = shared ? "shared" : "absolute";
+    }
   return asked;
 }
 

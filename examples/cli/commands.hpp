@@ -33,6 +33,9 @@ output explain(const explain_command& command, const common_options& common);
 output report(const report_command& command, const common_options& common);
 output logits(const logits_command& command, const common_options& common);
 output generate(const generate_command& command, const common_options& common);
+output bake(const bake_command& command, const common_options& common);
+output export_to(const export_command& command);
+output import_from(const import_command& command, const common_options& common);
 output tokenize(const tokenize_command& command, const common_options& common);
 output inspect(const inspect_command& command);
 

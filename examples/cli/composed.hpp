@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <stdexcept>
 #include <utility>
 
 /// Implements the interfaces of model.hpp for one type of model, with any interventions.
@@ -181,6 +182,21 @@ class composition_of final : public any_composition {
                                        const generation_options& options) const override {
     return trimtab::generate(steering_, values, prompts, options);
   }
+  parameters directions(std::span<const prompt_pair> prompts, std::span<const std::vector<int>> positive,
+                        std::span<const std::vector<int>> negative, direction_method method) const override {
+    return trimtab::directions(steering_, prompts, positive, negative, method);
+  }
+  std::vector<folded_place> write_folded(const parameters& values, const fold_options& options,
+                                         const io::model_folder& model, const path& folder,
+                                         const io::save_options& how) const override {
+    if constexpr (std::is_same_v<typename Model::scalar, double>) {
+      const folded_weights folded(model, steering_, values, options);
+      io::write_pretrained(folder, model, folded, how);
+      return folded.places();
+    } else {
+      throw std::logic_error("weights are folded in double");
+    }
+  }
   parameters fit_to(const intervention_file& file, load_options options) const override {
     return trimtab::fit_to(file, steering_, options);
   }
@@ -224,6 +240,7 @@ class model_of final : public any_model {
   const model_config& config() const override { return model_.config(); }
   const text::tokenizer& tokenizer() const override { return model_.tokenizer(); }
   bool has_tokenizer() const override { return model_.has_tokenizer(); }
+  const std::string& hash_of_weights() const override { return model_.hash_of_weights(); }
   const io::end_tokens& end_tokens() const override { return model_.end_tokens(); }
   const std::vector<std::string>& warnings() const override { return model_.warnings(); }
   host_matrix<double> logits(const std::vector<int>& ids, scored where) const override {

@@ -4,15 +4,13 @@
 
 #include "talk.hpp"
 
+#include <trimtab/io/declared_parameters.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/task/ccc.hpp>
 #include <trimtab/task/ioi.hpp>
 #include <trimtab/text/utf8.hpp>
-
-#include <range/v3/range/conversion.hpp>
-#include <range/v3/view/transform.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -128,11 +126,7 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   std::vector<chosen_at> chosen;
   for (const auto& i : read.interventions) {
     chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
-    const auto declared = [](const saved_parameter& p) {
-      return policy::declared_parameter{p.name, static_cast<int>(p.extent(tensor_axis::row)),
-                                        p.has(tensor_axis::channel)};
-    };
-    one.parameters = i.parameters | ranges::views::transform(declared) | ranges::to<std::vector>();
+    one.parameters = declared_parameters(i);
     chosen.push_back(std::move(one));
   }
   try {

@@ -2,6 +2,7 @@
 
 #include "asked.hpp"
 #include "commands.hpp"
+#include "contrasts.hpp"
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
@@ -51,6 +52,57 @@ std::string maps_of(const parameters& values) {
   return maps;
 }
 
+/// The figures of an intervention on each set, and its counts.
+output figures_of(const any_composition& composition, const parameters& values, const std::vector<named_prompts>& sets,
+                  const objective_options& objective, const common_options& common) {
+  output found;
+  for (const auto& set : sets)
+    if (not set.pairs.empty())
+      add_metrics(set.name, measured(composition, values, set, objective.strengths, common), found);
+  add_counts(count_parameters(values), found);
+  return found;
+}
+
+/// Writes the pages and pictures that were asked for, and adds the maps for the terminal.
+void show(const fit_command& command, const common_options& common, const any_composition& composition,
+          const parameters& values, const std::vector<named_prompts>& sets, const std::vector<loss_values>& history,
+          std::map<std::string, std::string> made, output& to) {
+  if (not command.report.empty() or not command.heatmap.empty()) {
+    made["model"] = command.model.string();
+    const auto name = policies_of(asked_by(command));
+    write_reports({describe(composition, values, sets, history, name, made)}, name + " on " + name_of(command.model),
+                  command.report, command.heatmap);
+  }
+  if (not common.quiet) to.text += maps_of(values);
+}
+
+/// Vectors by statistics.
+output fit_directions(const fit_command& command, const common_options& common, const any_model& model,
+                      const any_composition& composition, const std::vector<named_prompts>& sets,
+                      const objective_options& objective, std::map<std::string, std::string> made) {
+  const auto& train = sets.front().pairs;
+  const auto contrast = contrasts_of(command, model, train);
+  const auto values = composition.directions(
+      train, contrast.positive, contrast.negative,
+      command.method == "pca" ? direction_method::principal_component : direction_method::mean_difference);
+  made["method"] = command.method;
+  if (not command.positive.empty())
+    made["positive"] = command.positive.string(), made["negative"] = command.negative.string();
+  if (not command.out.empty()) io::write_intervention(command.out, composition.make_file(values, made));
+  auto found = figures_of(composition, values, sets, objective, common);
+  const auto loss = composition.loss(values, train, objective, false);
+  found.json["steps"] = 0;
+  found.json["interrupted"] = false;
+  found.json["warnings"] = ordered_json::array();
+  found.json["objective"] = {{"loss", loss.loss},
+                             {"effectiveness", loss.effectiveness},
+                             {"faithfulness", loss.faithfulness},
+                             {"minimality", loss.minimality}};
+  found.text += "loss: " + rounded(loss.loss) + "\n";
+  show(command, common, composition, values, sets, {}, std::move(made), found);
+  return found;
+}
+
 }  // namespace
 
 output fit(const fit_command& command, const common_options& common) {
@@ -85,6 +137,9 @@ output fit(const fit_command& command, const common_options& common) {
 
   require_measurable(chosen, sets);
   const auto layout = composition->layout(fitted_on);
+  if (command.method != "gradient")
+    return fit_directions(command, common, *model, *composition, sets, objective,
+                          made_by(command, objective, optimizer, 0, seed, *model, common));
   require_room(command, common, *model, layout, fitted_on);
   if (state and state->steps() > all_steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
@@ -171,12 +226,8 @@ output fit(const fit_command& command, const common_options& common) {
          " steps already; ask for more --steps to continue");
   for (const auto& warning : run->warnings()) warn(warning);
 
-  output found;
-  for (const auto& set : sets)
-    if (not set.pairs.empty())
-      add_metrics(set.name, measured(*composition, learned.values, set, objective.strengths, common), found);
+  auto found = figures_of(*composition, learned.values, sets, objective, common);
   if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found);
-  add_counts(count_parameters(learned.values), found);
   if (all_ranks().size() > 1)
     found.json["ranks"] = work_of_ranks(command, common, *model, layout, fitted_on, all_ranks().size());
   found.json["steps"] = steps;
@@ -188,13 +239,7 @@ output fit(const fit_command& command, const common_options& common) {
                 rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
   found.status = interrupt_watch::status_of(interrupt_watch::signal());
-  if (not command.report.empty() or not command.heatmap.empty()) {
-    made["model"] = command.model.string();
-    const auto name = policies_of(asked);
-    write_reports({describe(*composition, learned.values, sets, learned.history, name, made)},
-                  name + " on " + name_of(command.model), command.report, command.heatmap);
-  }
-  if (not common.quiet) found.text += maps_of(learned.values);
+  show(command, common, *composition, learned.values, sets, learned.history, std::move(made), found);
   return found;
 }
 

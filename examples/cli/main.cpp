@@ -42,6 +42,9 @@ output run(const command_line& line) {
   if (line.name == "report") return cli::report(line.report, line.common);
   if (line.name == "logits") return logits(line.logits, line.common);
   if (line.name == "generate") return generate(line.generate, line.common);
+  if (line.name == "bake") return bake(line.bake, line.common);
+  if (line.name == "export") return export_to(line.export_to);
+  if (line.name == "import") return import_from(line.import_from, line.common);
   if (line.name == "tokenize") return tokenize(line.tokenize, line.common);
   return inspect(line.inspect);
 }

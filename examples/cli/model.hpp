@@ -8,10 +8,13 @@
 #include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generation_options.hpp>
 #include <trimtab/io/huggingface/end_tokens.hpp>
+#include <trimtab/io/huggingface/save_pretrained.hpp>
 #include <trimtab/io/intervention_data.hpp>
+#include <trimtab/measure/directions.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/model/batch.hpp>
 #include <trimtab/report/page/describe_options.hpp>
+#include <trimtab/steer/fold.hpp>
 #include <trimtab/steer/stationarity.hpp>
 #include <trimtab/text/tokenizer.hpp>
 #include <trimtab/train/adam.hpp>
@@ -124,6 +127,13 @@ class any_composition : public any_layout {
                                      scored where) const = 0;
   virtual std::vector<generated_text> generate(const parameters& values, std::span<const prompt_pair> prompts,
                                                const generation_options& options) const = 0;
+  /// Vectors by statistics; see measure/directions.hpp.
+  virtual parameters directions(std::span<const prompt_pair> prompts, std::span<const std::vector<int>> positive,
+                                std::span<const std::vector<int>> negative, direction_method method) const = 0;
+  /// Writes the folder of a model with these parameters folded into its weights; only in double. Returns what was folded.
+  virtual std::vector<folded_place> write_folded(const parameters& values, const fold_options& options,
+                                                 const io::model_folder& model, const path& folder,
+                                                 const io::save_options& how) const = 0;
   virtual parameters fit_to(const intervention_file& file, load_options options) const = 0;
   virtual intervention_file make_file(const parameters& values, std::map<std::string, std::string> made) const = 0;
 };
@@ -141,6 +151,7 @@ class any_folder {
 /// A model in memory.
 class any_model : public any_folder {
  public:
+  virtual const std::string& hash_of_weights() const = 0;
   virtual const io::end_tokens& end_tokens() const = 0;          ///< throws where the folder's files are wrong
   virtual const std::vector<std::string>& warnings() const = 0;  ///< about its folder
   virtual host_matrix<double> logits(const std::vector<int>& ids, scored where) const = 0;

@@ -196,11 +196,14 @@ class options_of {
         },
         required);
   }
-  void output(const std::string& name, const std::string& help, path& to) {
-    parsed(name, "PATH", help, [name, &to, &d = d_](const std::string& value) {
-      to = path_of(name, value);
-      d.files.outputs.push_back({name, to});
-    });
+  void output(const std::string& name, const std::string& help, path& to, bool required = false) {
+    parsed(
+        name, "PATH", help,
+        [name, &to, &d = d_](const std::string& value) {
+          to = path_of(name, value);
+          d.files.outputs.push_back({name, to});
+        },
+        required);
   }
   void model(path& to) {
     parsed(
@@ -614,6 +617,13 @@ void describe(description& d, command_line& line) {
             "resid_post:steer-vec:6:shared");
     add_fit(o, c, line.common);
     add_retained(o, c.data.retain, c.objective);
+    o.word(
+        "--method",
+        "how: by gradients (default), or vectors by statistics of the activations at the last token, the mean of the "
+        "differences between the prompts and their corrupt prompts, or the first principal component",
+        c.method, {"gradient", "mean-difference", "pca"});
+    o.file("--positive", "texts to contrast with those of --negative, one a line, in place of the prompts", c.positive);
+    o.file("--negative", "texts that a vector points away from, as many as in --positive", c.negative);
     o.output("--out", "intervention file to write", c.out);
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
@@ -846,6 +856,50 @@ void describe(description& d, command_line& line) {
            c.log_probabilities);
   }
   {
+    auto& c = line.bake;
+    auto o = add("bake", "Write a model's folder with an intervention folded into its weights, at one strength",
+                 "  trimtab bake --model gpt2/ --intervention ioi.safetensors --strength -1 --out gpt2-ioi/");
+    add_model(o, c.model, line.common);
+    o.file("--intervention", "intervention file", c.intervention, true);
+    add_other_weights(o, line.common);
+    o.real("--strength", "strength of the intervention, any finite number, default 1", c.strength, -INFINITY);
+    o.parsed(
+        "--out", "DIR", "folder to write, which must be new or empty",
+        [&c](const std::string& value) { c.out = path_of("--out", value); }, true);
+    using enum io::dtype;
+    o.choice("--dtype", "type of the weights: as they are stored now (default), F64, F32, F16 or BF16", c.type,
+             {{"stored", std::nullopt}, {"F64", f64}, {"F32", f32}, {"F16", f16}, {"BF16", bf16}});
+  }
+  {
+    auto& c = line.export_to;
+    auto o = add("export", "Write an intervention in another program's format",
+                 "  trimtab export --intervention ioi.safetensors --format gguf --out ioi.gguf\n"
+                 "  trimtab export --intervention ioi.safetensors --format hooks --out ioi-hooks.safetensors");
+    o.file("--intervention", "intervention file", c.intervention, true);
+    o.word(
+        "--format",
+        "control vector of llama.cpp (gguf), safetensors by the names of TransformerLens' hooks (hooks), or text (csv, "
+        "json)",
+        c.format, {"gguf", "hooks", "csv", "json"}, true);
+    o.output("--out", "file to write", c.out, true);
+  }
+  {
+    auto& c = line.import_from;
+    auto o = add("import", "Make an intervention file of another program's vectors",
+                 "  trimtab import --format gguf --from happy.gguf --model gpt2/ --out happy.safetensors\n"
+                 "  trimtab import --format gguf --producer llama.cpp --from v.gguf --model gpt2/ --out v.safetensors");
+    o.file("--from", "file to read", c.from, true);
+    o.word("--format", "control vector of llama.cpp or repeng (gguf), or what trimtab export writes (hooks)", c.format,
+           {"gguf", "hooks"}, true);
+    o.word("--producer",
+           "program that made a control vector: llama.cpp's own generator numbers its vectors one layer late, which is "
+           "then undone; without it direction.N is for the output of block N, as llama.cpp and repeng apply it",
+           c.producer, {"llama.cpp", "repeng"});
+    add_model(o, c.model, line.common);
+    add_other_weights(o, line.common);
+    o.output("--out", "intervention file to write", c.out, true);
+  }
+  {
     auto o = add("tokenize", "Print the token ids of JSON strings that are read from standard input, one a line",
                  "  echo '\"When Mary and John\"' | trimtab tokenize --model gpt2/");
     o.model(line.tokenize.model);
@@ -960,6 +1014,18 @@ void require_explainable(const explain_command& command, const CLI::App& app) {
     throw usage_error("--roles goes with --positions role");
 }
 
+/// Throws `usage_error` for options that do not go with the method; vectors by statistics are the default of theirs.
+void take_method(fit_command& c, const CLI::App& app) {
+  const bool by_statistics = c.method != "gradient";
+  if (c.positive.empty() != c.negative.empty()) throw usage_error("--positive and --negative go together");
+  if (not by_statistics and not c.positive.empty())
+    throw usage_error("--positive and --negative go with --method mean-difference or pca");
+  if (not by_statistics) return;
+  for (const auto* option : {"--lr", "--steps", "--subgradient", "--trace", "--checkpoint", "--resume"})
+    if (app.get_option(option)->count() > 0) throw usage_error(std::string(option) + " goes with --method gradient");
+  if (app.get_option("--policy")->count() == 0) c.policy = policy::steer_vec::text;
+}
+
 }  // namespace
 
 command_line parse(int argc, const char* const* argv) {
@@ -1001,6 +1067,7 @@ command_line parse(int argc, const char* const* argv) {
                                       std::pair("eval", &line.eval.data.retain), std::pair("loss", &line.loss.retain)})
     if (name == command and file->empty() and command_of(app, name)->get_option("--lambda-r")->count() > 0)
       throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
+  if (line.name == "fit") take_method(line.fit, *command_of(app, "fit"));
   if (line.name == "certify") {
     require_data(line.certify.data);
     if (not line.certify.out.empty() and not line.certify.polish)
@@ -1061,6 +1128,10 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
+  if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
+    throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
+  if (not line.import_from.producer.empty() and line.import_from.format != "gguf")
+    throw usage_error("--producer goes with --format gguf");
   if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   require_own_files(d.files);

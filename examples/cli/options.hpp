@@ -6,6 +6,7 @@
 #include <trimtab/explain/place_map.hpp>
 #include <trimtab/generate/growing_records.hpp>
 #include <trimtab/generate/sampling.hpp>
+#include <trimtab/io/files/dtype.hpp>
 #include <trimtab/io/huggingface/tokenizer_options.hpp>
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
@@ -126,6 +127,8 @@ struct fit_command {
   path checkpoint = {};
   index_t checkpoint_every = 100;
   path resume = {};
+  std::string method = "gradient";    ///< or of a direction_method
+  path positive = {}, negative = {};  ///< texts to contrast, in place of the prompts and their corrupt prompts
 };
 
 struct explain_command {
@@ -224,6 +227,28 @@ struct generate_command {
   bool log_probabilities = false;
 };
 
+struct bake_command {
+  path model;
+  path intervention;
+  double strength = 1;
+  path out;
+  std::optional<io::dtype> type = {};  ///< of all weights; if not given, each keeps its own
+};
+
+struct export_command {
+  path intervention;
+  std::string format = {};
+  path out;
+};
+
+struct import_command {
+  path from;
+  std::string format = {};
+  std::string producer = {};  ///< of a control vector; empty: numbers are those of the blocks
+  path model;
+  path out;
+};
+
 struct tokenize_command {
   path model;
 };
@@ -246,6 +271,9 @@ struct command_line {
   report_command report;
   logits_command logits;
   generate_command generate;
+  bake_command bake;
+  export_command export_to;
+  import_command import_from;
   tokenize_command tokenize;
   inspect_command inspect;
 };

@@ -6,6 +6,7 @@
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/files/input_file.hpp>
 #include <trimtab/io/huggingface/hub_cache.hpp>
+#include <trimtab/io/huggingface/save_pretrained.hpp>
 #include <trimtab/io/huggingface/weight_files.hpp>
 
 #include <range/v3/view/concat.hpp>
@@ -32,18 +33,8 @@ path folder_of(const path& model) {
 std::vector<named_file> files_of_model(const path& model) {
   const auto folder = folder_of(model);
   const auto weights = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-  std::set<std::string> names = {"config.json",
-                                 "generation_config.json",
-                                 "tokenizer.json",
-                                 "tokenizer_config.json",
-                                 "special_tokens_map.json",
-                                 "added_tokens.json",
-                                 "vocab.json",
-                                 "merges.txt",
-                                 "encoder.json",
-                                 "vocab.bpe",
-                                 weights.filename(),
-                                 index.filename()};
+  std::set<std::string> names = {"config.json", weights.filename(), index.filename()};
+  names.insert(io::side_files.begin(), io::side_files.end());
   if (not io::is_present(weights) and io::is_present(index)) names.merge(io::shards_in(index));
   std::vector<named_file> files;
   for (const auto& name : names) files.push_back({"the model's " + name, folder / name});

@@ -14,21 +14,6 @@ using namespace trimtab::test;
 
 namespace {
 
-/// An intervention file whose parameters are away from zero, so that every term of the objective has a gradient.
-intervention_file example(const std::string& policy, const std::map<std::string, std::vector<index_t>>& shapes,
-                          position_key by) {
-  std::map<std::string, named_tensor> tensors;
-  double next = 0.1;
-  for (const auto& [name, shape] : shapes) {
-    auto& tensor = tensors[name];
-    tensor.shape = shape;
-    index_t size = 1;
-    for (index_t n : shape) size *= n;
-    for (index_t i = 0; i < size; ++i) tensor.values.push_back(next = std::fmod(next * 7.3 + 0.11, 0.4));
-  }
-  return small_intervention(policy, std::move(by), tensors);
-}
-
 named_tensor& numbers_of(intervention_file& file, const std::string& tensor) {
   for (saved_intervention& i : file.interventions)
     for (saved_parameter& p : i.parameters)
@@ -41,7 +26,8 @@ named_tensor& numbers_of(intervention_file& file, const std::string& tensor) {
 TEST_CASE("loss prints its terms, and they add up") {
   const model_for_cli model;
   const auto file = model.name("i.safetensors");
-  io::write_intervention(file, example("activ-scalar", {{"attn_out.alpha", {2, 4}}}, positions::absolute(4)));
+  io::write_intervention(file,
+                         example_intervention("activ-scalar", {{"attn_out.alpha", {2, 4}}}, positions::absolute(4)));
   const auto found =
       run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", file, "--lambda-f", "0.5",
                    "--lambda-m", "2", "--margin", "3", "--strengths", "1,-0.5", "--json"})
@@ -87,7 +73,7 @@ TEST_CASE("The gradient file agrees with finite differences of the loss") {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_trimtab(arguments).json()["loss"].get<double>();
   };
-  auto changed = example(one.policy, one.shapes, one.by);
+  auto changed = example_intervention(one.policy, one.shapes, one.by);
   loss_of(changed, {"--gradient", gradient});
   const auto stored = io::safetensors_file(gradient);
   CHECK(stored.tensors().size() == one.shapes.size());

@@ -6,6 +6,7 @@
 #include <trimtab/policy/library.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <utility>
@@ -38,6 +39,22 @@ inline intervention_file small_intervention(const std::string& policy, position_
   }
   std::ranges::sort(file.interventions, {}, [](const saved_intervention& i) { return *site::find(i.site); });
   return file;
+}
+
+/// One whose parameters are away from zero, so that each of them matters; `shapes` are those of the tensors by name.
+inline intervention_file example_intervention(const std::string& policy,
+                                              const std::map<std::string, std::vector<index_t>>& shapes,
+                                              position_key by) {
+  std::map<std::string, named_tensor> tensors;
+  double next = 0.1;
+  for (const auto& [name, shape] : shapes) {
+    auto& tensor = tensors[name];
+    tensor.shape = shape;
+    index_t size = 1;
+    for (index_t n : shape) size *= n;
+    for (index_t i = 0; i < size; ++i) tensor.values.push_back(next = std::fmod(next * 7.3 + 0.11, 0.4));
+  }
+  return small_intervention(policy, std::move(by), tensors);
 }
 
 }  // namespace trimtab::test

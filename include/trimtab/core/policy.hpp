@@ -198,6 +198,23 @@ inline constexpr bool scales_only = requires {
   requires P::only_scales;
 };
 
+/// Whether a policy is affine in `h`, so that weights before or after its site can take it over (steer/fold.hpp). Such a
+/// policy declares `static constexpr parameter_list offsets`, the parameters that it adds: with zeros there `forward` is
+/// linear in `h`, so that `backward` does not read it.
+template <typename P>
+inline constexpr bool is_affine = requires {
+  P::offsets;
+};
+
+/// Whether an affine policy adds the parameter.
+template <typename P, typename Name>
+constexpr bool is_offset() {
+  if constexpr (is_affine<P>)
+    return P::offsets.template contains<Name>;
+  else
+    return false;
+}
+
 /// Whether all positions share the policy's parameters by default, because it reads `h` itself.
 template <typename P>
 inline constexpr bool shares_positions = requires {

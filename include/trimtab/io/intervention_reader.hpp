@@ -11,6 +11,9 @@
 #include <trimtab/text/nearest_name.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/map.hpp>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +32,7 @@ namespace trimtab::io::detail {
 class intervention_source {
  public:
   explicit intervention_source(const std::filesystem::path& path) : file_(path), name_(path.string()) {}
+  virtual ~intervention_source() = default;
 
   const safetensors_file& file() const { return file_; }
   const std::string& name() const { return name_; }
@@ -98,8 +102,14 @@ class intervention_source {
                        .hash = facts.text("hash", "")};
   }
 
+  /// The tensors as an intervention file names them.
+  virtual std::vector<std::string> tensors() const {
+    return file_.tensors() | ranges::views::keys | ranges::to<std::vector<std::string>>();
+  }
   /// A tensor's numbers. Refuses empty tensors, in which a small file could claim axes of any size.
-  named_tensor numbers(const std::string& tensor) const {
+  virtual named_tensor numbers(const std::string& tensor) const { return stored_numbers(tensor); }
+
+  named_tensor stored_numbers(const std::string& tensor) const {
     const auto& entry = file_.tensors().at(tensor);
     if (not is_real(entry.type))
       refuse("has the tensor " + text::in_quotes(tensor, '\'') + " of the dtype " + std::string(name_of(entry.type)) +
@@ -138,7 +148,7 @@ class intervention_reader {
       source_.refuse("has the interventions " + abbreviated(list) + "; expected an array of at least one object");
     std::set<std::string> used;
     for (const auto& entry : list) result.interventions.push_back(read_one(entry, used));
-    for (const auto& [name, entry] : source_.file().tensors())
+    for (const auto& name : source_.tensors())
       if (not used.contains(name))
         source_.refuse("has the tensor " + text::in_quotes(name, '\'') + ", which none of its interventions names");
     const index_t layers = result.layer_count();
@@ -206,7 +216,7 @@ class intervention_reader {
     saved_parameter p;
     p.name = object.text("name");
     p.tensor = object.text("tensor");
-    if (not source_.file().tensors().contains(p.tensor))
+    if (const auto names = source_.tensors(); std::ranges::find(names, p.tensor) == names.end())
       source_.refuse("lacks the tensor " + text::in_quotes(p.tensor, '\'') + ", which its metadata names");
     if (not used.insert(p.tensor).second)
       source_.refuse("names the tensor " + text::in_quotes(p.tensor, '\'') + " for two parameters");

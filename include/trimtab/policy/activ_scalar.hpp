@@ -10,10 +10,12 @@ namespace trimtab::policy {
 
 struct activ_scalar {
   static constexpr std::string_view text = "activ-scalar";
+  static constexpr std::string_view formula = "out = (1 + beta * alpha) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.03, .learning_rate = 0.03};
   static constexpr bool only_scales = true;
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};
+  static constexpr parameter_list<> offsets{};
 
   constexpr void forward(row auto& r) const {
     const auto gain = 1 + r.beta() * r(alpha);

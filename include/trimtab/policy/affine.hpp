@@ -9,10 +9,12 @@ namespace trimtab::policy {
 
 struct affine {
   static constexpr std::string_view text = "affine";
+  static constexpr std::string_view formula = "out = (1 + beta * alpha) * h + beta * vector";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};
   static constexpr per_row<"alpha"> alpha{};
   static constexpr per_channel<"vector"> vector{};
   static constexpr parameter_list parameters{alpha, vector};
+  static constexpr parameter_list offsets{vector};
 
   constexpr void forward(row auto& r) const {
     const auto gain = 1 + r.beta() * r(alpha);

@@ -10,9 +10,11 @@ namespace trimtab::policy {
 
 struct channel_scale {
   static constexpr std::string_view text = "channel-scale";
+  static constexpr std::string_view formula = "out = (1 + beta * scale) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, which is as large
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
+  static constexpr parameter_list<> offsets{};
 
   constexpr void forward(row auto& r) const {
     r.each([&](auto j) { r.out(j) = (1 + r.beta() * r(scale, j)) * r.h(j); });

@@ -17,14 +17,21 @@ namespace trimtab::policy {
 
 namespace detail {
 
-/// "dyn-scalar-" and the gate's name.
-template <typename Gate>
-inline constexpr auto name_with_gate = [] {
-  constexpr std::string_view before = "dyn-scalar-";
-  std::array<char, before.size() + Gate::text.size()> name{};
-  for (std::size_t i = 0; i < name.size(); ++i) name[i] = i < before.size() ? before[i] : Gate::text[i - before.size()];
-  return name;
+/// Three texts one after another.
+template <const std::string_view& Before, const std::string_view& Middle, const std::string_view& After>
+inline constexpr auto in_a_row = [] {
+  std::array<char, Before.size() + Middle.size() + After.size()> all{};
+  std::size_t n = 0;
+  for (const std::string_view* one : {&Before, &Middle, &After})
+    for (char c : *one) all[n++] = c;
+  return all;
 }();
+template <const std::string_view& Before, const std::string_view& Middle, const std::string_view& After>
+inline constexpr std::string_view text_in_a_row{in_a_row<Before, Middle, After>.data(),
+                                                in_a_row<Before, Middle, After>.size()};
+
+inline constexpr std::string_view name_before_gate = "dyn-scalar-", formula_before_gate = "out = (1 + beta * (",
+                                  formula_after_gate = ")) * h", nothing = "";
 
 /// Different gates have different names in files; a bias shows in the parameters.
 template <typename Gate>
@@ -34,7 +41,15 @@ constexpr std::string_view name_of_dyn_scalar() {
   else if constexpr (Gate::text == gate::linear<>::text)
     return "dyn-scalar";
   else
-    return {name_with_gate<Gate>.data(), name_with_gate<Gate>.size()};
+    return text_in_a_row<name_before_gate, Gate::text, nothing>;
+}
+
+template <typename Gate>
+constexpr std::string_view formula_with_gate() {
+  if constexpr (requires { Gate::formula; })
+    return text_in_a_row<formula_before_gate, Gate::formula, formula_after_gate>;
+  else
+    return {};
 }
 
 }  // namespace detail
@@ -42,6 +57,7 @@ constexpr std::string_view name_of_dyn_scalar() {
 template <gate_function Gate = gate::linear<>>
 struct dyn_scalar {
   static constexpr std::string_view text = detail::name_of_dyn_scalar<Gate>();
+  static constexpr std::string_view formula = detail::formula_with_gate<Gate>();
   static constexpr fit_defaults defaults{.lambda_m = 0.01, .learning_rate = 0.001};
   static constexpr bool only_scales = true;
   static constexpr bool shared_by_positions = true;

@@ -17,8 +17,10 @@
 
 #include <algorithm>
 #include <compare>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -118,6 +120,28 @@ bool visit(std::string_view name, std::vector<declared_parameter> parameters, F&
     f(policy);
   });
   return found;
+}
+
+/// The parameters that the policy of this name with these parameters adds; nothing unless it is affine.
+inline std::optional<std::vector<std::string>> offsets_of(std::string_view name,
+                                                          std::vector<declared_parameter> parameters) {
+  std::optional<std::vector<std::string>> found;
+  visit(name, std::move(parameters), [&]<typename P>(P) {
+    if constexpr (is_affine<P>)
+      found = []<typename... Names>(parameter_list<Names...>) {
+        return std::vector<std::string>{label(Names{})...};
+      }(std::remove_cv_t<decltype(P::offsets)>{});
+  });
+  return found;
+}
+
+/// The formula of that policy for readers without this library, "out = h + beta * vector"; empty if it declares none.
+inline std::string formula_of(std::string_view name, std::vector<declared_parameter> parameters) {
+  std::string formula;
+  visit(name, std::move(parameters), [&]<typename P>(P) {
+    if constexpr (requires { P::formula; }) formula = P::formula;
+  });
+  return formula;
 }
 
 /// What tells the variants of a policy apart, by name, as a command line gives it: `gate` and `bias` of dyn-scalar,

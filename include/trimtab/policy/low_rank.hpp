@@ -14,12 +14,14 @@ namespace trimtab::policy {
 template <int Rank = 4>
 struct low_rank {
   static constexpr std::string_view text = "low-rank";
+  static constexpr std::string_view formula = "out = h + beta * (read @ h + bias) @ write";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, of which W is many
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"write", Rank> write{};
   static constexpr per_channel<"read", Rank> read{};
   static constexpr per_row<"bias", Rank> bias{};
   static constexpr parameter_list parameters{write, read, bias};
+  static constexpr parameter_list offsets{bias};
 
   static double start(decltype(read), random_generator& random, index_t width) {
     return random.normal() / std::sqrt(static_cast<double>(width));

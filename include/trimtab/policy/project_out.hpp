@@ -16,10 +16,13 @@ namespace trimtab::policy {
 
 struct project_out {
   static constexpr std::string_view text = "project-out";
+  static constexpr std::string_view formula =
+      "out = h - beta * (direction . h) / (direction . direction + 1e-6) * direction";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, which is as large
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"direction"> direction{};
   static constexpr parameter_list parameters{direction};
+  static constexpr parameter_list<> offsets{};
 
   double epsilon = 1e-6;
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 /// Policies one after another at one site: each reads the output of the one before it, out = p_n(... p_2(p_1(h))).
 /// `sequence{activ_scalar{}, steer_vec{}}` scales and then adds. The records lie side by side; in files the parameters
@@ -73,6 +74,26 @@ struct to_rest {
   }
 };
 
+/// A sequence of affine policies is affine, and adds what its parts add.
+template <int K, typename... A>
+constexpr parameter_list<scoped<K, A>...> in_scope(parameter_list<A...>) {
+  return {};
+}
+template <typename... A, typename... B>
+constexpr parameter_list<A..., B...> operator+(parameter_list<A...>, parameter_list<B...>) {
+  return {};
+}
+template <typename... P>
+struct sequence_offsets {};
+template <typename... P>
+  requires(is_affine<P>and...)
+struct sequence_offsets<P...> {
+  static constexpr auto offsets = []<int... K>(std::integer_sequence<int, K...>) {
+    return (parameter_list<>{} + ... + in_scope<K>(P::offsets));
+  }
+  (std::make_integer_sequence<int, sizeof...(P)>{});
+};
+
 /// The settings of the k-th policy carry the prefix `k.`; `k` itself is the policy's name.
 void settings_in_order(const auto& sequence, auto& f) {
   int k = 0;
@@ -103,7 +124,7 @@ struct parts_of {
 }  // namespace detail
 
 template <intervention_policy Last>
-struct sequence<Last> : detail::parts_of<Last> {
+struct sequence<Last> : detail::parts_of<Last>, detail::sequence_offsets<Last> {
   static constexpr std::string_view text = "sequence";
   static constexpr bool only_scales = scales_only<Last>;
   static constexpr bool shared_by_positions = shares_positions<Last>;
@@ -131,7 +152,7 @@ struct sequence<Last> : detail::parts_of<Last> {
 };
 
 template <intervention_policy First, intervention_policy... Rest>
-struct sequence : detail::parts_of<First, Rest...> {
+struct sequence : detail::parts_of<First, Rest...>, detail::sequence_offsets<First, Rest...> {
   using tail = sequence<Rest...>;
 
   static constexpr std::string_view text = "sequence";

@@ -39,6 +39,7 @@ inline parameter_block block_of(const model_config& config, const chosen_interve
   block.settings = i.policy.settings;
   block.shares_positions = i.policy.shares_positions;
   block.only_scales = i.policy.only_scales;
+  block.is_affine = i.policy.is_affine;
   block.parts = site_parts(i.site.rows, config);
   block.part = i.part;
   block.width = site_width(i.site.rows, config);

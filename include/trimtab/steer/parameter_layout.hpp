@@ -25,6 +25,7 @@ struct parameter_slice {
   index_t count = 1;                  ///< rows of a matrix, or numbers of a row
   bool is_per_channel = false;        ///< whether each has one number per channel
   weighing weighed = weighing::each;  ///< by minimality
+  bool is_offset = false;             ///< whether an affine policy adds it
 
   friend bool operator==(const parameter_slice&, const parameter_slice&) = default;
 };
@@ -37,6 +38,7 @@ struct policy_description {
   index_t record_size = 0;
   bool shares_positions = false;  ///< whether all positions share one record by default
   bool only_scales = false;       ///< whether it gives a multiple of the activation
+  bool is_affine = false;         ///< in its activations
 
   friend bool operator==(const policy_description&, const policy_description&) = default;
 };
@@ -47,9 +49,11 @@ policy_description describe(const P& policy, index_t width) {
                        .settings = settings_of(policy),
                        .record_size = P::parameters.size(width),
                        .shares_positions = shares_positions<P>,
-                       .only_scales = scales_only<P>};
+                       .only_scales = scales_only<P>,
+                       .is_affine = is_affine<P>};
   P::parameters.apply(width, [&]<typename... Name>(parameter_place<Name>... p) {
-    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel, weighing_of<P>(p.name)}),
+    (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel, weighing_of<P>(p.name),
+                         is_offset<P, Name>()}),
      ...);
   });
   return d;
@@ -76,6 +80,7 @@ struct parameter_block {
   position_key positions = {};
   bool shares_positions = false;  ///< whether all positions share one record by default
   bool only_scales = false;       ///< whether the policy gives a multiple of the activation
+  bool is_affine = false;         ///< the policy, in its activations
   index_t parts = 1;
   index_t part = -1;  ///< the only part in which it acts, whose records alone are not all zeros; -1: all
   index_t width = 0;  ///< channels of a row at the site

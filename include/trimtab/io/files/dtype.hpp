@@ -3,9 +3,11 @@
 
 #include <trimtab/text/joined.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cassert>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -116,6 +118,38 @@ constexpr bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x
 constexpr bool is_finite(double x) {
   constexpr auto exponent = std::uint64_t{0x7ff} << 52;
   return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
+}
+
+namespace detail {
+
+/// The bits of the nearest number of a type with 16 bits, `exponent_bits` of them for the exponent. Ties go to even,
+/// and what is too large becomes infinite.
+inline std::uint16_t nearest_bits(double x, int exponent_bits) {
+  const int fraction_bits = 15 - exponent_bits;
+  const int lowest = 2 - (1 << (exponent_bits - 1));  // exponent of the smallest normal number
+  const std::int64_t infinity = ((std::int64_t{1} << exponent_bits) - 1) << fraction_bits;
+  const std::int64_t sign = std::signbit(x) ? 0x8000 : 0;
+  if (not is_finite(x)) {
+    const bool is_number = (std::bit_cast<std::uint64_t>(x) << 12) == 0;
+    return static_cast<std::uint16_t>(sign | infinity | (is_number ? 0 : 1 << (fraction_bits - 1)));
+  }
+  const int exponent = x == 0 ? lowest : std::max(std::ilogb(x), lowest);
+  const std::int64_t steps = std::llrint(std::ldexp(std::fabs(x), fraction_bits - exponent));
+  const std::int64_t bits = (static_cast<std::int64_t>(exponent - lowest) << fraction_bits) + steps;
+  return static_cast<std::uint16_t>(sign | std::min(bits, infinity));
+}
+
+}  // namespace detail
+
+/// The nearest number that `Stored` holds; infinite where x is beyond its range.
+template <typename Stored>
+Stored nearest(double x) {
+  if constexpr (std::same_as<Stored, float16>)
+    return {detail::nearest_bits(x, 5)};
+  else if constexpr (std::same_as<Stored, bfloat16>)
+    return {detail::nearest_bits(x, 8)};
+  else
+    return static_cast<Stored>(x);
 }
 
 /// What a stored number can become: `float`, `double`, or any scalar made from a `double`. Integers are left out: a

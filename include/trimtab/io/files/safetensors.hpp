@@ -164,36 +164,46 @@ stored_tensor store(const host_matrix<T>& matrix) {
   return store(matrix, {matrix.rows, matrix.cols});
 }
 
-/// The whole content of a safetensors file. As in the format's own library wider types come first and the header ends
-/// on a multiple of 8 bytes, so that every tensor is aligned in memory; the same input gives the same bytes.
-inline std::vector<std::byte> safetensors_bytes(const std::map<std::string, stored_tensor>& tensors,
-                                                const std::map<std::string, std::string>& metadata = {}) {
+/// The beginning of a safetensors file up to its data, and where the data of each tensor goes: sets `begin` and `end` in
+/// `tensors`. As in the format's own library wider types come first and the header ends on a multiple of 8 bytes, so
+/// that every tensor is aligned in memory; the same input gives the same bytes.
+inline std::string begin_safetensors(std::map<std::string, tensor_entry>& tensors,
+                                     const std::map<std::string, std::string>& metadata) {
   assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself
-  using item = std::pair<const std::string, stored_tensor>;
-  std::vector<const item*> order;
-  order.reserve(tensors.size());
-  for (const auto& tensor : tensors) order.push_back(&tensor);
-  std::ranges::stable_sort(order, std::ranges::greater{}, [](const item* one) { return bytes_of(one->second.type); });
-
+  std::vector<std::pair<const std::string, tensor_entry>*> order;
+  for (auto& tensor : tensors) order.push_back(&tensor);
+  std::ranges::stable_sort(order, std::ranges::greater{}, [](const auto* one) { return bytes_of(one->second.type); });
   json header = json::object();
   if (not metadata.empty()) header["__metadata__"] = metadata;
   std::size_t size = 0;
-  for (const auto* one : order) {
-    const auto& [name, tensor] = *one;
-    const auto end = size + tensor.bytes.size();
-    header[name] = {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {size, end}}};
-    size = end;
+  for (auto* one : order) {
+    auto& [name, tensor] = *one;
+    tensor.begin = size;
+    for (size = bytes_of(tensor.type); const index_t extent : tensor.shape) size *= static_cast<std::size_t>(extent);
+    tensor.end = size += tensor.begin;
+    header[name] = {
+        {"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}};
   }
   auto text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const auto length = std::uint64_t{text.size()};
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+}
 
-  auto bytes = std::vector<std::byte>(sizeof length + text.size() + size);
-  auto place = bytes.begin();
-  const auto append = [&](std::span<const std::byte> part) { place = std::ranges::copy(part, place).out; };
-  append(std::as_bytes(std::span(&length, 1)));
-  append(std::as_bytes(std::span(text)));
-  for (const auto* one : order) append(one->second.bytes);
+/// The whole content of a safetensors file.
+inline std::vector<std::byte> safetensors_bytes(const std::map<std::string, stored_tensor>& tensors,
+                                                const std::map<std::string, std::string>& metadata = {}) {
+  std::map<std::string, tensor_entry> places;
+  std::size_t size = 0;
+  for (const auto& [name, tensor] : tensors) {
+    places[name] = {tensor.type, tensor.shape};
+    size += tensor.bytes.size();
+  }
+  const auto beginning = begin_safetensors(places, metadata);
+  std::vector<std::byte> bytes(beginning.size() + size);
+  std::ranges::copy(std::as_bytes(std::span(beginning)), bytes.begin());
+  for (const auto& [name, tensor] : tensors)
+    std::ranges::copy(tensor.bytes, bytes.begin() + static_cast<std::ptrdiff_t>(beginning.size() + places[name].begin));
   return bytes;
 }
 

@@ -43,18 +43,14 @@ struct model_folder_options {
 
 namespace detail {
 
-/// A stand-in for the tensors of a folder that notes which weights of a layout are missing or wrong.
+/// Notes which weights of a layout a folder lacks or has otherwise.
 class weight_checker {
  public:
-  using scalar = float;
-
   explicit weight_checker(const weight_files& files) : files_(files) {}
 
-  host_matrix<float> matrix(const std::string& name, index_t rows, index_t cols) { return check(name, {rows, cols}); }
-  host_matrix<float> row(const std::string& name, index_t cols) { return check(name, {cols}); }
-  host_matrix<float> zeros(index_t) const { return {}; }
-
-  host_matrix<float> check(const std::string& name, const std::vector<index_t>& shape) {
+  void check(const stored_weight& weight) {
+    if (not weight.is_stored) return;
+    const auto& [name, shape, order, is_stored] = weight;
     used_.insert(name);
     if (not files_.contains(name)) {
       complain("'" + name + "' is missing");
@@ -64,7 +60,6 @@ class weight_checker {
       complain("'" + name + "' has the dtype " + std::string(name_of(files_.type(name))) +
                " instead of F64, F32, F16 or BF16");
     }
-    return {};
   }
   void check_nothing_else() {
     for (const auto& [name, place] : files_.places())
@@ -99,19 +94,6 @@ inline std::string ignored(const std::filesystem::path& folder, std::span<const 
          (shown.size() < names.size() ? ", and " + std::to_string(names.size() - shown.size()) + " more" : "");
 }
 
-/// Reads the numbers for a layout; shapes have been checked.
-template <typename T>
-struct weight_reader {
-  using scalar = T;
-
-  const weight_files& files;
-  non_finite policy = non_finite::refuse;
-
-  host_matrix<T> matrix(const std::string& name, index_t, index_t) const { return files.read<T>(name, policy); }
-  host_matrix<T> row(const std::string& name, index_t) const { return files.read<T>(name, policy); }
-  host_matrix<T> zeros(index_t cols) const { return {1, cols}; }
-};
-
 }  // namespace detail
 
 class model_folder {
@@ -143,16 +125,29 @@ class model_folder {
   template <readable_scalar T>
   block_weights<T> block(index_t layer) const {
     assert(layer >= 0 and layer < config().layers);
-    const auto reader = detail::weight_reader<T>{weights_, policy_};
-    auto weights = with_layout([&](auto layout) { return layout.block(reader, file_, layer); });
+    block_weights<T> weights;
+    each_of_block(layer, [&](const stored_weight& weight, auto member) { member(weights) = read<T>(weight); });
     if (options_.progress) options_.progress(layer + 1, config().layers);
     return weights;
   }
   template <readable_scalar T>
   outer_weights<T> outer() const {
-    const auto reader = detail::weight_reader<T>{weights_, policy_};
-    return with_layout([&](auto layout) { return layout.outer(reader, file_); });
+    outer_weights<T> weights;
+    each_of_outer([&](const stored_weight& weight, auto member) { member(weights) = read<T>(weight); });
+    return weights;
   }
+
+  /// The weights of a block, and those outside of the blocks, as model_layout.hpp lists them.
+  template <typename Visit>
+  void each_of_block(index_t layer, Visit visit) const {
+    with_layout([&](auto layout) { layout.each_of_block(file_, layer, visit); });
+  }
+  template <typename Visit>
+  void each_of_outer(Visit visit) const {
+    with_layout([&](auto layout) { layout.each_of_outer(file_, visit); });
+  }
+  /// Where each weight lies, by its name in those lists, and the type in which it is stored.
+  const weight_files& files() const { return weights_; }
 
   /// The hash of the stored bytes as version 0.1 computed it, 16 hexadecimal digits: `byte_hash` over name (without
   /// prefix) and bytes of every weight in the order of names. Shards, prefixes and a stored copy of a tied unembedding
@@ -169,6 +164,12 @@ class model_folder {
   }
 
  private:
+  template <readable_scalar T>
+  host_matrix<T> read(const stored_weight& weight) const {
+    if (not weight.is_stored) return {1, weight.shape.back()};
+    return in_memory(weights_.read<T>(weight.name, policy_), weight, config());
+  }
+
   /// Of two tied matrices, a folder may hold either.
   template <typename Layout>
   void tie(Layout layout) {
@@ -178,12 +179,13 @@ class model_folder {
   template <typename Layout>
   void check(Layout layout) const {
     auto checker = detail::weight_checker(weights_);
-    layout.outer(checker, file_);
+    const auto compare = [&](const stored_weight& weight, auto) { checker.check(weight); };
+    layout.each_of_outer(file_, compare);
     // A tied unembedding may be stored all the same, as a copy.
     const bool has_copy = file_.tied_embeddings and weights_.contains(layout.unembedding);
-    if (has_copy) checker.matrix(layout.unembedding, config().vocabulary, config().width);
+    if (has_copy) checker.check({layout.unembedding, {config().vocabulary, config().width}});
     for (index_t layer = 0; layer < config().layers and not checker.enough(); ++layer)
-      layout.block(checker, file_, layer);
+      layout.each_of_block(file_, layer, compare);
     checker.check_nothing_else();
     checker.finish(folder_);
     if (has_copy and not std::ranges::equal(weights_.bytes(layout.unembedding), weights_.bytes(layout.embedding)))

@@ -13,14 +13,27 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
-/// How each family names and stores its weights, and how they become the layout of model/weights.hpp.
-///
-/// A layout asks `tensors` for every weight: `tensors.matrix(name, rows, cols)`, `tensors.row(name, cols)`, and
-/// `tensors.zeros(cols)` for a bias that the model lacks. The folder runs it twice, once with tensors that only compare
-/// names and shapes and once with tensors that read, so the same list is checked and read.
+/// How each family names and stores its weights: one list for each, of names, shapes and orders, and of the members of
+/// model/weights.hpp that they are. Checking a folder, reading it and writing one go through the same list.
 
 namespace trimtab::io {
+
+/// How the numbers of a weight are ordered in a file.
+enum class stored_order {
+  in_out,          ///< matrices as [in, out], as in memory
+  out_in,          ///< matrices as [out, in]
+  out_in_by_head,  ///< the same, and query, key and value of one head beside each other, head by head
+};
+
+/// One weight of a family as files have it.
+struct stored_weight {
+  std::string name = {};
+  std::vector<index_t> shape = {};  ///< [rows, cols] or [cols]
+  stored_order order = stored_order::in_out;
+  bool is_stored = true;  ///< false for a bias that the model lacks, which is zeros in memory
+};
 
 namespace detail {
 
@@ -46,12 +59,72 @@ host_matrix<T> transposed(const host_matrix<T>& matrix, const ColumnOf& column_o
   return result;
 }
 
-template <typename Tensors>
-layer_norm_weights<typename Tensors::scalar> layer_norm(Tensors& tensors, const std::string& name, index_t width) {
-  return {tensors.row(name + ".weight", width), tensors.row(name + ".bias", width)};
-}
+/// Of GPT-NeoX's query_key_value: its row (3 h + p) w + c, of part p and channel c in head h of width w, is column
+/// p D + h w + c of [q | k | v].
+struct by_head {
+  index_t width, head_width;
+
+  index_t operator()(index_t row) const {
+    const auto [head, part, channel] = std::tuple(row / (3 * head_width), row / head_width % 3, row % head_width);
+    return part * width + head * head_width + channel;
+  }
+};
+
+/// Calls visit(stored_weight, member) for weights that belong together; `member(weights)` and `of(weights)` are places
+/// in a `block_weights<T>` or `outer_weights<T>` of any T.
+template <typename Visit>
+struct weight_list {
+  Visit& visit;
+  stored_order order = stored_order::in_out;
+
+  void matrix(std::string name, index_t rows, index_t cols, auto member) const {
+    visit(stored_weight{std::move(name), {rows, cols}}, member);
+  }
+  void norm(const std::string& name, index_t width, auto of) const {
+    visit(
+        stored_weight{name + ".weight", {width}}, [of](auto& w) -> auto& { return of(w).gain; });
+    visit(
+        stored_weight{name + ".bias", {width}}, [of](auto& w) -> auto& { return of(w).bias; });
+  }
+  void linear(const std::string& name, index_t in, index_t out, bool has_bias, auto of) const {
+    const bool is_transposed = order != stored_order::in_out;
+    visit(
+        stored_weight{name + ".weight", {is_transposed ? out : in, is_transposed ? in : out}, order},
+        [of](auto& w) -> auto& { return of(w).weight; });
+    visit(
+        stored_weight{name + ".bias", {out}, order, has_bias}, [of](auto& w) -> auto& { return of(w).bias; });
+  }
+};
 
 }  // namespace detail
+
+/// What a file holds as it is in memory.
+template <typename T>
+host_matrix<T> in_memory(host_matrix<T> stored, const stored_weight& weight, const model_config& config) {
+  const detail::by_head column_of{config.width, config.head_width()};
+  const auto in_order = [](index_t row) { return row; };
+  const bool is_matrix = weight.shape.size() > 1;
+  if (weight.order == stored_order::in_out or (weight.order == stored_order::out_in and not is_matrix)) return stored;
+  if (weight.order == stored_order::out_in) return detail::transposed(stored, in_order);
+  if (is_matrix) return detail::transposed(stored, column_of);
+  auto row = host_matrix<T>(1, stored.cols);
+  for (index_t i = 0; i < stored.cols; ++i) row(0, column_of(i)) = stored(0, i);
+  return row;
+}
+
+/// The inverse: what a file holds of a weight in memory.
+template <typename T>
+host_matrix<T> as_stored(host_matrix<T> weights, const stored_weight& weight, const model_config& config) {
+  if (weight.order == stored_order::out_in_by_head) {
+    const detail::by_head column_of{config.width, config.head_width()};
+    auto by_head = host_matrix<T>(weights.rows, weights.cols);
+    for (index_t i = 0; i < weights.rows; ++i)
+      for (index_t j = 0; j < weights.cols; ++j) by_head(i, j) = weights(i, column_of(j));
+    weights = std::move(by_head);
+  }
+  const bool is_transposed = weight.order != stored_order::in_out and weight.shape.size() > 1;
+  return is_transposed ? detail::transposed(weights, [](index_t row) { return row; }) : weights;
+}
 
 /// GPT-2: Conv1D weights, already [in, out], and c_attn = [q | k | v].
 struct gpt2_layout {
@@ -60,78 +133,81 @@ struct gpt2_layout {
   static constexpr auto parts = std::to_array<std::string_view>({"wte.", "wpe.", "ln_f.", "lm_head."});
   static constexpr auto names = weight_names{"transformer.", "h.", parts, unembedding};
 
-  template <typename Tensors, typename T = typename Tensors::scalar>
-  static block_weights<T> block(Tensors& tensors, const model_config_file& file, index_t layer) {
-    const auto width = file.config.width;
-    const auto hidden = file.config.hidden;
+  /// visit(stored_weight, member) for each weight of a block; `member(block)` is its matrix in a `block_weights<T>`.
+  template <typename Visit>
+  static void each_of_block(const model_config_file& file, index_t layer, Visit visit) {
+    const auto width = file.config.width, hidden = file.config.hidden;
     const auto name = "h." + std::to_string(layer) + ".";
-    const auto norm = [&](const char* part) { return detail::layer_norm(tensors, name + part, width); };
-    const auto linear = [&](const std::string& part, index_t in, index_t out) {
-      return linear_weights<T>{tensors.matrix(name + part + ".weight", in, out),
-                               tensors.row(name + part + ".bias", out)};
-    };
-    return {.norm_1 = norm("ln_1"),
-            .qkv = linear("attn.c_attn", width, 3 * width),
-            .attn_out = linear("attn.c_proj", width, width),
-            .norm_2 = norm("ln_2"),
-            .mlp_in = linear("mlp.c_fc", width, hidden),
-            .mlp_out = linear("mlp.c_proj", hidden, width)};
+    const detail::weight_list<Visit> list{visit};
+    list.norm(
+        name + "ln_1", width, [](auto& w) -> auto& { return w.norm_1; });
+    list.linear(
+        name + "attn.c_attn", width, 3 * width, true, [](auto& w) -> auto& { return w.qkv; });
+    list.linear(
+        name + "attn.c_proj", width, width, true, [](auto& w) -> auto& { return w.attn_out; });
+    list.norm(
+        name + "ln_2", width, [](auto& w) -> auto& { return w.norm_2; });
+    list.linear(
+        name + "mlp.c_fc", width, hidden, true, [](auto& w) -> auto& { return w.mlp_in; });
+    list.linear(
+        name + "mlp.c_proj", hidden, width, true, [](auto& w) -> auto& { return w.mlp_out; });
   }
 
-  template <typename Tensors, typename T = typename Tensors::scalar>
-  static outer_weights<T> outer(Tensors& tensors, const model_config_file& file) {
+  /// The same for what is outside the blocks, in an `outer_weights<T>`.
+  template <typename Visit>
+  static void each_of_outer(const model_config_file& file, Visit visit) {
     const auto& config = file.config;
-    return {.token_embedding = tensors.matrix(embedding, config.vocabulary, config.width),
-            .position_embedding = tensors.matrix("wpe.weight", config.context, config.width),
-            .norm_final = detail::layer_norm(tensors, "ln_f", config.width),
-            .unembedding =
-                file.tied_embeddings ? host_matrix<T>{} : tensors.matrix(unembedding, config.vocabulary, config.width)};
+    const detail::weight_list<Visit> list{visit};
+    list.matrix(
+        embedding, config.vocabulary, config.width, [](auto& w) -> auto& { return w.token_embedding; });
+    list.matrix(
+        "wpe.weight", config.context, config.width, [](auto& w) -> auto& { return w.position_embedding; });
+    list.norm(
+        "ln_f", config.width, [](auto& w) -> auto& { return w.norm_final; });
+    if (not file.tied_embeddings)
+      list.matrix(
+          unembedding, config.vocabulary, config.width, [](auto& w) -> auto& { return w.unembedding; });
   }
 };
 
-/// GPT-NeoX: Linear weights, [out, in], and query_key_value with q, k and v of one head beside each other, head by
-/// head: its row (3 h + p) w + c, of part p and channel c in head h of width w, is column p D + h w + c of [q | k | v].
+/// GPT-NeoX: Linear weights, [out, in], and query_key_value head by head.
 struct gpt_neox_layout {
   static constexpr auto embedding = "embed_in.weight";
   static constexpr auto unembedding = "embed_out.weight";
   static constexpr auto parts = std::to_array<std::string_view>({"embed_in.", "final_layer_norm.", "embed_out."});
   static constexpr auto names = weight_names{"gpt_neox.", "layers.", parts, unembedding};
 
-  template <typename Tensors, typename T = typename Tensors::scalar>
-  static block_weights<T> block(Tensors& tensors, const model_config_file& file, index_t layer) {
-    const auto width = file.config.width;
-    const auto hidden = file.config.hidden;
+  template <typename Visit>
+  static void each_of_block(const model_config_file& file, index_t layer, Visit visit) {
+    const auto width = file.config.width, hidden = file.config.hidden;
     const auto name = "layers." + std::to_string(layer) + ".";
-    const auto in_order = [](index_t row) { return row; };
-    const auto by_part = [width, head_width = file.config.head_width()](index_t row) {
-      const auto [head, part, channel] = std::tuple(row / (3 * head_width), row / head_width % 3, row % head_width);
-      return part * width + head * head_width + channel;
-    };
-    const auto norm = [&](const char* part) { return detail::layer_norm(tensors, name + part, width); };
-    const auto linear = [&](const std::string& part, index_t in, index_t out, bool has_bias, const auto& column_of) {
-      const auto bias = has_bias ? tensors.row(name + part + ".bias", out) : tensors.zeros(out);
-      auto ordered = host_matrix<T>(bias.rows, bias.cols);
-      for (index_t i = 0; i < bias.cols; ++i) ordered(0, column_of(i)) = bias(0, i);
-      return linear_weights<T>{detail::transposed(tensors.matrix(name + part + ".weight", out, in), column_of),
-                               std::move(ordered)};
-    };
     const bool bias = file.attention_bias;
-    return {.norm_1 = norm("input_layernorm"),
-            .qkv = linear("attention.query_key_value", width, 3 * width, bias, by_part),
-            .attn_out = linear("attention.dense", width, width, bias, in_order),
-            .norm_2 = norm("post_attention_layernorm"),
-            .mlp_in = linear("mlp.dense_h_to_4h", width, hidden, true, in_order),
-            .mlp_out = linear("mlp.dense_4h_to_h", hidden, width, true, in_order)};
+    const detail::weight_list<Visit> list{visit, stored_order::out_in}, by_head{visit, stored_order::out_in_by_head};
+    list.norm(
+        name + "input_layernorm", width, [](auto& w) -> auto& { return w.norm_1; });
+    by_head.linear(
+        name + "attention.query_key_value", width, 3 * width, bias, [](auto& w) -> auto& { return w.qkv; });
+    list.linear(
+        name + "attention.dense", width, width, bias, [](auto& w) -> auto& { return w.attn_out; });
+    list.norm(
+        name + "post_attention_layernorm", width, [](auto& w) -> auto& { return w.norm_2; });
+    list.linear(
+        name + "mlp.dense_h_to_4h", width, hidden, true, [](auto& w) -> auto& { return w.mlp_in; });
+    list.linear(
+        name + "mlp.dense_4h_to_h", hidden, width, true, [](auto& w) -> auto& { return w.mlp_out; });
   }
 
-  template <typename Tensors, typename T = typename Tensors::scalar>
-  static outer_weights<T> outer(Tensors& tensors, const model_config_file& file) {
+  template <typename Visit>
+  static void each_of_outer(const model_config_file& file, Visit visit) {
     const auto& config = file.config;
-    return {.token_embedding = tensors.matrix(embedding, config.vocabulary, config.width),
-            .position_embedding = {},
-            .norm_final = detail::layer_norm(tensors, "final_layer_norm", config.width),
-            .unembedding =
-                file.tied_embeddings ? host_matrix<T>{} : tensors.matrix(unembedding, config.vocabulary, config.width)};
+    const detail::weight_list<Visit> list{visit};
+    list.matrix(
+        embedding, config.vocabulary, config.width, [](auto& w) -> auto& { return w.token_embedding; });
+    list.norm(
+        "final_layer_norm", config.width, [](auto& w) -> auto& { return w.norm_final; });
+    if (not file.tied_embeddings)
+      list.matrix(
+          unembedding, config.vocabulary, config.width, [](auto& w) -> auto& { return w.unembedding; });
   }
 };
 

@@ -17,6 +17,7 @@ namespace trimtab::gate {
 
 struct cosine {
   static constexpr std::string_view text = "cosine";
+  static constexpr std::string_view formula = "amplitude * weight . h / (norm(weight) * norm(h))";
   static constexpr per_row<"amplitude"> amplitude{};
   static constexpr per_channel<"weight"> weight{};
   static constexpr parameter_list parameters{amplitude, weight};

@@ -26,6 +26,11 @@ struct response {
                                            : SquashBy == squash::tanh                 ? "tanh"
                                            : RmsNormalised                            ? "rms"
                                                                                       : "linear";
+  static constexpr std::string_view formula = SquashBy == squash::tanh and RmsNormalised
+                                                  ? "tanh(weight . h / sqrt(mean(h^2) + 1e-6) + bias)"
+                                              : SquashBy == squash::tanh ? "tanh(weight . h + bias)"
+                                              : RmsNormalised            ? "weight . h / sqrt(mean(h^2) + 1e-6) + bias"
+                                                                         : "weight . h + bias";
   static constexpr bool has_bias = Bias == bias::learned;
   static constexpr per_channel<"weight"> weight{};
   static constexpr per_row<"bias"> offset{};

@@ -18,6 +18,7 @@ namespace trimtab::gate {
 template <int Units = 4>
 struct mlp {
   static constexpr std::string_view text = "mlp";
+  static constexpr std::string_view formula = "amplitude . tanh(weight @ h + bias)";
   static constexpr per_row<"amplitude", Units> amplitude{};
   static constexpr per_channel<"weight", Units> weight{};
   static constexpr per_row<"bias", Units> bias{};

@@ -45,6 +45,33 @@ TEST_CASE("bfloat16 is the upper half of a float") {
   CHECK(to_bfloat16_bits(3.14159265f) == 0x4049);
 }
 
+TEST_CASE("A number is stored as the nearest one, ties to even") {
+  const auto half = [](double x) { return io::nearest<io::float16>(x).bits; };
+  const auto brain = [](double x) { return io::nearest<io::bfloat16>(x).bits; };
+  for (unsigned bits = 0; bits < 0x10000; ++bits) {  // every number of either type is its own nearest
+    const auto exact = static_cast<std::uint16_t>(bits);
+    const auto of_half = static_cast<double>(static_cast<float>(io::float16{exact}));
+    const auto of_brain = static_cast<double>(static_cast<float>(io::bfloat16{exact}));
+    if (of_half == of_half) REQUIRE(half(of_half) == bits);
+    if (of_brain == of_brain) REQUIRE(brain(of_brain) == bits);
+  }
+  CHECK(half(1 + 0x1p-11) == 0x3c00);            // a tie, down to even
+  CHECK(half(1 + 3 * 0x1p-11) == 0x3c02);        // a tie, up to even
+  CHECK(half(1 + 0x1p-11 + 0x1p-50) == 0x3c01);  // in one rounding: by way of float it would be a tie
+  CHECK(half(-0x1p-25) == 0x8000);
+  CHECK(half(0x1p-25 + 0x1p-70) == 0x0001);
+  CHECK(half(65519.9) == 0x7bff);
+  CHECK(half(65520) == 0x7c00);
+  CHECK(half(-1e300) == 0xfc00);
+  CHECK(brain(1 + 0x1p-8) == 0x3f80);
+  CHECK(brain(3.3895e38) == 0x7f7f);
+  CHECK(brain(3.4e38) == 0x7f80);
+  CHECK(half(std::numeric_limits<double>::infinity()) == 0x7c00);
+  CHECK((half(std::numeric_limits<double>::quiet_NaN()) & 0x7fff) == 0x7e00);
+  CHECK(io::nearest<float>(0.1) == 0.1f);
+  CHECK(io::nearest<double>(0.1) == 0.1);
+}
+
 TEST_CASE("Every dtype has a name, and its name finds it") {
   for (std::size_t i = 0; i < 15; ++i) {
     const auto type = static_cast<io::dtype>(i);
