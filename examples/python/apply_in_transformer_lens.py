@@ -20,7 +20,7 @@ HOOKS = {"resid_pre": "hook_resid_pre", "attn_z": "attn.hook_z", "attn_out": "ho
 
 @torch.no_grad()
 def main(folder, path, strength, prompt):
-    weights = AutoModelForCausalLM.from_pretrained(folder).eval()
+    weights = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     model = TransformerBridge.boot_transformers(folder, hf_model=weights)
     is_text = not prompt.replace(",", "").isdigit()
     tokenizer = AutoTokenizer.from_pretrained(folder) if is_text else None
@@ -30,7 +30,8 @@ def main(folder, path, strength, prompt):
         def change(h, hook, entry=entry, parameters=parameters):
             heads = weights.config.num_attention_heads if entry["site"] == "attn_z" else 1
             rows = h[0].reshape(h.shape[1], heads, -1) if heads > 1 else h[0]
-            return interventions.steered(entry, parameters, rows, float(strength)).reshape(h.shape)
+            # In place: at resid_mid the bridge takes what a hook returns for the norm alone, not for the stream.
+            return h.copy_(interventions.steered(entry, parameters, rows, float(strength)).reshape(h.shape))
         hooks.append((f"blocks.{layer}.{HOOKS[entry['site']]}", change))
     logits = model.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks)
     interventions.print_likeliest(logits[0, -1], tokenizer)

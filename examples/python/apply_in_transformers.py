@@ -42,7 +42,7 @@ def hook(model, entry, layer, parameters, beta):
 
 @torch.no_grad()
 def main(folder, path, strength, prompt):
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     is_text = not prompt.replace(",", "").isdigit()
     tokenizer = AutoTokenizer.from_pretrained(folder) if is_text else None
     ids = tokenizer.encode(prompt) if is_text else [int(number) for number in prompt.split(",")]

@@ -13,6 +13,7 @@
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generate.hpp>
+#include <trimtab/measure/directions.hpp>
 #include <trimtab/measure/evaluate.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/pareto.hpp>
@@ -39,6 +40,7 @@
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
 #include <trimtab/steer/dynamic_steering.hpp>
+#include <trimtab/steer/fold.hpp>
 #include <trimtab/steer/objective_and_gradient.hpp>
 #include <trimtab/steer/observe.hpp>
 #include <trimtab/steer/stationarity.hpp>

@@ -4,7 +4,10 @@
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
 #include <trimtab/io/checkpoint_file.hpp>
+#include <trimtab/io/control_vector.hpp>
+#include <trimtab/io/hook_file.hpp>
 #include <trimtab/io/huggingface/from_pretrained.hpp>
+#include <trimtab/io/huggingface/save_pretrained.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/io/prompt_file.hpp>
