@@ -1021,7 +1021,9 @@ void take_method(fit_command& c, const CLI::App& app) {
   if (not by_statistics and not c.positive.empty())
     throw usage_error("--positive and --negative go with --method mean-difference or pca");
   if (not by_statistics) return;
-  for (const auto* option : {"--lr", "--steps", "--subgradient", "--trace", "--checkpoint", "--resume"})
+  for (const auto* option :
+       {"--lr", "--warmup", "--cosine", "--steps", "--epochs", "--batch-size", "--chunk", "--subgradient", "--init",
+        "--polish", "--plan", "--retain", "--trace", "--checkpoint", "--resume"})
     if (app.get_option(option)->count() > 0) throw usage_error(std::string(option) + " goes with --method gradient");
   if (app.get_option("--policy")->count() == 0) c.policy = policy::steer_vec::text;
 }

@@ -143,7 +143,7 @@ TEST_CASE("What cannot be baked is refused with the reason, and leaves nothing")
   refused(example_intervention("dyn-scalar", {{"mlp_out.weight", {2, 16}}}, positions::shared()),
           {"depends on the activations"});
   refused(example_intervention("activ-scalar", {{"resid_post.alpha", {2, 1}}}, positions::shared()),
-          {"scales the residual stream", "attn_out"});
+          {"maps the residual stream", "attn_out"});
   refused(example_intervention("steer-vec", {{"resid_post.vector", {2, 1, 15}}}, positions::shared()), {"shape"});
   io::write_intervention(file,
                          example_intervention("steer-vec", {{"resid_post.vector", {2, 1, 16}}}, positions::shared()));

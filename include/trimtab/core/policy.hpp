@@ -203,7 +203,7 @@ inline constexpr bool scales_only = requires {
 /// linear in `h`, so that `backward` does not read it.
 template <typename P>
 inline constexpr bool is_affine = requires {
-  P::offsets;
+  P::offsets.size(index_t{});
 };
 
 /// Whether an affine policy adds the parameter.

@@ -93,14 +93,6 @@
   TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::usual_terms_and_retention, __VA_ARGS__)                              \
   KIND template std::vector<metrics> evaluate(const dynamic_steering<__VA_ARGS__>&, std::span<const parameters>, \
                                               std::span<const prompt_pair>, const evaluate_options&);            \
-  KIND template objective_gradient objective_and_gradient(                                                       \
-      const dynamic_steering<__VA_ARGS__>&,                                                                      \
-      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
-      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
-  KIND template objective_gradient objective_at(                                                                 \
-      const dynamic_steering<__VA_ARGS__>&,                                                                      \
-      const objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>&,  \
-      const parameters&, std::span<const prompt_pair>, std::span<const double>);                                 \
   KIND template parameters directions(const dynamic_steering<__VA_ARGS__>&, std::span<const prompt_pair>,        \
                                       std::span<const std::vector<int>>, std::span<const std::vector<int>>,      \
                                       direction_method);                                                         \

@@ -79,6 +79,12 @@ struct on_channels {
   static constexpr int scratch_rows = scratch_rows_of<Policy>();
   static constexpr bool crosses_channels = crosses_channels_of<Policy>();
   static constexpr auto parameters = Policy::parameters;
+  static constexpr auto offsets = [] {
+    if constexpr (is_affine<Policy>)
+      return Policy::offsets;
+    else
+      return nullptr;
+  }();
 
   Policy inner{};
   index_t first = 0, last = 0;

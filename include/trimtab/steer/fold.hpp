@@ -40,7 +40,7 @@ struct fold_options {
   bool tied_embeddings = false;  ///< whether the unembedding is the token embedding
 };
 
-/// An intervention in one layer whose parameters are not all 0.
+/// An intervention in one layer in which it does something.
 struct folded_place {
   std::string site = {};
   std::string policy = {};
@@ -63,6 +63,14 @@ inline std::vector<double> theta_of(const parameters& values, affine_part kept) 
         if (slice.is_offset != (kept == affine_part::offset))
           std::fill_n(theta.begin() + block.offset + r * block.record_size + slice.offset, slice.extent, 0.0);
   return theta;
+}
+
+/// Whether a layer has a record that does not leave activations as they are.
+inline bool acts(const parameter_block& block, index_t layer, const std::vector<double>& theta) {
+  const index_t first = block.layer_offset(layer);
+  for (index_t r = 0; first >= 0 and r < block.records_per_layer(); ++r)
+    if (norm_of_record(block, theta, static_cast<std::size_t>(first + r * block.record_size)) != 0) return true;
+  return false;
 }
 
 /// Whether a layer has a record that is not all 0.
@@ -89,7 +97,7 @@ inline void require_foldable(const parameters& values, const parameter_block& bl
     refuse("what it does depends on the activations, as no weight does; fit a policy that scales or shifts them");
   if (is_at(site::resid_pre{}, site::resid_mid{}, site::resid_post{}) and has(affine_part::linear))
     refuse(
-        "it scales the residual stream, which is a sum of what all layers below wrote; fit vectors there, or scalars "
+        "it maps the residual stream, which is a sum of what all layers below wrote; fit vectors there, or scalars "
         "at attn_out and mlp_out");
   if (is_at(site::attn_z{}, site::attn_out{}, site::resid_mid{}) and not options.attention_bias and
       not config.parallel_residual and has(affine_part::offset))
@@ -126,7 +134,7 @@ class folded_weights {
     check_strengths(std::vector{options_.strength});
     for (const parameter_block& block : values_.layout.blocks)
       for (const index_t layer : block.layers) {
-        if (not detail::is_moved(block, layer, values_.theta)) continue;
+        if (not detail::acts(block, layer, values_.theta)) continue;
         detail::require_foldable(values_, block, layer, config(), options_);
         places_.push_back({block.site, block.policy, layer});
       }
@@ -136,7 +144,7 @@ class folded_weights {
   }
 
   const model_config& config() const { return composition_->model().config(); }
-  /// What was folded. Interventions and layers whose parameters are all 0 are not listed.
+  /// What was folded. Layers in which an intervention leaves activations as they are are not listed.
   const std::vector<folded_place>& places() const { return places_; }
 
   template <std::same_as<T> S>

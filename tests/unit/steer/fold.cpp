@@ -4,6 +4,7 @@
 #include <trimtab/policy/channel_scale.hpp>
 #include <trimtab/policy/dyn_scalar.hpp>
 #include <trimtab/policy/low_rank.hpp>
+#include <trimtab/policy/on_channels.hpp>
 #include <trimtab/policy/project_out.hpp>
 #include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/steer_vec.hpp>
@@ -131,6 +132,9 @@ TEMPLATE_TEST_CASE("Folded weights compute what the steered model does, for ever
   check_every_site<TestType, both>();
   check_every_site<TestType, rank_one>();
   check_every_site<TestType, policy::sequence<rank_one, policy::affine>>();
+  check_every_site<TestType, policy::channel_scale>();
+  check_every_site<TestType, policy::project_out>();
+  check_every_site<TestType, policy::low_rank<3>>();
 }
 
 TEMPLATE_TEST_CASE("Interventions at all sites of all layers fold together, by type and at run time", "", small_gpt2,
@@ -152,6 +156,34 @@ TEMPLATE_TEST_CASE("Interventions at all sites of all layers fold together, by t
                                          one{site_index<site::attn_z>, policy::activ_scalar{}, layers::list({1}), key},
                                          one{site_index<site::mlp_out>, policy::affine{}, layers::all(), key}});
   });
+}
+
+namespace {
+
+struct some_neurons {
+  using of = site::mlp_post;
+  static constexpr index_t first = 3, last = 7;
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("One head and a span of neurons fold, and leave the others alone", "", small_gpt2,
+                   small_neox_parallel, small_neox_sequential) {
+  const auto source = random_weights(TestType::config(), 3);
+  check_fold<TestType>(source, [](const auto& model) {
+    return steer(model, at(site::head<1>{}, policy::affine{}, layers::all(), positions::shared()),
+                 at(some_neurons{}, policy::affine{}, layers::all(), positions::shared()));
+  });
+  const model_of<TestType> model(source, B(1));
+  const auto composition = steer(model, at(site::head<1>{}, policy::activ_scalar{}, layers::all(), positions::shared()),
+                                 at(some_neurons{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  const folded_weights folded(source, composition, random_parameters(composition.layout({})), {});
+  const auto before = source.template block<double>(1), after = folded.template block<double>(1);
+  CHECK(after.attn_out.weight(4, 2) == before.attn_out.weight(4, 2));
+  CHECK(after.attn_out.weight(5, 2) != before.attn_out.weight(5, 2));
+  CHECK(after.mlp_out.weight(2, 2) == before.mlp_out.weight(2, 2));
+  CHECK(after.mlp_out.weight(3, 2) != before.mlp_out.weight(3, 2));
+  CHECK(after.mlp_out.weight(7, 2) == before.mlp_out.weight(7, 2));
 }
 
 TEST_CASE("Without biases of the attention, parallel blocks add its vectors after the MLP") {
@@ -199,9 +231,9 @@ TEST_CASE("What does not fold is refused with the reason") {
   CHECK_THAT(refused<small_gpt2>(site::mlp_out{}, vector, positions::absolute()), ContainsSubstring("absolute"));
   CHECK_THAT(refused<small_gpt2>(site::mlp_out{}, vector, positions::role({"end"})), ContainsSubstring("role"));
   CHECK_THAT(refused<small_gpt2>(site::resid_post{}, policy::activ_scalar{}, positions::shared()),
-             ContainsSubstring("scales the residual stream"));
+             ContainsSubstring("maps the residual stream"));
   CHECK_THAT(refused<small_gpt2>(site::resid_mid{}, policy::affine{}, positions::shared()),
-             ContainsSubstring("scales the residual stream"));
+             ContainsSubstring("maps the residual stream"));
   const auto gate = ContainsSubstring("depends on the activations");
   CHECK_THAT(refused<small_gpt2>(site::mlp_out{}, policy::dyn_scalar<>{}, positions::shared()), gate);
   CHECK_THAT((refused<small_gpt2>(site::mlp_out{}, policy::sequence<policy::steer_vec, policy::dyn_scalar<>>{},
