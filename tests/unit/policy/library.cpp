@@ -59,6 +59,25 @@ TEST_CASE("Each policy of the list is found by its name and parameters") {
   CHECK_FALSE(policy::visit("low-rank", {{"write", 3, true}, {"read", 3, true}, {"bias", 3, false}}, [](auto) {}));
 }
 
+TEST_CASE("Policies give the formulas that they declare, and affine ones what they add") {
+  policy::all::each([]<typename P>(P) {
+    CAPTURE(policy_text<P>());
+    const auto declared = policy::declared_parameters<P>();
+    const auto formula = policy::formula_of(policy_text<P>(), declared);
+    if constexpr (requires { P::formula; })
+      CHECK_THAT(formula, Catch::Matchers::StartsWith("out = "));
+    else
+      CHECK(formula.empty());
+    CHECK(policy::offsets_of(policy_text<P>(), declared).has_value() == is_affine<P>);
+  });
+  const auto affine = policy::declared_parameters<policy::affine>();
+  CHECK(policy::offsets_of("affine", affine) == std::vector<std::string>{"vector"});
+  CHECK(policy::offsets_of("activ-scalar", policy::declared_parameters<policy::activ_scalar>())->empty());
+  CHECK_FALSE(policy::offsets_of("steer-vec", affine));
+  CHECK(policy::formula_of("custom", affine).empty());
+  CHECK(policy::formula_of("steer-vec", policy::declared_parameters<policy::steer_vec>()) == "out = h + beta * vector");
+}
+
 TEST_CASE("Parameters have symbols, whoever they belong to") {
   CHECK(policy::symbol_of("vector") == "v");
   CHECK(policy::symbol_of("gate.weight") == "w of the gate");
