@@ -242,12 +242,20 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
     check_units(f.layout);
     if (not f.asked.start) tell_where_it_starts(f);
+    f.asked.prompts = with_continuations(f.asked.prompts);
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
     add_to_pool(f);
     f.chunk = f.asked.chunk;
+    const bool at_once = not std::ranges::all_of(f.asked.prompts, &prompt_pair::steers);
     if (f.chunk == 0)
-      f.chunk = usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
+      f.chunk = at_once ? std::ssize(f.asked.prompts)
+                        : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
+    if (at_once and (is_cut(f) or f.asked.batches.size > 0 or ranks_.size() > 1))
+      throw error(
+          error_kind::bad_argument,
+          "prompts that are to stay as they are and answers of several tokens need all prompts in one pass; leave "
+          "out chunks, batches and further ranks");
     if (f.asked.resume_from) {
       const fit_state& from = *f.asked.resume_from;
       require_same_fit(from, facts_of(f), f.theta.size());
