@@ -82,7 +82,7 @@ class loss {
   using weights_of_replicas = std::array<std::vector<double>, 2>;
 
   /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
-  /// all sequences of each replica, where these are only some of them; the values and gradients are then their share.
+  /// all sequences of each replica that have answers, where these are only some; values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
        std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of = {});
   /// The same for a single replica.
