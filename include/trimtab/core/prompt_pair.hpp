@@ -58,8 +58,6 @@ struct prompt_pair {
   /// Has no answers to steer between: what follows it is to stay as it is (`objective::retention`).
   bool retained = false;
 
-  /// Whether there are answers to steer between after this text.
-  bool steers() const { return not retained and step.sign == 0; }
   bool has_sets() const { return not all_correct.ids.empty() or not all_wrong.ids.empty(); }
   bool has_sequences() const { return not correct_rest.empty() or not wrong_rest.empty(); }
   std::span<const int> correct_ids() const {

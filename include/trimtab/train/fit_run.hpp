@@ -247,15 +247,14 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     f.second_moment.assign(f.theta.size(), 0.0);
     add_to_pool(f);
     f.chunk = f.asked.chunk;
-    const bool at_once = not std::ranges::all_of(f.asked.prompts, &prompt_pair::steers);
+    const auto is_step = [](const prompt_pair& p) { return p.step.sign != 0; };
+    const bool at_once = std::ranges::any_of(f.asked.prompts, is_step);
     if (f.chunk == 0)
       f.chunk = at_once ? std::ssize(f.asked.prompts)
                         : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
-    if (at_once and (is_cut(f) or f.asked.batches.size > 0 or ranks_.size() > 1))
-      throw error(
-          error_kind::bad_argument,
-          "prompts that are to stay as they are and answers of several tokens need all prompts in one pass; leave "
-          "out chunks, batches and further ranks");
+    if (at_once and (is_cut(f) or f.asked.batches.size > 0))
+      throw error(error_kind::bad_argument,
+                  "answers of several tokens need all prompts in one pass; leave out chunks and batches");
     if (f.asked.resume_from) {
       const fit_state& from = *f.asked.resume_from;
       require_same_fit(from, facts_of(f), f.theta.size());

@@ -82,6 +82,14 @@ TEST_CASE("Replicas with every kind of answer have the bits of their fits alone,
   while (run.steps() < 3) run.step();
   CHECK(fits.fit(prompts, {.steps = 6, .resume_from = run.state()}).values == together[0].values);
 
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { fits.fit(prompts, {.steps = 1, .chunk = 2}); }),
+             ContainsSubstring("answers of several tokens need all prompts in one pass"));
+  auto without = prompts;
+  without.erase(without.begin() + 2);
+  const auto whole = fits.fit(without, {.steps = 4}), cut = fits.fit(without, {.steps = 4, .chunk = 1});
+  CHECK(largest_difference(cut.values.theta, whole.values.theta) < 1e-10);
+  CHECK(std::abs(cut.history.back().terms.at(3).value - whole.history.back().terms.at(3).value) < 1e-12);
+
   auto stays = prompts;
   for (prompt_pair& p : stays) p.retained = true;
   CHECK_THAT(refusal(error_kind::bad_data, [&] { fits.fit(stays, {.steps = 1}); }),
