@@ -188,6 +188,9 @@ output certify(const certify_command& command, const common_options& common) {
   const auto objective = objective_of_file(command, file).objective();
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
+  if (const auto retained = file.made.find("retain"); retained != file.made.end())
+    warn("the fit also kept the prompts of " + text::in_quotes(retained->second) +
+         " as they are, which this certificate leaves out");
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
   std::optional<polished> better;

@@ -31,8 +31,12 @@ std::vector<prompt_pair> read_prompts(const io::json& from) {
     p.at("wrong_ids").get_to(pair.all_wrong.ids);
     pair.correct_id = pair.all_correct.ids.front();
     pair.wrong_id = pair.all_wrong.ids.front();
-    if (pair.all_correct.ids.size() == 1) pair.all_correct = {};
-    if (pair.all_wrong.ids.size() == 1) pair.all_wrong = {};
+    if (p.at("sequence") == true) {
+      pair.correct_rest.assign(pair.all_correct.ids.begin() + 1, pair.all_correct.ids.end());
+      pair.wrong_rest.assign(pair.all_wrong.ids.begin() + 1, pair.all_wrong.ids.end());
+    }
+    if (p.at("sequence") == true or pair.all_correct.ids.size() == 1) pair.all_correct = {};
+    if (p.at("sequence") == true or pair.all_wrong.ids.size() == 1) pair.all_wrong = {};
     prompts.push_back(std::move(pair));
   }
   return prompts;
@@ -88,7 +92,7 @@ void check_case(const Model& model, const io::json& all, const io::json& c, cons
 
 }  // namespace
 
-TEST_CASE("richer policies, sets of answers and retention are those of the reference") {
+TEST_CASE("richer policies, sets, sequences and retention are those of the reference") {
   const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those that have functions
   CAPTURE(name);
   const auto folder = std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name;

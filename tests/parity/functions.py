@@ -7,7 +7,7 @@
 
 Models and files are those of reference.py, with which it shares a folder and the definition of the models.
 
-functions.json         {"prompts": [{"ids", "correct_ids", "wrong_ids", "retained"}], "lambda_r", "cases": [CASE]}
+functions.json         {"prompts": [{"ids", "correct_ids", "wrong_ids", "retained", "sequence"}], "lambda_r", "cases": [CASE]}
     CASE               {"name", "policy", "options": {name: value}, "position_key", "positions", "sites", "layers",
                         "terms": {"effectiveness", "faithfulness", "retention", "minimality"}, "logit_diffs": [D, ...]}
                        D of every prompt at the first strength, then at the next
@@ -21,7 +21,9 @@ Policies, at a site's activation h, with strength beta
     low-rank       h + beta W' (R h + b)
     conditional    h + sigma(g) (P(h) - h)
 
-Terms, for prompts with sets C of correct and W of wrong answers, D = logsumexp over C - logsumexp over W
+Terms, for prompts with sets C of correct and W of wrong answers, D = logsumexp over C - logsumexp over W; where they are
+sequences, D = log p(C | prompt) - log p(W | prompt), each token at the end of a text of its own, and only the first
+tokens are left out of the divergence
     effectiveness  mean of softplus(1 - sign(beta) D) over the prompts that are not retained and the strengths
     faithfulness   mean of KL(p(0) || p(beta)) without C and W, over the same
     retention      mean of KL(p(0) || p(beta)) over the whole vocabulary, over the retained prompts and the strengths
@@ -127,10 +129,12 @@ def random_params(model, name, model_name):
 def make_prompts(model, model_name, vocabulary):
     random = reference.seeded("functions prompts", model_name)
     prompts = []
-    for length, correct, wrong, retained in ((4, 1, 1, False), (6, 3, 2, False), (3, 1, 4, False), (5, 1, 1, True)):
+    for length, correct, wrong, kind in ((4, 1, 1, ""), (6, 3, 2, ""), (3, 1, 4, ""), (5, 1, 1, "retained"),
+                                         (4, 3, 2, "sequence"), (3, 1, 2, "sequence")):
         answers = [int(x) for x in random.permutation(vocabulary)[:correct + wrong]]
         prompts.append({"ids": [int(x) for x in random.randint(0, vocabulary, length)],
-                        "correct_ids": answers[:correct], "wrong_ids": answers[correct:], "retained": retained})
+                        "correct_ids": answers[:correct], "wrong_ids": answers[correct:], "retained": kind == "retained",
+                        "sequence": kind == "sequence"})
     return prompts
 
 
@@ -139,20 +143,34 @@ def kl(before, after):
     return (torch.exp(log_p) * (log_p - log_q)).sum()
 
 
+def log_p(model, site, ids, answer):
+    """log p(answer | ids), token by token."""
+    total = 0
+    for k, token in enumerate(answer):
+        total = total + torch.log_softmax(model.logits(ids + answer[:k], site)[-1], -1)[token]
+    return total
+
+
 def evaluate(model, prompts, name, params):
     shared, parameters = POLICIES[name][2:]
     psi, divergence, stays, differences = [], [], [], []
     for beta in STRENGTHS:
         for prompt in prompts:
             before = model.logits(prompt["ids"])[-1]
-            z = model.logits(prompt["ids"], site_function(name, shared, params, beta))[-1]
-            d = torch.logsumexp(z[prompt["correct_ids"]], -1) - torch.logsumexp(z[prompt["wrong_ids"]], -1)
+            site = site_function(name, shared, params, beta)
+            z = model.logits(prompt["ids"], site)[-1]
+            answers = [prompt["correct_ids"], prompt["wrong_ids"]]
+            if prompt["sequence"]:
+                d = log_p(model, site, prompt["ids"], answers[0]) - log_p(model, site, prompt["ids"], answers[1])
+                answers = [answer[:1] for answer in answers]
+            else:
+                d = torch.logsumexp(z[answers[0]], -1) - torch.logsumexp(z[answers[1]], -1)
             differences.append(d.item())
             if prompt["retained"]:
                 stays.append(kl(before, z))
                 continue
             psi.append(reference.PSI["softplus"](1 - reference.sign(beta) * d))
-            keep = [j for j in range(len(z)) if j not in prompt["correct_ids"] + prompt["wrong_ids"]]
+            keep = [j for j in range(len(z)) if j not in answers[0] + answers[1]]
             divergence.append(kl(before[keep], z[keep]))
     means = [sum(values) / len(values) for values in (psi, divergence, stays)]
     minimal = 0.0

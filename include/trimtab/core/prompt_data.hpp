@@ -64,6 +64,8 @@ namespace name {
 /// (`has_answer_sets`); `correct` and `wrong` are the first ones.
 inline constexpr prompt_tokens<"correct"> all_correct{};
 inline constexpr prompt_tokens<"wrong"> all_wrong{};
+/// Where an answer is a sequence: what the tokens after the first add to the difference of the answers.
+inline constexpr per_row<"rest"> rest{};
 }  // namespace name
 
 /// Whether rows of this type have a name; for names that are not always there.
@@ -78,6 +80,10 @@ constexpr bool binds() {
 /// Whether the prompts of a row have sets of answers.
 template <typename Row>
 inline constexpr bool has_answer_sets = binds<Row, std::remove_const_t<decltype(name::all_correct)>>();
+
+/// Whether the answers of a row may be sequences.
+template <typename Row>
+inline constexpr bool has_rest = binds<Row, std::remove_const_t<decltype(name::rest)>>();
 
 /// What a term reads, in any order.
 template <typename... Names>

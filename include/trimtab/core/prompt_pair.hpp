@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <span>
 #include <string>
@@ -26,6 +27,14 @@ struct answer_set {
   friend bool operator==(const answer_set&, const answer_set&) = default;
 };
 
+/// A text whose next token is a further token of an answer, `prompt_pair::correct_id`: see steer/continuations.hpp.
+struct answer_step {
+  int sign = 0;          ///< +1 for the correct answer, -1 for the wrong one; 0: no step
+  std::size_t pair = 0;  ///< the number of its prompt pair
+
+  friend bool operator==(const answer_step&, const answer_step&) = default;
+};
+
 struct prompt_pair {
   std::string prompt = {};
   std::vector<int> ids = {};  ///< the prompt's tokens; its last one is where answers are scored
@@ -42,10 +51,15 @@ struct prompt_pair {
   /// Where there are several acceptable answers, or several wrong ones: all of them, `correct_id` or `wrong_id` first.
   answer_set all_correct = {};
   answer_set all_wrong = {};
+  /// Where an answer is a sequence of tokens: those after the first, which is `correct_id` or `wrong_id`.
+  std::vector<int> correct_rest = {};
+  std::vector<int> wrong_rest = {};
+  answer_step step = {};
   /// Has no answers to steer between: what follows it is to stay as it is (`objective::retention`).
   bool retained = false;
 
   bool has_sets() const { return not all_correct.ids.empty() or not all_wrong.ids.empty(); }
+  bool has_sequences() const { return not correct_rest.empty() or not wrong_rest.empty(); }
   std::span<const int> correct_ids() const {
     return all_correct.ids.empty() ? std::span(&correct_id, 1) : all_correct.ids;
   }

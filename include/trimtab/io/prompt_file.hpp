@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,10 @@
 /// "wrong_ids":
 ///
 ///     {"prompt": "The capital of the Netherlands is", "correct": [" Amsterdam", " The"], "wrong": " Rome"}
+///
+/// An answer of several tokens needs "answer": "sequence"; of ids it is "correct_ids" or "wrong_ids":
+///
+///     {"prompt": "The Statue of Liberty is in", "correct": " New York", "wrong": " Paris", "answer": "sequence"}
 ///
 /// A role is the span [first, last) of the prompt's tokens. Further data that custom terms read stand by name in
 /// "tokens", lists of token ids, and in "numbers":
@@ -74,6 +79,12 @@ class prompt_line {
 
   prompt_pair pair() const {
     prompt_pair p = prompt();
+    const auto kind = line_.text("answer", "token");
+    if (kind != "token" and kind != "sequence") line_.refuse("answer", "\"token\" or \"sequence\"");
+    if (kind == "sequence") {
+      read_sequences(p);
+      return p;
+    }
     p.all_correct = answers("correct");
     p.all_wrong = answers("wrong");
     require_different(p);
@@ -156,6 +167,27 @@ class prompt_line {
       throw error(problem.kind(), "'" + line_.file() + "', \"" + key + "\": " + problem.what());
     }
   }
+  /// Answers whose tokens follow each other.
+  void read_sequences(prompt_pair& p) const {
+    const auto read = [&](const std::string& key, std::string& text, int& first, std::vector<int>& rest) {
+      const bool by_id = line_.has("ids");
+      text = by_id ? line_.text(key, "") : line_.text(key);
+      if (by_id and not line_.has(key + "_ids")) line_.refuse(key + "_ids", list_of_ids);
+      rest = by_id ? ids_of(line_, key + "_ids") : encoded(key, text, false);
+      if (rest.empty()) refuse("has no token in the answer \"" + key + "\"; it needs at least one");
+      const index_t length = std::ssize(p.ids) + std::ssize(rest) - 1;
+      if (limits_.context > 0 and length > limits_.context)
+        refuse("has a prompt and an answer of " + std::to_string(length + 1) + " tokens, but the model reads at most " +
+               std::to_string(limits_.context) + " before the last one");
+      first = rest.front();
+      rest.erase(rest.begin());
+    };
+    read("correct", p.correct, p.correct_id, p.correct_rest);
+    read("wrong", p.wrong, p.wrong_id, p.wrong_rest);
+    if (p.correct_id == p.wrong_id and p.correct_rest == p.wrong_rest)
+      refuse("has the same tokens as correct and as wrong answer; they must differ");
+  }
+
   /// The tokens that count as one answer: one, or a list.
   answer_set answers(const std::string& key) const {
     const bool by_id = line_.has("ids");
@@ -315,6 +347,15 @@ inline std::string prompt_lines(std::span<const prompt_pair> pairs) {
   for (const auto& p : pairs) {
     json line = p.prompt.empty() ? json{{"ids", p.ids}, {"correct_id", p.correct_id}, {"wrong_id", p.wrong_id}}
                                  : json{{"prompt", p.prompt}, {"correct", p.correct}, {"wrong", p.wrong}};
+    if (p.has_sequences()) line["answer"] = "sequence";
+    if (p.has_sequences() and p.prompt.empty())
+      for (const auto& [key, first, rest] :
+           {std::tuple("correct", p.correct_id, &p.correct_rest), std::tuple("wrong", p.wrong_id, &p.wrong_rest)}) {
+        std::vector<int> whole{first};
+        whole.insert(whole.end(), rest->begin(), rest->end());
+        line.erase(std::string(key) + "_id");
+        line[std::string(key) + "_ids"] = whole;
+      }
     for (const auto& [key, set] : {std::pair("correct", &p.all_correct), std::pair("wrong", &p.all_wrong)}) {
       if (set->ids.empty()) continue;
       if (p.prompt.empty() or set->texts.empty()) line[std::string(key) + "_ids"] = set->ids;

@@ -5,6 +5,7 @@
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/steer/check_prompts.hpp>
+#include <trimtab/steer/continuations.hpp>
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/logit_difference.hpp>
 #include <trimtab/steer/loss.hpp>
@@ -31,6 +32,12 @@ namespace detail {
 struct answer_reading {
   double logit_diff, probability_correct, probability_wrong;
   index_t top_other;
+
+  /// A further token of an answer.
+  void add_step(int sign, double log_probability) {
+    logit_diff += sign * log_probability;
+    (sign > 0 ? probability_correct : probability_wrong) *= std::exp(log_probability);
+  }
 };
 
 template <typename T>
@@ -106,26 +113,27 @@ class evaluation {
                             1.0 * objective::faithfulness{.over = objective::vocabulary::full};
     std::vector<parameter_layout> layouts;
     std::vector<sequence> sequences;
+    const auto texts = with_continuations(some);
     for (std::size_t set = 0; set < sets_.size(); ++set) {
       layouts.push_back(sets_[set].layout);
-      const auto own = every_strength(std::ssize(some), options_.strengths, static_cast<index_t>(set));
+      const auto own = every_strength(std::ssize(texts), options_.strengths, static_cast<index_t>(set));
       sequences.insert(sequences.end(), own.begin(), own.end());
     }
-    steered run(composition_, std::move(layouts), some, std::move(sequences));
+    steered run(composition_, std::move(layouts), texts, std::move(sequences));
     run.take_parameters(
         [&](index_t set) -> std::span<const double> { return sets_[static_cast<std::size_t>(set)].theta; });
     const matrix_view<const T> logits = run.forward(), reference = run.untouched()->logits();
-    const loss divergence(backend, std::vector(sets_.size(), everything), some, run.sequences());
+    const loss divergence(backend, std::vector(sets_.size(), everything), texts, run.sequences());
     const std::vector<loss_values> kl = divergence.values(
         logits, reference,
         [&](index_t set) -> const parameter_layout& { return sets_[static_cast<std::size_t>(set)].layout; },
         [&](index_t set) -> std::span<const double> { return sets_[static_cast<std::size_t>(set)].theta; });
     const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
-    const auto sequences_of_a_set = static_cast<index_t>(some.size() * options_.strengths.size());
+    const auto sequences_of_a_set = static_cast<index_t>(texts.size() * options_.strengths.size());
     for (std::size_t set = 0; set < sets_.size(); ++set) {
       add_divergences(found_[set], kl[set], some.size(), first);
-      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, some,
-                  first);
+      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, texts,
+                  some.size(), first);
     }
   }
 
@@ -144,15 +152,23 @@ class evaluation {
 
   /// `first_row` is where the set's sequences begin among the steered rows.
   void add_answers(metrics& m, const host_matrix<T>& steered_rows, index_t first_row,
-                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> some, std::size_t first) const {
+                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> texts, std::size_t pairs,
+                   std::size_t first) const {
     const auto row = [](const host_matrix<T>& rows, index_t i) {
       return std::span<const T>(rows.values)
           .subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
     };
-    const index_t n = std::ssize(some);
-    for (index_t k = 0; k < n; ++k) {
-      const prompt_pair& p = some[static_cast<std::size_t>(k)];
-      const answer_reading before = read_answers(row(reference_rows, k), p);
+    const index_t n = std::ssize(texts);
+    // Of pair k, from the rows of all texts, which begin at `from`.
+    const auto read = [&](const host_matrix<T>& rows, index_t from, index_t k) {
+      answer_reading reading = read_answers(row(rows, from + k), texts[static_cast<std::size_t>(k)]);
+      for (index_t t = static_cast<index_t>(pairs); t < n; ++t)
+        if (const prompt_pair& p = texts[static_cast<std::size_t>(t)]; p.step.pair == static_cast<std::size_t>(k))
+          reading.add_step(p.step.sign, log_probability_of(row(rows, from + t), p.correct_id));
+      return reading;
+    };
+    for (index_t k = 0; k < static_cast<index_t>(pairs); ++k) {
+      const answer_reading before = read(reference_rows, 0, k);
       const auto note = [&](double beta, const answer_reading& reading) {
         strength_metrics& at = m.at[beta];
         at.logit_diff += share_ * reading.logit_diff;
@@ -169,7 +185,7 @@ class evaluation {
       note(0, before);
       for (std::size_t b = 0; b < options_.strengths.size(); ++b)
         if (options_.strengths[b] != 0)
-          note(options_.strengths[b], read_answers(row(steered_rows, first_row + static_cast<index_t>(b) * n + k), p));
+          note(options_.strengths[b], read(steered_rows, first_row + static_cast<index_t>(b) * n, k));
     }
   }
 

@@ -7,6 +7,9 @@
 /// D, how much the logits prefer the correct answer to the wrong one:
 ///
 ///     D = z[correct] − z[wrong],   or with sets of answers  D = log Σ_correct e^z − log Σ_wrong e^z
+///
+/// and with answers of several tokens D = log p(correct) − log p(wrong): at the prompt's last token the normaliser cancels,
+/// and `rest` is what the further tokens add.
 
 namespace trimtab::objective {
 
@@ -39,7 +42,9 @@ constexpr void add_log_sum_gradient(R& r, Set set, scalar_of<R> d) {
 /// D of a row of logits.
 template <row R>
 constexpr scalar_of<R> logit_difference(const R& r) {
-  if constexpr (has_answer_sets<R>)
+  if constexpr (has_rest<R>)
+    return detail::log_sum(r, name::all_correct) - detail::log_sum(r, name::all_wrong) + r(name::rest);
+  else if constexpr (has_answer_sets<R>)
     return detail::log_sum(r, name::all_correct) - detail::log_sum(r, name::all_wrong);
   else
     return r.h(r.correct()) - r.h(r.wrong());
@@ -51,6 +56,7 @@ constexpr void add_logit_difference_gradient(R& r, scalar_of<R> d) {
   if constexpr (has_answer_sets<R>) {
     detail::add_log_sum_gradient(r, name::all_correct, d);
     detail::add_log_sum_gradient(r, name::all_wrong, -d);
+    if constexpr (has_rest<R>) r.d(name::rest) += d;
   } else {
     r.at(r.correct(), [&](auto j) { r.d_h(j) += d; });
     r.at(r.wrong(), [&](auto j) { r.d_h(j) -= d; });

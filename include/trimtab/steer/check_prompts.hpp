@@ -27,24 +27,27 @@ inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabula
     if (p.retained) continue;
     std::vector<int> answers(p.correct_ids().begin(), p.correct_ids().end());
     answers.insert(answers.end(), p.wrong_ids().begin(), p.wrong_ids().end());
-    for (int id : answers)
+    auto all = answers;
+    for (const auto* rest : {&p.correct_rest, &p.wrong_rest}) all.insert(all.end(), rest->begin(), rest->end());
+    for (int id : all)
       if (id < 0 or id >= vocabulary)
         throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
                                               ", outside the model's vocabulary of " + std::to_string(vocabulary));
     std::ranges::sort(answers);
-    if (std::ranges::adjacent_find(answers) == answers.end()) continue;
+    if (std::ranges::adjacent_find(answers) == answers.end() or p.correct_rest != p.wrong_rest) continue;
     throw error(error_kind::bad_data,
                 which + (p.has_sets() ? " has one token twice among its answers; all must differ"
                                       : " has the same token as correct and as wrong answer; they must differ"));
   }
 }
 
-/// Throws `bad_data` for a prompt pair with sets of answers, of which `who` compares one with one.
+/// Throws `bad_data` for a prompt pair with sets or sequences of answers, of which `who` compares one with one.
 inline void require_single_answers(std::span<const prompt_pair> prompts, const std::string& who) {
-  const auto several = std::ranges::find_if(prompts, &prompt_pair::has_sets);
+  const auto several =
+      std::ranges::find_if(prompts, [](const prompt_pair& p) { return p.has_sets() or p.has_sequences(); });
   if (several != prompts.end())
     throw error(error_kind::bad_data, "prompt pair " + std::to_string(several - prompts.begin() + 1) +
-                                          " has several correct or wrong answers, and " + who +
+                                          " has several tokens as an answer, and " + who +
                                           " compares one token with one; give each one token");
 }
 

@@ -22,6 +22,16 @@ double log_sum_of(std::span<const T> logits, std::span<const int> ids) {
   return top + std::log(sum);
 }
 
+/// log p of a token.
+template <typename T>
+double log_probability_of(std::span<const T> logits, int id) {
+  double top = static_cast<double>(logits.front()), sum = 0;
+  for (const T x : logits) top = std::max(top, static_cast<double>(x));
+  for (const T x : logits) sum += std::exp(static_cast<double>(x) - top);
+  return static_cast<double>(logits[static_cast<std::size_t>(id)]) - top - std::log(sum);
+}
+
+/// That of the first tokens, where answers are sequences.
 template <typename T>
 double logit_difference_of(std::span<const T> logits, const prompt_pair& p) {
   return log_sum_of(logits, p.correct_ids()) - log_sum_of(logits, p.wrong_ids());

@@ -6,6 +6,7 @@
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/core/settings.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
+#include <trimtab/steer/continuations.hpp>
 #include <trimtab/steer/loss_values.hpp>
 #include <trimtab/steer/parameters.hpp>
 #include <trimtab/steer/prompt_data.hpp>
@@ -81,7 +82,7 @@ class loss {
   using weights_of_replicas = std::array<std::vector<double>, 2>;
 
   /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
-  /// all sequences of each replica, where these are only some of them; the values and gradients are then their share.
+  /// all sequences of each replica that have answers, where these are only some; values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
        std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of = {});
   /// The same for a single replica.
@@ -215,17 +216,20 @@ class loss {
           operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
           operand<per_row<"wrong">, const int>{wrong_, 1}, of_prompts..., sets...);
       };
-      if (not sets_)
-        with();
-      else
+      if (steps_)
+        sets_->with_operands(
+            [&](auto... sets) { steps_->with_operands([&](auto... rest) { with(sets..., rest...); }); });
+      else if (sets_)
         sets_->with_operands(with);
+      else
+        with();
     });
   }
 
   /// Whether the term is about a sequence: one about what is to stay, or one about all the others.
   template <typename Term>
   bool concerns(std::size_t i) const {
-    return retained_[i] == concerns_retained<Term>;
+    return kind_[i] == (concerns_retained<Term> ? sequence_kind::stays : sequence_kind::steers);
   }
 
   static constexpr index_t logit_terms = (index_t{} + ... + index_t{logit_term<Terms>});
@@ -237,11 +241,13 @@ class loss {
   index_t count_;
   std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
   weights_of_replicas weight_of_;
-  std::vector<bool> retained_ = {};  ///< by sequence
+  enum class sequence_kind { steers, stays, step };
+  std::vector<sequence_kind> kind_ = {};  ///< by sequence
   bool has_retained_ = false;
   std::vector<double> weights_ = {};  ///< by sequence
   prompt_data_of<B, Terms...> data_;
   std::optional<answer_sets_of<B>> sets_ = {};
+  std::optional<continuations_of<B>> steps_ = {};
   matrix_view<T> beta_ = {}, values_ = {};
   const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr, *replica_ = nullptr;
   std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, each sequence's weight
@@ -263,8 +269,8 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
   for (const sequence& s : sequences) {
     const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
     sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
-    weight_of_[p.retained][static_cast<std::size_t>(s.replica)] += s.weight;
-    retained_.push_back(p.retained);
+    if (p.step.sign == 0) weight_of_[p.retained][static_cast<std::size_t>(s.replica)] += s.weight;
+    kind_.push_back(p.step.sign != 0 ? sequence_kind::step : p.retained ? sequence_kind::stays : sequence_kind::steers);
     has_retained_ = has_retained_ or p.retained;
     weights_.push_back(s.weight);
     beta.values[correct.size()] = static_cast<T>(s.beta);
@@ -280,15 +286,20 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
   prompt_ = memory_.take(std::move(prompt));
   replica_ = memory_.take(std::move(replica));
   values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
-  if (std::ranges::any_of(sequences,
-                          [&](const sequence& s) { return prompts[static_cast<std::size_t>(s.prompt)].has_sets(); }))
-    sets_.emplace(prompts, sequences, memory_);
+  const auto any = [&](auto has) {
+    return std::ranges::any_of(sequences,
+                               [&](const sequence& one) { return has(prompts[static_cast<std::size_t>(one.prompt)]); });
+  };
+  const bool steps = any([](const prompt_pair& p) { return p.step.sign != 0; });
+  if (steps) steps_.emplace(backend, prompts, sequences, memory_);
+  if (steps or any([](const prompt_pair& p) { return p.has_sets(); })) sets_.emplace(prompts, sequences, memory_);
   [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
   (std::index_sequence_for<Terms...>{});
 }
 
 template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
+  if (steps_) steps_->evaluate(logits);
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
     T* const values = values_.data + number_of<K> * count_;
     with_rows<K>(logits, reference, [&](auto... operands) {
@@ -301,12 +312,14 @@ template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::gradient(matrix_view<const T> logits, matrix_view<const T> reference,
                                  matrix_view<T> d_logits) const {
   backend_->fill(d_logits, T(0));
+  if (steps_) steps_->evaluate(logits);
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
     with_rows<K>(logits, reference, [&](auto... operands) {
       backend_->gradients(term, count_, logits.cols, operands..., each_row(grad(name::h), d_logits),
                           each_row(grad(name::value), share_[K]), replica...);
     });
   });
+  if (steps_) steps_->add_gradient(logits, d_logits);
 }
 
 template <tensor_backend B, typename... Terms, typename... Rest>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/steer/check_prompts.hpp>
+#include <trimtab/steer/continuations.hpp>
 #include <trimtab/steer/logit_difference.hpp>
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
@@ -34,19 +35,24 @@ objective_gradient evaluate_objective(const Steering& composition, const objecti
   composition.check(at.layout, at.theta.size());
   check_prompts(prompts, composition.model().config().vocabulary);
   check_strengths(strengths);
-  steered run(composition, std::vector{at.layout}, prompts, every_strength(std::ssize(prompts), strengths),
+  const auto texts = with_continuations(prompts);
+  steered run(composition, std::vector{at.layout}, texts, every_strength(std::ssize(texts), strengths),
               with_gradient ? pass_use::forward_and_backward : pass_use::forward_only);
-  const loss terms(backend, objective, prompts, run.sequences());
+  const loss terms(backend, objective, texts, run.sequences());
   run.take_parameters(at.theta);
   const auto logits = run.forward();
   const auto reference = run.untouched()->logits();
   objective_gradient found;
   found.loss = terms.values(logits, reference, at);
   const auto rows = backend.download(logits);
-  for (std::size_t s = 0; s < run.sequences().size(); ++s) {
-    const prompt_pair& p = prompts[static_cast<std::size_t>(run.sequences()[s].prompt)];
-    const auto row = std::span(rows.values).subspan(s * static_cast<std::size_t>(rows.cols));
-    found.logit_diffs.push_back(logit_difference_of(row, p));
+  found.logit_diffs.resize(prompts.size() * strengths.size());
+  for (std::size_t k = 0; k < run.sequences().size(); ++k) {
+    const prompt_pair& p = texts[k % texts.size()];
+    const auto width = static_cast<std::size_t>(rows.cols);
+    const auto row = std::span(rows.values).subspan(k * width, width);
+    const bool is_step = p.step.sign != 0;
+    found.logit_diffs[k / texts.size() * prompts.size() + (is_step ? p.step.pair : k % texts.size())] +=
+        is_step ? p.step.sign * log_probability_of(row, p.correct_id) : logit_difference_of(row, p);
   }
   if (not with_gradient) return found;
   terms.gradient(logits, reference, run.d_logits());

@@ -66,6 +66,8 @@ inline std::string text_of(std::span<const prompt_pair> prompts) {
     for (int id : {p.correct_id, p.wrong_id}) add({&id, 1});
     for (const auto* set : {&p.all_correct, &p.all_wrong})
       if (not set->ids.empty()) hash.add("answers"), add(set->ids);
+    for (const auto* rest : {&p.correct_rest, &p.wrong_rest})
+      if (p.has_sequences()) hash.add("rest"), add(*rest);
     if (p.retained) hash.add("retained");
     for (const auto& [role, span] : p.roles) {
       hash.add(role);

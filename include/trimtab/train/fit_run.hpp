@@ -242,12 +242,19 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
     check_units(f.layout);
     if (not f.asked.start) tell_where_it_starts(f);
+    f.asked.prompts = with_continuations(f.asked.prompts);
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
     add_to_pool(f);
     f.chunk = f.asked.chunk;
+    const auto is_step = [](const prompt_pair& p) { return p.step.sign != 0; };
+    const bool at_once = std::ranges::any_of(f.asked.prompts, is_step);
     if (f.chunk == 0)
-      f.chunk = usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
+      f.chunk = at_once ? std::ssize(f.asked.prompts)
+                        : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
+    if (at_once and (is_cut(f) or f.asked.batches.size > 0))
+      throw error(error_kind::bad_argument,
+                  "answers of several tokens need all prompts in one pass; leave out chunks and batches");
     if (f.asked.resume_from) {
       const fit_state& from = *f.asked.resume_from;
       require_same_fit(from, facts_of(f), f.theta.size());

@@ -96,6 +96,26 @@ void check_fit(Policy policy) {
   check_repeats([&] { return fitted_on<Kind>(device, policy); });
 }
 
+/// The same with policies that are weighed in parts, on sets and sequences of answers and a prompt that is to stay.
+template <typename B>
+std::vector<double> answers_on(const B& backend) {
+  const auto model = model_on<small_gpt2>(backend);
+  auto prompts = random_prompts(small_gpt2::config(), {4, 6, 5, 5});
+  prompts[1].correct_id = 1, prompts[1].all_correct.ids = {1, 2};
+  prompts[1].wrong_id = 3, prompts[1].all_wrong.ids = {3, 4, 5};
+  prompts[2].correct_rest = {4, 2};
+  prompts[3].retained = true;
+  const auto composition = steer(model, at(site::head<1>{}, policy::low_rank<2>{}, layers::list({1})),
+                                 at(site::mlp_out{}, policy::project_out{}, layers::list({1})));
+  const auto objective = objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.02 * objective::minimality{} +
+                         0.5 * objective::retention{};
+  const auto result = trainer(composition, objective, adam{.learning_rate = 0.02}).fit(prompts, {.steps = 6});
+  std::vector<double> all;
+  for (const loss_values& step : result.history) all.push_back(step.total());
+  all.insert(all.end(), result.values.theta.begin(), result.values.theta.end());
+  return all;
+}
+
 /// The ids of generated texts, then the log probabilities of each.
 template <typename Kind, typename B>
 std::pair<std::vector<int>, std::vector<double>> generated_on(const B& backend) {
@@ -195,6 +215,12 @@ TEST_CASE("Replicas of a recorded pass have the bits of their fits alone") {
     CHECK(same_bits(together[r].values.theta, alone.values.theta));
     CHECK(together[r].history == alone.history);
   }
+}
+
+TEST_CASE("Fits on every kind of answer agree with the CPU's") {
+  if (lacks_device()) return;
+  const auto right = answers_on(eigen_backend<double>(1));
+  CHECK(relative_difference(answers_on(watched_backend()), right) < 1e-3);
 }
 
 TEST_CASE("Fits agree with the CPU's, step by step") {

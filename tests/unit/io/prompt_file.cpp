@@ -72,6 +72,32 @@ TEST_CASE("Several tokens may count as one answer") {
              ContainsSubstring("a text or an array of texts"));
 }
 
+TEST_CASE("An answer may be a sequence of tokens") {
+  const auto folder = temporary_folder();
+  const auto encoder = word_tokenizer();
+  const auto path = folder.file(
+      "sequences.jsonl",
+      "{\"prompt\": \"Rome is in\", \"correct\": \" Italy is\", \"wrong\": \" Spain\", \"answer\": \"sequence\"}\n"
+      "{\"ids\": [2, 0], \"correct_ids\": [4], \"wrong_ids\": [4, 1, 3], \"answer\": \"sequence\"}");
+  const auto pairs = io::read_prompts(path, encoder);
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs[0].correct_id == encoder.encode(" Italy").front());
+  CHECK(pairs[0].correct_rest == encoder.encode(" is"));
+  CHECK(pairs[0].wrong_rest.empty());
+  CHECK(pairs[1].correct_id == pairs[1].wrong_id);
+  CHECK(pairs[1].wrong_rest == std::vector{1, 3});
+  io::write_prompts(folder.path() / "again.jsonl", pairs);
+  CHECK(io::read_prompts(folder.path() / "again.jsonl", encoder) == pairs);
+
+  const std::string sequence = ", \"answer\": \"sequence\"}";
+  CHECK_THAT(refused("{\"ids\": [2], \"correct_ids\": [4, 3], \"wrong_ids\": [4, 3]" + sequence),
+             ContainsSubstring("has the same tokens as correct and as wrong answer"));
+  CHECK_THAT(refused("{\"ids\": [2, 1, 3], \"correct_ids\": [4, 3, 2, 1], \"wrong_ids\": [4]" + sequence),
+             ContainsSubstring("has a prompt and an answer of 7 tokens"));
+  CHECK_THAT(refused("{\"ids\": [2], \"correct_id\": 4, \"wrong_id\": 3, \"answer\": \"all\"}"),
+             ContainsSubstring("\"token\" or \"sequence\""));
+}
+
 TEST_CASE("Prompts to continue are strings, or objects whose answers may be missing") {
   const auto folder = temporary_folder();
   const auto encoder = word_tokenizer();

@@ -190,7 +190,8 @@ TEST_CASE("With sets of answers the logit difference compares them as wholes, an
   }
   CHECK(std::abs(all.terms[1].per_sequence[0] - kl) < 1e-14);
   scene single;
-  CHECK(all.terms[1].per_sequence[1] == single.values(faithfulness{}).terms[0].per_sequence[1]);
+  CHECK(all.terms[1].per_sequence[1] ==
+        single.values(1.0 * effectiveness{} + 1.0 * faithfulness{}).terms[1].per_sequence[1]);
 }
 
 TEST_CASE("Prompts that are to stay enter retention alone, and no other prompt does") {
@@ -206,10 +207,59 @@ TEST_CASE("Prompts that are to stay enter retention alone, and no other prompt d
   CHECK(std::abs(all.terms[0].value - (hinge[0] + hinge[2]) / 2) < 1e-15);
   CHECK(all.terms[2].per_sequence == std::vector<double>{kl[1], kl[3]});
   CHECK(std::abs(all.terms[2].value - (kl[1] + kl[3]) / 2) < 1e-15);
-  const auto gradient = s.gradient(0.5 * objective::retention{});
+  const auto gradient = s.gradient(0.0 * effectiveness{} + 0.5 * objective::retention{});
   for (index_t row : {0, 2})
     for (index_t j = 0; j < 10; ++j) CHECK(gradient[static_cast<std::size_t>(row * 10 + j)] == 0);
   CHECK(largest(gradient) > 0);
   // Nothing is to stay: the term is not there.
   CHECK(without.values(1.0 * effectiveness{} + 0.5 * objective::retention{}).terms.size() == 1);
+}
+
+TEST_CASE("An answer of several tokens is scored token by token, and the gradient reaches every one of them") {
+  scene s;
+  s.prompts[0].correct_rest = {6, 2};
+  s.prompts[1].wrong_rest = {4};
+  const auto texts = with_continuations(s.prompts);
+  REQUIRE(texts.size() == 5);
+  CHECK(texts[2].ids.back() == s.prompts[0].correct_id);
+  CHECK(texts[3].ids.back() == 6);
+  CHECK(texts[3].correct_id == 2);
+  CHECK(texts[4].ids.back() == s.prompts[1].wrong_id);
+  const auto sequences = every_strength(5, std::vector<double>{1, -1});
+  const auto logits = random_matrix<double>(10, 10, 4), reference = random_matrix<double>(5, 10, 5);
+  const auto sum = 1.0 * effectiveness{.margin = 0.3, .shape = objective::psi::softplus} + 0.7 * faithfulness{};
+  const loss terms(s.backend, sum, texts, sequences);
+  const auto found = terms.values(logits.view(), reference.view(), {});
+  const auto log_p = [&](index_t row, int id) {
+    double whole = 0;
+    for (index_t j = 0; j < 10; ++j) whole += std::exp(logits(row, j));
+    return logits(row, id) - std::log(whole);
+  };
+  REQUIRE(found.terms[0].per_sequence.size() == 4);
+  REQUIRE(found.terms[1].per_sequence.size() == 4);
+  for (index_t b = 0; b < 2; ++b) {
+    const double sign = b == 0 ? 1 : -1;
+    const index_t row = 5 * b;
+    const double first =
+        log_p(row, s.prompts[0].correct_id) + log_p(row + 2, 6) + log_p(row + 3, 2) - log_p(row, s.prompts[0].wrong_id);
+    const double second =
+        log_p(row + 1, s.prompts[1].correct_id) - log_p(row + 1, s.prompts[1].wrong_id) - log_p(row + 4, 4);
+    const auto& of = found.terms[0].per_sequence;
+    CHECK(std::abs(of[static_cast<std::size_t>(2 * b)] - std::log1p(std::exp(0.3 - sign * first))) < 1e-13);
+    CHECK(std::abs(of[static_cast<std::size_t>(2 * b + 1)] - std::log1p(std::exp(0.3 - sign * second))) < 1e-13);
+  }
+  auto d_logits = random_matrix<double>(10, 10, 6);
+  terms.gradient(logits.view(), reference.view(), d_logits.view());
+  const auto total = [&]<typename T>(const std::vector<T>& x) {
+    const eigen_backend<T> backend(1);
+    const auto reference_t = converted<T>(reference);
+    const loss of(backend, sum, texts, sequences);
+    of.evaluate({x.data(), 10, 10}, reference_t.view());
+    const auto values = backend.download(of.row_values()).values;
+    T mean = 0;
+    for (std::size_t i = 0; i < 20; ++i)
+      if (i % 5 < 2) mean += (i < 10 ? 1.0 : 0.7) * values[i] / 4;
+    return mean;
+  };
+  check_gradient(total, logits.values, d_logits.values);
 }

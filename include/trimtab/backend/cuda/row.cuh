@@ -118,11 +118,6 @@ template <typename T, typename Team, int Lanes, typename... Bound>
 class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
  public:
   using scalar = T;
-  template <typename Name>
-  static constexpr bool binds = requires(const row& self) {
-    operand_of<Name>(self);
-  };
-
   constexpr explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
 
   constexpr index_t width() const { return width_; }
@@ -311,6 +306,13 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
   index_t width_;
   mutable index_t begin_ = 0;
   mutable bool staged_ = false;
+
+ public:
+  /// Whether a name is bound. Below `operand_of`, which is looked up here and not when the class is complete.
+  template <typename Name>
+  static constexpr bool binds = requires(const row& self) {
+    operand_of<Name>(self);
+  };
 };
 
 }  // namespace trimtab::cuda

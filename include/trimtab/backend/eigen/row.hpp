@@ -24,11 +24,6 @@ template <typename T, typename... Bound>
 class row : public row_vocabulary<row<T, Bound...>>, Bound... {
  public:
   using scalar = T;
-  template <typename Name>
-  static constexpr bool binds = requires(const row& self) {
-    pointer<Name>(self);
-  };
-
   explicit row(index_t width, Bound... operands) : Bound(operands)..., width_(width) {}
 
   index_t width() const { return width_; }
@@ -110,6 +105,13 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
   }
 
   index_t width_;
+
+ public:
+  /// Whether a name is bound. Below `pointer`, which is looked up here and not when the class is complete.
+  template <typename Name>
+  static constexpr bool binds = requires(const row& self) {
+    pointer<Name>(self);
+  };
 };
 
 /// Row i of the operands.
