@@ -16,10 +16,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 /// Control vectors of llama.cpp, GGUF files with a tensor `direction.N` [D] for each block N >= 1 after whose output it

@@ -12,6 +12,9 @@
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <range/v3/range/conversion.hpp>
+#include <range/v3/view/map.hpp>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -19,8 +22,10 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 

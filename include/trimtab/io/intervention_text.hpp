@@ -7,6 +7,7 @@
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/json/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>

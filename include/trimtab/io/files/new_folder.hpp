@@ -6,6 +6,7 @@
 #include <trimtab/io/files/file_descriptor.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /// A folder that is there with all its files or not at all: they are written into `NAME.partial-...` beside it, which
 /// gets the name at the end. A program that was killed meanwhile leaves only that, and the next one removes it.

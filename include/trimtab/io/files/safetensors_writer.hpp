@@ -4,12 +4,18 @@
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/files/safetensors.hpp>
 
+#include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 /// Writes a safetensors file tensor by tensor, in any order, so that a file may be larger than the memory. Until all is
 /// written the file is not whole: for a folder that gets its name at the end (new_folder.hpp).

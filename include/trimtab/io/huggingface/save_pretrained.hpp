@@ -11,13 +11,16 @@
 #include <trimtab/model/weights.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
