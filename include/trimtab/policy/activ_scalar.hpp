@@ -15,7 +15,7 @@ struct activ_scalar {
   static constexpr bool only_scales = true;
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};
-  static constexpr parameter_list<> offsets{};
+  static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}
 
   constexpr void forward(row auto& r) const {
     const auto gain = 1 + r.beta() * r(alpha);

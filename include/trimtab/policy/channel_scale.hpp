@@ -14,7 +14,7 @@ struct channel_scale {
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, which is as large
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
-  static constexpr parameter_list<> offsets{};
+  static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}
 
   constexpr void forward(row auto& r) const {
     r.each([&](auto j) { r.out(j) = (1 + r.beta() * r(scale, j)) * r.h(j); });

@@ -22,7 +22,7 @@ struct project_out {
   static constexpr bool shared_by_positions = true;
   static constexpr per_channel<"direction"> direction{};
   static constexpr parameter_list parameters{direction};
-  static constexpr parameter_list<> offsets{};
+  static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}
 
   double epsilon = 1e-6;
 

@@ -148,10 +148,12 @@ class answer_sets_of {
   /// f(operands...) with both sets and their sizes.
   template <typename F>
   void with_operands(F&& f) const {
-    f(operand<prompt_tokens<"correct">, const int>{correct_.ids, correct_.longest},
-      operand<prompt_tokens_size<"correct">, const int>{correct_.sizes, 1},
-      operand<prompt_tokens<"wrong">, const int>{wrong_.ids, wrong_.longest},
-      operand<prompt_tokens_size<"wrong">, const int>{wrong_.sizes, 1});
+    using correct = std::remove_const_t<decltype(name::all_correct)>;  // nvcc 13 cannot spell them here
+    using wrong = std::remove_const_t<decltype(name::all_wrong)>;
+    f(operand<correct, const int>{correct_.ids, correct_.longest},
+      operand<std::remove_const_t<decltype(correct::size)>, const int>{correct_.sizes, 1},
+      operand<wrong, const int>{wrong_.ids, wrong_.longest},
+      operand<std::remove_const_t<decltype(wrong::size)>, const int>{wrong_.sizes, 1});
   }
 
  private:
