@@ -48,6 +48,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
   r.name = options.name.empty() ? policies : options.name;
   const model_config& c = model.config();
   r.asked = options.asked;
+  r.warnings = options.warnings;
   const auto add = [&](const std::string& name, const std::string& value) {
     if (std::ranges::find(r.asked, name, &fact::name) == r.asked.end()) r.asked.push_back({name, value});
   };

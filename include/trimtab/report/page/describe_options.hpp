@@ -18,8 +18,9 @@ struct prompt_set {
 };
 
 struct describe_options {
-  std::string name = {};         ///< of the fit; by default that of its policies
-  std::vector<fact> asked = {};  ///< what the fit itself does not know: task, seed, learning rate
+  std::string name = {};                   ///< of the fit; by default that of its policies
+  std::vector<fact> asked = {};            ///< what the fit itself does not know: task, seed, learning rate
+  std::vector<std::string> warnings = {};  ///< about the fit, a sentence each
   std::vector<double> sweep = {-2, -1.75, -1.5, -1.25, -1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2};
   index_t gate_prompts = 2;  ///< on how many prompts the scalars of a gate are shown
 };
