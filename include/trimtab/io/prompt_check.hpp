@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -106,8 +107,9 @@ class prompt_checker {
   }
 
   void check_key(const std::string& key) {
-    static constexpr std::string_view known[] = {"prompt", "ids",    "correct", "wrong",   "correct_id", "wrong_id",
-                                                 "roles",  "tokens", "numbers", "corrupt", "corrupt_ids"};
+    static constexpr std::string_view known[] = {"prompt",   "ids",     "correct",     "wrong",     "correct_id",
+                                                 "wrong_id", "roles",   "correct_ids", "wrong_ids", "tokens",
+                                                 "numbers",  "corrupt", "corrupt_ids"};
     if (std::ranges::find(known, key) != std::end(known)) return;
     complain("unknown-key", "the key " + quoted(key) + " is unknown and ignored" + did_you_mean(key, known));
   }
@@ -182,15 +184,22 @@ class prompt_checker {
       const auto [found, is_new] = seen.try_emplace(one.pair.ids, one);
       if (is_new) continue;
       const auto& first = found->second;
-      if (first.pair.correct_id == one.pair.correct_id and first.pair.wrong_id == one.pair.wrong_id)
+      if (accepted(first.pair) == accepted(one.pair) and first.pair.wrong_id == one.pair.wrong_id and
+          first.pair.all_wrong == one.pair.all_wrong)
         complain("duplicate", "the pair is that of line " + std::to_string(first.line) + " again");
-      else if (first.pair.correct_id != one.pair.correct_id)
+      else if (not accepted(first.pair).contains(one.pair.correct_id))
         complain("contradiction",
                  "the prompt is that of line " + std::to_string(first.line) + ", but its correct answer is " +
                      answer_of(one) + " and not " + answer_of(first),
                  true);
     }
     for (auto& [ids, one] : seen) before_.try_emplace(ids, earlier{file_, std::move(one)});
+  }
+  /// The tokens that count as correct.
+  static std::set<int> accepted(const prompt_pair& pair) {
+    std::set<int> all(pair.all_correct.ids.begin(), pair.all_correct.ids.end());
+    all.insert(pair.correct_id);
+    return all;
   }
   static std::string answer_of(const numbered& one) {
     return one.is_text ? quoted(one.pair.correct) : std::to_string(one.pair.correct_id);

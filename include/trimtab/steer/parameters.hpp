@@ -76,7 +76,7 @@ inline parameter_counts count_parameters(const parameters& p) {
     const index_t in_layer = r % block.records_per_layer();
     const block_layer here{static_cast<std::size_t>(&block - p.layout.blocks.data()),
                            static_cast<std::size_t>(r / block.records_per_layer())};
-    if (in_layer == 0 or alike.empty()) alike = same_place(p.layout, here);
+    if (std::ranges::find(alike, here) == alike.end()) alike = same_place(p.layout, here);
     if (alike.front() != here) return;
     const auto is_zero = [&](const block_layer& at, index_t j) {
       const parameter_block& of = p.layout.blocks[at.block];
