@@ -158,8 +158,8 @@ inline double width_of(const heat_map& map) {
 
 }  // namespace detail
 
-/// The width in pixels at which maps go on below: three of the paper's sites with 15 tokens each stand side by side.
-inline constexpr double svg_width = 1040;
+/// The width in pixels at which maps go on below: three of the paper's sites with 18 tokens each stand side by side.
+inline constexpr double svg_width = 1240;
 
 /// The file as text.
 inline std::string svg_of(const std::string& title, const std::vector<map_group>& groups, double width = svg_width) {

@@ -51,7 +51,9 @@ inline std::string numbered_names(const heat_map& map, std::size_t indent, std::
   std::string out, line(indent, ' ');
   for (std::size_t c = 0; c < map.columns.size(); ++c) {
     // A role or a token may hold what steers a terminal.
-    const std::string name = std::to_string(c) + " " + text::one_line(map.columns[c]);
+    const std::string number = std::to_string(c);
+    std::string name = text::one_line(map.columns[c]);
+    if (name != number and not name.starts_with(number + " [")) name = number + " " + name;
     const bool is_first = line.size() == indent;
     if (not is_first and characters(line) + 2 + characters(name) > width) {
       out += line + "\n";

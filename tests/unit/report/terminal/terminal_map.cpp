@@ -42,14 +42,14 @@ TEST_CASE("Colours are added to the characters and replace none", "[report]") {
 TEST_CASE("Many places have numbers, which a list names", "[report]") {
   const report::heat_map map{.title = "mlp_out",
                              .rows = {"0"},
-                             .columns = {"a", "b", "c", "d", "e", "f", "1 [io 52 %, s1 48 %]"},
+                             .columns = {"0", "1 [io 52 %, s1 48 %]", "c", "d", "e", "f", "end"},
                              .values = {{1, 1, 1, 1, 1, 1, 1}}};
   CHECK(report::text_of(map, false, 40) ==
         "mlp_out\n"
         "0  +9 +9 +9 +9 +9 +9 +9\n"
         "    0  1  2  3  4  5  6\n"
-        "   0 a  1 b  2 c  3 d  4 e  5 f\n"
-        "   6 1 [io 52 %, s1 48 %]\n"
+        "   0  1 [io 52 %, s1 48 %]  2 c  3 d\n"
+        "   4 e  5 f  6 end\n"
         "   9 is 1, \xC2\xB7 is exactly 0\n");
 }
 
