@@ -36,13 +36,12 @@ void keep_only(kept_prompts which, const any_folder& folder, std::vector<named_p
     const bool had_any = not set.pairs.empty();
     std::erase_if(set.pairs, [&](const prompt_pair& pair) {
       const auto logits = model->logits(pair.ids, scored::last);
-      const auto of = [&](const answer_set& all, int id) {
+      const auto mass_of = [&](std::span<const int> answers) {
         double sum = 0;
-        for (const int one : all.ids.empty() ? std::vector{id} : all.ids)
-          sum += std::exp(logits.values[static_cast<std::size_t>(one)]);
+        for (const int id : answers) sum += std::exp(logits.values[static_cast<std::size_t>(id)]);
         return sum;
       };
-      const bool is_right = of(pair.all_correct, pair.correct_id) > of(pair.all_wrong, pair.wrong_id);
+      const bool is_right = mass_of(pair.correct_ids()) > mass_of(pair.wrong_ids());
       return is_right != (which == kept_prompts::right);
     });
     if (had_any and set.pairs.empty())

@@ -184,8 +184,8 @@ class prompt_checker {
       const auto [found, is_new] = seen.try_emplace(one.pair.ids, one);
       if (is_new) continue;
       const auto& first = found->second;
-      if (accepted(first.pair) == accepted(one.pair) and first.pair.wrong_id == one.pair.wrong_id and
-          first.pair.all_wrong == one.pair.all_wrong)
+      if (accepted(first.pair) == accepted(one.pair) and
+          std::ranges::equal(first.pair.wrong_ids(), one.pair.wrong_ids()))
         complain("duplicate", "the pair is that of line " + std::to_string(first.line) + " again");
       else if (not accepted(first.pair).contains(one.pair.correct_id))
         complain("contradiction",
@@ -197,9 +197,8 @@ class prompt_checker {
   }
   /// The tokens that count as correct.
   static std::set<int> accepted(const prompt_pair& pair) {
-    std::set<int> all(pair.all_correct.ids.begin(), pair.all_correct.ids.end());
-    all.insert(pair.correct_id);
-    return all;
+    const auto ids = pair.correct_ids();
+    return {ids.begin(), ids.end()};
   }
   static std::string answer_of(const numbered& one) {
     return one.is_text ? quoted(one.pair.correct) : std::to_string(one.pair.correct_id);

@@ -29,6 +29,17 @@ std::string token_text(const Model& model, int id) {
   return "#" + std::to_string(id);
 }
 
+/// What shows a token as text.
+using token_names = std::function<std::string(int)>;
+
+/// That of a model, which must outlive it.
+template <typename Model>
+token_names token_names_of(const Model& model) {
+  return [&model](int id) { return token_text(model, id); };
+}
+
+inline std::string token_text(const token_names& names, int id) { return names(id); }
+
 /// The tokens of an answer: one, or several as "a | b".
 template <typename Model>
 std::string answer_text(const Model& model, std::span<const int> ids) {
