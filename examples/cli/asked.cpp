@@ -54,7 +54,8 @@ fit_command with_sites(fit_command command, const model_config& config) {
   if (not command.at.empty() or std::ranges::find(command.given, "--sites", &given_option::name) != command.given.end())
     return command;
   bool adds = false;
-  policy::visit_with(command.policy, {}, [&]<typename Policy>(const Policy&) { adds = only_adds<Policy>; });
+  policy::visit_with(command.policy, command.variant,
+                     [&]<typename Policy>(const Policy&) { adds = only_adds<Policy>; });
   command.sites = without_repeated(command.sites, adds, config.parallel_residual);
   return command;
 }

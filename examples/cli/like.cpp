@@ -30,16 +30,23 @@ bool is_repeated(const description& d, const std::string& option) {
 }
 
 /// Options one of which replaces the others.
-const std::vector<std::set<std::string>> alternatives = {
-    {"--task", "--data"}, {"--data", "--train"}, {"--data", "--templates"}, {"--data", "--lengths"},
-    {"--task", "--test"}, {"--bos", "--no-bos"}, {"--at", "--policy"},      {"--at", "--sites"},
-    {"--at", "--layers"}, {"--at", "--roles"},   {"--at", "--positions"},   {"--at", "--no-bias"}};
+const std::vector<std::set<std::string>> alternatives = [] {
+  std::vector<std::set<std::string>> pairs = {{"--task", "--data"}, {"--bos", "--no-bos"}};
+  for (const char* of_tasks : {"--train", "--templates", "--lengths"}) pairs.push_back({"--data", of_tasks});
+  for (const char* of_all :
+       {"--policy", "--sites", "--layers", "--roles", "--positions", "--no-bias", "--gate", "--inner", "--rank"})
+    pairs.push_back({"--at", of_all});
+  return pairs;
+}();
 
 /// Whether an option of the file has no meaning beside those that are given.
 bool is_replaced(const std::string& option, const std::set<std::string>& given) {
+  static const std::set<std::string> of_policy = {"--no-bias", "--gate", "--inner", "--rank"};
   if (given.contains(option) or (option == "--roles" and given.contains("--positions")) or
-      (option == "--no-bias" and given.contains("--policy")))
+      (of_policy.contains(option) and given.contains("--policy")))
     return true;
+  // Of a task it is a number, of files a file.
+  if (option == "--test" and (given.contains("--task") or given.contains("--data"))) return true;
   return std::ranges::any_of(alternatives, [&](const auto& pair) {
     return pair.contains(option) and
            std::ranges::any_of(pair, [&](const auto& other) { return other != option and given.contains(other); });

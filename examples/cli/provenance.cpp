@@ -120,7 +120,6 @@ void add_provenance(const fit_command& command, const std::vector<named_prompts>
     made["policy"] = command.policy;
     made["positions"] = asked_by(command).front().positions;
     if (not command.roles.empty()) made["roles"] = text::joined(command.roles, ",");
-    if (command.no_bias) made["no_bias"] = "on";
   }
   made["backend"] = common.backend == machine::cuda ? "cuda" : "eigen";
   made["trimtab"] = version;
