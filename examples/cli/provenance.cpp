@@ -78,11 +78,11 @@ std::string word_of(const given_option& one) { return one.name + (one.value.empt
 /// The options of a fit, resolved where the file has a setting for them, else as they were given.
 std::vector<std::string> arguments_of(const fit_command& command, const std::map<std::string, std::string>& made) {
   std::vector<std::string> words;
-  const bool by_statistics = command.method != "gradient";
+  const auto takes = [&](const std::string& option) {
+    return command.method == "gradient" or (option != "--lr" and option != "--steps");  // statistics make no steps
+  };
   for (const auto& [key, option] : settings)
-    if (by_statistics and (std::string_view(option) == "--lr" or std::string_view(option) == "--steps"))
-      continue;
-    else if (const auto value = made.find(key); value != made.end())
+    if (const auto value = made.find(key); value != made.end() and takes(option))
       words.push_back(option + ("=" + value->second));
   for (const auto& one : command.given)
     if (not is_setting(one.name) and not is_elsewhere(one.name)) words.push_back(word_of(one));
