@@ -3,6 +3,7 @@
 #include "asked.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/steer/same_place.hpp>
 #include <trimtab/text/joined.hpp>
 
 #include <algorithm>
@@ -48,6 +49,16 @@ position_key key_of(const at_option& at, const std::vector<prompt_pair>& prompts
 }
 
 }  // namespace
+
+fit_command with_sites(fit_command command, const model_config& config) {
+  if (not command.at.empty() or std::ranges::find(command.given, "--sites", &given_option::name) != command.given.end())
+    return command;
+  bool adds = false;
+  policy::visit_with(command.policy, command.variant,
+                     [&]<typename Policy>(const Policy&) { adds = only_adds<Policy>; });
+  command.sites = without_repeated(command.sites, adds, config.parallel_residual);
+  return command;
+}
 
 std::vector<at_option> asked_by(const fit_command& command) {
   auto asked = command.at;

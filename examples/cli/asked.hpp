@@ -14,6 +14,10 @@
 
 namespace trimtab::cli {
 
+/// The command with the sites of its policy if it names none: attn_out, mlp_out and resid_post, without those that would
+/// repeat another of them in this model.
+fit_command with_sites(fit_command command, const model_config& config);
+
 /// The interventions that --at asks for, or that --policy, --sites, --layers and --positions do: one for each site.
 std::vector<at_option> asked_by(const fit_command& command);
 

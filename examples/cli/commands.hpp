@@ -28,6 +28,7 @@ output fit(const fit_command& command, const common_options& common);
 output sweep(const sweep_command& command, const common_options& common);
 output certify(const certify_command& command, const common_options& common);
 output eval(const eval_command& command, const common_options& common);
+output check(const check_command& command, const common_options& common);
 output loss(const loss_command& command, const common_options& common);
 output explain(const explain_command& command, const common_options& common);
 output report(const report_command& command, const common_options& common);
@@ -36,6 +37,7 @@ output generate(const generate_command& command, const common_options& common);
 output bake(const bake_command& command, const common_options& common);
 output export_to(const export_command& command);
 output import_from(const import_command& command, const common_options& common);
+output task(const task_command& command, const common_options& common);
 output tokenize(const tokenize_command& command, const common_options& common);
 output inspect(const inspect_command& command);
 

@@ -83,7 +83,8 @@ class run_of final : public any_run {
 template <typename Model>
 class composition_of final : public any_composition {
  public:
-  explicit composition_of(dynamic_steering<Model> s) : steering_(std::move(s)) {}
+  composition_of(dynamic_steering<Model> s, report::token_names tokens)
+      : steering_(std::move(s)), tokens_(std::move(tokens)) {}
 
   parameter_layout layout(std::span<const prompt_pair> prompts) const override { return steering_.layout(prompts); }
   fit_defaults defaults() const override {
@@ -152,7 +153,9 @@ class composition_of final : public any_composition {
   report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,
                               std::vector<loss_values> history,
                               const report::describe_options& options) const override {
-    return report::describe(steering_, values, sets, std::move(history), options);
+    auto named = options;
+    named.token = tokens_;
+    return report::describe(steering_, values, sets, std::move(history), named);
   }
 
   /// Runs some prompts at a time, which bounds the memory; the loss is a mean over prompts.
@@ -227,6 +230,7 @@ class composition_of final : public any_composition {
   }
 
   dynamic_steering<Model> steering_;
+  report::token_names tokens_;
 };
 
 template <typename Model>
@@ -257,7 +261,8 @@ class model_of final : public any_model {
     for (const auto& one : chosen) {
       interventions.push_back({site_in(config(), one.site), policy_for<B>(one), one.layers, one.positions});
     }
-    return std::make_unique<composition_of<Model>>(steer(static_cast<const Model&>(model_), std::move(interventions)));
+    return std::make_unique<composition_of<Model>>(steer(static_cast<const Model&>(model_), std::move(interventions)),
+                                                   report::token_names_of(model_));
   }
 
   explain::place_map explain(const std::string& method, std::span<const prompt_pair> prompts,

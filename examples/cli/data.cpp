@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #ifdef TRIMTAB_INSTANCES
 #  include <trimtab/instances/tasks.hpp>
@@ -23,13 +24,47 @@ namespace trimtab::cli {
 
 namespace {
 
-task::prompt_sets make_task(const any_folder& model, const std::string& name, std::uint64_t seed, int other_lengths) {
-  const text::tokenizer& tokenizer = model.tokenizer();
-  if (name == "ioi") return task::ioi(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
-  return task::ccc(tokenizer, {.test_other_lengths = other_lengths, .seed = seed});
+/// The prompts that the untouched model gets right, or wrong.
+void keep_only(kept_prompts which, const any_folder& folder, std::vector<named_prompts>& sets) {
+  if (which == kept_prompts::all) return;
+  const auto* const model = dynamic_cast<const any_model*>(&folder);
+  if (model == nullptr)
+    throw error(error_kind::bad_argument,
+                "--only asks the model, and --plan reads no weights; leave out one of the two");
+  const std::string word = which == kept_prompts::right ? "right" : "wrong";
+  for (auto& set : sets) {
+    const bool had_any = not set.pairs.empty();
+    std::erase_if(set.pairs, [&](const prompt_pair& pair) {
+      const auto logits = model->logits(pair.ids, scored::last);
+      const auto mass_of = [&](std::span<const int> answers) {
+        double sum = 0;
+        for (const int id : answers) sum += std::exp(logits.values[static_cast<std::size_t>(id)]);
+        return sum;
+      };
+      const bool is_right = mass_of(pair.correct_ids()) > mass_of(pair.wrong_ids());
+      return is_right != (which == kept_prompts::right);
+    });
+    if (had_any and set.pairs.empty())
+      throw error(error_kind::bad_data, "--only " + word + " leaves no prompt of " + set.name +
+                                            ": the untouched model gets none of them " + word +
+                                            "; leave out --only, or give other prompts");
+  }
 }
 
 }  // namespace
+
+task::prompt_sets make_task(const any_folder& model, const data_options& data, std::uint64_t seed, int other_lengths) {
+  const auto plain = task::ioi_options{};
+  const int train = data.train_count.value_or(plain.train), test = data.test_count.value_or(plain.test);
+  const text::tokenizer& tokenizer = model.tokenizer();
+  if (data.task == "ioi")
+    return task::ioi(
+        tokenizer,
+        {.train = train, .test = test, .test_other_lengths = other_lengths, .seed = seed, .shape = data.shape});
+  return task::ccc(
+      tokenizer,
+      {.train = train, .test = test, .test_other_lengths = other_lengths, .seed = seed, .shape = data.shape});
+}
 
 std::optional<position_key> absolute_of(const std::vector<position_key>& keys) {
   const auto found = std::ranges::find(keys, position_key::kind::absolute, &position_key::by);
@@ -41,24 +76,26 @@ bool has_roles(const std::vector<position_key>& keys) {
 }
 
 std::vector<named_prompts> read_data(const any_folder& model, const data_options& data, std::uint64_t seed,
-                                     const std::vector<position_key>& keys) {
+                                     const std::vector<position_key>& keys, const std::string& only) {
   const bool any_length = not absolute_of(keys);
   std::vector<named_prompts> sets;
   if (data.task.empty()) {
-    sets.push_back({"train", read_pairs(model, data.train, keys)});
+    sets.push_back({data.test.empty() ? only : "train", read_pairs(model, data.train, keys)});
     if (not data.test.empty()) {
       std::vector<position_key> resolved;
       for (const auto& key : keys)
         resolved.push_back(key.by() == position_key::kind::absolute ? key.resolved(sets.front().pairs) : key);
       sets.push_back({"test", read_pairs(model, data.test, resolved)});
     }
+    keep_only(data.only, model, sets);
     return sets;
   }
   const auto plain = task::ioi_options{};
-  auto task = make_task(model, data.task, seed, any_length ? plain.test_other_lengths : 0);
+  auto task = make_task(model, data, seed, any_length ? plain.test_other_lengths : 0);
   sets.push_back({"train", std::move(task.train)});
   sets.push_back({"test", std::move(task.test)});
   if (any_length) sets.push_back({"test_other_lengths", std::move(task.test_other_lengths)});
+  keep_only(data.only, model, sets);
   return sets;
 }
 
@@ -103,7 +140,7 @@ std::vector<prompt_pair> read_retained(const any_folder& model, const path& file
 }
 
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt) {
-  if (not data.task.empty()) return make_task(model, data.task, data.seed.value_or(1), 0).test;
+  if (not data.task.empty()) return make_task(model, data, data.seed.value_or(1), 0).test;
   return io::read_prompts(
       data.train, model_encoder{model},
       {.vocabulary = model.config().vocabulary, .context = model.config().context, .corrupt = corrupt});

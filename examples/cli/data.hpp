@@ -5,6 +5,7 @@
 
 #include <trimtab/core/position.hpp>
 #include <trimtab/core/prompt_pair.hpp>
+#include <trimtab/task/prompt_pair.hpp>
 
 #include <map>
 #include <optional>
@@ -37,11 +38,14 @@ struct named_prompts {
   std::vector<prompt_pair> pairs;
 };
 
+/// The prompts of a task.
+task::prompt_sets make_task(const any_folder& model, const data_options& data, std::uint64_t seed, int other_lengths);
+
 /// The sets of a task or of files: "train", "test", and for a task "test_other_lengths" unless a position key is
-/// absolute. Absolute positions require one length for all prompts: the key's count, or if that is 0 the length of the
-/// first prompt.
+/// absolute. `only` is what one file of prompts is called that has no test set beside it: "train" for a fit. Absolute
+/// positions require one length for all prompts: the key's count, or if that is 0 the length of the first prompt.
 std::vector<named_prompts> read_data(const any_folder& model, const data_options& data, std::uint64_t seed,
-                                     const std::vector<position_key>& keys);
+                                     const std::vector<position_key>& keys, const std::string& only = "train");
 
 /// The prompts of a file that are to stay as they are, none for an empty name. For absolute positions they are as long
 /// as `prompts`.

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,10 @@ struct description {
   CLI::App app{"Learns small interventions on the activations of GPT-2 and Pythia that flip an answer.", "trimtab"};
   std::map<const CLI::Option*, option_words> words = {};
   files_in_use files = {};
-  bool manual = false;     ///< `help --man`
-  std::string topic = {};  ///< `help TOPIC`
-  std::string shell = {};  ///< `completion SHELL`
+  std::set<std::string> writing = {};  ///< the options that name a file to write
+  bool manual = false;                 ///< `help --man`
+  std::string topic = {};              ///< `help TOPIC`
+  std::string shell = {};              ///< `completion SHELL`
 };
 
 /// Declares every command and option; parsing stores their values in `to`, which must outlive `d`.

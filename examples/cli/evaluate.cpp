@@ -3,8 +3,10 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "per_prompt.hpp"
 #include "talk.hpp"
 
+#include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
 
 /// `trimtab eval` and `trimtab loss`: what an intervention from a file does to prompts.
@@ -30,21 +32,28 @@ ordered_json terms_of(const loss_result& found) {
 }  // namespace
 
 output eval(const eval_command& command, const common_options& common) {
+  require_writable(command.per_prompt_csv);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
   const auto objective = with_defaults(command.objective, *composition);
   output found;
+  auto csv = per_prompt_header;
   auto terms = ordered_json::object();
-  const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
+  const auto sets =
+      read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
   for (const auto& set : sets) {
     if (set.pairs.empty()) continue;
-    add_metrics(set.name, measured(*composition, values, set, objective.strengths, common), found);
+    const auto figures = measured(*composition, values, set, objective.strengths, common);
+    add_metrics(set.name, figures, found);
+    if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
+    if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);
     terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
   }
   if (const auto retained = read_retained(*model, command.data.retain, file.keys(), sets.front().pairs);
       not retained.empty())
     add_retention(*composition, values, retained, objective, found);
   add_counts(count_parameters(values), found);
+  if (not command.per_prompt_csv.empty()) io::write_file_atomically(command.per_prompt_csv, csv);
   found.json["objective"] = terms;
   return found;
 }
@@ -53,8 +62,10 @@ output loss(const loss_command& command, const common_options& common) {
   require_writable(command.gradient);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
-  auto pairs = read_pairs(*model, command.data, file.keys());
-  const auto retained = read_retained(*model, command.retain, file.keys(), pairs);
+  const auto sets =
+      read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
+  auto pairs = sets.front().pairs;
+  const auto retained = read_retained(*model, command.data.retain, file.keys(), pairs);
   pairs.insert(pairs.end(), retained.begin(), retained.end());
   const auto result =
       composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());

@@ -211,7 +211,7 @@ std::string quantity_of(const explain::place_map& map) {
 
 output explain(const explain_command& command, const common_options& common) {
   require_writable(command.report);
-  require_writable(command.heatmap);
+  require_heatmap(command.heatmap);
   const auto model = load_model(command.model, common);
   const auto prompts = read_explained(*model, command.data, needs_corrupt(command.method));
   const auto chosen = options_for(command, prompts);

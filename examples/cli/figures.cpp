@@ -5,6 +5,7 @@
 #include "data.hpp"
 
 #include <trimtab/measure/intervals.hpp>
+#include <trimtab/measure/untouched.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
@@ -78,6 +79,10 @@ std::string rounded(double value) {
   return digits;
 }
 
+std::string counted(std::size_t n, const std::string& what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
 std::string columns(const std::vector<std::string>& cells) {
   std::string line;
   for (const auto& any : cells) {
@@ -90,27 +95,42 @@ std::string columns(const std::vector<std::string>& cells) {
 
 std::string to_text(const std::string& name, const metrics& m) {
   using report::number;
+  const auto bare = untouched_of(m);
   const auto rate = [&](double value) {
     return number(value, 3) + " [" + report::text_of(wilson(value, m.prompts)) + "]";
   };
-  report::table table({name + ", " + std::to_string(m.prompts) + " prompts", "flip rate [95 %]", "logit difference",
-                       "p(correct)", "p(wrong)"});
+  report::table table({"strength", "flip rate [95 %]", "logit diff", "p(correct)", "p(wrong)"});
   for (const double strength : order_of(m)) {
-    const auto mean = [&](double strength_metrics::*figure) {
-      return number(m.at.at(strength).*figure, 3) + " " +
+    const auto mean = [&](double strength_metrics::*figure, auto text) {
+      return text(m.at.at(strength).*figure, 3) + " " +
              report::error_text(mean_of(each_prompt(m, strength, figure)), 3);
     };
-    table.add({"strength " + (strength == 0 ? "0 (untouched)" : strength_text(strength)),
-               strength == 0 ? "-" : rate(m.at.at(strength).flip_rate), mean(&strength_metrics::logit_diff),
-               mean(&strength_metrics::probability_correct), mean(&strength_metrics::probability_wrong)});
+    table.add({strength == 0 ? "0 (untouched)" : strength_text(strength),
+               strength == 0 ? "-" : rate(m.at.at(strength).flip_rate), mean(&strength_metrics::logit_diff, number),
+               mean(&strength_metrics::probability_correct, report::small_number),
+               mean(&strength_metrics::probability_wrong, report::small_number)});
+    if (strength != 0) continue;
+    for (const double later : order_of(m))
+      if (later != 0) table.add({"  before, " + strength_text(later), rate(bare.at.at(later).flip_rate)});
   }
   table.add({"every strength", rate(m.flip_rate_both)});
+  table.add({"  before", rate(bare.flip_rate_both)});
   const auto error = [&](double strength_metrics::*figure, int digits) {
     return " " + report::error_text(mean_of(each_prompt(m, figure)), digits);
   };
-  return table.text(report::wants_colour(STDOUT_FILENO)) + "KL without the answers " + rounded(m.kl_masked) +
+  std::string against;
+  for (const double strength : order_of(m)) {
+    if (strength == 0) continue;
+    const auto pairs = newly_flipped(m, strength);
+    against += "at " + strength_text(strength) + " newly flipped " + std::to_string(pairs.gained) + ", lost " +
+               std::to_string(pairs.lost) + " of " + std::to_string(pairs.prompts) + ": difference " +
+               number(pairs.difference(), 3) + " [" + report::text_of(pairs.within()) + "]\n";
+  }
+  const auto title = name + ", " + counted(static_cast<std::size_t>(m.prompts), "prompt");
+  return report::styled(title, "1", report::wants_colour(STDOUT_FILENO)) + "\n" +
+         table.text(report::wants_colour(STDOUT_FILENO)) + against + "KL without the answers " + rounded(m.kl_masked) +
          error(&strength_metrics::kl_masked, 4) + ", over all tokens " + rounded(m.kl_full) +
-         error(&strength_metrics::kl_full, 4) + "; best other token the same " + number(m.top_other_same, 3) +
+         error(&strength_metrics::kl_full, 4) + "\nbest other token the same " + number(m.top_other_same, 3) +
          error(&strength_metrics::top_other_same, 3) + "\n\n";
 }
 
@@ -127,12 +147,28 @@ void add_counts(const parameter_counts& c, output& to) {
   to.json["nonzero_sites"] = c.nonzero_sites;
   to.json["l1"] = c.l1;
   to.text += "parameters: " + std::to_string(c.nonzero_parameters) + " of " + std::to_string(c.parameters) +
-             " are not zero, at " + std::to_string(c.nonzero_sites) + " of " + std::to_string(c.sites) +
-             " places; l1 norm " + rounded(c.l1) + "\n";
+             (c.nonzero_parameters == 1 ? " is" : " are") + " not zero, at " + std::to_string(c.nonzero_sites) +
+             " of " + counted(static_cast<std::size_t>(c.sites), "place") + "; l1 norm " + rounded(c.l1) + "\n";
+}
+
+ordered_json untouched_json(const metrics& m) {
+  auto bare = to_json(untouched_of(m));
+  bare["newly_flipped"] = ordered_json::object();
+  for (const double strength : order_of(m)) {
+    if (strength == 0) continue;
+    const auto pairs = newly_flipped(m, strength);
+    bare["newly_flipped"][strength_text(strength)] = {{"gained", pairs.gained},
+                                                      {"lost", pairs.lost},
+                                                      {"difference", pairs.difference()},
+                                                      {"interval", to_json(pairs.within())}};
+  }
+  return bare;
 }
 
 void add_metrics(const std::string& name, const metrics& m, output& to) {
   to.json[name] = to_json(m);
+  if (not to.json.contains("untouched")) to.json["untouched"] = ordered_json::object();
+  to.json["untouched"][name] = untouched_json(m);
   to.text += to_text(name, m);
 }
 

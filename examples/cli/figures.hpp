@@ -16,7 +16,11 @@ namespace trimtab::cli {
 /// mean over prompts ("logit_diff_error", ...; null for a single prompt).
 ordered_json to_json(const metrics& m);
 
-/// A table with a line for each strength, the untouched model's first.
+/// The same figures of the untouched model, with "newly_flipped": for each strength how many prompts the intervention
+/// gains and loses, and the 95 % interval of the difference.
+ordered_json untouched_json(const metrics& m);
+
+/// A table with a line for each strength, the untouched model's first, and which prompts are newly flipped.
 std::string to_text(const std::string& name, const metrics& m);
 
 /// Adds "retain": what becomes of prompts that are to stay as they are.
@@ -26,8 +30,11 @@ void add_retention(const any_composition& composition, const parameters& values,
 /// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
 void add_counts(const parameter_counts& c, output& to);
 
-/// Adds one set's figures to an output.
+/// Adds one set's figures to an output, and under "untouched" those without the intervention.
 void add_metrics(const std::string& name, const metrics& m, output& to);
+
+/// "1 prompt", "2 prompts".
+std::string counted(std::size_t n, const std::string& what);
 
 /// A line of cells, in aligned columns.
 std::string columns(const std::vector<std::string>& cells);

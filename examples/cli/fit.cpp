@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "asked.hpp"
+#include "check.hpp"
 #include "commands.hpp"
 #include "contrasts.hpp"
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
 #include "plan.hpp"
+#include "provenance.hpp"
 #include "ranks.hpp"
 #include "report.hpp"
 #include "talk.hpp"
@@ -15,12 +17,16 @@
 #include <trimtab/io/checkpoint_file.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/intervention_file.hpp>
+#include <trimtab/measure/diagnosis.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal_map.hpp>
 #include <trimtab/text/joined.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 /// `trimtab fit`: learns an intervention, measures it, and writes it to a file.
 
@@ -42,13 +48,48 @@ ordered_json terms_of(const loss_values& values) {
   return terms;
 }
 
-/// A heat map for every site with at least one layer, for the terminal.
-std::string maps_of(const parameters& values) {
+/// The sets that are measured after the fit: all, but after SIGTERM or SIGHUP, which leave little time, those that take
+/// no longer than a second. A pass over a prompt takes at most its share of a step.
+std::vector<named_prompts> quickly_measured(const std::vector<named_prompts>& sets, double seconds, index_t steps,
+                                            const objective_options& objective) {
+  if (interrupt_watch::status_of(interrupt_watch::signal()) == 0) return sets;
+  const auto of_one_pass = seconds / static_cast<double>(std::max<index_t>(steps, 1)) /
+                           static_cast<double>(sets.front().pairs.size() * objective.strengths.size());
+  std::vector<named_prompts> quick;
+  for (const auto& set : sets) {
+    const auto passes = static_cast<double>(set.pairs.size() * (objective.strengths.size() + 1));
+    if (of_one_pass * passes <= 1)
+      quick.push_back(set);
+    else
+      tell("the " + std::to_string(set.pairs.size()) + " prompts of '" + set.name + "' are not measured after " +
+           interrupt_watch::name_of(interrupt_watch::signal()) +
+           "; --measure-anyway asks for it, and eval does it later");
+  }
+  return quick;
+}
+
+/// What a fit is judged by. λ_max is looked for where everything is zero, and stays unknown where there is none.
+fit_outcome outcome_of(const parameters& values, const std::vector<loss_values>& history, const metrics& train,
+                       const objective_options& objective, const std::vector<prompt_pair>& prompts,
+                       const any_composition& composition) {
+  fit_outcome outcome{
+      .history = history, .counts = count_parameters(values), .train = train, .lambda_m = *objective.lambda_m};
+  if (outcome.counts.nonzero_parameters == 0) try {
+      outcome.lambda_max = composition.lambda_max(prompts, objective);
+    } catch (const error&) {
+    }
+  return outcome;
+}
+
+/// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts.
+std::string maps_of(const parameters& values, const any_model& model, const std::vector<prompt_pair>& prompts) {
   std::string maps;
-  for (const parameter_block& block : values.layout.blocks)
-    if (not block.layers.empty())
-      maps += "\n" + report::text_of(report::in_reading_order(report::map_of(values, block), block.positions),
-                                     report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
+  for (const parameter_block& block : values.layout.blocks) {
+    if (block.layers.empty()) continue;
+    const auto map = report::map_of(values, block, model.names_of(block.positions, prompts));
+    maps += "\n" + report::text_of(report::in_reading_order(map, block.positions), report::wants_colour(STDOUT_FILENO),
+                                   report::width_of(STDOUT_FILENO));
+  }
   return maps;
 }
 
@@ -63,17 +104,31 @@ output figures_of(const any_composition& composition, const parameters& values, 
   return found;
 }
 
-/// Writes the pages and pictures that were asked for, and adds the maps for the terminal.
-void show(const fit_command& command, const common_options& common, const any_composition& composition,
-          const parameters& values, const std::vector<named_prompts>& sets, const std::vector<loss_values>& history,
-          std::map<std::string, std::string> made, output& to) {
+/// Writes the pages and pictures that were asked for, and adds the maps for the terminal, whose places have the names of
+/// `prompts`.
+void show(const fit_command& command, const common_options& common, const any_model& model,
+          const any_composition& composition, const parameters& values, const std::vector<named_prompts>& sets,
+          const std::vector<prompt_pair>& prompts, const std::vector<loss_values>& history,
+          const std::map<std::string, std::string>& made, const std::vector<std::string>& warnings, output& to) {
   if (not command.report.empty() or not command.heatmap.empty()) {
-    made["model"] = command.model.string();
     const auto name = policies_of(asked_by(command));
-    write_reports({describe(composition, values, sets, history, name, made)}, name + " on " + name_of(command.model),
-                  command.report, command.heatmap);
+    write_reports({describe(composition, values, sets, history, name, made, warnings)},
+                  name + " on " + name_of(command.model), command.report, command.heatmap);
   }
-  if (not common.quiet) to.text += maps_of(values);
+  if (not common.quiet) to.text += maps_of(values, model, prompts);
+}
+
+/// Adds the line that repeats a fit, and with --like whether its bits are those of the file.
+void tell_how_to_repeat(const fit_command& command, const common_options& common, const intervention_file& file,
+                        output& to) {
+  const auto line = line_that_repeats(file.made, command.out.string());
+  to.json["repeat"] = line;
+  if (not command.like.empty()) {
+    const auto compared = compare_with(command.like, file);
+    to.json["same_bits"] = compared.same_bits;
+    to.text += compared.sentence + "\n";
+  }
+  if (not common.quiet) to.text += "repeat it: " + line + "\n";
 }
 
 /// Vectors by statistics.
@@ -86,6 +141,7 @@ output fit_directions(const fit_command& command, const common_options& common, 
       train, contrast.positive, contrast.negative,
       command.method == "pca" ? direction_method::principal_component : direction_method::mean_difference);
   made["method"] = command.method;
+  add_provenance(command, sets, common, made);
   if (not command.positive.empty())
     made["positive"] = command.positive.string(), made["negative"] = command.negative.string();
   if (not command.out.empty()) io::write_intervention(command.out, composition.make_file(values, made));
@@ -99,22 +155,24 @@ output fit_directions(const fit_command& command, const common_options& common, 
                              {"faithfulness", loss.faithfulness},
                              {"minimality", loss.minimality}};
   found.text += "loss: " + rounded(loss.loss) + "\n";
-  show(command, common, composition, values, sets, {}, std::move(made), found);
+  tell_how_to_repeat(command, common, composition.make_file(values, made), found);
+  show(command, common, model, composition, values, sets, train, {}, made, {}, found);
   return found;
 }
 
 }  // namespace
 
-output fit(const fit_command& command, const common_options& common) {
-  if (command.size.plan) return plan_fit(command, common);
-  require_writable(command.out);
-  require_writable(command.trace);
-  require_writable(command.report);
-  require_writable(command.heatmap);
-  require_writable(command.checkpoint);
+output fit(const fit_command& given, const common_options& common) {
+  if (given.size.plan) return plan_fit(given, common);
+  require_writable(given.out);
+  require_writable(given.trace);
+  require_writable(given.report);
+  require_heatmap(given.heatmap);
+  require_writable(given.checkpoint);
   std::optional<fit_state> state;
-  if (not command.resume.empty()) state = io::read_checkpoint(command.resume);
-  const auto model = load_model(command.model, common);
+  if (not given.resume.empty()) state = io::read_checkpoint(given.resume);
+  const auto model = load_model(given.model, common);
+  const auto command = with_sites(given, model->config());
   const auto seed = command.data.seed.value_or(1);
   const auto asked = asked_by(command);
   const auto sets = read_data(*model, command.data, seed, keys_of(asked));
@@ -124,8 +182,16 @@ output fit(const fit_command& command, const common_options& common) {
   fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
   const auto chosen = chosen_for(asked, train);
   const auto composition = model->compose(chosen);
+  auto read = sets;
+  read.push_back({"retained", retained});
+  if (not command.like.empty()) require_like(command, read, weights_hash_of(*composition, train));
   const auto defaults = composition->defaults();
   auto objective = command.objective;
+  std::optional<double> lambda_max;
+  if (objective.lambda_m_share) {
+    lambda_max = composition->lambda_max(fitted_on, objective);
+    objective.lambda_m = *objective.lambda_m_share * *lambda_max;
+  }
   objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
   const index_t all_steps = steps_of(command, std::ssize(fitted_on));
   const adam optimizer{.learning_rate = command.learning_rate.value_or(defaults.learning_rate),
@@ -141,19 +207,23 @@ output fit(const fit_command& command, const common_options& common) {
     return fit_directions(command, common, *model, *composition, sets, objective,
                           made_by(command, objective, optimizer, 0, seed, *model, common));
   require_room(command, common, *model, layout, fitted_on);
+  const auto about_data = warnings_about(*model, command.data);
+  for (const auto& warning : about_data) warn(warning);
   if (state and state->steps() > all_steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
                                               " steps, more than the " + std::to_string(all_steps) +
                                               " asked for; ask for more steps, or leave out --resume");
 
-  note(common, "fit " + policies_of(asked) + " on " + std::to_string(train.size()) + " prompts, " +
-                   chosen.front().positions.text() + " positions, " + std::to_string(all_steps) +
-                   " steps, learning rate " + rounded(optimizer.learning_rate) + ", lambda-f " +
-                   rounded(objective.lambda_f) + ", lambda-m " + rounded(*objective.lambda_m));
+  note(common, "fit " + policies_of(asked) + " on " + counted(train.size(), "prompt") + ", " +
+                   chosen.front().positions.text() + " positions, " +
+                   counted(static_cast<std::size_t>(all_steps), "step") + ", learning rate " +
+                   rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
+                   rounded(*objective.lambda_m));
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(fitted_on, objective, optimizer, {seed, command.init, std::move(state)}, size);
+  const auto run = composition->start(fitted_on, objective, optimizer,
+                                      {command.init_seed.value_or(seed), command.init, std::move(state)}, size);
   const auto checkpoint = [&](const fit_state& at) {
     if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, at);
   };
@@ -164,11 +234,11 @@ output fit(const fit_command& command, const common_options& common) {
     run->watch([&](const chunk_progress& now) {
       in_chunks = now.chunks > 1;
       if (in_chunks)
-        progress.show(run->steps() + 1, "chunk " + std::to_string(now.done + 1) + " of " + std::to_string(now.chunks));
+        progress.show(run->steps(), "chunk " + std::to_string(now.done + 1) + " of " + std::to_string(now.chunks));
       return not in_chunks or all_ranks().size() > 1 or interrupt_watch::signal() == 0;
     });
     while (run->steps() < all_steps) {
-      progress.show(run->steps() + 1, "loss " + report::number(run->loss().total(), 4));
+      progress.show(run->steps(), "loss " + report::number(run->loss().total(), 4));
       if (in_chunks) kept = run->state();
       if (any_rank(interrupt_watch::signal() != 0)) break;
       run->step();
@@ -196,7 +266,7 @@ output fit(const fit_command& command, const common_options& common) {
   std::optional<polished> better;
   index_t steps = 0;
   {
-    const interrupt_watch watch;  // lives until what was learned is on the disk
+    const interrupt_watch watch("the fit ends within this step");  // lives until what was learned is on the disk
     learn_until_ended();
     steps = kept->steps();
     learned = {{layout, std::move(kept->theta)}, std::move(kept->history), steps < all_steps};
@@ -205,6 +275,8 @@ output fit(const fit_command& command, const common_options& common) {
       learned.values = better->values;
     }
     made = made_by(command, objective, optimizer, steps, seed, *model, common);
+    add_provenance(command, read, common, made);
+    if (objective.lambda_m_share) made["lambda_m_share"] = exact(*objective.lambda_m_share) + "max";
     if (better) made["polish_steps"] = std::to_string(better->steps);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));
     if (not command.trace.empty()) {
@@ -217,7 +289,7 @@ output fit(const fit_command& command, const common_options& common) {
     }
   }
   if (not is_first_rank()) return {};
-  note(common, "made " + std::to_string(steps) + " steps in " + time.text());
+  note(common, "made " + counted(static_cast<std::size_t>(steps), "step") + " in " + time.text());
   if (const int signal = interrupt_watch::signal(); signal != 0)
     tell("ended by " + interrupt_watch::name_of(signal) + " after step " + std::to_string(steps) + " of " +
          std::to_string(all_steps) + places_of(command));
@@ -226,20 +298,40 @@ output fit(const fit_command& command, const common_options& common) {
          " steps already; ask for more --steps to continue");
   for (const auto& warning : run->warnings()) warn(warning);
 
-  auto found = figures_of(*composition, learned.values, sets, objective, common);
+  output found;
+  auto warnings = about_data;
+  std::ranges::copy(run->warnings(), std::back_inserter(warnings));
+  const auto told = warnings.size();
+  const auto measurable =
+      command.measure_anyway ? sets : quickly_measured(sets, time.seconds(), steps - resumed, objective);
+  for (const auto& set : measurable) {
+    if (set.pairs.empty()) continue;
+    const auto figures = measured(*composition, learned.values, set, objective.strengths, common);
+    if (set.name == sets.front().name)
+      for (auto& failure :
+           failures_of(outcome_of(learned.values, learned.history, figures, objective, fitted_on, *composition)))
+        warnings.push_back(std::move(failure));
+    add_metrics(set.name, figures, found);
+  }
+  add_counts(count_parameters(learned.values), found);
   if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found);
   if (all_ranks().size() > 1)
     found.json["ranks"] = work_of_ranks(command, common, *model, layout, fitted_on, all_ranks().size());
   found.json["steps"] = steps;
   found.json["interrupted"] = learned.interrupted;
   if (better) found.json["polish"] = to_json(*better);
-  found.json["warnings"] = run->warnings();
+  found.json["warnings"] = warnings;
   found.json["objective"] = terms_of(learned.history.back());
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
-                rounded(learned.history.back().total()) + " after " + std::to_string(steps) + " steps" +
+                rounded(learned.history.back().total()) + " after " + counted(static_cast<std::size_t>(steps), "step") +
                 (learned.interrupted ? ", interrupted" : "") + "\n";
+  found.json["lambda_m"] = *objective.lambda_m;
+  if (lambda_max) found.json["lambda_max"] = *lambda_max;
+  for (std::size_t k = told; k < warnings.size(); ++k) found.text += "warning: " + warnings[k] + "\n";
+  tell_how_to_repeat(command, common, composition->make_file(learned.values, made), found);
   found.status = interrupt_watch::status_of(interrupt_watch::signal());
-  show(command, common, *composition, learned.values, sets, learned.history, std::move(made), found);
+  show(command, common, *model, *composition, learned.values, measurable, train, learned.history, made, warnings,
+       found);
   return found;
 }
 

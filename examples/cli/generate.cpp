@@ -308,7 +308,7 @@ output generate(const generate_command& command, const common_options& common) {
   to.complete(options.strengths);
   options.after_token = [&](const generated_text& text, index_t) { return to.after_token(text); };
 
-  const interrupt_watch watch;
+  const interrupt_watch watch("the text ends after this token");
   to.begin(options);
   const stopwatch time;
   const auto texts = steered ? steered_texts(*steered, command.steer.intervention, prompts, options)

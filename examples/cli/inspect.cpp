@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "figures.hpp"
+#include "provenance.hpp"
 
 #include <trimtab/io/huggingface/end_tokens.hpp>
 #include <trimtab/io/huggingface/hub_cache.hpp>
@@ -9,6 +10,7 @@
 #include <trimtab/io/huggingface/tokenizer_files.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/model/weights_hash.hpp>
+#include <trimtab/report/citation.hpp>
 #include <trimtab/text/joined.hpp>
 
 #include <algorithm>
@@ -166,7 +168,13 @@ output inspect_intervention(const path& file) {
     found.text += columns({"model", json["model"].dump()});
   }
   json["made"] = f.made;
-  for (const auto& [key, value] : f.made) found.text += columns({key, value});
+  json["repeat"] = line_that_repeats(f.made, file.string());
+  json["bibtex"] = report::citation();
+  for (const auto& [key, value] : f.made)
+    if (key != "arguments") found.text += columns({key, value});
+  if (const auto line = line_that_repeats(f.made, file.string()); not line.empty())
+    found.text += columns({"repeat it", line});
+  found.text += "\n" + report::citation();
   return found;
 }
 

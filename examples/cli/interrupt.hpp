@@ -10,11 +10,12 @@
 namespace trimtab::cli {
 
 /// While an object of this class lives, Ctrl-C (SIGINT), SIGTERM, or SIGHUP (the terminal closes) is noted, and the
-/// command ends where it can; a second signal, of any of the three, ends it immediately. Signals that were ignored
-/// before, as under nohup or in a shell's background, stay ignored.
+/// command ends where it can; a second signal, of any of the three, ends it immediately. Both are said on standard error
+/// at once. Signals that were ignored before, as under nohup or in a shell's background, stay ignored.
 class interrupt_watch {
  public:
-  interrupt_watch();
+  /// `what` happens now: "the fit ends within this step".
+  explicit interrupt_watch(const std::string& what);
   interrupt_watch(const interrupt_watch&) = delete;
   interrupt_watch& operator=(const interrupt_watch&) = delete;
   ~interrupt_watch();

@@ -37,6 +37,7 @@ output run(const command_line& line) {
   if (line.name == "sweep") return cli::sweep(line.sweep, line.common);
   if (line.name == "certify") return certify(line.certify, line.common);
   if (line.name == "eval") return eval(line.eval, line.common);
+  if (line.name == "check") return check(line.check, line.common);
   if (line.name == "loss") return cli::loss(line.loss, line.common);
   if (line.name == "explain") return cli::explain(line.explain, line.common);
   if (line.name == "report") return cli::report(line.report, line.common);
@@ -45,6 +46,7 @@ output run(const command_line& line) {
   if (line.name == "bake") return bake(line.bake, line.common);
   if (line.name == "export") return export_to(line.export_to);
   if (line.name == "import") return import_from(line.import_from, line.common);
+  if (line.name == "task") return cli::task(line.task, line.common);
   if (line.name == "tokenize") return tokenize(line.tokenize, line.common);
   return inspect(line.inspect);
 }

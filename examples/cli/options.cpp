@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "describe.hpp"
+#include "like.hpp"
+#include "provenance.hpp"
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/site.hpp>
@@ -15,6 +17,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -197,6 +200,7 @@ class options_of {
         required);
   }
   void output(const std::string& name, const std::string& help, path& to, bool required = false) {
+    d_.writing.insert(name);
     parsed(
         name, "PATH", help,
         [name, &to, &d = d_](const std::string& value) {
@@ -226,12 +230,17 @@ class options_of {
   }
   /// A file whose ending says which format is written.
   void heatmap(path& to) {
-    parsed("--heatmap", "PATH", "heat maps to write: .svg is a figure for papers, .csv or .json hold the numbers",
+    d_.writing.insert("--heatmap");
+    parsed("--heatmap", "PATH",
+           "heat maps to write: .svg is a figure for papers, as are .pdf and .png where there is rsvg-convert; .csv or "
+           ".json hold "
+           "the numbers",
            [&to, &d = d_](const std::string& value) {
              to = value;
              const auto ending = to.extension();
-             if (ending != ".svg" and ending != ".csv" and ending != ".json")
-               refuse("--heatmap", value, "a name that ends in .svg, .csv or .json");
+             const std::vector<path> endings = {".svg", ".pdf", ".png", ".csv", ".json"};
+             if (std::ranges::find(endings, ending) == endings.end())
+               refuse("--heatmap", value, "a name that ends in .svg, .pdf, .png, .csv or .json");
              d.files.outputs.push_back({"--heatmap", to});
            });
   }
@@ -375,19 +384,60 @@ void add_prompt(options_of o, std::optional<std::string>& prompt, std::vector<in
   });
 }
 
+/// Which prompts of a task.
+void add_shape(options_of& o, data_options& to) {
+  o.parsed("--templates", "N,N,...",
+           "with --task the templates to fill, by their number; default all of the usual length",
+           [&to](const std::string& value) {
+             to.shape.templates.clear();
+             for (const auto& item : items(value))
+               to.shape.templates.push_back(number_of<int>("--templates", item, "numbers of templates such as 0,3"));
+           });
+  o.parsed(
+      "--lengths", "N,N,...|all",
+      "with --task the numbers of tokens of train and test prompts, or all lengths mixed; default the most common one",
+      [&to](const std::string& value) {
+        to.shape.lengths.clear();
+        to.shape.any_length = value == "all";
+        for (const auto& item : to.shape.any_length ? std::vector<std::string>() : items(value))
+          to.shape.lengths.push_back(number_of<int>("--lengths", item, "numbers of tokens such as 14,16, or all"));
+      });
+  o.choice("--only", "keep the prompts that the untouched model gets right, or wrong", to.only,
+           {{"right", kept_prompts::right}, {"wrong", kept_prompts::wrong}});
+}
+
 void add_data(options_of o, data_options& to, common_options& how) {
   o.word("--task", "generated train and test prompts: indirect objects (ioi) or country-capital conflicts (ccc)",
          to.task, {"ioi", "ccc"});
   o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", to.train);
-  o.file("--test", "file of further prompt pairs, to test on only", to.test);
+  o.parsed(
+      "--test", "PATH|N",
+      "with --data a file of further prompt pairs, to test on only; with --task the number of test prompts, default "
+      "64",
+      [&to](const std::string& value) { to.test_text = path_of("--test", value).string(); });
+  o.count("--train", "with --task the number of train prompts, default 64", to.train_count, 1, task::prompt_limit);
+  add_shape(o, to);
   o.seed("seed of the task's prompts; default 1, for eval and report the seed in the intervention file", to.seed);
   add_text(o, how);
 }
 
-void add_objective(options_of o, objective_options& to) {
+void add_objective(options_of o, objective_options& to, bool takes_share = false) {
   o.group("Objective");
   o.real("--lambda-f", "weight of faithfulness, default 1", to.lambda_f, 0);
-  o.real("--lambda-m", "weight of minimality, default by policy", to.lambda_m, 0);
+  if (takes_share)
+    o.parsed(
+        "--lambda-m", "X|Xmax",
+        "weight of minimality, default by policy; 0.01max is a share of the weight from which on nothing is learned",
+        [&to](const std::string& value) {
+          const std::string expected = "a number that is not negative, or such a share of the largest, 0.01max";
+          const bool is_share = value.ends_with("max");
+          const auto x = number_of<double>("--lambda-m", value.substr(0, value.size() - (is_share ? 3 : 0)), expected);
+          if (x < 0) refuse("--lambda-m", value, expected);
+          to.lambda_m = is_share ? std::nullopt : std::optional(x);
+          to.lambda_m_share = is_share ? std::optional(x) : std::nullopt;
+        });
+  else
+    o.real("--lambda-m", "weight of minimality, default by policy", to.lambda_m, 0);
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
   o.choice("--psi", "shape of effectiveness, default hinge", to.psi, psi_words);
   o.choice("--kl", "vocabulary of faithfulness: without the two answers (masked, default) or with them (full)", to.kl,
@@ -442,9 +492,11 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
   add_model(o, c.model, how);
   add_data(o, c.data, how);
   o.word("--policy", "policy at every site, default activ-scalar", c.policy, policy_words());
-  const auto* const sites =
-      o.parsed("--sites", "SITE,...", "sites to intervene at, default attn_out,mlp_out,resid_post",
-               [&c](const std::string& value) { c.sites = sites_of(value); });
+  const auto* const sites = o.parsed(
+      "--sites", "SITE,...",
+      "sites to intervene at, default attn_out,mlp_out,resid_post, of which steer-vec leaves out those where it "
+      "would do the same as at a later one",
+      [&c](const std::string& value) { c.sites = sites_of(value); });
   o.offer(sites, names_of_sites(), true);
   o.parsed("--layers", "LAYERS", "layers to intervene in, such as 4-11 or 0,2,5, default all",
            [&c](const std::string& value) {
@@ -486,7 +538,11 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
                c.at.push_back(at_of(value));
                c.at_text += (c.at_text.empty() ? "" : " ") + value;
              });
-  add_objective(o, c.objective);
+  add_objective(o, c.objective, true);
+  o.parsed("--init-seed", "N", "seed of --init and of policies that start at random, default that of the data",
+           [&c](const std::string& value) {
+             c.init_seed = number_of<std::uint64_t>("--init-seed", value, "a whole number from 0 to 2^64 - 1");
+           });
   o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
   o.count("--steps", "optimizer steps, default 200", c.steps, 1, most_steps);
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
@@ -586,11 +642,23 @@ void vary(const std::string& text, sweep_command& c) {
   c.vary_text += (c.vary_text.empty() ? "" : " ") + text;
 }
 
-void require_data(const data_options& data) {
+/// Throws for options that do not go together, and gives --test its meaning.
+void require_data(data_options& data, files_in_use& files) {
   if (data.task.empty() == data.train.empty())
     throw usage_error("prompts come either from --task or from --data; give one of the two");
-  if (not data.task.empty() and not data.test.empty())
-    throw usage_error("--test goes with --data; a task has test prompts of its own");
+  if (data.task.empty() and (data.train_count or data.shape.is_chosen()))
+    throw usage_error("--train, --templates and --lengths go with --task");
+  if (data.test_text.empty()) return;
+  if (data.task.empty()) {
+    data.test = data.test_text;
+    files.inputs.push_back({"--test", data.test});
+    return;
+  }
+  data.test_count = number<int>(data.test_text);
+  if (not data.test_count)
+    throw usage_error("--test goes with --data as a file; with --task it is the number of test prompts");
+  if (*data.test_count < 0 or *data.test_count > task::prompt_limit)
+    refuse("--test", data.test_text, "a number of prompts from 0 to " + std::to_string(task::prompt_limit));
 }
 
 }  // namespace
@@ -634,6 +702,12 @@ void describe(description& d, command_line& line) {
             c.checkpoint_every, 1, 1'000'000'000);
     o.file("--resume", "checkpoint to continue from; repeat the options of its fit (--steps may be larger)", c.resume);
     add_size(o, c);
+    o.flag("--measure-anyway", "measure all prompts even where SIGTERM or SIGHUP ended the fit", c.measure_anyway);
+    o.file(
+        "--like",
+        "intervention file whose fit is repeated, with the same model, prompts and options, and compared bit for bit; "
+        "other options replace its own",
+        c.like);
   }
   {
     auto& c = line.sweep;
@@ -692,6 +766,45 @@ void describe(description& d, command_line& line) {
     add_data(o, c.data, line.common);
     add_objective(o, c.objective);
     add_retained(o, c.data.retain, c.objective);
+    o.group("Options");
+    o.flag("--per-prompt", "with --json, add the figures of each prompt", c.per_prompt);
+    o.output("--per-prompt-csv", "CSV file to write: the figures of each prompt at each strength", c.per_prompt_csv);
+  }
+  {
+    auto& c = line.task;
+    auto o = add("task", "Write the prompts of a task as files of prompt pairs, with roles and corrupt prompts",
+                 "  trimtab task ioi --model gpt2/ --out ioi/\n"
+                 "  trimtab task ccc --model gpt2/ --train 256 --test 128 --seed 3 --out ccc/");
+    const std::vector<std::string> tasks = {"ioi", "ccc"};
+    auto* const which = o.parsed(
+        "task", "ioi|ccc", "indirect objects (ioi) or country-capital conflicts (ccc)",
+        [&c, tasks](const std::string& value) {
+          if (std::ranges::find(tasks, value) == tasks.end()) refuse("the task", value, "ioi or ccc");
+          c.data.task = value;
+        },
+        true);
+    o.offer(which, tasks);
+    add_model(o, c.model, line.common);
+    o.count("--train", "number of train prompts, default 64", c.data.train_count, 0, task::prompt_limit);
+    o.count("--test", "number of test prompts, default 64", c.data.test_count, 0, task::prompt_limit);
+    o.count("--other-lengths", "number of test prompts of other lengths, default 64", c.other_lengths, 0,
+            task::prompt_limit);
+    add_shape(o, c.data);
+    o.seed("seed of the prompts, default 1", c.data.seed);
+    add_text(o, line.common);
+    o.parsed(
+        "--out", "DIR", "folder for train.jsonl, test.jsonl and other-lengths.jsonl",
+        [&c](const std::string& value) { c.out = path_of("--out", value); }, true);
+  }
+  {
+    auto& c = line.check;
+    auto o = add("check", "Find what is wrong with prompt pairs: unreadable lines, contradictions, duplicates, ...",
+                 "  trimtab check train.jsonl --model gpt2/\n"
+                 "  trimtab check train.jsonl --test test.jsonl --model gpt2/ --json");
+    o.file("data", "file of prompt pairs in JSON Lines", c.data, true);
+    add_model(o, c.model, line.common);
+    o.file("--test", "file of further prompt pairs, which should share none with the first", c.test);
+    add_text(o, line.common);
   }
   {
     auto& c = line.loss;
@@ -701,11 +814,10 @@ void describe(description& d, command_line& line) {
     add_model(o, c.model, line.common);
     o.file("--intervention", "intervention file", c.intervention, true);
     add_other_weights(o, line.common);
-    o.file("--data", "file of prompt pairs in JSON Lines", c.data, true);
-    add_text(o, line.common);
+    add_data(o, c.data, line.common);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
     add_objective(o, c.objective);
-    add_retained(o, c.retain, c.objective);
+    add_retained(o, c.data.retain, c.objective);
   }
   {
     auto& c = line.explain;
@@ -1001,7 +1113,6 @@ void require_consistent(const generate_command& c) {
 
 /// Throws for options of `explain` that do not belong to the method.
 void require_explainable(const explain_command& command, const CLI::App& app) {
-  require_data(command.data);
   const auto belongs = [&](const char* option, const std::vector<std::string>& methods) {
     if (app.get_option(option)->count() > 0 and std::ranges::find(methods, command.method) == methods.end())
       throw usage_error(std::string(option) + " goes with --method " + text::joined(methods, " or "));
@@ -1044,7 +1155,7 @@ command_line parse(int argc, const char* const* argv) {
   }
   if (command_of(app, first) == nullptr and not first.starts_with('-'))
     throw usage_error("there is no command '" + first + "'" + guess_for(app, first));
-  const auto words = spelt_out(app, {argv + std::min(argc, 1), argv + argc});
+  const auto words = spelt_out(app, with_like(d, {argv + std::min(argc, 1), argv + argc}, line.fit.changed));
   try {
     app.parse(std::vector(words.rbegin(), words.rend()));
   } catch (const CLI::CallForVersion&) {
@@ -1063,26 +1174,39 @@ command_line parse(int argc, const char* const* argv) {
     return line;
   }
   line.name = name;
-  const fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
-  if (fits != nullptr) require_data(fits->data);
-  for (const auto& [command, file] : {std::pair("fit", &line.fit.data.retain),
-                                      std::pair("eval", &line.eval.data.retain), std::pair("loss", &line.loss.retain)})
+  fit_command* const fits = line.name == "fit" ? &line.fit : line.name == "sweep" ? &line.sweep.fit : nullptr;
+  if (fits != nullptr) {
+    require_data(fits->data, d.files);
+    fits->given = given_in(d, *command_of(app, name));
+    fits->command = name;
+  }
+  for (const auto& [command, file] :
+       {std::pair("fit", &line.fit.data.retain), std::pair("eval", &line.eval.data.retain),
+        std::pair("loss", &line.loss.data.retain)})
     if (name == command and file->empty() and command_of(app, name)->get_option("--lambda-r")->count() > 0)
       throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
   if (line.name == "fit") take_method(line.fit, *command_of(app, "fit"));
   if (line.name == "certify") {
-    require_data(line.certify.data);
+    require_data(line.certify.data, d.files);
     if (not line.certify.out.empty() and not line.certify.polish)
       throw usage_error("--out goes with --polish, which changes the intervention");
     for (const auto* option :
          {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction", "--minimality", "--strengths"})
       if (command_of(app, "certify")->get_option(option)->count() > 0) line.certify.given.insert(option);
   }
-  if (line.name == "eval") require_data(line.eval.data);
-  if (line.name == "explain") require_explainable(line.explain, *command_of(app, "explain"));
+  if (line.name == "eval") require_data(line.eval.data, d.files);
+  if (line.name == "loss") {
+    require_data(line.loss.data, d.files);
+    if (not line.loss.data.test_text.empty()) throw usage_error("loss is of train prompts; leave out --test");
+  }
+  if (line.name == "task") require_data(line.task.data, d.files);
+  if (line.name == "explain") {
+    require_data(line.explain.data, d.files);
+    require_explainable(line.explain, *command_of(app, "explain"));
+  }
   if (line.name == "report") {
-    const auto& data = line.report.data;
-    if (not data.task.empty() or not data.train.empty() or not data.test.empty()) require_data(data);
+    auto& data = line.report.data;
+    if (not data.task.empty() or not data.train.empty() or not data.test_text.empty()) require_data(data, d.files);
     if (line.report.out.empty() and line.report.heatmap.empty())
       throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
@@ -1106,6 +1230,8 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--roles goes with --positions role");
   if (line.name == "sweep") {
     const auto& c = line.sweep;
+    if (command_of(app, "sweep")->get_option("--init-seed")->count() > 0)
+      throw usage_error("in a sweep the seed of the data is that of --init, too; leave out --init-seed");
     if (not fits->at.empty() and not(c.policies.empty() and c.positions.empty()))
       throw usage_error(
           "--at says which policies and positions there are; leave out --vary policy and --vary positions");

@@ -11,6 +11,7 @@
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/policy/library.hpp>
+#include <trimtab/task/draw.hpp>
 #include <trimtab/train/sweep.hpp>
 
 #include <cstdint>
@@ -48,11 +49,18 @@ struct common_options {
   io::tokenizer_options tokenizer = {};
 };
 
+/// The prompts that the untouched model gets right, or those that it gets wrong.
+enum class kept_prompts { all, right, wrong };
+
 /// Where prompts come from: a task by name, or files.
 struct data_options {
   std::string task = {};
   path train = {};
-  path test = {};
+  path test = {};                                        ///< of files
+  std::string test_text = {};                            ///< --test as it was given: a file, or for a task a number
+  std::optional<int> train_count = {}, test_count = {};  ///< of prompts of a task
+  task::shape_options shape = {};
+  kept_prompts only = kept_prompts::all;
   std::optional<std::uint64_t> seed = {};
   path retain = {};  ///< prompts whose continuation is to stay as it is
 };
@@ -69,8 +77,9 @@ inline const std::map<std::string, parameter_norm> minimality_words = {
 
 struct objective_options {
   double lambda_f = 1;
-  double lambda_r = 1;                  ///< of retention; there is none without prompts to retain
-  std::optional<double> lambda_m = {};  ///< if not given, the policy's default
+  double lambda_r = 1;                        ///< of retention; there is none without prompts to retain
+  std::optional<double> lambda_m = {};        ///< if not given, the policy's default
+  std::optional<double> lambda_m_share = {};  ///< in its place, a share of λ_max
   double margin = 1;
   objective::psi psi = objective::psi::hinge;
   objective::vocabulary kl = objective::vocabulary::masked;
@@ -99,6 +108,19 @@ struct size_options {
   bool plan = false;                   ///< tells what the fit will need instead of fitting
 };
 
+/// An option with its value, as it was given.
+struct given_option {
+  std::string name = {};
+  std::string value = {};
+};
+
+struct task_command {
+  path model;
+  data_options data;
+  path out;
+  int other_lengths = 64;
+};
+
 struct fit_command {
   std::vector<at_option> at = {};  ///< in place of policy, sites, layers and positions
   std::string at_text = {};        ///< the --at as they were written, separated by spaces
@@ -108,10 +130,11 @@ struct fit_command {
   std::vector<std::string> sites = {"attn_out", "mlp_out", "resid_post"};
   layer_set layers = layers::all();
   std::string layers_text = "all";
-  std::string positions = {};           ///< empty: the policy's default
-  std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
-  policy::options variant = {};         ///< of `policy`: --gate, --rank, --inner, --no-bias
-  double init = 0;                      ///< σ of a start drawn from N(0, σ²); 0 for the policies' own start
+  std::string positions = {};                   ///< empty: the policy's default
+  std::vector<std::string> roles = {};          ///< for positions by role; empty: all that the prompts have
+  policy::options variant = {};                 ///< of `policy`: --gate, --rank, --inner, --no-bias
+  double init = 0;                              ///< σ of a start drawn from N(0, σ²); 0 for the policies' own start
+  std::optional<std::uint64_t> init_seed = {};  ///< of that start; if not given, the seed of the data
   objective_options objective;
   std::optional<double> learning_rate = {};
   index_t steps = 200;
@@ -127,8 +150,13 @@ struct fit_command {
   path checkpoint = {};
   index_t checkpoint_every = 100;
   path resume = {};
-  std::string method = "gradient";    ///< or of a direction_method
-  path positive = {}, negative = {};  ///< texts to contrast, in place of the prompts and their corrupt prompts
+  std::string method = "gradient";        ///< or of a direction_method
+  path positive = {}, negative = {};      ///< texts to contrast, in place of the prompts and their corrupt prompts
+  bool measure_anyway = false;            ///< after SIGTERM and SIGHUP, too
+  path like = {};                         ///< an intervention file whose fit is repeated
+  std::vector<std::string> changed = {};  ///< with `like`: the options given besides
+  std::vector<given_option> given = {};   ///< all that say what is fitted and how
+  std::string command = {};               ///< "fit" or "sweep"
 };
 
 struct explain_command {
@@ -185,13 +213,20 @@ struct eval_command {
   path intervention;
   data_options data;
   objective_options objective;
+  bool per_prompt = false;
+  path per_prompt_csv = {};
+};
+
+struct check_command {
+  path model;
+  path data;
+  path test = {};
 };
 
 struct loss_command {
   path model;
   path intervention;
-  path data;
-  path retain = {};
+  data_options data;
   path gradient = {};
   objective_options objective;
 };
@@ -266,6 +301,8 @@ struct command_line {
   sweep_command sweep;
   certify_command certify;
   eval_command eval;
+  check_command check;
+  task_command task;
   loss_command loss;
   explain_command explain;
   report_command report;

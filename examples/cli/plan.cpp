@@ -67,8 +67,9 @@ index_t steps_of(const fit_command& command, index_t prompts) {
   return std::min(command.steps, command.size.epochs * command.size.batches.an_epoch(prompts));
 }
 
-output plan_fit(const fit_command& command, const common_options& common) {
-  const auto folder = open_folder(command.model, common);
+output plan_fit(const fit_command& given, const common_options& common) {
+  const auto folder = open_folder(given.model, common);
+  const auto command = with_sites(given, folder->config());
   const auto asked = asked_by(command);
   const auto sets = read_data(*folder, command.data, command.data.seed.value_or(1), keys_of(asked));
   auto train = sets.front().pairs;

@@ -3,6 +3,7 @@
 #include "report.hpp"
 
 #include "commands.hpp"
+#include "provenance.hpp"
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
@@ -11,7 +12,13 @@
 #include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <charconv>
 #include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 /// `trimtab report`: interventions from files, measured and shown side by side.
 
@@ -41,6 +48,32 @@ std::string json_of(const std::vector<report::fit_report>& fits) {
   return all.dump(1) + "\n";
 }
 
+[[noreturn]] void refuse_picture(const path& file) {
+  throw error(error_kind::io, "cannot write '" + file.string() + "': a " + file.extension().string() +
+                                  " needs the program rsvg-convert (librsvg; on Debian librsvg2-bin); install it, or "
+                                  "write .svg");
+}
+
+/// Writes a picture as PDF or PNG, as the ending of `file` says, with the program rsvg-convert of librsvg. Throws `io`
+/// where there is no such program, or it fails.
+void convert(const std::string& svg, const path& file) {
+  const auto ending = file.extension().string();
+  auto unfinished = file;
+  unfinished += ".unfinished";
+  const auto command =
+      shell_line({"rsvg-convert", "--format", ending.substr(1), "--output", unfinished.string()}) + " 2>/dev/null";
+  std::signal(SIGPIPE, SIG_IGN);  // the shell may end before it has read the picture
+  auto* const to = ::popen(command.c_str(), "w");
+  bool done = to != nullptr;
+  if (done) std::fwrite(svg.data(), 1, svg.size(), to);
+  done = done and ::pclose(to) == 0;
+  std::error_code failed;
+  if (done) std::filesystem::rename(unfinished, file, failed);
+  if (done and not failed) return;
+  std::filesystem::remove(unfinished, failed);
+  refuse_picture(file);
+}
+
 /// Where the prompts for an intervention file's report come from: the command line, else the task that it was fitted
 /// on. A path that the file names is not opened: whoever made the file must not choose which files are read here.
 data_options data_of(const report_command& command, const intervention_file& file, const path& name) {
@@ -51,21 +84,48 @@ data_options data_of(const report_command& command, const intervention_file& fil
   if (data.task != "ioi" and data.task != "ccc")
     throw error(error_kind::bad_argument,
                 "'" + name.string() + "' does not say on which task it was fitted; give prompts by --task or --data");
+  const auto count = [&](const char* key) -> std::optional<int> {
+    int n = 0;
+    const auto found = file.made.find(key);
+    if (found == file.made.end()) return std::nullopt;
+    const auto* const end = found->second.data() + found->second.size();
+    const bool is_number = std::from_chars(found->second.data(), end, n) == std::from_chars_result{end, std::errc()};
+    return is_number and n >= 0 and n <= task::prompt_limit ? std::optional(n) : std::nullopt;
+  };
+  data.train_count = count("train");
+  data.test_count = count("test");
+  if (file.made.contains("arguments"))
+    for (const auto& word : arguments_in(file.made, name.string()))
+      for (const std::string option : {"--templates", "--lengths", "--only"})
+        if (word.starts_with(option + "="))
+          throw error(error_kind::bad_argument, "'" + name.string() + "' was fitted with " +
+                                                    text::in_quotes(word, '\'') + "; give --task " + data.task +
+                                                    " and " + option);
   return data;
 }
 
+bool needs_converter(const path& file) { return file.extension() == ".pdf" or file.extension() == ".png"; }
+
 }  // namespace
+
+void require_heatmap(const path& file) {
+  require_writable(file);
+  if (needs_converter(file) and std::system("command -v rsvg-convert > /dev/null 2>&1") != 0) refuse_picture(file);
+}
 
 report::fit_report describe(const any_composition& composition, const parameters& values,
                             const std::vector<named_prompts>& sets, std::vector<loss_values> history,
-                            const std::string& name, const std::map<std::string, std::string>& made) {
-  report::describe_options options{.name = name};
+                            const std::string& name, const std::map<std::string, std::string>& made,
+                            const std::vector<std::string>& warnings) {
+  report::describe_options options{.name = name, .warnings = warnings};
   // The settings that a reader looks for first come first.
   for (const std::string key : {"model", "task", "data"})
     if (made.contains(key)) options.asked.push_back({key, made.at(key)});
   for (const auto& [key, value] : made)
-    if (key != "model" and key != "task" and key != "data" and key != "sites" and key != "version")
+    if (key != "model" and key != "task" and key != "data" and key != "sites" and key != "version" and
+        key != "arguments")
       options.asked.push_back({key, value});
+  if (const auto line = line_that_repeats(made, name); not line.empty()) options.asked.push_back({"repeat it", line});
   std::vector<report::prompt_set> views;
   for (const auto& set : sets)
     views.push_back({set.name == "test_other_lengths" ? "test, other lengths" : set.name, set.pairs});
@@ -82,6 +142,7 @@ void write_reports(const std::vector<report::fit_report>& fits, const std::strin
   if (not page.empty()) report::write_html(page, title, {{title, fits}});
   if (heatmap.empty()) return;
   const auto ending = heatmap.extension();
+  if (needs_converter(heatmap)) return convert(report::svg_of(title, fits), heatmap);
   io::write_file_atomically(heatmap, ending == ".svg"   ? report::svg_of(title, fits)
                                      : ending == ".csv" ? report::csv_of(fits)
                                                         : json_of(fits));
@@ -89,7 +150,7 @@ void write_reports(const std::vector<report::fit_report>& fits, const std::strin
 
 output report(const report_command& command, const common_options& common) {
   require_writable(command.out);
-  require_writable(command.heatmap);
+  require_heatmap(command.heatmap);
   const auto model = load_model(command.model, common);
   std::vector<report::fit_report> fits;
   output found;
@@ -100,7 +161,7 @@ output report(const report_command& command, const common_options& common) {
     auto made = file.made;
     made["model"] = command.model.string();
     made["intervention"] = name.string();
-    const auto sets = read_data(*model, data, *data.seed, file.keys());
+    const auto sets = read_data(*model, data, *data.seed, file.keys(), "data");
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }

@@ -6,6 +6,7 @@
 #include "figures.hpp"
 #include "interrupt.hpp"
 #include "places.hpp"
+#include "provenance.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -63,7 +64,7 @@ class running {
 
   output run() {
     {
-      const interrupt_watch watch;
+      const interrupt_watch watch("the sweep ends within this step");
       for (std::size_t k = 0; k < points_.size(); ++k) recall(k);
       command_.path_values > 0 ? follow_paths() : fit_all();
     }
@@ -91,6 +92,7 @@ class running {
         composed_once one{.command = command_.fit};
         one.command.policy = policy;
         one.command.positions = by;
+        one.command = with_sites(one.command, model_->config());
         one.asked = asked_by(one.command);
         const auto& sets = data(one.asked, base_seed());
         const auto chosen = chosen_for(one.asked, sets.front().pairs);
@@ -99,7 +101,7 @@ class running {
         const auto& o = command_.fit.objective;
         const auto defaults = one.composition->defaults();
         one.base = {.lambda_f = o.lambda_f,
-                    .lambda_m = o.lambda_m.value_or(defaults.lambda_m),
+                    .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
                     .margin = o.margin,
                     .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
                     .steps = command_.fit.steps,
@@ -120,7 +122,7 @@ class running {
             points_.push_back(one);
           }
         } else {
-          if (command_.lambda_m_of_max) one.at.lambda_m *= lambda_max_of(one);
+          if (has_shares()) one.at.lambda_m *= lambda_max_of(one);
           points_.push_back(one);
         }
       }
@@ -132,7 +134,6 @@ class running {
     if (command_.out.empty()) return;
     const auto& first = composed_.front();
     const auto& prompts = points_.front().sets->front().pairs;
-    const auto layout = first.composition->layout(prompts);
     auto asked = made_by(command_.fit, objective_at(points_.front()), optimizer_at(points_.front()), command_.fit.steps,
                          base_seed(), *model_, common_);
     for (const auto* varied : {"lambda_f", "lambda_m", "margin", "learning_rate", "steps"}) asked.erase(varied);
@@ -142,7 +143,7 @@ class running {
     }
     const auto base = first.base;
     asked["lambda_f"] = exact(base.lambda_f);
-    asked["lambda_m"] = exact(base.lambda_m);
+    asked["lambda_m"] = exact(base.lambda_m) + (command_.fit.objective.lambda_m_share ? "max" : "");
     asked["margin"] = exact(base.margin);
     asked["learning_rate"] = exact(base.learning_rate);
     asked["steps"] = std::to_string(base.steps);
@@ -150,11 +151,15 @@ class running {
     if (command_.path_values > 0)
       asked["path"] = std::to_string(command_.path_values) + " values to " + exact(command_.path_end);
     if (command_.fit.subgradient) asked["subgradient"] = "on";
-    asked["model"] =
-        first.composition->make_file({layout, std::vector<double>(static_cast<std::size_t>(layout.size()))}, {})
-            .model->hash;
+    asked["model"] = weights_hash_of(*first.composition, prompts);
     asked["prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
     folder_.emplace(command_.out, asked);
+  }
+
+  /// Whether the weights of minimality are shares of λ_max.
+  bool has_shares() const {
+    return command_.lambda_m_of_max or
+           (command_.fit.objective.lambda_m_share.has_value() and command_.axes.lambda_m.empty());
   }
 
   std::uint64_t base_seed() const { return command_.fit.data.seed.value_or(1); }
@@ -178,6 +183,16 @@ class running {
   }
   adam optimizer_at(const point& p) const {
     return {.learning_rate = p.at.learning_rate, .subgradient = command_.fit.subgradient};
+  }
+  std::map<std::string, std::string> made_at(const point& p, index_t steps) const {
+    auto command = composed_[p.composition].command;
+    command.init = p.at.start;
+    command.init_seed = p.at.seed;
+    auto made = made_by(command, objective_at(p), optimizer_at(p), steps, p.at.seed, *model_, common_);
+    add_provenance(command, *p.sets, common_, made);
+    // No command of its own goes on from the fit before it on a path.
+    if (command_.path_values > 0) made.erase("arguments");
+    return made;
   }
   const any_composition& composition_of(const point& p) const { return *composed_[p.composition].composition; }
 
@@ -232,19 +247,20 @@ class running {
     point& p = points_[k];
     auto figures = varied_of(p);
     if (not more.is_null()) figures.update(more);
-    for (const auto& set : *p.sets)
-      if (not set.pairs.empty())
-        figures[set.name] =
-            to_json(composition_of(p).measure(values, set.pairs, {.strengths = command_.fit.objective.strengths}));
+    figures["untouched"] = ordered_json::object();
+    for (const auto& set : *p.sets) {
+      if (set.pairs.empty()) continue;
+      const auto m = composition_of(p).measure(values, set.pairs, {.strengths = command_.fit.objective.strengths});
+      figures[set.name] = to_json(m);
+      figures["untouched"][set.name] = untouched_json(m);
+    }
     const auto counts = count_parameters(values);
     figures["parameters"] = counts.parameters;
     figures["nonzero_parameters"] = counts.nonzero_parameters;
     figures["sites"] = counts.sites;
     figures["nonzero_sites"] = counts.nonzero_sites;
     if (folder_) {
-      const auto made = made_by(composed_[p.composition].command, objective_at(p), optimizer_at(p), steps, p.at.seed,
-                                *model_, common_);
-      folder_->write(k, composition_of(p).make_file(values, made), figures.dump(1) + "\n");
+      folder_->write(k, composition_of(p).make_file(values, made_at(p, steps)), figures.dump(1) + "\n");
     }
     p.figures = std::move(figures);
     p.values = values;
@@ -326,8 +342,7 @@ class running {
     }
     const auto front = front_of(trades);
     const auto knee = knee_of(trades, front);
-    if (command_.path_values > 0 or command_.lambda_m_of_max)
-      found_.json["lambda_max"] = lambda_max_of(points_.front());
+    if (command_.path_values > 0 or has_shares()) found_.json["lambda_max"] = lambda_max_of(points_.front());
     found_.json["points"] = ordered_json::array();
     for (const point& p : points_) {
       found_.json["points"].push_back(p.figures ? *p.figures : varied_of(p));
@@ -379,7 +394,7 @@ class running {
     std::vector<std::pair<double, report::path_line>> lines;
     std::size_t record = 0;
     for (const parameter_block& block : layout.blocks) {
-      const auto names = report::names_of(block.positions);
+      const auto names = model_->names_of(block.positions, points_.front().sets->front().pairs);
       for (index_t r = 0; r < block.records(); ++r, ++record) {
         if (entries[record] == 0) continue;
         const index_t layer = block.layers[static_cast<std::size_t>(r / block.records_per_layer())];
@@ -401,14 +416,27 @@ class running {
       if (not p.on_front) continue;
       const auto k = static_cast<std::size_t>(std::stoul(p.name.substr(p.name.find(' '))));
       const point& at = points_[k];
-      auto made = made_by(composed_[at.composition].command, objective_at(at), optimizer_at(at), at.at.steps,
-                          at.at.seed, *model_, common_);
-      made["model"] = command_.fit.model.string();
-      fits.push_back(cli::describe(composition_of(at), values_of(k), *at.sets, {}, p.name, made));
+      fits.push_back(cli::describe(composition_of(at), values_of(k), *at.sets, {}, p.name, made_at(at, at.at.steps)));
       p.link = "#fit-1." + std::to_string(fits.size());
     }
     const auto title = "sweep on " + name_of(command_.fit.model);
     report::write_html(command_.fit.report, title, {{title, std::move(fits), report::html_of(page_)}});
+  }
+
+  /// The untouched model on the prompts of the first point; a folder of an older trimtab does not know it.
+  void add_untouched(const std::vector<std::size_t>& measured, std::size_t varied, report::table& table) const {
+    if (measured.empty() or not points_[measured.front()].figures->contains("untouched")) return;
+    const auto& bare = (*points_[measured.front()].figures)["untouched"];
+    auto figures = bare;
+    figures["nonzero_sites"] = 0;
+    const auto t = trade_off_of(figures);
+    std::vector<std::string> cells(varied + 1);
+    cells.front() = "untouched";
+    cells.push_back(report::number(t.flip_rate, 3) + " [" +
+                    report::text_of(wilson(t.flip_rate, compared(bare)["prompts"].get<index_t>())) + "]");
+    cells.push_back(report::number(t.kl, 4));
+    cells.push_back("0");
+    table.add(std::move(cells));
   }
 
   void print(const std::vector<std::size_t>& measured, const std::vector<trade_off>& trades,
@@ -419,6 +447,7 @@ class running {
     for (const auto& [name, value] : names.items()) header.push_back(name);
     header.insert(header.end(), {"smallest flip rate [95 %]", "KL masked", "places", ""});
     report::table table(header);
+    add_untouched(measured, names.size(), table);
     for (std::size_t i = 0; i < measured.size(); ++i) {
       const point& p = points_[measured[i]];
       std::vector<std::string> cells{std::to_string(measured[i])};
@@ -455,6 +484,8 @@ class running {
     if (train.size() < 2)
       throw error(error_kind::bad_data, "--bootstrap halves the train prompts, and there is only " +
                                             std::to_string(train.size()) + "; give more");
+    auto at = c.base;
+    if (command_.fit.objective.lambda_m_share) at.lambda_m *= lambda_max_of(points_.front());
     random_generator random(base_seed());
     std::vector<point_to_fit> halves;
     std::vector<std::size_t> order(train.size());
@@ -462,7 +493,7 @@ class running {
     for (index_t pair = 0; pair < command_.bootstrap; ++pair) {
       random.shuffle(order);
       for (const std::size_t first : {std::size_t{0}, order.size() / 2}) {
-        point_to_fit half{.at = c.base};
+        point_to_fit half{.at = at};
         for (std::size_t n = first; n < first + order.size() / 2; ++n) half.prompts.push_back(train[order[n]]);
         halves.push_back(std::move(half));
       }
@@ -504,7 +535,8 @@ class running {
         return kept[offset + static_cast<std::size_t>(r)];
       };
       if (not block.layers.empty())
-        group.maps.push_back(report::in_reading_order(report::detail::map_by(block, {}, share_at), block.positions));
+        group.maps.push_back(report::in_reading_order(
+            report::detail::map_by(block, model_->names_of(block.positions, train), share_at), block.positions));
       offset += static_cast<std::size_t>(block.records());
     }
     page_.selection.push_back(std::move(group));

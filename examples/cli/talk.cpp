@@ -35,8 +35,7 @@ metrics measured(const any_composition& composition, const parameters& values, c
   report::progress_bar bar("evaluate " + set.name, static_cast<index_t>(set.pairs.size()), not common.quiet);
   auto found = composition.measure(
       values, set.pairs, {.strengths = strengths, .progress = [&](index_t done, index_t) { bar.show(done); }});
-  note(common,
-       "measured the " + std::to_string(set.pairs.size()) + " prompts of '" + set.name + "' in " + watch.text());
+  note(common, "measured the " + counted(set.pairs.size(), "prompt") + " of '" + set.name + "' in " + watch.text());
   return found;
 }
 

@@ -50,14 +50,16 @@ auto fit(const transformer<B, A>& model, const std::string& label, const task::p
 }
 
 template <typename Model>
-void study_task(const Model& model, const std::string& name, const std::string& task, const task::prompt_sets& prompts,
-                results& into) {
+void study_task(const Model& model, const report::token_names& tokens, const std::string& name, const std::string& task,
+                const task::prompt_sets& prompts, results& into) {
   report::chapter chapter{name + " " + task, {}};
   const auto add = [&](const std::string& policy, const auto& result, fit_defaults defaults) {
     const std::string rate = report::exact(defaults.learning_rate);
-    chapter.fits.push_back(report::describe(
-        result, prompts,
-        {.name = policy, .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}}}));
+    chapter.fits.push_back(
+        report::describe(result, prompts,
+                         {.name = policy,
+                          .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}},
+                          .token = tokens}));
     into.files[name + "-" + task + "-" + policy] =
         make_intervention_file(result.steering, result.values,
                                {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
@@ -79,8 +81,9 @@ template <typename Model>
 void study_model(const std::string& name, results& into) {
   const auto stored = from_pretrained<Model>(TRIMTAB_EXAMPLE_MODELS "/" + name);
   const Model& model = stored;
-  study_task(model, name, "IOI", task::ioi(stored.tokenizer(), {.seed = 1}), into);
-  study_task(model, name, "CCC", task::ccc(stored.tokenizer(), {.seed = 1}), into);
+  const auto tokens = report::token_names_of(stored);
+  study_task(model, tokens, name, "IOI", task::ioi(stored.tokenizer(), {.seed = 1}), into);
+  study_task(model, tokens, name, "CCC", task::ccc(stored.tokenizer(), {.seed = 1}), into);
 }
 
 }  // namespace

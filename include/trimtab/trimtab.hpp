@@ -10,8 +10,11 @@
 #include <trimtab/io/huggingface/save_pretrained.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/intervention_tensors.hpp>
+#include <trimtab/io/prompt_check.hpp>
 #include <trimtab/io/prompt_file.hpp>
 #include <trimtab/io/sweep_folder.hpp>
+#include <trimtab/measure/untouched.hpp>
+#include <trimtab/report/citation.hpp>
 #include <trimtab/report/page/html.hpp>
 #include <trimtab/report/page/sweep_section.hpp>
 #include <trimtab/report/picture/heat_map.hpp>

@@ -57,7 +57,7 @@ TEST_CASE("certify says how stationary a fit is, what each place does and which 
   const auto evaluate = [&](const std::string& which) {
     return run_trimtab({"eval", "--model", model.path(), "--intervention", which, "--data", model.data(), "--precision",
                         "double", "--json"})
-        .json()["train"];
+        .json()["data"];
   };
   const auto alone = evaluate(without), whole = evaluate(file);
   for (const auto key : {"flip_rate", "logit_diff", "kl_masked"}) CHECK(one[key] == alone[key]);

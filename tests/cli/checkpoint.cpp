@@ -116,8 +116,9 @@ TEST_CASE("Ctrl-C, SIGTERM and SIGHUP end a fit after its step, and it goes on f
   const auto found = io::parse_json(run.out, "standard output");
   CHECK(found["interrupted"] == true);
   const auto steps = found["steps"].dump();
-  CHECK(run.err == "trimtab: ended by " + name + " after step " + steps + " of 1000000000; what it learned is in '" +
-                       out + "'; --resume '" + checkpoint + "' continues from there\n");
+  CHECK(run.err == "trimtab: the fit ends within this step; a second signal ends it at once\ntrimtab: ended by " +
+                       name + " after step " + steps + " of 1000000000; what it learned is in '" + out +
+                       "'; --resume '" + checkpoint + "' continues from there\n");
   const auto kept = content_of(out);
   CHECK(io::read_checkpoint(checkpoint).steps() == found["steps"]);
   const bool before_the_first = steps == "0";  // the signal may come at once; --steps 0 is not allowed

@@ -51,7 +51,7 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
 
   const auto evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"}).json();
-  CHECK(evaluated["train"] == set);
+  CHECK(evaluated["data"] == set);
   for (const auto key : {"parameters", "nonzero_parameters", "nonzero_sites", "l1"})
     CHECK(evaluated[key] == fitted[key]);
 
@@ -212,7 +212,73 @@ TEST_CASE("Heat maps are written as a picture, as CSV and as JSON with the numbe
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 9);
   CHECK_THAT(lines, ContainsSubstring("activ-scalar,alpha,attn_out,0,3,"));
   CHECK_THAT(content_of(svg), ContainsSubstring("</svg>"));
-  CHECK(run_trimtab({"report", file, "--model", model.path(), "--heatmap", "map.png"}).status == 1);
+  CHECK(run_trimtab({"report", file, "--model", model.path(), "--heatmap", "map.gif"}).status == 1);
+}
+
+TEST_CASE("Sets have the names that they have: a file alone is data, and train and test where there are both") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors"), page = model.name("r.html");
+  const auto fitted =
+      run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "2", "--out", file, "--json"});
+  CHECK(fitted.json().contains("train"));
+  const auto eval = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"eval", "--model", model.path(), "--data", model.data(), "--intervention", file};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_trimtab(all);
+  };
+  const auto alone = eval({"--json"}).json();
+  CHECK(alone.contains("data"));
+  CHECK(not alone.contains("train"));
+  CHECK_THAT(eval({}).out, ContainsSubstring("data, 3 prompts"));
+  const auto both = eval({"--test", model.data(), "--json"}).json();
+  CHECK(both["train"] == both["test"]);
+  CHECK(not both.contains("data"));
+  run_trimtab({"report", file, "--model", model.path(), "--data", model.data(), "--out", page});
+  CHECK_THAT(content_of(page), ContainsSubstring("Prompts of data"));
+}
+
+TEST_CASE("Columns of heat maps are named by what all prompts share, everywhere") {
+  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
+  if (not std::filesystem::exists(model / "model.safetensors")) {
+    WARN("skipped: no '" + model.string() + "'");
+    return;
+  }
+  const temporary_folder folder;
+  const auto name = [&](const std::string& file) { return (folder.path() / file).string(); };
+  const auto fit =
+      run_trimtab({"fit", "--model", model.string(), "--task", "ioi", "--steps", "1", "--sites", "resid_post", "--out",
+                   name("i.safetensors"), "--heatmap", name("m.csv"), "--report", name("m.html")});
+  CHECK(fit.status == 0);
+  run_trimtab({"report", name("i.safetensors"), "--model", model.string(), "--heatmap", name("m.svg")});
+  run_trimtab({"report", name("i.safetensors"), "--model", model.string(), "--heatmap", name("m.json")});
+  // The second token is the subject in 31 of the 64 prompts and the indirect object in the others.
+  for (const auto* const shown : {"m.csv", "m.html", "m.svg", "m.json"}) {
+    CAPTURE(shown);
+    const auto text = content_of(name(shown));
+    CHECK_THAT(text, ContainsSubstring("1 [io 52 %, s1 48 %]"));
+    CHECK_THAT(text, ContainsSubstring("[s2]"));
+    CHECK(text.find("[io]") == text.npos);
+    CHECK_THAT(text, ContainsSubstring("␣to"));
+    CHECK(text.find("#2") == text.npos);  // the number of a token
+  }
+}
+
+TEST_CASE("A heat map becomes PDF or PNG where rsvg-convert is installed, else a sentence says what is missing") {
+  const model_for_cli model;
+  const bool has_converter = std::system("command -v rsvg-convert > /dev/null") == 0;
+  for (const auto& [name, magic] : {std::pair("m.pdf", "%PDF"), std::pair("m.png", "\x89PNG")}) {
+    const auto file = model.name(name);
+    const auto run =
+        run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--heatmap", file});
+    CHECK(run.status == (has_converter ? 0 : 1));
+    if (has_converter) CHECK(content_of(file).starts_with(magic));
+    if (not has_converter) CHECK_THAT(run.err, ContainsSubstring("needs the program rsvg-convert"));
+    const auto without =
+        run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1", "--heatmap", file}, "",
+                    {"PATH=/nowhere"});
+    CHECK(without.status == 1);
+    CHECK(not std::filesystem::exists(file + ".unfinished"));
+  }
 }
 
 TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
@@ -265,7 +331,7 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
         std::vector<std::string>{"subject", "end"});
   const auto evaluated =
       run_trimtab({"eval", "--model", model.path(), "--data", data, "--intervention", file, "--json"}).json();
-  CHECK(evaluated["train"] == all["train"]);
+  CHECK(evaluated["data"] == all["train"]);
 
   fit({"--roles", "end"}).json();
   CHECK(io::read_intervention(file).interventions.at(0).positions.roles() == std::vector<std::string>{"end"});

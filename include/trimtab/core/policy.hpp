@@ -221,4 +221,10 @@ inline constexpr bool shares_positions = requires {
   requires P::shared_by_positions;
 };
 
+/// Whether a policy only adds to `h` and never reads it, so that it does the same wherever its row joins the stream.
+template <typename P>
+inline constexpr bool only_adds = requires {
+  requires P::adds_only;
+};
+
 }  // namespace trimtab

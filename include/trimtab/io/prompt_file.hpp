@@ -77,6 +77,8 @@ class prompt_line {
   prompt_line(json line, const std::string& place, const Encoder& encoder, prompt_limits limits)
       : line_(std::move(line), place, error_kind::bad_data), encoder_(encoder), limits_(limits) {}
 
+  const json_object& entries() const { return line_; }
+
   prompt_pair pair() const {
     prompt_pair p = prompt();
     const auto kind = line_.text("answer", "token");

@@ -25,6 +25,14 @@ inline std::string number(double x, int digits = 2) {
   return text;
 }
 
+/// The same for a number that may be much smaller than its digits show: "0.01", "3.2e-06".
+inline std::string small_number(double x, int digits = 2) {
+  if (x == 0 or std::abs(x) >= 0.5 * std::pow(10, -digits)) return number(x, digits);
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1e", x);
+  return text;
+}
+
 /// "0.89–0.99"
 inline std::string text_of(const interval& i, int digits = 2) {
   return number(i.low, digits) + "–" + number(i.high, digits);
@@ -89,14 +97,17 @@ inline std::vector<std::string> metrics_row(std::string first, const metrics& m,
   const auto figure = [&](auto found, double strength_metrics::*which) {
     return found == m.at.end() ? std::string("-") : number(found->second.*which);
   };
+  const auto probability = [&](auto found, double strength_metrics::*which) {
+    return found == m.at.end() ? std::string("-") : small_number(found->second.*which);
+  };
   return {std::move(first),
           figure(up, &strength_metrics::flip_rate),
           figure(down, &strength_metrics::flip_rate),
           number(m.flip_rate_both),
           figure(up, &strength_metrics::logit_diff),
           figure(down, &strength_metrics::logit_diff),
-          figure(up, &strength_metrics::probability_correct),
-          figure(down, &strength_metrics::probability_wrong),
+          probability(up, &strength_metrics::probability_correct),
+          probability(down, &strength_metrics::probability_wrong),
           number(m.kl_masked, 3),
           number(m.kl_full, 3),
           number(m.top_other_same),
@@ -151,8 +162,8 @@ inline std::vector<std::string> untouched_row(std::string first, const metrics& 
           number(0),
           number(at.logit_diff),
           number(at.logit_diff),
-          number(at.probability_correct),
-          number(at.probability_wrong),
+          small_number(at.probability_correct),
+          small_number(at.probability_wrong),
           number(0, 3),
           number(0, 3),
           number(1),

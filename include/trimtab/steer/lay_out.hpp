@@ -8,6 +8,7 @@
 #include <trimtab/core/site.hpp>
 #include <trimtab/model/architecture.hpp>
 #include <trimtab/steer/parameter_layout.hpp>
+#include <trimtab/steer/same_place.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -63,6 +64,9 @@ inline parameter_layout lay_out(const model_config& config, std::span<const chos
     block.layers = i.layers.resolve(config.layers);
     block.positions = block.layers.empty() ? positions::shared() : i.positions.resolved(prompts);
     block.offset = all.size();
+    for (index_t layer : block.layers)
+      block.points.push_back(
+          stream_point(block.site, layer, i.policy.only_adds, config.parallel_residual).value_or(-1));
     all.blocks.push_back(std::move(block));
   }
   return all;

@@ -39,6 +39,7 @@ struct policy_description {
   bool shares_positions = false;  ///< whether all positions share one record by default
   bool only_scales = false;       ///< whether it gives a multiple of the activation
   bool is_affine = false;         ///< in its activations
+  bool only_adds = false;         ///< whether it never reads `h`
 
   friend bool operator==(const policy_description&, const policy_description&) = default;
 };
@@ -50,7 +51,8 @@ policy_description describe(const P& policy, index_t width) {
                        .record_size = P::parameters.size(width),
                        .shares_positions = shares_positions<P>,
                        .only_scales = scales_only<P>,
-                       .is_affine = is_affine<P>};
+                       .is_affine = is_affine<P>,
+                       .only_adds = only_adds<P>};
   P::parameters.apply(width, [&]<typename... Name>(parameter_place<Name>... p) {
     (d.slices.push_back({label(p.name), p.offset, p.extent, Name::count, Name::is_per_channel, weighing_of<P>(p.name),
                          is_offset<P, Name>()}),
@@ -87,6 +89,8 @@ struct parameter_block {
   index_t record_size = 0;
   std::vector<parameter_slice> slices = {};
   index_t offset = 0;  ///< of the block in θ
+  /// By layer, where in the stream it acts (same_place.hpp), -1 for nowhere; may be empty.
+  std::vector<index_t> points = {};
 
   index_t records_per_layer() const { return positions.count() * parts; }
   index_t records() const { return static_cast<index_t>(layers.size()) * records_per_layer(); }

@@ -3,7 +3,9 @@
 
 #include <trimtab/core/objective.hpp>
 #include <trimtab/steer/parameter_layout.hpp>
+#include <trimtab/steer/same_place.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -28,7 +30,8 @@ struct parameters {
   friend bool operator==(const parameters&, const parameters&) = default;
 };
 
-/// How many parameters and places are not zero, of those that minimality weighs.
+/// How many parameters and places are not zero, of those that minimality weighs. Records that are the same intervention
+/// (same_place.hpp) count once; a number counts as not zero if it is not in any of them.
 struct parameter_counts {
   index_t parameters = 0;
   index_t nonzero_parameters = 0;
@@ -65,13 +68,26 @@ inline double norm_of_record(const parameter_block& block, std::span<const doubl
 
 inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
+  std::vector<block_layer> alike;  // the layers that are the same intervention as the one at hand
   each_record(p.layout, [&](const parameter_block& block, std::size_t first) {
-    if (not block.uses((static_cast<index_t>(first) - block.offset) / block.record_size)) return;
+    const index_t r = (static_cast<index_t>(first) - block.offset) / block.record_size;
+    if (not block.uses(r)) return;
+    each_weighed_number(block, p.theta, first, [&](double x) { c.l1 += std::abs(x); });
+    const index_t in_layer = r % block.records_per_layer();
+    const block_layer here{static_cast<std::size_t>(&block - p.layout.blocks.data()),
+                           static_cast<std::size_t>(r / block.records_per_layer())};
+    if (std::ranges::find(alike, here) == alike.end()) alike = same_place(p.layout, here);
+    if (alike.front() != here) return;
+    const auto is_zero = [&](const block_layer& at, index_t j) {
+      const parameter_block& of = p.layout.blocks[at.block];
+      const index_t record = static_cast<index_t>(at.layer) * of.records_per_layer() + in_layer;
+      return p.theta[static_cast<std::size_t>(of.offset + record * of.record_size + j)] == 0;
+    };
     const index_t before = c.nonzero_parameters;
-    each_weighed_number(block, p.theta, first, [&](double x) {
-      c.parameters += 1;
-      c.nonzero_parameters += x != 0;
-      c.l1 += std::abs(x);
+    block.each_weighed([&](const parameter_slice& slice) {
+      for (index_t j = slice.offset; j < slice.offset + slice.extent; ++j)
+        c.nonzero_parameters += not std::ranges::all_of(alike, [&](const block_layer& at) { return is_zero(at, j); });
+      c.parameters += slice.extent;
     });
     c.sites += 1;
     c.nonzero_sites += c.nonzero_parameters > before;

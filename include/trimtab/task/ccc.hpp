@@ -8,8 +8,7 @@
 #include <trimtab/task/prompt_pair.hpp>
 #include <trimtab/task/words.hpp>
 
-#include <range/v3/view/zip.hpp>
-
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -40,6 +39,7 @@ struct ccc_options {
   std::uint64_t seed = 1;
   ccc_form ask = ccc_form::capital;
   bool context = true;  ///< whether a context claims the wrong answer
+  shape_options shape = {};
 };
 
 namespace detail {
@@ -52,6 +52,13 @@ struct ccc_fact {
 
 using ccc_facts = std::vector<ccc_fact>;
 using sentences = std::span<const std::string_view>;
+
+/// The templates of one length, then the others: the order of their numbers.
+inline std::vector<std::string_view> all_of(sentences plain, sentences other) {
+  std::vector<std::string_view> all(plain.begin(), plain.end());
+  all.insert(all.end(), other.begin(), other.end());
+  return all;
+}
 
 struct ccc_templates {
   sentences plain;  ///< of the sets of equal length
@@ -129,7 +136,8 @@ class ccc_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the most common one, and test prompts of all other lengths. No country and no
+/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all other
+/// lengths. No country and no
 /// capital of the train prompts is in a test prompt. The same options and tokenizer give the same prompts everywhere.
 /// Throws `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
 template <text_encoder Encoder>
@@ -144,11 +152,21 @@ prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   random.shuffle(facts);
   const auto templates = detail::templates_of(options.ask, options.context);
 
+  const auto any_template = detail::all_of(templates.plain, templates.other);
+  const auto chosen = options.shape.templates.empty()
+                          ? std::vector<std::string_view>(templates.plain.begin(), templates.plain.end())
+                          : chosen_templates("ccc", any_template, options.shape.templates);
   std::vector<int> lengths;
-  for (const auto& fact : facts) lengths.push_back(source.length(templates.plain.front(), fact));
+  for (const auto& fact : facts)
+    for (const auto pattern : chosen) lengths.push_back(source.length(pattern, fact));
+  require_lengths("ccc", options.shape.lengths, lengths);
   const auto length = facts.empty() ? 0 : most_common(lengths);
   detail::ccc_facts same, other;
-  for (const auto& [fact, own] : ranges::views::zip(facts, lengths)) (own == length ? same : other).push_back(fact);
+  for (const auto& fact : facts) {
+    const bool fits = std::ranges::any_of(
+        chosen, [&](const auto pattern) { return options.shape.has(source.length(pattern, fact), length); });
+    (fits ? same : other).push_back(fact);
+  }
 
   const auto [train_facts, test_facts] = halves(same);
   if (test_facts.size() < 3)
@@ -161,22 +179,20 @@ prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   // The other test prompts may also ask about facts of other lengths; their claims are those of the test set.
   auto other_facts = test_facts;
   other_facts.insert(other_facts.end(), other.begin(), other.end());
-  std::vector<std::string_view> any_template(templates.plain.begin(), templates.plain.end());
-  any_template.insert(any_template.end(), templates.other.begin(), templates.other.end());
 
   const auto draw = [&](int count, const char* set, const auto& about, const auto& claims, const auto& from,
                         bool same_length) {
-    return draw_distinct(count, set, "ask for fewer or use a model with a larger vocabulary",
-                         [&]() -> std::optional<prompt_pair> {
-                           auto pair = source(about, claims, from);
-                           const auto fits = (static_cast<int>(pair.ids.size()) == length) == same_length;
-                           return fits ? std::optional(std::move(pair)) : std::nullopt;
-                         });
+    return draw_distinct(
+        count, set, "ask for fewer or use a model with a larger vocabulary", [&]() -> std::optional<prompt_pair> {
+          auto pair = source(about, claims, from);
+          const auto fits = options.shape.has(static_cast<int>(pair.ids.size()), length) == same_length;
+          return fits ? std::optional(std::move(pair)) : std::nullopt;
+        });
   };
-  return {.train = draw(options.train, "ccc: train", train_facts, train_facts, templates.plain, true),
-          .test = draw(options.test, "ccc: test", test_facts, test_facts, templates.plain, true),
-          .test_other_lengths = draw(options.test_other_lengths, "ccc: test_other_lengths", other_facts, test_facts,
-                                     any_template, false)};
+  const int others = options.shape.any_length ? 0 : options.test_other_lengths;  // there are none
+  return {.train = draw(options.train, "ccc: train", train_facts, train_facts, chosen, true),
+          .test = draw(options.test, "ccc: test", test_facts, test_facts, chosen, true),
+          .test_other_lengths = draw(others, "ccc: test_other_lengths", other_facts, test_facts, any_template, false)};
 }
 
 }  // namespace trimtab::task

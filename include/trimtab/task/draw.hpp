@@ -29,6 +29,48 @@ inline void require_count(const std::string& name, int count) {
                                               std::to_string(prompt_limit) + ", found " + std::to_string(count));
 }
 
+/// Which templates and which lengths prompts have.
+struct shape_options {
+  std::vector<int> templates = {};  ///< numbers in the task's list; empty: all
+  std::vector<int> lengths = {};    ///< in tokens, of train and test prompts; empty: the most common one
+  bool any_length = false;          ///< train and test prompts of all lengths, in place of `lengths`
+
+  bool is_chosen() const { return any_length or not templates.empty() or not lengths.empty(); }
+  /// Whether train and test prompts may have this length.
+  bool has(int length, int most_common) const {
+    return any_length or (lengths.empty() ? length == most_common : std::ranges::count(lengths, length) > 0);
+  }
+};
+
+/// The chosen of some templates, or all. Throws `bad_argument` for a number that none has.
+template <typename Templates>
+std::vector<std::string_view> chosen_templates(const std::string& task, const Templates& all,
+                                               const std::vector<int>& chosen) {
+  if (chosen.empty()) return {all.begin(), all.end()};
+  std::vector<std::string_view> templates;
+  for (const int number : chosen) {
+    if (number < 0 or number >= std::ssize(all))
+      throw error(error_kind::bad_argument, "the task " + task + " has the templates 0 to " +
+                                                std::to_string(std::ssize(all) - 1) + ", and no template " +
+                                                std::to_string(number));
+    templates.push_back(all[static_cast<std::size_t>(number)]);
+  }
+  return templates;
+}
+
+/// Throws `bad_argument` for a length that no prompt of the task has.
+inline void require_lengths(const std::string& task, const std::vector<int>& asked, std::vector<int> there) {
+  std::ranges::sort(there);
+  there.erase(std::unique(there.begin(), there.end()), there.end());
+  for (const int length : asked) {
+    if (std::ranges::binary_search(there, length)) continue;
+    std::string list;
+    for (const int one : there) list += (list.empty() ? "" : ", ") + std::to_string(one);
+    throw error(error_kind::bad_argument, "the task " + task + " has no prompts of " + std::to_string(length) +
+                                              " tokens for this tokenizer and these templates; it has " + list);
+  }
+}
+
 /// Calls `draw()`, which returns a prompt or nothing, until there are `count` prompts that differ in text or in
 /// answers. Throws `bad_data` if there seem to be no more: `set` names what was asked for, `remedy` says what to
 /// change.

@@ -31,6 +31,7 @@ struct ioi_options {
   int test = 64;
   int test_other_lengths = 64;
   std::uint64_t seed = 1;
+  shape_options shape = {};
 };
 
 namespace detail {
@@ -110,8 +111,8 @@ class ioi_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the most common one, and test prompts of all other lengths; the test prompts
-/// share no name with the train prompts. The same options and tokenizer give the same prompts everywhere. Throws
+/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all other
+/// lengths; the test prompts share no name with the train prompts. The same options and tokenizer give the same prompts everywhere. Throws
 /// `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
 template <text_encoder Encoder>
 prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
@@ -125,21 +126,26 @@ prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
   random.shuffle(names);
   const auto [train_names, test_names] = halves(names);
 
+  const auto templates = chosen_templates("ioi", words::ioi_templates, options.shape.templates);
   std::vector<int> lengths;
-  for (const auto pattern : words::ioi_templates) lengths.push_back(source.length(pattern, names));
+  for (const auto pattern : templates) lengths.push_back(source.length(pattern, names));
+  require_lengths("ioi", options.shape.lengths, lengths);
   const auto length = most_common(lengths);
   std::vector<std::string_view> same, other;
-  for (const auto& [pattern, own] : ranges::views::zip(words::ioi_templates, lengths))
-    (own == length ? same : other).push_back(pattern);
+  for (const auto& [pattern, own] : ranges::views::zip(templates, lengths))
+    (options.shape.has(own, length) ? same : other).push_back(pattern);
 
-  const auto draw = [&](int count, const char* set, const auto& from_names, const auto& templates) {
+  // What was chosen may leave no other length.
+  const int others = other.empty() and options.shape.is_chosen() ? 0 : options.test_other_lengths;
+
+  const auto draw = [&](int count, const char* set, const auto& from_names, const auto& from) {
     return draw_distinct(count, set, "ask for fewer", [&]() -> std::optional<prompt_pair> {
-      return templates.empty() ? std::nullopt : std::optional(source(from_names, templates));
+      return from.empty() ? std::nullopt : std::optional(source(from_names, from));
     });
   };
   return {.train = draw(options.train, "ioi: train", train_names, same),
           .test = draw(options.test, "ioi: test", test_names, same),
-          .test_other_lengths = draw(options.test_other_lengths, "ioi: test_other_lengths", test_names, other)};
+          .test_other_lengths = draw(others, "ioi: test_other_lengths", test_names, other)};
 }
 
 }  // namespace trimtab::task

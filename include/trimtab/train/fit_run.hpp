@@ -3,6 +3,7 @@
 
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/loss.hpp>
+#include <trimtab/steer/same_place.hpp>
 #include <trimtab/train/chunked_engine.hpp>
 #include <trimtab/train/fit_engine.hpp>
 #include <trimtab/train/replica.hpp>
@@ -241,6 +242,7 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     steering_->check(f.layout, f.theta.size());
     penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
     check_units(f.layout);
+    f.warnings = repeated_places(f.layout);
     if (not f.asked.start) tell_where_it_starts(f);
     f.asked.prompts = with_continuations(f.asked.prompts);
     f.first_moment.assign(f.theta.size(), 0.0);

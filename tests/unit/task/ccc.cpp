@@ -152,3 +152,17 @@ TEST_CASE("More prompts than there are: the refusal says how many could be made"
              ContainsSubstring("only 0 of the"));
   test::refusal(error_kind::bad_argument, [] { task::ccc(tokenizer, {.train = -1}); });
 }
+
+TEST_CASE("Templates and lengths of country-capital prompts can be chosen, or mixed") {
+  const test::word_tokenizer tokenizer;
+  const auto one = task::ccc(tokenizer, {.train = 20, .test = 10, .shape = {.templates = {2}}});
+  for (const auto& pair : one.train) CHECK(pair.prompt.starts_with("It is said that"));
+  const auto length = one.train.front().ids.size();
+  for (const auto& pair : one.train) CHECK(pair.ids.size() == length);
+  for (const auto& pair : one.test_other_lengths) CHECK(pair.ids.size() != length);
+  const auto mixed = task::ccc(tokenizer, {.shape = {.templates = {0, 1}, .any_length = true}});
+  CHECK(mixed.test_other_lengths.empty());
+  bool differ = false;
+  for (const auto& pair : mixed.train) differ = differ or pair.ids.size() != mixed.train.front().ids.size();
+  CHECK(differ);
+}

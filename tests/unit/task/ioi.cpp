@@ -117,3 +117,29 @@ TEST_CASE("More prompts than there are, or fewer than none, are refused") {
   test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.test_other_lengths = 2'000'000}); });
   CHECK(task::ioi(tokenizer, {.train = 0, .test = 0, .test_other_lengths = 0}).train.empty());
 }
+
+TEST_CASE("Templates and lengths of indirect object prompts can be chosen, or mixed") {
+  const auto lengths_of = [](const std::vector<prompt_pair>& pairs) {
+    std::set<std::size_t> lengths;
+    for (const auto& pair : pairs) lengths.insert(pair.ids.size());
+    return lengths;
+  };
+  const auto one = task::ioi(tokenizer, {.train = 20, .test = 10, .shape = {.templates = {0}}});
+  for (const auto& pair : one.train) CHECK(pair.prompt.starts_with("When "));
+  CHECK(one.test_other_lengths.empty());
+
+  const auto mixed = task::ioi(tokenizer, {.train = 200, .test = 50, .shape = {.any_length = true}});
+  CHECK(lengths_of(mixed.train).size() > 3);
+  CHECK(mixed.test_other_lengths.empty());
+
+  const auto usual = *lengths_of(task::ioi(tokenizer).train).begin();
+  const auto other = *lengths_of(task::ioi(tokenizer).test_other_lengths).begin();
+  const auto chosen = task::ioi(tokenizer, {.shape = {.lengths = {static_cast<int>(other)}}});
+  CHECK(lengths_of(chosen.train) == std::set<std::size_t>{other});
+  CHECK(lengths_of(chosen.test_other_lengths).contains(usual));
+
+  CHECK_THAT(test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.shape = {.templates = {99}}}); }),
+             ContainsSubstring("has the templates 0 to 20, and no template 99"));
+  CHECK_THAT(test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.shape = {.lengths = {3}}}); }),
+             ContainsSubstring("has no prompts of 3 tokens for this tokenizer and these templates; it has "));
+}

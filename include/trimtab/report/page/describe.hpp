@@ -28,6 +28,7 @@ template <typename Steering>
 fit_report describe(const Steering& composition, const parameters& values, std::span<const prompt_set> sets,
                     std::vector<loss_values> history = {}, const describe_options& options = {}) {
   const auto& model = composition.model();
+  const token_names names = options.token ? options.token : token_names_of(model);
   fit_report r;
   r.counts = count_parameters(values);
   r.history = std::move(history);
@@ -48,6 +49,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
   r.name = options.name.empty() ? policies : options.name;
   const model_config& c = model.config();
   r.asked = options.asked;
+  r.warnings = options.warnings;
   const auto add = [&](const std::string& name, const std::string& value) {
     if (std::ranges::find(r.asked, name, &fact::name) == r.asked.end()) r.asked.push_back({name, value});
   };
@@ -74,16 +76,17 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     measured_set& m = r.sets.emplace_back(measured_set{set.name, {}, evaluate(composition, values, set.pairs)});
     for (const prompt_pair& p : set.pairs)
       m.prompts.push_back(
-          {tokens_of(model, p.ids), answer_text(model, p.correct_ids()), answer_text(model, p.wrong_ids()), p.prompt});
+          {tokens_of(names, p.ids), answer_text(names, p.correct_ids()), answer_text(names, p.wrong_ids()), p.prompt});
   }
-  r.maps = parameter_maps(model, values, train);
+  r.maps = parameter_maps(names, values, train);
   if (test.empty()) return r;
   r.sweep = evaluate(composition, values, test, {.strengths = options.sweep, .prompts_at_once = 8});
   if (has_vectors)
-    for (map_group& group : geometry_maps(composition, values, test)) r.maps.push_back(std::move(group));
+    for (map_group& group : geometry_maps(composition, values, test, names)) r.maps.push_back(std::move(group));
   if (has_gates)
     for (std::size_t k = 0; k < std::min(test.size(), static_cast<std::size_t>(options.gate_prompts)); ++k)
-      r.maps.push_back(gate_maps(composition, values, test[k], "prompt " + std::to_string(k + 1) + " of " + r.swept));
+      r.maps.push_back(
+          gate_maps(composition, values, test[k], "prompt " + std::to_string(k + 1) + " of " + r.swept, names));
   return r;
 }
 

@@ -39,9 +39,8 @@ inline heat_map measured_map(const parameters& values, const site_geometry& g, s
 }  // namespace detail
 
 /// One group for each parameter: α, ‖v‖, ‖w‖, b.
-template <typename Model>
-std::vector<map_group> parameter_maps(const Model& model, const parameters& values,
-                                      std::span<const prompt_pair> pairs) {
+inline std::vector<map_group> parameter_maps(const token_names& tokens, const parameters& values,
+                                             std::span<const prompt_pair> pairs) {
   std::vector<map_group> groups;
   for (const parameter_block& block : values.layout.blocks)
     for (const parameter_slice& slice : block.slices) {
@@ -57,8 +56,8 @@ std::vector<map_group> parameter_maps(const Model& model, const parameters& valu
                           {}});
         group = groups.end() - 1;
       }
-      group->maps.push_back(in_reading_order(map_of(values, block, slice, common_tokens(model, block.positions, pairs)),
-                                             block.positions));
+      group->maps.push_back(in_reading_order(
+          map_of(values, block, slice, common_tokens(tokens, block.positions, pairs)), block.positions));
     }
   return groups;
 }
@@ -66,7 +65,7 @@ std::vector<map_group> parameter_maps(const Model& model, const parameters& valu
 /// What vectors do to the activations, at β = +1: their length and their direction.
 template <typename Steering>
 std::vector<map_group> geometry_maps(const Steering& composition, const parameters& values,
-                                     std::span<const prompt_pair> pairs) {
+                                     std::span<const prompt_pair> pairs, const token_names& tokens) {
   map_group ratio{"\xE2\x80\x96h\xCC\x83\xE2\x80\x96 / \xE2\x80\x96h\xE2\x80\x96",
                   "By how much the activation is longer at β = +1, mean over prompts; 1 is unchanged.",
                   "norm_ratio",
@@ -79,7 +78,7 @@ std::vector<map_group> geometry_maps(const Steering& composition, const paramete
   for (std::size_t k = 0; k < geometry.size(); ++k) {
     const site_geometry& g = geometry[k];
     if (g.block.layers.empty()) continue;
-    const auto names = common_tokens(composition.model(), g.block.positions, pairs);
+    const auto names = common_tokens(tokens, g.block.positions, pairs);
     ratio.maps.push_back(detail::measured_map(values, g, k, g.norm_ratio, 1, 1, names));
     cosine.maps.push_back(detail::measured_map(values, g, k, g.cosine, 1, 1, names));
   }
@@ -89,14 +88,14 @@ std::vector<map_group> geometry_maps(const Steering& composition, const paramete
 /// The scalars that a gate computes at each token of one prompt, at β = +1.
 template <typename Steering>
 map_group gate_maps(const Steering& composition, const parameters& values, const prompt_pair& prompt,
-                    const std::string& which) {
+                    const std::string& which, const token_names& tokens) {
   map_group group{
       "g(h) on " + which, "The scalar that the gate computed at each token, where h became (1 + β g) h.", "gate", {}};
   const auto geometry = measure_geometry(composition, values, std::span(&prompt, 1), 1, positions::absolute());
   for (std::size_t k = 0; k < geometry.size(); ++k)
     if (not geometry[k].block.layers.empty())
-      group.maps.push_back(detail::measured_map(values, geometry[k], k, geometry[k].stretch, 0, 1,
-                                                tokens_of(composition.model(), prompt.ids)));
+      group.maps.push_back(
+          detail::measured_map(values, geometry[k], k, geometry[k].stretch, 0, 1, tokens_of(tokens, prompt.ids)));
   return group;
 }
 

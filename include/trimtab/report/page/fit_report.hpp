@@ -39,6 +39,7 @@ struct measured_set {
 struct fit_report {
   std::string name = {};  ///< "activ-scalar"
   std::vector<fact> asked = {};
+  std::vector<std::string> warnings = {};  ///< about the fit, a sentence each
   parameter_counts counts = {};
   std::vector<measured_set> sets = {};  ///< train first
   std::vector<map_group> maps = {};

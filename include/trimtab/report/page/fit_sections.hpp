@@ -50,6 +50,8 @@ inline std::string size_sentence(const fit_report& fit) {
 inline std::string section_of(const fit_report& fit, const std::string& number) {
   std::string out = element_of_text("h3", fit.name);
   if (fit.counts.parameters > 0) out += element_of_text("p", size_sentence(fit), {{"class", "note"}}) + "\n";
+  for (const std::string& warning : fit.warnings)
+    out += element_of_text("p", "Warning: " + warning + ".", {{"class", "warning"}}) + "\n";
   for (const map_group& group : fit.maps) out += html_of(group);
   if (not fit.sets.empty()) {
     const auto swept = std::ranges::find(fit.sets, fit.swept, &measured_set::name);

@@ -95,13 +95,13 @@ inline std::string legend_of(const map_group& group) {
   if (gaps)
     out += element("span", {{"class", "ramp"}}, element("i", {{"class", "none"}})) +
            element_of_text("span", "not measured");
-  const auto marked = [&](const std::string& mark) {
-    return std::ranges::any_of(group.maps, [&](const heat_map& map) {
-      return std::ranges::any_of(map.columns, [&](const std::string& c) { return c.starts_with(mark); });
-    });
+  const auto named = [&](auto how) {
+    return std::ranges::any_of(group.maps, [&](const heat_map& map) { return std::ranges::any_of(map.columns, how); });
   };
-  if (marked("[")) out += element_of_text("span", "[role] of a token that differs");
-  if (marked("‹")) out += element_of_text("span", "‹token› of the first prompt, others differ");
+  if (named([](const std::string& c) { return c.starts_with("[") and c.ends_with("]"); }))
+    out += element_of_text("span", "[role] that all prompts have there");
+  if (named([](const std::string& c) { return not c.starts_with("[") and c.ends_with(" %]"); }))
+    out += element_of_text("span", "position [share of the prompts with each role there]");
   return element("p", {{"class", "legend"}}, out);
 }
 

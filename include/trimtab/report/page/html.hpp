@@ -3,6 +3,7 @@
 
 #include <trimtab/core/version.hpp>
 #include <trimtab/io/files/atomic_file.hpp>
+#include <trimtab/report/citation.hpp>
 #include <trimtab/report/page/describe.hpp>
 #include <trimtab/report/page/fit_report.hpp>
 #include <trimtab/report/page/fit_sections.hpp>
@@ -56,7 +57,9 @@ inline std::string page_of(const std::string& title, const std::vector<chapter>&
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   page += element_of_text("title", title) + "\n<style>\n" + page_style() + "</style>\n</head>\n<body>\n";
   page += element("header", {}, header) + "\n" + element("main", {}, "\n" + body) + "\n";
-  page += element("footer", {}, element_of_text("p", made, {{"class", "made"}})) + "\n<script>";
+  const auto cite =
+      element("details", {}, element_of_text("summary", "How to cite") + element_of_text("pre", citation()));
+  page += element("footer", {}, element_of_text("p", made, {{"class", "made"}}) + cite) + "\n<script>";
   page += detail::page_script;
   return page + "</script>\n</body>\n</html>\n";
 }

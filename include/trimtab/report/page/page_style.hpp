@@ -49,6 +49,7 @@ h3 { font-size: 1.2rem; line-height: 1.3; margin: 3rem 0 .75rem; }
 h4 { font-size: 1rem; margin: 2rem 0 .1rem; }
 p { margin: .4rem 0; max-width: 46rem; }
 p, h1, h2, h3, figcaption, .key span { overflow-wrap: anywhere; }
+.warning { border-left: .3rem solid var(--text); padding-left: .7rem; }
 .lead, .note, .readout, .legend, .key, summary, .made { color: var(--muted); }
 .lead { font-size: 1.05rem; }
 .note, .legend, .key, summary, .made { font-size: .85rem; }

@@ -11,11 +11,13 @@
 #include <cstddef>
 #include <cstdio>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 /// Heat maps as one SVG file for papers: vectors only, light colours, no external resources. The maps of a group stand
-/// side by side over one legend; groups stand below each other. A place that is exactly at the centre is struck
-/// through.
+/// side by side over one legend, in as many rows as the width asks for; a map that alone is wider goes on below. Groups
+/// stand below each other. A place that is exactly at the centre is struck through.
 
 namespace trimtab::report {
 
@@ -92,10 +94,8 @@ class svg_canvas {
 
 inline constexpr double cell_width = 20, cell_height = 14;
 
-/// Draws one map and returns its width.
-inline double draw(svg_canvas& to, const heat_map& map, double reach, double left, double top) {
+inline void draw(svg_canvas& to, const heat_map& map, double reach, double left, double top) {
   const double x0 = left + 30, y0 = top + 10, bottom = y0 + static_cast<double>(map.rows.size()) * cell_height;
-  const double width = static_cast<double>(map.columns.size()) * cell_width;
   to.text(x0, top + 4, map.title, "start", 11, false, true);
   for (std::size_t r = 0; r < map.rows.size(); ++r) {
     const double y = bottom - static_cast<double>(r + 1) * cell_height;
@@ -113,7 +113,6 @@ inline double draw(svg_canvas& to, const heat_map& map, double reach, double lef
   to.text(x0 - 5, bottom + 12, "layer", "end", 9);
   for (std::size_t c = 0; c < map.columns.size(); ++c)
     to.text(x0 + (static_cast<double>(c) + 0.5) * cell_width + 3.5, bottom + 5, map.columns[c], "end", 10, true);
-  return 30 + std::max(width, 7.0 * static_cast<double>(characters(map.title)));
 }
 
 inline void draw_legend(svg_canvas& to, const map_group& group, double y) {
@@ -133,16 +132,48 @@ inline void draw_legend(svg_canvas& to, const map_group& group, double y) {
           "start", 9);
 }
 
+/// A map cut into pieces that are no wider than `width`.
+inline std::vector<heat_map> pieces_of(const heat_map& map, double width) {
+  const auto at_once = static_cast<std::size_t>(std::max(1.0, (width - 30) / cell_width));
+  if (map.columns.size() <= at_once) return {map};
+  std::vector<heat_map> pieces;
+  for (std::size_t first = 0; first < map.columns.size(); first += at_once) {
+    const std::size_t last = std::min(map.columns.size(), first + at_once);
+    const auto cut = [&](const auto& list) {
+      return std::remove_cvref_t<decltype(list)>(list.begin() + static_cast<std::ptrdiff_t>(first),
+                                                 list.begin() + static_cast<std::ptrdiff_t>(last));
+    };
+    heat_map piece{.title = map.title + (first > 0 ? ", continued" : ""), .rows = map.rows, .centre = map.centre};
+    piece.columns = cut(map.columns);
+    for (const auto& row : map.values) piece.values.push_back(cut(row));
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+inline double width_of(const heat_map& map) {
+  return 30 + std::max(static_cast<double>(map.columns.size()) * cell_width,
+                       7.0 * static_cast<double>(characters(map.title)));
+}
+
 }  // namespace detail
 
+/// The width in pixels at which maps go on below: three of the paper's sites with 18 tokens each stand side by side.
+inline constexpr double svg_width = 1240;
+
 /// The file as text.
-inline std::string svg_of(const std::string& title, const std::vector<map_group>& groups) {
+inline std::string svg_of(const std::string& title, const std::vector<map_group>& groups, double width = svg_width) {
   detail::svg_canvas canvas;
   double top = 14;
   for (const map_group& group : groups) {
     canvas.text(12, top, group.title, "start", 12, false, true);
-    double left = 0;
-    for (const heat_map& map : group.maps) left += detail::draw(canvas, map, group.reach(), left, top + 18) + 16;
+    double left = 0, line = top + 18;
+    for (const heat_map& map : group.maps)
+      for (const heat_map& piece : detail::pieces_of(map, width)) {
+        if (left > 0 and left + detail::width_of(piece) > width) left = 0, line = canvas.bottom() + 14;
+        detail::draw(canvas, piece, group.reach(), left, line);
+        left += detail::width_of(piece) + 16;
+      }
     detail::draw_legend(canvas, group, canvas.bottom() + 8);
     top = canvas.bottom() + 32;
   }
@@ -150,14 +181,14 @@ inline std::string svg_of(const std::string& title, const std::vector<map_group>
 }
 
 /// The maps of some fits.
-inline std::string svg_of(const std::string& title, const std::vector<fit_report>& fits) {
+inline std::string svg_of(const std::string& title, const std::vector<fit_report>& fits, double width = svg_width) {
   std::vector<map_group> groups;
   for (const fit_report& fit : fits)
     for (const map_group& group : fit.maps) {
       groups.push_back(group);
       if (fits.size() > 1) groups.back().title = fit.name + ": " + group.title;
     }
-  return svg_of(title, groups);
+  return svg_of(title, groups, width);
 }
 
 }  // namespace trimtab::report

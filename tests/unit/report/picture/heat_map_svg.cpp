@@ -31,3 +31,23 @@ TEST_CASE("A picture for papers has a box for every place, and strikes through w
   CHECK(svg.find("nan") == std::string::npos);
   CHECK(occurrences(svg, "http") == 1);  // only the namespace of SVG
 }
+
+TEST_CASE("Maps that are wider than the picture go on below", "[report]") {
+  const auto map_of = [](std::size_t columns) {
+    return report::heat_map{.title = "m",
+                            .rows = {"0"},
+                            .columns = std::vector<std::string>(columns, "t"),
+                            .values = {std::vector<double>(columns, 1.0)}};
+  };
+  const auto svg_of = [](std::vector<report::heat_map> maps, double width) {
+    return report::svg_of("t", std::vector<report::map_group>{{"g", "", "q", std::move(maps)}}, width);
+  };
+  const auto width_in = [](const std::string& svg) { return std::stod(svg.substr(svg.find(" width=\"") + 8)); };
+  const auto wide = svg_of({map_of(10), map_of(10)}, 1000), narrow = svg_of({map_of(10), map_of(10)}, 400);
+  CHECK(width_in(wide) > 400);
+  CHECK(width_in(narrow) <= 400);
+  const auto cut = svg_of({map_of(25)}, 400);
+  CHECK(width_in(cut) <= 420);
+  CHECK(occurrences(cut, "<title>layer ") == 25);
+  CHECK(occurrences(cut, "m, continued") == 1);
+}

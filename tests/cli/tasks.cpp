@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "program.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+
+#include <set>
+#include <sstream>
+
+using namespace trimtab;
+using namespace trimtab::test;
+using Catch::Matchers::ContainsSubstring;
+
+/// Prompts of tasks, and which of them are used.
+
+namespace {
+
+const std::string tiny = TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2";
+
+io::json json_of(std::vector<std::string> arguments) {
+  arguments.push_back("--json");
+  return run_trimtab(std::move(arguments)).json();
+}
+
+std::vector<io::json> lines_of(const std::string& file) {
+  std::istringstream stream(content_of(file));
+  std::vector<io::json> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(io::parse_json(line, file));
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("task writes train, test and other lengths, which fit reads as the task itself") {
+  const temporary_folder folder;
+  const auto name = [&](const std::string& file) { return (folder.path() / "sets" / file).string(); };
+  const auto out = json_of({"task", "ioi", "--model", tiny, "--out", (folder.path() / "sets").string(), "--train", "20",
+                            "--test", "10", "--other-lengths", "5", "--seed", "3"});
+  CHECK(out["files"].size() == 3);
+  const auto train = lines_of(name("train.jsonl"));
+  CHECK(train.size() == 20);
+  CHECK(lines_of(name("test.jsonl")).size() == 10);
+  CHECK(lines_of(name("other-lengths.jsonl")).size() == 5);
+  for (const auto* key : {"prompt", "correct", "wrong", "roles", "corrupt"}) CHECK(train[0].contains(key));
+
+  const auto files =
+      json_of({"fit", "--model", tiny, "--data", name("train.jsonl"), "--test", name("test.jsonl"), "--steps", "2"});
+  const auto task = json_of(
+      {"fit", "--model", tiny, "--task", "ioi", "--train", "20", "--test", "10", "--seed", "3", "--steps", "2"});
+  CHECK(files["train"] == task["train"]);
+  CHECK(files["train"]["prompts"] == 20);
+  CHECK(task["test"]["prompts"] == 10);
+}
+
+TEST_CASE("Templates and lengths of a task's prompts can be chosen") {
+  const temporary_folder folder;
+  const auto out = (folder.path() / "sets").string();
+  const auto lengths = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"task", "ioi", "--model", tiny, "--out", out};
+    all.insert(all.end(), more.begin(), more.end());
+    json_of(all);
+    std::set<std::string> begins;
+    for (const auto& line : lines_of(out + "/train.jsonl")) {
+      const auto prompt = line["prompt"].get<std::string>();
+      begins.insert(prompt.substr(0, prompt.find(' ')));
+    }
+    return begins;
+  };
+  CHECK(lengths({"--templates", "1,3"}) == std::set<std::string>{"After", "Once"});
+  CHECK(lengths({"--lengths", "all"}).contains("Then,"));
+  CHECK(run_trimtab({"task", "ioi", "--model", tiny, "--out", out, "--lengths", "3"}).status == 1);
+  CHECK(run_trimtab({"fit", "--model", tiny, "--task", "ioi", "--test", "x"}).status == 2);
+  CHECK(run_trimtab({"fit", "--model", tiny, "--data", "x", "--train", "3"}).status == 2);
+}
+
+TEST_CASE("The untouched model's figures stand beside each set's, and newly flipped prompts are paired with them") {
+  const auto found = json_of({"fit", "--model", tiny, "--task", "ioi", "--steps", "20"});
+  const auto& bare = found["untouched"]["test"];
+  CHECK(bare["flip_rate"]["+1"] == 1.0);  // it is right about every prompt
+  CHECK(bare["flip_rate"]["-1"] == 0.0);
+  CHECK(bare["kl_masked"] == 0.0);
+  CHECK(bare["logit_diff"]["+1"] == found["test"]["logit_diff"]["0"]);
+  const auto& newly = bare["newly_flipped"]["-1"];
+  CHECK(newly["gained"].get<double>() == 64 * found["test"]["flip_rate"]["-1"].get<double>());
+  CHECK(newly["lost"] == 0);
+  CHECK(newly["interval"][0] <= newly["difference"]);
+  const auto text = run_trimtab({"fit", "--model", tiny, "--task", "ioi", "--steps", "2", "--quiet"});
+  CHECK_THAT(text.out, ContainsSubstring("  before, +1"));
+  CHECK_THAT(text.out, ContainsSubstring("at -1 newly flipped "));
+  // Within 80 columns.
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(std::ranges::count_if(line, [](char c) { return (c & 0xC0) != 0x80; }) <= 80);
+  }
+}
+
+TEST_CASE("--only keeps the prompts that the untouched model gets right or wrong") {
+  const auto fit = [](std::vector<std::string> more) {
+    std::vector<std::string> all = {"fit", "--model", tiny, "--task", "ccc", "--steps", "2", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_trimtab(all);
+  };
+  const auto all = fit({}).json(), right = fit({"--only", "right"}).json(), wrong = fit({"--only", "wrong"});
+  const auto rate = all["untouched"]["train"]["flip_rate"]["+1"].get<double>();
+  CHECK(right["train"]["prompts"].get<double>() == 64 * rate);
+  CHECK(right["untouched"]["train"]["flip_rate"]["+1"] == 1.0);
+  if (rate < 1)
+    CHECK(wrong.json()["untouched"]["train"]["flip_rate"]["+1"] == 0.0);
+  else
+    CHECK_THAT(wrong.err, ContainsSubstring("--only wrong leaves no prompt of train"));
+}
+
+TEST_CASE("A fit may start elsewhere than at the identity, with a seed") {
+  const model_for_cli model;
+  const auto fit = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return json_of(all);
+  };
+  const auto one = fit({"--init", "normal:0.1", "--init-seed", "1"}),
+             other = fit({"--init", "normal:0.1", "--init-seed", "2"});
+  CHECK(one["train"] != fit({})["train"]);
+  CHECK(one["train"] != other["train"]);
+  CHECK(one["train"] == fit({"--init", "normal:0.1"})["train"]);
+  CHECK(fit({"--init", "identity"})["train"] == fit({})["train"]);
+  CHECK(run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--init", "normal"}).status == 1);
+}
+
+TEST_CASE("loss takes a task, whose train prompts the objective is of") {
+  const temporary_folder folder;
+  const auto file = (folder.path() / "i.safetensors").string();
+  const auto fitted = json_of({"fit", "--model", tiny, "--task", "ccc", "--train", "8", "--steps", "3", "--precision",
+                               "double", "--out", file});
+  const auto loss = json_of(
+      {"loss", "--model", tiny, "--task", "ccc", "--train", "8", "--intervention", file, "--precision", "double"});
+  CHECK(std::abs(loss["loss"].get<double>() - fitted["objective"]["loss"].get<double>()) < 1e-12);
+  CHECK(loss["per_prompt"].size() == 8);
+}
+
+TEST_CASE("eval gives the figures of each prompt on request, in JSON and as CSV") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors"), csv = model.name("p.csv");
+  run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "3", "--out", file});
+  const auto found = json_of({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file,
+                              "--per-prompt", "--per-prompt-csv", csv});
+  const auto& prompts = found["data"]["per_prompt"];
+  REQUIRE(prompts.size() == 3);
+  double mean = 0;
+  for (const auto& one : prompts) mean += one["logit_diff"]["+1"].get<double>() / 3;
+  CHECK(std::abs(mean - found["data"]["logit_diff"]["+1"].get<double>()) < 1e-6);
+  CHECK(prompts[0]["prompt"].is_null());
+  const auto lines = content_of(csv);
+  CHECK(std::count(lines.begin(), lines.end(), '\n') == 1 + 3 * 3);
+  CHECK_THAT(lines, ContainsSubstring("\ndata,0,0," + prompts[0]["logit_diff"]["0"].dump()));
+}
