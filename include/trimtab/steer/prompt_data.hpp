@@ -148,12 +148,7 @@ class answer_sets_of {
   /// f(operands...) with both sets and their sizes.
   template <typename F>
   void with_operands(F&& f) const {
-    using correct = std::remove_const_t<decltype(name::all_correct)>;  // nvcc 13 cannot spell them here
-    using wrong = std::remove_const_t<decltype(name::all_wrong)>;
-    f(operand<correct, const int>{correct_.ids, correct_.longest},
-      operand<std::remove_const_t<decltype(correct::size)>, const int>{correct_.sizes, 1},
-      operand<wrong, const int>{wrong_.ids, wrong_.longest},
-      operand<std::remove_const_t<decltype(wrong::size)>, const int>{wrong_.sizes, 1});
+    std::apply(f, std::tuple_cat(operands_of(name::all_correct, correct_), operands_of(name::all_wrong, wrong_)));
   }
 
  private:
@@ -175,6 +170,12 @@ class answer_sets_of {
       sizes = memory.take(std::move(counts));
     }
   };
+
+  template <typename Name>
+  static auto operands_of(Name, const column& c) {
+    return std::tuple(operand<Name, const int>{c.ids, c.longest},
+                      operand<std::remove_cvref_t<decltype(Name::size)>, const int>{c.sizes, 1});
+  }
 
   column correct_, wrong_;
 };
