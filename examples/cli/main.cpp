@@ -24,6 +24,10 @@
 #include <string>
 #include <thread>
 
+#ifdef __GLIBC__
+#  include <malloc.h>
+#endif
+
 /// The program `trimtab`. Exit status: 0 for success, also of a fit that the user ended by Ctrl-C; 1 for bad input,
 /// with one sentence on standard error; 2 for wrong usage; 128 + n if signal n (SIGTERM or SIGHUP) ended a fit early.
 
@@ -121,6 +125,9 @@ std::string with_controls_escaped(const std::string& json) {
 
 int main(int argc, char** argv) {
   std::set_terminate(end_without_memory);
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);  // large memory goes back when it is freed: the bound of a fit counts on it
+#endif
   std::signal(SIGXFSZ, SIG_IGN);         // a write beyond the limit of a file's size then fails with an error
   std::optional<rank_session> together;  // outlives what fails
   try {

@@ -38,6 +38,12 @@ fit_plan plan_of(const fit_command& command, const common_options& common, const
                                                    : plan_in<float>(command, config, layout, prompts);
 }
 
+/// "3.1 s", "12 min", "5.5 h"
+std::string duration(double seconds) {
+  if (seconds < 100) return report::number(seconds, 1) + " s";
+  return seconds < 6000 ? report::number(seconds / 60, 0) + " min" : report::number(seconds / 3600, 1) + " h";
+}
+
 /// Floating-point operations that products make in a second here, with the threads that were asked for.
 template <typename T>
 double measured_rate(int threads) {
@@ -101,8 +107,8 @@ output plan_fit(const fit_command& given, const common_options& common) {
   for (const auto& [part, bytes] : plan.memory)
     found.text += (part == plan.memory.front().first ? " (" : ", ") + part + " " + size_text(bytes);
   found.text += ")\n" + std::to_string(steps_of(command, std::ssize(train))) + " steps, " +
-                report::number(plan.flops / 1e12, 3) + " Tflop, about " + report::number(seconds, 2) +
-                " s on the CPU of this machine\n";
+                report::number(plan.flops / 1e12, 3) + " Tflop, about " + duration(seconds) +
+                " on the CPU of this machine\n";
   for (const auto& [site, layers] : plan.touched) {
     found.text += site + ": tokens touched, by layer:";
     for (index_t tokens : layers) found.text += " " + std::to_string(tokens);

@@ -95,6 +95,18 @@ std::string quoted(const std::string& word) {
            std::string_view("-_=+,.:/@%").find(c) != std::string_view::npos;
   });
   if (is_plain) return word;
+  if (text::one_line(word) != word) {  // what a terminal would obey, in the form of bash and zsh
+    std::string out = "$'";
+    for (const char c : word) {
+      const auto byte = static_cast<unsigned char>(c);
+      constexpr char digits[] = "0123456789abcdef";
+      if (byte < 0x20 or byte > 0x7E)
+        out += {'\\', 'x', digits[byte / 16], digits[byte % 16]};
+      else
+        out += c == '\'' or c == '\\' ? std::string{'\\', c} : std::string(1, c);
+    }
+    return out + "'";
+  }
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";

@@ -105,3 +105,30 @@ TEST_CASE("Beyond --subsets places certify gives a bound, and says so", "[certif
   CHECK_THAT(text.out, ContainsSubstring("an upper bound"));
   CHECK_THAT(text.out, ContainsSubstring("other values at fewer places may do as well"));
 }
+
+TEST_CASE("Polishing ends at a minimum, in fit and in certify alike", "[certify]") {
+  const model_for_cli model;
+  const auto file = fitted_on(model), better = model.name("better.safetensors"), at_once = model.name("at-once");
+  const auto certified = [&](const std::string& which, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"certify", "--model",    model.path(),  "--intervention", which,
+                                   "--data",  model.data(), "--precision", "double",         "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_trimtab(words).json();
+  };
+  const auto before = certified(file), polished = certified(file, {"--polish", "--out", better});
+  CHECK(before["stationarity"]["largest"] > 0.001);
+  CHECK(polished["polish"]["before"] == before["stationarity"]["largest"]);
+  CHECK(polished["polish"]["after"] == polished["stationarity"]["largest"]);
+  CHECK(polished["stationarity"]["largest"] < 1e-5);
+  CHECK(certified(better)["stationarity"]["largest"] == polished["stationarity"]["largest"]);
+
+  const auto fitted = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--sites", "resid_post",
+                                   "--steps", "60", "--lambda-m", "0.01", "--psi", "softplus", "--precision", "double",
+                                   "--polish", "--out", at_once, "--json"})
+                          .json();
+  CHECK(fitted["polish"] == polished["polish"]);
+  CHECK(io::read_intervention(at_once).interventions == io::read_intervention(better).interventions);
+  CHECK(
+      run_trimtab({"certify", "--model", model.path(), "--intervention", file, "--data", model.data(), "--out", better})
+          .status == 2);
+}

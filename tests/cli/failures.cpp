@@ -39,7 +39,7 @@ TEST_CASE("A fit that learned nothing says so beside the weight at which nothing
 
 TEST_CASE("A fit that made things worse, or has not come to rest, says so with what to try") {
   const model_for_cli model;
-  const auto worse = fit_on(model, {"--lr", "50", "--steps", "3", "--lambda-m", "1", "--json"}).json();
+  const auto worse = fit_on(model, {"--lr", "5", "--steps", "3", "--lambda-m", "0.0001", "--json"}).json();
   CHECK(has(worse["warnings"], "the loss ended higher than it began"));
   CHECK(has(worse["warnings"], "lower the learning rate"));
   const auto early = fit_on(model, {"--steps", "2", "--lambda-m", "0.0001", "--json"}).json();

@@ -92,10 +92,15 @@ TEST_CASE("Options choose a variant of a policy, and a fit that starts away from
     return run_trimtab({"eval", "--model", model.path(), "--data", model.data(), "--intervention", file, "--json"})
         .json();
   };
+  const auto starts_elsewhere = [](const io::json& fit) {
+    return std::ranges::count_if(fit["warnings"], [](const auto& warning) {
+      return warning.template get<std::string>().find("does not start with the untouched model") != std::string::npos;
+    });
+  };
   auto found = fitted({"--policy", "low-rank", "--rank", "2"});
   CHECK(found["parameters"] == 2 * 2 * 16);  // W alone, at two layers
-  CHECK(found["warnings"].empty());
-  CHECK(evaluated()["train"] == found["train"]);
+  CHECK(starts_elsewhere(found) == 0);
+  CHECK(evaluated()["data"] == found["train"]);
   const auto read = io::read_intervention(file);
   REQUIRE(read.interventions[0].parameters.size() == 3);
   CHECK(read.interventions[0].parameters[0].tensor == "mlp_out.write");
@@ -103,15 +108,14 @@ TEST_CASE("Options choose a variant of a policy, and a fit that starts away from
 
   found = fitted({"--policy", "dyn-scalar", "--gate", "mlp"});
   CHECK(found["parameters"] == 2 * 4);
-  CHECK(evaluated()["train"] == found["train"]);
+  CHECK(evaluated()["data"] == found["train"]);
   found = fitted({"--policy", "conditional", "--gate", "cosine", "--inner", "activ-scalar"});
   CHECK(found["parameters"] == 2);
-  CHECK(evaluated()["train"] == found["train"]);
+  CHECK(evaluated()["data"] == found["train"]);
 
   found = fitted({"--policy", "project-out"});
-  REQUIRE(found["warnings"].size() == 1);
-  CHECK_THAT(found["warnings"][0].get<std::string>(), ContainsSubstring("does not start with the untouched model"));
-  CHECK(evaluated()["train"] == found["train"]);
+  CHECK(starts_elsewhere(found) == 1);
+  CHECK(evaluated()["data"] == found["train"]);
   const auto other = fitted({"--policy", "project-out", "--seed", "7"});
   CHECK(other["train"] != found["train"]);
   CHECK(fitted({"--policy", "steer-vec", "--init", "normal:0.1"})["l1"] != fitted({"--policy", "steer-vec"})["l1"]);
@@ -259,7 +263,7 @@ TEST_CASE("Columns of heat maps are named by what all prompts share, everywhere"
     CHECK_THAT(text, ContainsSubstring("[s2]"));
     CHECK(text.find("[io]") == text.npos);
     CHECK_THAT(text, ContainsSubstring("␣to"));
-    CHECK(text.find("#2") == text.npos);  // the number of a token
+    for (const auto* const number_of_token : {">#2", ",#2", "\n#2"}) CHECK(text.find(number_of_token) == text.npos);
   }
 }
 

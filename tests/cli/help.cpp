@@ -85,7 +85,7 @@ TEST_CASE("The program says its version") {
 TEST_CASE("Completions offer commands, options and the values that an option takes") {
   using words = std::vector<std::string>;
   CHECK(offered({"f"}) == words{"fit"});
-  CHECK(offered({"fit", "--pol"}) == words{"--policy"});
+  CHECK(offered({"fit", "--polic"}) == words{"--policy"});
   CHECK(offered({"fit", "--policy", "d"}) == words{"dyn-scalar"});
   CHECK(offered({"fit", "--policy=d"}) == words{"--policy=dyn-scalar"});
   CHECK(offered({"fit", "--policy", "=", "d"}) == words{"dyn-scalar"});  // bash splits at =

@@ -287,7 +287,9 @@ TEST_CASE("Tokenizers with keys that mean nothing here, in the old format and th
     const auto run = run_trimtab({"tokenize", "--model", model.path()}, "\" ab<f>\"\n\"\\u00e9\"\n");
     CAPTURE(run.err);
     CHECK(run.status == 0);
-    return run.out;
+    auto json = run.json();
+    json.erase("warnings");  // which name what is odd
+    return json;
   };
   const auto usual = ids();
   const auto file = model.name("tokenizer.json");

@@ -33,7 +33,7 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"fit", "--model", "m", "--task", "ioi", "--no-bias"}, "--no-bias goes with");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--rank", "2"}, "--rank goes with --policy low-rank");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--policy", "low-rank", "--gate", "mlp"},
-              "--gate goes with --policy conditional or dyn-scalar");
+              "--gate goes with --policy dyn-scalar or conditional");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--lambda-r", "2"}, "--lambda-r goes with --retain");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--checkpoint-every", "9"}, "goes with --checkpoint");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--out", "f", "--trace", "./f"},
