@@ -80,7 +80,7 @@ TEST_CASE("An intervention file says all options of its fit, given or not, and w
   CHECK_THAT(run_trimtab({"inspect", once.file}).out, ContainsSubstring("repeat it           trimtab fit --model="));
 }
 
-TEST_CASE("--like repeats a fit bit for bit, and says so; later options replace its own") {
+TEST_CASE("The option --like repeats a fit bit for bit, and says so; later options replace its own") {
   const fitted_once once;
   const auto again = once.again().json();
   CHECK(again["same_bits"] == true);
@@ -95,7 +95,7 @@ TEST_CASE("--like repeats a fit bit for bit, and says so; later options replace 
   CHECK(once.again({"--at", "attn_out:steer-vec:1:shared"}).json()["same_bits"] == false);
 }
 
-TEST_CASE("--like repeats compositions, roles and other policies") {
+TEST_CASE("The option --like repeats compositions, roles and other policies") {
   const model_for_cli model;
   const auto roles =
       model.file("roles.jsonl",
@@ -118,7 +118,7 @@ TEST_CASE("--like repeats compositions, roles and other policies") {
   }
 }
 
-TEST_CASE("--like refuses prompts and weights that are not those of the fit") {
+TEST_CASE("The option --like refuses prompts and weights that are not those of the fit") {
   const fitted_once once;
   std::ofstream(once.model.data(), std::ios::app) << "{\"ids\": [1, 1, 1, 1], \"correct_id\": 5, \"wrong_id\": 6}\n";
   const auto run = once.again();

@@ -96,7 +96,7 @@ TEST_CASE("The untouched model's figures stand beside each set's, and newly flip
   }
 }
 
-TEST_CASE("--only keeps the prompts that the untouched model gets right or wrong") {
+TEST_CASE("The option --only keeps the prompts that the untouched model gets right or wrong") {
   const auto fit = [](std::vector<std::string> more) {
     std::vector<std::string> all = {"fit", "--model", tiny, "--task", "ccc", "--steps", "2", "--json"};
     all.insert(all.end(), more.begin(), more.end());

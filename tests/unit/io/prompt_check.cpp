@@ -29,14 +29,14 @@ io::prompt_problem only(const found& problems) {
 constexpr std::string_view good = R"({"prompt": "Rome is in", "correct": " Italy", "wrong": " Spain"})"
                                   "\n";
 
-std::string after(std::string_view line) { return std::string(good) + "\n" + std::string(line) + "\n"; }
+std::string after_it(std::string_view line) { return std::string(good) + "\n" + std::string(line) + "\n"; }
 
 }  // namespace
 
 TEST_CASE("Of good prompts there is nothing to say, and they are counted") {
   const word_tokenizer encoder;
   io::prompt_checker checker(encoder, {});
-  checker.add(after(R"({"ids": [1, 2, 3], "correct_id": 4, "wrong_id": 5})"), "a");
+  checker.add(after_it(R"({"ids": [1, 2, 3], "correct_id": 4, "wrong_id": 5})"), "a");
   CHECK(checker.problems().empty());
   CHECK(checker.prompts() == 2);
 }
@@ -44,7 +44,7 @@ TEST_CASE("Of good prompts there is nothing to say, and they are counted") {
 TEST_CASE("Every kind of problem is found at its line, with what is wrong") {
   const auto check = [](const std::string& line, const std::string& kind, const std::string& part, bool is_error) {
     CAPTURE(line);
-    const auto problem = only(problems_of(after(line)));
+    const auto problem = only(problems_of(after_it(line)));
     CHECK(problem.kind == kind);
     CHECK(problem.line == 3);
     CHECK(problem.file == "train.jsonl");
@@ -70,7 +70,7 @@ TEST_CASE("Every kind of problem is found at its line, with what is wrong") {
 
 TEST_CASE("Roles that are missing or overlap are found") {
   const std::string line = R"({"prompt": "Oslo is in", "correct": " Norway", "wrong": " Spain", "roles": )";
-  const auto missing = only(problems_of(after(line + R"({"city": [0, 1]}})")));
+  const auto missing = only(problems_of(after_it(line + R"({"city": [0, 1]}})")));
   CHECK(missing.kind == "missing-role");
   CHECK(missing.line == 1);
   CHECK_THAT(missing.message, ContainsSubstring("the role \"city\" is missing, which 1 of 2 lines have"));

@@ -269,6 +269,7 @@ struct low_rank {
   static double start(decltype(r_), random_generator& random, index_t width) requires StartsAtRandom {
     return random.normal() / std::sqrt(static_cast<double>(width));
   }
+  static constexpr weighing weighs(decltype(r_)) { return weighing::none; }  // W = 0 is the identity whatever R is
 
   constexpr void forward(row auto& r) const {
     const auto a = response(r, 0), b = response(r, 1);
