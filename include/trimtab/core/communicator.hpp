@@ -35,7 +35,7 @@ class any_communicator {
  public:
   any_communicator() : any_communicator(alone{}) {}
   template <typename C>
-    requires(communicator<C> and not std::same_as<C, any_communicator>)
+    requires(not std::same_as<C, any_communicator> and communicator<C>)
   any_communicator(C c) : held_(std::make_shared<const holding<C>>(std::move(c))) {}
 
   int rank() const { return held_->rank(); }

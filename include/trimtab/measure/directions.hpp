@@ -107,7 +107,8 @@ parameters directions(const Steering& composition, std::span<const prompt_pair> 
 
   const auto& model = composition.model();
   constexpr std::size_t at_once = 64;  // bounds the memory
-  for (const auto& [texts, sign] : {std::pair(positive, 1.0), std::pair(negative, -1.0)})
+  for (const double sign : {1.0, -1.0}) {
+    const auto& texts = sign > 0 ? positive : negative;
     for (std::size_t first = 0; first < texts.size(); first += at_once) {
       const auto some = texts.subspan(first, std::min(at_once, texts.size() - first));
       observe(model, some, [&]<typename Site>(Site, index_t layer, auto, auto out) {
@@ -127,6 +128,7 @@ parameters directions(const Steering& composition, std::span<const prompt_pair> 
         }
       });
     }
+  }
 
   for (std::size_t k = 0; k < differences.size(); ++k) {
     const parameter_block& block = values.layout.blocks[k];

@@ -31,7 +31,7 @@ inline constexpr std::string_view text_in_a_row{in_a_row<Before, Middle, After>.
                                                 in_a_row<Before, Middle, After>.size()};
 
 inline constexpr std::string_view name_before_gate = "dyn-scalar-", formula_before_gate = "out = (1 + beta * (",
-                                  formula_after_gate = ")) * h", nothing = "";
+                                  formula_after_gate = ")) * h", nothing{};
 
 /// Different gates have different names in files; a bias shows in the parameters.
 template <typename Gate>

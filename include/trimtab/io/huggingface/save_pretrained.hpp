@@ -69,7 +69,7 @@ inline std::string config_with(const std::filesystem::path& config, std::optiona
   const std::map<dtype, std::string> names{
       {dtype::f64, "float64"}, {dtype::f32, "float32"}, {dtype::f16, "float16"}, {dtype::bf16, "bfloat16"}};
   auto entries = parse_json(text, config.string());
-  for (const auto key : {"dtype", "torch_dtype"})
+  for (const auto* const key : {"dtype", "torch_dtype"})
     if (entries.contains(key)) entries[key] = names.at(*type);
   return entries.dump(2) + "\n";
 }
