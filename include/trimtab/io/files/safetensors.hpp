@@ -171,6 +171,7 @@ inline std::string begin_safetensors(std::map<std::string, tensor_entry>& tensor
                                      const std::map<std::string, std::string>& metadata) {
   assert(not tensors.contains("__metadata__"));  // the one name that the format keeps for itself
   std::vector<std::pair<const std::string, tensor_entry>*> order;
+  order.reserve(tensors.size());
   for (auto& tensor : tensors) order.push_back(&tensor);
   std::ranges::stable_sort(order, std::ranges::greater{}, [](const auto* one) { return bytes_of(one->second.type); });
   json header = json::object();

@@ -64,7 +64,7 @@ inline std::vector<std::byte> bytes_as(dtype type, const host_matrix<double>& we
 
 /// `config.json` with the type in which all weights are stored now, under the name that transformers has for it.
 inline std::string config_with(const std::filesystem::path& config, std::optional<dtype> type) {
-  const auto text = input_file(config).text();
+  auto text = input_file(config).text();
   if (not type) return text;
   const std::map<dtype, std::string> names{
       {dtype::f64, "float64"}, {dtype::f32, "float32"}, {dtype::f16, "float16"}, {dtype::bf16, "bfloat16"}};
