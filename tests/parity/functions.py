@@ -30,11 +30,7 @@ tokens are left out of the divergence
     minimality     sum of |x| over the amplitudes, s, W and the parameters of P, and of |u| (Euclidean)
 """
 
-import argparse
-import json
 import os
-import sys
-import tempfile
 
 import numpy as np
 import torch
@@ -211,33 +207,5 @@ def write_all(out):
             print(f"{name}: {os.path.getsize(os.path.join(out, name, 'functions.safetensors')) / 1024:.0f} KiB")
 
 
-def check_stored(stored):
-    check = reference.Checks()
-    with tempfile.TemporaryDirectory() as fresh:
-        write_all(fresh)
-        for name in MODELS:
-            a, b = (os.path.join(root, name, "functions.") for root in (stored, fresh))
-            with open(a + "json") as one, open(b + "json") as other:
-                check(f"{name}/functions.json: same prompts", json.load(one)["prompts"] == json.load(other)["prompts"])
-            a, b = (reference.read_safetensors(path + "safetensors") for path in (a, b))
-            check(f"{name}/functions.safetensors: same tensors", list(a) == list(b))
-            check.below(f"{name}/functions.safetensors", max(float(np.abs(a[key] - b[key]).max()) for key in a), 1e-10)
-    return check.failures == 0
-
-
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", help="folder of the fixtures to write to")
-    parser.add_argument("--check", action="store_true", help="compare the stored values with fresh ones")
-    arguments = parser.parse_args()
-    if not (arguments.out or arguments.check):
-        parser.error("nothing to do: give --out FOLDER or --check")
-    if arguments.out:
-        write_all(arguments.out)
-    if arguments.check and not check_stored(os.path.join(here, "fixtures")):
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    reference.write_or_check(__doc__, "functions", MODELS, write_all, only="prompts")

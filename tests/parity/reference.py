@@ -1110,5 +1110,36 @@ def main():
         sys.exit(1)
 
 
+def same_as_stored(name, models, write_all, only=None):
+    """Compares the fixtures NAME.json (all of it, or the entry `only`) and NAME.safetensors with fresh ones."""
+    check = Checks()
+    stored = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
+    with tempfile.TemporaryDirectory() as fresh:
+        write_all(fresh)
+        for model in models:
+            a, b = (os.path.join(root, model, f"{name}.") for root in (stored, fresh))
+            with open(a + "json") as one, open(b + "json") as other:
+                one, other = json.load(one), json.load(other)
+                check(f"{model}/{name}.json", one == other if only is None else one[only] == other[only])
+            a, b = (read_safetensors(path + "safetensors") for path in (a, b))
+            check(f"{model}/{name}.safetensors: same tensors", list(a) == list(b))
+            check.below(f"{model}/{name}.safetensors", max(float(np.abs(a[key] - b[key]).max()) for key in a), 1e-10)
+    return check.failures == 0
+
+
+def write_or_check(description, name, models, write_all, only=None):
+    """The command line of a script that makes fixtures: --out FOLDER and --check."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--out", help="folder of the fixtures to write to")
+    parser.add_argument("--check", action="store_true", help="compare the stored values with fresh ones")
+    arguments = parser.parse_args()
+    if not (arguments.out or arguments.check):
+        parser.error("nothing to do: give --out FOLDER or --check")
+    if arguments.out:
+        write_all(arguments.out)
+    if arguments.check and not same_as_stored(name, models, write_all, only):
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     main()
