@@ -149,6 +149,16 @@ inline double recall(std::span<const double> numbers, const std::vector<bool>& d
   return found / all;
 }
 
+/// The share of the first k places of a ranking that decide the answer, places with the number 0 not being ranked at all;
+/// NaN where none is ranked.
+inline double precision(std::span<const double> numbers, const std::vector<bool>& decides, std::size_t k) {
+  const std::vector<std::size_t> order = order_by(numbers);
+  double right = 0, ranked = 0;
+  for (std::size_t i = 0; i < std::min(k, order.size()) and numbers[order[i]] > 0; ++i, ++ranked)
+    right += decides[order[i]];
+  return right / ranked;
+}
+
 /// Of ascending values, at least one, the one that has this share of the others below it.
 inline double quantile_of(std::span<const double> sorted, double share) {
   return sorted[static_cast<std::size_t>(std::llround(share * static_cast<double>(sorted.size() - 1)))];
