@@ -87,8 +87,8 @@ inline line_chart faithfulness_chart(const explain_report& report) {
     add(report.curves[k].name, static_cast<int>(k % 4), k >= 4, report.curves[k].by_size.faithfulness);
   if (not report.random_mean.empty()) {
     add("random orders", 4, false, report.random_mean);
-    add("2.5 %", 4, false, report.random_low);
-    add("97.5 %", 4, false, report.random_high);
+    add("random orders, 2.5 %", 4, false, report.random_low);
+    add("random orders, 97.5 %", 4, false, report.random_high);
   }
   return chart;
 }
@@ -155,7 +155,7 @@ inline std::string curves_of(const explain_report& report) {
 /// The section of several methods as markup; `chapter` is its number.
 inline std::string html_of(const explain_report& report, const std::string& chapter) {
   std::string maps;
-  for (const map_group& group : maps_of(report)) maps += html_of(group);
+  for (const map_group& group : maps_of(report)) maps += html_of(group, cell_size::small);
   std::string out = element_of_text("h3", "Settings") + detail::asked_table(report.methods) +
                     element_of_text("h3", "Where the answer is decided") +
                     element("div", {{"data-fit", chapter}}, maps);

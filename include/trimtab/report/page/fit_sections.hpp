@@ -93,7 +93,7 @@ inline std::string section_of(const chapter& c, const std::string& number) {
     if (fit.history.size() > 1) losses += html_of(loss_chart(fit));
   if (not losses.empty()) out += element("div", {{"class", "charts"}}, losses);
   std::string shared;
-  for (const map_group& group : side_by_side(c.fits).shared) shared += html_of(group);
+  for (const map_group& group : side_by_side(c.fits).shared) shared += html_of(group, cell_size::small);
   if (not shared.empty()) out += element_of_text("h3", "Side by side") + element("div", {{"data-fit", number}}, shared);
   for (std::size_t k = 0; k < c.fits.size(); ++k) out += section_of(c.fits[k], number + "." + std::to_string(k + 1));
   if (measured) out += element_of_text("h3", "Prompts") + all_prompts(c.fits);

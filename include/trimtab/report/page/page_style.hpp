@@ -83,6 +83,7 @@ figure { margin: 0; max-width: 100%; min-width: 0; }
 figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .35rem; }
 table.heat { border-spacing: 2px; border-collapse: separate; font-size: .68rem; line-height: 1; }
 table.heat td { min-width: 2.15rem; height: 1.7rem; padding: 0 .1rem; text-align: center; border-radius: 3px; }
+table.small td { min-width: 1.15rem; height: 1.15rem; }
 table.heat th { font-weight: 400; color: var(--muted); font-size: .75rem; padding: 0 .45rem 0 0; text-align: right;
   position: sticky; left: 0; background: var(--page); z-index: 1; }
 table.heat tfoot th { padding: .35rem 0 0; vertical-align: top; position: static; text-align: center;

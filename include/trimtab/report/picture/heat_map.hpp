@@ -109,7 +109,9 @@ inline std::vector<map_group> by_site(const std::vector<named_group>& groups, ma
     for (const heat_map& map : group.maps) {
       auto site = std::ranges::find(sites, map.title, &map_group::title);
       if (site == sites.end())
-        site = sites.insert(site, {.title = map.title, .note = note, .quantity = group.quantity});
+        site = sites.insert(
+            site,
+            {.title = map.title, .note = note, .quantity = scales == map_scales::shared ? group.quantity : "score"});
       heat_map& shown = site->maps.emplace_back(map);
       shown.title += ", " + name;
       shown.reach = scales == map_scales::shared ? largest : group.reach();

@@ -98,3 +98,9 @@ TEST_CASE("Maps with scales of their own say where each ends", "[report]") {
   CHECK_THAT(html, ContainsSubstring("+largest"));
   CHECK(occurrences(html, "class=\"p10\"") == 2);  // the largest of the first map, and the legend's
 }
+
+TEST_CASE("Small cells are colours, whose numbers are for those who cannot see them", "[report]") {
+  const auto html = report::html_of(group_of({{0, -2}, {3, 1}}), report::cell_size::small);
+  CHECK_THAT(html, ContainsSubstring("<table class=\"heat small\""));
+  CHECK_THAT(html, ContainsSubstring("title=\"layer 1, &lt;b&gt;: −2\"><span class=\"unseen\">-2</span></td>"));
+}
