@@ -179,11 +179,13 @@ ranking_curve measure_curve(const Model& model, std::span<const prompt_pair> pro
     };
     found.cpr = with(cpr_of), found.cmd = with(cmd_of);
 
-    std::vector<std::size_t> order = order_by(sizes_of(scores));
+    // Random orders depend on the places alone, and not on how they were ranked.
+    std::vector<std::size_t> in_order(count);
+    std::iota(in_order.begin(), in_order.end(), std::size_t{0});
     random_generator random(chosen.seed);
     std::vector<std::vector<double>> by_share(std::size(faithfulness_curve::shares));
     for (int i = 0; i < random_orders; ++i) {
-      auto shuffled = order;
+      auto shuffled = in_order;
       random.shuffle(shuffled);
       const faithfulness_curve one = curve_of(found.runs, values_along(shuffled), all);
       for (std::size_t s = 0; s < by_share.size(); ++s) by_share[s].push_back(one.faithfulness[s]);
