@@ -13,12 +13,12 @@
 
 namespace trimtab::report {
 
-/// Of a pattern [tokens, tokens].
+/// Of a pattern [tokens, tokens]. Rows have a number, since a token may come twice.
 inline heat_map attention_map(std::string title, const host_matrix<double>& pattern,
                               const std::vector<std::string>& tokens) {
   heat_map map{.title = std::move(title), .columns = tokens, .row_kind = "token"};
   for (index_t i = pattern.rows; i-- > 0;) {  // rows go upward
-    map.rows.push_back(tokens[static_cast<std::size_t>(i)]);
+    map.rows.push_back(std::to_string(i) + " " + tokens[static_cast<std::size_t>(i)]);
     std::vector<double>& row = map.values.emplace_back();
     for (index_t j = 0; j < pattern.cols; ++j) row.push_back(pattern(i, j));
   }

@@ -79,8 +79,8 @@ TEST_CASE("The curves are lines over the logarithm of the share that is kept, th
 TEST_CASE("A pattern of attention is read downward, each token by those after it", "[report]") {
   host_matrix<double> pattern(2, 2);
   pattern(0, 0) = 1, pattern(1, 0) = 0.25, pattern(1, 1) = 0.75;
-  const auto map = report::attention_map("head 3.1", pattern, {"a", "b"});
-  CHECK(map.rows == std::vector<std::string>{"b", "a"});  // from below
+  const auto map = report::attention_map("head 3.1", pattern, {"a", "a"});
+  CHECK(map.rows == std::vector<std::string>{"1 a", "0 a"});  // from below
   CHECK(map.values == std::vector<std::vector<double>>{{0.25, 0.75}, {1, 0}});
   CHECK(map.row_kind == "token");
 }
