@@ -350,6 +350,10 @@ void add_common(options_of o, common_options& to) {
   o.choice("--precision",
            "precision of the arithmetic, default float; double with eigen only, tf32 and bf16 with cuda only",
            to.precision, {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
+  o.choice("--weights",
+           "type of the weights in memory, default stored: as in the model's folder, with the results of float32; "
+           "float16 and bfloat16 round them and are another model",
+           to.weights, weight_words);
   o.flag("--json", "print one JSON object instead of text", to.json);
   o.flag("--quiet", "print figures only: no progress, no heat maps", to.quiet);
   o.flag("--verbose", "report on standard error what is done and how long it takes", to.verbose);
@@ -1256,6 +1260,11 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
+  if (const auto weights = line.common.weights;
+      line.common.backend == machine::cuda and (weights == weight_type::float16 or weights == weight_type::bfloat16))
+    throw usage_error("--weights float16 and bfloat16 go with --backend eigen; --precision bf16 is cuda's");
+  if (line.name == "bake" and line.common.weights != weight_type::as_in_file)
+    throw usage_error("bake reads the weights as they are stored; --dtype says in which type it writes them");
   if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
     throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
   if (not line.import_from.producer.empty() and line.import_from.format != "gguf")

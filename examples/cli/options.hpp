@@ -41,6 +41,7 @@ struct common_options {
   machine backend = machine::eigen;
   int threads = 0;  ///< 0: as many as the machine has
   arithmetic precision = arithmetic::in_float;
+  weight_type weights = weight_type::as_in_file;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -320,6 +321,12 @@ inline std::string precision_name(arithmetic precision) {
   constexpr const char* names[] = {"float", "double", "tf32", "bf16"};
   return names[static_cast<int>(precision)];
 }
+
+/// The words for the types of weights.
+inline const std::map<std::string, weight_type> weight_words = {{"stored", weight_type::as_in_file},
+                                                                {"float32", weight_type::float32},
+                                                                {"float16", weight_type::float16},
+                                                                {"bfloat16", weight_type::bfloat16}};
 
 /// Throws `usage_error`.
 command_line parse(int argc, const char* const* argv);
