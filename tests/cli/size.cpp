@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 #include <utility>
 
 using namespace trimtab;
@@ -27,17 +26,6 @@ arguments operator+(arguments one, const arguments& more) {
 
 arguments fit_of(const model_for_cli& model, const arguments& more = {}) {
   return arguments{"fit", "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001", "--json"} + more;
-}
-
-/// The program under mpirun; nothing where there is none.
-std::optional<outcome> run_ranks(const std::string& count, const model_for_cli& model, const arguments& words) {
-  if (std::system("command -v mpirun > /dev/null 2>&1") != 0) return std::nullopt;
-  std::string command = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n " + count +
-                        " " + TRIMTAB_PROGRAM;
-  for (const auto& word : words) command += " '" + word + "'";
-  const auto out = model.name("ranks-out"), err = model.name("ranks-err");
-  const int status = std::system((command + " > '" + out + "' 2> '" + err + "' < /dev/null").c_str());
-  return outcome{WEXITSTATUS(status), content_of(out), content_of(err)};
 }
 
 }  // namespace
@@ -114,36 +102,6 @@ TEST_CASE("The bits of a fit in chunks depend on nothing but the chunk, and it r
   const auto one = file("one", cut + arguments{"--threads", "1"});
   CHECK((file("two", cut + arguments{"--threads", "2"}) == one));
   CHECK((file("memory", cut + arguments{"--memory", "2G"}) == one));
-
-  const auto ranks = model.name("ranks");
-  for (const std::string count : {"2", "3"}) {
-    const auto shared = run_ranks(count, model, fit_of(model, cut + arguments{"--out", ranks}));
-    if (not shared) {
-      WARN("skipped: ranks need mpirun, of Debian's package openmpi-bin");
-      return;
-    }
-    CAPTURE(shared->err);
-    REQUIRE(shared->status == 0);
-    CHECK((content_of(ranks) == one));
-    const auto json = io::parse_json(shared->out, "standard output");
-    CHECK(json["ranks"]["count"] == std::stoi(count));
-    CHECK(json["ranks"]["prompts"].size() == static_cast<std::size_t>(std::stoi(count)));
-    CHECK(json["ranks"]["bytes_per_step"] > 0);
-  }
-}
-
-TEST_CASE("Ranks that cannot work end together, with one sentence of the program's") {
-  const model_for_cli model;
-  const auto other = run_ranks("2", model, {"inspect", model.path()});
-  if (not other) {
-    WARN("skipped: ranks need mpirun, of Debian's package openmpi-bin");
-    return;
-  }
-  CHECK(other->status == 1);
-  CHECK_THAT(other->err, ContainsSubstring("only `fit` shares its work"));
-  const auto missing = run_ranks("2", model, fit_of(model, {"--resume", model.name("nowhere")}));
-  CHECK(missing->status == 1);
-  CHECK_THAT(missing->err, ContainsSubstring("nowhere"));
 }
 
 TEST_CASE("Ctrl-C breaks off a step between two chunks and keeps the steps before it") {
