@@ -150,10 +150,10 @@ class running {
     std::vector<index_t> counts(static_cast<std::size_t>(all_ranks().size()));
     const auto failed_on = all_ranks().all_gather(std::as_bytes(std::span(mine)));
     if (not is_first_rank()) return false;
-    for (const auto& bytes : failed_on)
-      for (const auto& [k, figures] :
-           ordered_json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())).items())
-        points_[std::stoul(k)].figures = figures;
+    for (const auto& bytes : failed_on) {
+      const auto failed = ordered_json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+      for (const auto& [k, figures] : failed.items()) points_[std::stoul(k)].figures = figures;
+    }
     for (std::size_t k = 0; k < points_.size(); ++k) {
       ++counts[rank_of(k)];
       if (is_own(k)) continue;

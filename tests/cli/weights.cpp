@@ -28,7 +28,7 @@ std::string hash_in(const temporary_folder& model, const std::string& data, cons
   auto arguments = more;
   arguments.insert(arguments.end(), {"--out", out});
   figures(model, data, arguments);
-  return run_trimtab({"inspect", "--json", out}).json()["weights"];
+  return run_trimtab({"inspect", "--json", out}).json()["model"]["hash"];
 }
 
 }  // namespace
@@ -86,7 +86,8 @@ TEST_CASE("Weights too large for a type, and types where they do not belong, are
   CHECK(refused.error_lines() == 1);
   CHECK_THAT(refused.err, ContainsSubstring("70000") and ContainsSubstring("too large for float16; use bfloat16"));
   const auto unknown = logits({"--weights", "float8"});
-  CHECK(unknown.status == 2);
+  CHECK(unknown.status == 1);
+  CHECK_THAT(unknown.err, ContainsSubstring("expected bfloat16|float16|float32|stored"));
   const auto baked = run_trimtab({"bake", "--model", model.path().string(), "--intervention", "x", "--strength", "1",
                                   "--out", "y", "--weights", "float16"});
   CHECK(baked.status == 2);

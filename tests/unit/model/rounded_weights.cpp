@@ -51,9 +51,13 @@ TEMPLATE_TEST_CASE("A model stored in 16 bits gives the bits of its copy in floa
     CHECK(as_stored.hash_of_weights() == wide.hash_of_weights());
 
     const random_weights exact(config, 3);
-    const typename Kind::template model<eigen_backend<float, Stored>> rounding(exact);
+    const model rounding(exact, eigen_backend<float>(1, stored::type_of<Stored>));
     CHECK(same_bits(logits_of(rounding), logits_of(wide)));
     CHECK(rounding.hash_of_weights() == wide.hash_of_weights());
+    const typename Kind::template model<eigen_backend<float, Stored>> by_type(exact);
+    CHECK(by_type.hash_of_weights() == wide.hash_of_weights());
+    CHECK(largest_difference(converted<double>(logits_of(by_type)).values, converted<double>(logits_of(wide)).values) <
+          1e-4);
     const model unrounded(exact, eigen_backend<float>(1));
     CHECK_FALSE(same_bits(logits_of(unrounded), logits_of(wide)));
     CHECK(unrounded.hash_of_weights() != wide.hash_of_weights());
