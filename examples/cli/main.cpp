@@ -87,7 +87,7 @@ int fail(int status, const std::string& problem) {
 void silence(command_line& line) {
   line.common.quiet = true;
   line.common.verbose = false;
-  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap, &line.fit.trace, &line.fit.checkpoint,
+  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint,
                        &line.sweep.fit.report})
     output->clear();
 }
