@@ -35,6 +35,21 @@ inline std::string shade_rules() {
   return out + "\n";
 }
 
+/// How lines, marks and words of a chart look, in a page and in a file of its own.
+inline constexpr char chart_rules[] = R"css(
+svg text { font-size: 11px; fill: var(--muted); text-anchor: middle; }
+svg text.end { text-anchor: end; } svg text.start { text-anchor: start; } svg text.label { text-anchor: start;
+  fill: var(--text); }
+.grid { stroke: var(--line); stroke-width: 1; } .zero { stroke: var(--muted); stroke-width: 1; }
+.stem { stroke: var(--line); stroke-width: 1.5; }
+.path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+.l0 { stroke: var(--mark0); } .l1 { stroke: var(--mark1); stroke-dasharray: 7 3; }
+.l2 { stroke: var(--mark2); stroke-dasharray: 2 2.5; } .l3 { stroke: var(--mark3); stroke-dasharray: 9 3 2 3; }
+.mark { stroke: var(--page); stroke-width: .7; }
+.m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
+.bar { stroke-width: 1.6; stroke-dasharray: none; opacity: .55; }
+)css";
+
 inline constexpr char layout_rules[] = R"css(
 *, *::before, *::after { box-sizing: border-box; }
 html { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
@@ -107,16 +122,6 @@ table.heat td:focus-visible { outline: 2px solid var(--text); outline-offset: 0;
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .4rem 0; }
 .key span { display: inline-flex; gap: .4rem; align-items: center; }
 .key svg { width: 1.6rem; height: .95rem; }
-svg text { font-size: 11px; fill: var(--muted); text-anchor: middle; }
-svg text.end { text-anchor: end; } svg text.start { text-anchor: start; } svg text.label { text-anchor: start;
-  fill: var(--text); }
-.grid { stroke: var(--line); stroke-width: 1; } .zero { stroke: var(--muted); stroke-width: 1; }
-.stem { stroke: var(--line); stroke-width: 1.5; }
-.path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.l0 { stroke: var(--mark0); } .l1 { stroke: var(--mark1); stroke-dasharray: 7 3; }
-.l2 { stroke: var(--mark2); stroke-dasharray: 2 2.5; } .l3 { stroke: var(--mark3); stroke-dasharray: 9 3 2 3; }
-.mark { stroke: var(--page); stroke-width: .7; }
-.m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
 
 .unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; border: 0; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
@@ -141,7 +146,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
 inline std::string page_style() {
   return ":root{color-scheme:light dark;" + detail::variables_of(light) +
          "}\n@media screen and (prefers-color-scheme:dark){:root{" + detail::variables_of(dark) + "}}\n" +
-         detail::shade_rules() + detail::layout_rules;
+         detail::shade_rules() + detail::chart_rules + detail::layout_rules;
 }
 
 }  // namespace trimtab::report

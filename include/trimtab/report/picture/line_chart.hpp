@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct chart_point {
   std::string title = {};  ///< shown on hover
   std::string label = {};  ///< shown beside the mark
   std::string link = {};   ///< where a click on the mark leads
+  /// The ends of an interval, drawn as a bar through the mark; NaN without one.
+  double low = std::numeric_limits<double>::quiet_NaN(), high = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct chart_line {
@@ -77,7 +80,8 @@ inline std::string alternative_text(const line_chart& chart) {
 inline std::string drawing_of(const line_chart& chart) {
   axis x{0, 0, 46, chart.width - 14}, y{0, 0, chart.height - 40, 26};
   for (const chart_line& line : chart.lines)
-    for (const chart_point& p : line.points) x.widen(p.x), y.widen(p.y);  // NaN widens nothing
+    for (const chart_point& p : line.points)
+      x.widen(p.x), y.widen(p.y), y.widen(p.low), y.widen(p.high);  // NaN widens nothing
   y.round();
   if (not(x.high > x.low)) x.high = x.low + 1;
   std::string out;
@@ -110,6 +114,8 @@ inline std::string drawing_of(const line_chart& chart) {
     if (line.joined) out += element("path", {{"d", path}, {"class", "path l" + std::to_string(line.style)}}) + "\n";
     for (const chart_point& p : line.points) {
       if (std::isnan(p.y)) continue;
+      if (not std::isnan(p.low) and not std::isnan(p.high))
+        out += line_between(x.at(p.x), y.at(p.low), x.at(p.x), y.at(p.high), "bar l" + std::to_string(line.style));
       const std::string mark = element_of_text("title", p.title) + mark_at(x.at(p.x), y.at(p.y), line.style);
       if (line.marked) out += p.link.empty() ? element("g", {}, mark) : element("a", {{"href", p.link}}, mark);
       if (not p.label.empty()) out += text_at(x.at(p.x) + 6, y.at(p.y) - 6, p.label, "label");
