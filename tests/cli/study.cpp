@@ -30,10 +30,9 @@ std::string many_pairs() {
 /// Those of them that the model gets right, or wrong.
 std::string answered(const model_for_cli& model, const std::string& which) {
   const auto out = model.name("answered-" + which);
-  const auto found = run_trimtab({"task", "--data", model.file("many.jsonl", many_pairs()), "--model", model.path(),
-                                  "--train", "40", "--test", "0", "--only", which, "--out", out, "--json"})
-                         .json();
-  CHECK(found["files"][0]["drawn"] == 40);
+  CHECK(run_trimtab({"task", "--data", model.file("many.jsonl", many_pairs()), "--model", model.path(), "--train", "40",
+                     "--test", "0", "--only", which, "--out", out})
+            .status == 0);
   return content_of(out + "/train.jsonl");
 }
 
