@@ -203,6 +203,17 @@ struct sweep_command {
   path out = {};
 };
 
+struct study_command {
+  std::vector<path> models = {};        ///< empty: the embedded ones
+  std::vector<std::string> tasks = {};  ///< ioi, ccc or a file of prompt pairs; empty: the two tasks
+  path out = "study";
+  bool quick = false;
+  bool plan = false;
+  std::optional<int> train = {}, test = {}, seeds = {}, explained = {};  ///< in place of the usual sizes
+  std::optional<index_t> steps = {};
+  std::string memory = {};  ///< of every fit; empty: the default
+};
+
 struct certify_command {
   path model;
   path intervention;
@@ -314,6 +325,7 @@ struct command_line {
   common_options common;
   fit_command fit;
   sweep_command sweep;
+  study_command study;
   certify_command certify;
   eval_command eval;
   check_command check;
