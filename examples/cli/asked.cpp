@@ -139,6 +139,7 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["at"] = command.at_text;
   }
   for (const auto& [option, value] : command.variant) made[option] = value;
+  if (common.weights != weight_type::as_in_file) made["weights"] = word(weight_words, common.weights);
   if (command.init > 0) made["init"] = "normal:" + exact(command.init);
   if (not command.data.retain.empty()) {
     made["retain"] = command.data.retain.string();

@@ -24,8 +24,12 @@ struct output {
   int status = 0;  ///< the exit status
 };
 
+/// Runs the command of a line.
+output run(const command_line& line);
+
 output fit(const fit_command& command, const common_options& common);
 output sweep(const sweep_command& command, const common_options& common);
+output study(const study_command& command, const common_options& common);
 output certify(const certify_command& command, const common_options& common);
 output eval(const eval_command& command, const common_options& common);
 output check(const check_command& command, const common_options& common);

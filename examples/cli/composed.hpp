@@ -35,10 +35,10 @@ host_matrix<double> widened(const host_matrix<T>& from) {
   return to;
 }
 
-/// The CPU backend with this number of threads; with 0, as many as the machine has.
+/// The CPU backend that the options ask for.
 template <typename T>
-eigen_backend<T> backend_with(int threads) {
-  return threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
+eigen_backend<T> backend_for(const common_options& common) {
+  return eigen_backend<T>(common.threads > 0 ? common.threads : eigen::available_threads(), common.weights);
 }
 
 /// The number of a site. Throws `mismatch` for one that the model's blocks lack.

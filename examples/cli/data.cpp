@@ -34,16 +34,7 @@ void keep_only(kept_prompts which, const any_folder& folder, std::vector<named_p
   const std::string word = which == kept_prompts::right ? "right" : "wrong";
   for (auto& set : sets) {
     const bool had_any = not set.pairs.empty();
-    std::erase_if(set.pairs, [&](const prompt_pair& pair) {
-      const auto logits = model->logits(pair.ids, scored::last);
-      const auto mass_of = [&](std::span<const int> answers) {
-        double sum = 0;
-        for (const int id : answers) sum += std::exp(logits.values[static_cast<std::size_t>(id)]);
-        return sum;
-      };
-      const bool is_right = mass_of(pair.correct_ids()) > mass_of(pair.wrong_ids());
-      return is_right != (which == kept_prompts::right);
-    });
+    std::erase_if(set.pairs, [&](const prompt_pair& pair) { return not is_kept(which, *model, pair); });
     if (had_any and set.pairs.empty())
       throw error(error_kind::bad_data, "--only " + word + " leaves no prompt of " + set.name +
                                             ": the untouched model gets none of them " + word +
@@ -52,6 +43,18 @@ void keep_only(kept_prompts which, const any_folder& folder, std::vector<named_p
 }
 
 }  // namespace
+
+bool is_kept(kept_prompts which, const any_model& model, const prompt_pair& pair) {
+  if (which == kept_prompts::all) return true;
+  const auto logits = model.logits(pair.ids, scored::last);
+  const auto mass_of = [&](std::span<const int> answers) {
+    double sum = 0;
+    for (const int id : answers) sum += std::exp(logits.values[static_cast<std::size_t>(id)]);
+    return sum;
+  };
+  const bool is_right = mass_of(pair.correct_ids()) > mass_of(pair.wrong_ids());
+  return is_right == (which == kept_prompts::right);
+}
 
 task::prompt_sets make_task(const any_folder& model, const data_options& data, std::uint64_t seed, int other_lengths) {
   const auto plain = task::ioi_options{};

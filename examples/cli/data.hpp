@@ -41,6 +41,9 @@ struct named_prompts {
 /// The prompts of a task.
 task::prompt_sets make_task(const any_folder& model, const data_options& data, std::uint64_t seed, int other_lengths);
 
+/// Whether the untouched model gets a prompt right, or wrong, as asked.
+bool is_kept(kept_prompts which, const any_model& model, const prompt_pair& pair);
+
 /// The sets of a task or of files: "train", "test", and for a task "test_other_lengths" unless a position key is
 /// absolute. `only` is what one file of prompts is called that has no test set beside it: "train" for a fit. Absolute
 /// positions require one length for all prompts: the key's count, or if that is 0 the length of the first prompt.

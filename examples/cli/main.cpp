@@ -31,14 +31,12 @@
 /// The program `trimtab`. Exit status: 0 for success, also of a fit that the user ended by Ctrl-C; 1 for bad input,
 /// with one sentence on standard error; 2 for wrong usage; 128 + n if signal n (SIGTERM or SIGHUP) ended a fit early.
 
-namespace {
-
-using namespace trimtab;
-using namespace trimtab::cli;
+namespace trimtab::cli {
 
 output run(const command_line& line) {
   if (line.name == "fit") return fit(line.fit, line.common);
   if (line.name == "sweep") return cli::sweep(line.sweep, line.common);
+  if (line.name == "study") return study(line.study, line.common);
   if (line.name == "certify") return certify(line.certify, line.common);
   if (line.name == "eval") return eval(line.eval, line.common);
   if (line.name == "check") return check(line.check, line.common);
@@ -54,6 +52,13 @@ output run(const command_line& line) {
   if (line.name == "tokenize") return tokenize(line.tokenize, line.common);
   return inspect(line.inspect);
 }
+
+}  // namespace trimtab::cli
+
+namespace {
+
+using namespace trimtab;
+using namespace trimtab::cli;
 
 /// Throws for an infinity, which JSON cannot hold; parameters or strengths that are too large give some.
 void require_finite(const ordered_json& value) {
@@ -83,11 +88,12 @@ int fail(int status, const std::string& problem) {
   return status;
 }
 
-/// A rank that is not the first one learns and says nothing.
+/// A rank that is not the first one learns and says nothing; of a sweep it writes its own points.
 void silence(command_line& line) {
   line.common.quiet = true;
   line.common.verbose = false;
-  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint})
+  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint,
+                       &line.sweep.fit.report})
     output->clear();
 }
 

@@ -369,6 +369,10 @@ void add_common(options_of o, common_options& to) {
   o.choice("--precision",
            "precision of the arithmetic, default float; double with eigen only, tf32 and bf16 with cuda only",
            to.precision, {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
+  o.choice("--weights",
+           "type of the weights in memory, default stored: as in the model's folder, with the results of float32; "
+           "float16 and bfloat16 round them and are another model",
+           to.weights, weight_words);
   o.flag("--json", "print one JSON object instead of text", to.json);
   o.flag("--quiet", "print figures only: no progress, no heat maps", to.quiet);
   o.flag("--verbose", "report on standard error what is done and how long it takes", to.verbose);
@@ -756,6 +760,47 @@ void describe(description& d, command_line& line) {
              c.fit.report);
   }
   {
+    auto& c = line.study;
+    auto o = add("study", "Run the paper's experiments on your models, with a verdict on each of its findings",
+                 "  trimtab study paper --quick --out study/\n"
+                 "  trimtab study paper --model gpt2 --task ioi --task ccc --out gpt2-study/ --plan\n"
+                 "  trimtab study paper --model gpt2/ --task pairs.jsonl --out pairs-study/");
+    const std::vector<std::string> studies = {"paper"};
+    auto* const which = o.parsed(
+        "study", "paper", "the experiments of the paper on activation scaling",
+        [studies](const std::string& value) {
+          if (value != "paper") refuse("the study", value, "paper", {studies.begin(), studies.end()});
+        },
+        true);
+    o.offer(which, studies);
+    o.repeated("--model", "PATH",
+               "folder of a model, or OWNER/NAME[@REVISION] of one in the Hugging Face cache; may be given several "
+               "times; default the embedded models",
+               [&c](const std::string& value) { c.models.push_back(path_of("--model", value)); });
+    o.repeated(
+        "--task", "ioi|ccc|FILE",
+        "generated prompts, or a file of prompt pairs in JSON Lines; may be given several times; default ioi and "
+        "ccc",
+        [&c](const std::string& value) { c.tasks.push_back(path_of("--task", value).string()); });
+    o.parsed("--out", "DIR", "folder for everything, default study; a study that was interrupted goes on from there",
+             [&c](const std::string& value) { c.out = path_of("--out", value); });
+    o.flag("--quick", "few prompts, steps and seeds: every part in a few minutes", c.quick);
+    o.flag("--plan", "tell the time and the memory that the study will take, and run nothing", c.plan);
+    o.group("Size");
+    o.count("--train", "train prompts of each seed, default 64", c.train, 2, task::prompt_limit);
+    o.count("--test", "test prompts of each seed, default 64", c.test, 2, task::prompt_limit);
+    o.count("--seeds", "how often prompts are drawn, default 3", c.seeds, 1, 1000);
+    o.count("--steps", "optimizer steps of each fit, default 200", c.steps, 1, most_steps);
+    o.count("--explained", "test prompts on which other methods rank the places, default 16", c.explained, 2,
+            task::prompt_limit);
+    o.parsed("--memory", "SIZE",
+             "memory that the process may take, such as 500M or 2Gi; a fit that needs more is refused",
+             [&c](const std::string& value) {
+               bytes_of("--memory", value);
+               c.memory = value;
+             });
+  }
+  {
     auto& c = line.certify;
     auto o = add("certify", "Prove what can be proved of an intervention: is it a minimum, and is each place needed?",
                  "  trimtab certify --model gpt2/ --intervention ioi.safetensors --task ioi\n"
@@ -793,16 +838,17 @@ void describe(description& d, command_line& line) {
     auto& c = line.task;
     auto o = add("task", "Write the prompts of a task as files of prompt pairs, with roles and corrupt prompts",
                  "  trimtab task ioi --model gpt2/ --out ioi/\n"
-                 "  trimtab task ccc --model gpt2/ --train 256 --test 128 --seed 3 --out ccc/");
+                 "  trimtab task ccc --model gpt2/ --train 256 --test 128 --seed 3 --only right --out ccc/\n"
+                 "  trimtab task --data pairs.jsonl --model gpt2/ --train 32 --test 32 --out halves/");
     const std::vector<std::string> tasks = {"ioi", "ccc"};
-    auto* const which = o.parsed(
-        "task", "ioi|ccc", "indirect objects (ioi) or country-capital conflicts (ccc)",
-        [&c, tasks](const std::string& value) {
-          if (std::ranges::find(tasks, value) == tasks.end()) refuse("the task", value, "ioi or ccc");
-          c.data.task = value;
-        },
-        true);
+    auto* const which = o.parsed("task", "ioi|ccc", "indirect objects (ioi) or country-capital conflicts (ccc)",
+                                 [&c, tasks](const std::string& value) {
+                                   if (std::ranges::find(tasks, value) == tasks.end())
+                                     refuse("the task", value, "ioi or ccc");
+                                   c.data.task = value;
+                                 });
     o.offer(which, tasks);
+    o.file("--data", "file of prompt pairs to draw from, in place of a task", c.data.train);
     add_model(o, c.model, line.common);
     o.count("--train", "number of train prompts, default 64", c.data.train_count, 0, task::prompt_limit);
     o.count("--test", "number of test prompts, default 64", c.data.test_count, 0, task::prompt_limit);
@@ -1252,7 +1298,13 @@ command_line parse(int argc, const char* const* argv) {
     require_data(line.loss.data, d.files);
     if (not line.loss.data.test_text.empty()) throw usage_error("loss is of train prompts; leave out --test");
   }
-  if (line.name == "task") require_data(line.task.data, d.files);
+  if (line.name == "task") {
+    auto& data = line.task.data;
+    if (data.task.empty() == data.train.empty())
+      throw usage_error("prompts come either from a task, ioi or ccc, or from --data; give one of the two");
+    if (data.task.empty() and data.shape.is_chosen())
+      throw usage_error("--templates and --lengths go with a task, not with --data");
+  }
   if (line.name == "explain") {
     require_data(line.explain.data, d.files);
     take_methods(line.explain, *command_of(app, "explain"));
@@ -1309,6 +1361,11 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
+  if (const auto weights = line.common.weights;
+      line.common.backend == machine::cuda and (weights == weight_type::float16 or weights == weight_type::bfloat16))
+    throw usage_error("--weights float16 and bfloat16 go with --backend eigen; --precision bf16 is cuda's");
+  if (line.name == "bake" and line.common.weights != weight_type::as_in_file)
+    throw usage_error("bake reads the weights as they are stored; --dtype says in which type it writes them");
   if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
     throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
   if (not line.import_from.producer.empty() and line.import_from.format != "gguf")

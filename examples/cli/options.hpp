@@ -42,6 +42,7 @@ struct common_options {
   machine backend = machine::eigen;
   int threads = 0;  ///< 0: as many as the machine has
   arithmetic precision = arithmetic::in_float;
+  weight_type weights = weight_type::as_in_file;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -202,6 +203,17 @@ struct sweep_command {
   path out = {};
 };
 
+struct study_command {
+  std::vector<path> models = {};        ///< empty: the embedded ones
+  std::vector<std::string> tasks = {};  ///< ioi, ccc or a file of prompt pairs; empty: the two tasks
+  path out = "study";
+  bool quick = false;
+  bool plan = false;
+  std::optional<int> train = {}, test = {}, seeds = {}, explained = {};  ///< in place of the usual sizes
+  std::optional<index_t> steps = {};
+  std::string memory = {};  ///< of every fit; empty: the default
+};
+
 struct certify_command {
   path model;
   path intervention;
@@ -313,6 +325,7 @@ struct command_line {
   common_options common;
   fit_command fit;
   sweep_command sweep;
+  study_command study;
   certify_command certify;
   eval_command eval;
   check_command check;
@@ -334,6 +347,12 @@ inline std::string precision_name(arithmetic precision) {
   constexpr const char* names[] = {"float", "double", "tf32", "bf16"};
   return names[static_cast<int>(precision)];
 }
+
+/// The words for the types of weights.
+inline const std::map<std::string, weight_type> weight_words = {{"stored", weight_type::as_in_file},
+                                                                {"float32", weight_type::float32},
+                                                                {"float16", weight_type::float16},
+                                                                {"bfloat16", weight_type::bfloat16}};
 
 /// Throws `usage_error`.
 command_line parse(int argc, const char* const* argv);

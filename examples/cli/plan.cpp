@@ -9,6 +9,8 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
+#include <trimtab/io/huggingface/weight_memory.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/train/tree_sum.hpp>
 
@@ -22,20 +24,27 @@ namespace {
 /// The part of a peak of products that a step reaches, attention and row functions included.
 constexpr double share_of_peak = 0.75;
 
+/// Bytes of a model's weights in memory. Reads the folder's headers alone.
+index_t bytes_of_weights(const path& model, const common_options& common) {
+  const path folder = io::model_path(model);
+  return common.precision == arithmetic::in_double ? io::bytes_in_memory<double>(folder, common.weights)
+                                                   : io::bytes_in_memory<float>(folder, common.weights);
+}
+
 template <typename T>
-fit_plan plan_in(const fit_command& command, const model_config& config, const parameter_layout& layout,
-                 std::span<const prompt_pair> prompts) {
+fit_plan plan_in(const fit_command& command, index_t weights, const model_config& config,
+                 const parameter_layout& layout, std::span<const prompt_pair> prompts) {
   const auto& strengths = command.objective.strengths;
   const index_t chunk =
       command.size.chunk > 0 ? command.size.chunk : usual_chunk<T>(config, layout, prompts, strengths);
   return plan_of_fit<T>(config, layout, prompts, strengths, chunk, command.size.batches,
-                        steps_of(command, std::ssize(prompts)));
+                        steps_of(command, std::ssize(prompts)), weights);
 }
 
-fit_plan plan_of(const fit_command& command, const common_options& common, const model_config& config,
+fit_plan plan_of(const fit_command& command, const common_options& common, index_t weights, const model_config& config,
                  const parameter_layout& layout, std::span<const prompt_pair> prompts) {
-  return common.precision == arithmetic::in_double ? plan_in<double>(command, config, layout, prompts)
-                                                   : plan_in<float>(command, config, layout, prompts);
+  return common.precision == arithmetic::in_double ? plan_in<double>(command, weights, config, layout, prompts)
+                                                   : plan_in<float>(command, weights, config, layout, prompts);
 }
 
 /// "3.1 s", "12 min", "5.5 h"
@@ -47,9 +56,10 @@ std::string duration(double seconds) {
 /// Floating-point operations that products make in a second here, with the threads that were asked for.
 template <typename T>
 double measured_rate(int threads) {
-  const eigen_backend<T> cpu = threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
+  const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());
   constexpr index_t rows = 192, size = 1024;
-  const host_matrix<T> numbers(size, size);
+  host_matrix<T> numbers(size, size);
+  std::ranges::fill(numbers.values, T(0.1));  // which takes all of T's digits, as weights do
   const auto map = cpu.prepare(numbers.view(), {});
   auto from = cpu.allocate(rows * size), to = cpu.allocate(rows * size);
   const auto product = [&] { cpu.multiply(map, from.view(rows, size), to.view(rows, size)); };
@@ -82,7 +92,7 @@ output plan_fit(const fit_command& given, const common_options& common) {
   const auto retained = read_retained(*folder, command.data.retain, keys_of(asked), train);
   train.insert(train.end(), retained.begin(), retained.end());
   const auto layout = lay_out(folder->config(), chosen_for(asked, sets.front().pairs))->layout(train);
-  fit_plan plan = plan_of(command, common, folder->config(), layout, train);
+  fit_plan plan = plan_of(command, common, bytes_of_weights(command.model, common), folder->config(), layout, train);
   plan.memory.emplace_back("program", memory_in_use());
   const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)
                                                                 : measured_rate<float>(common.threads);
@@ -122,10 +132,11 @@ output plan_fit(const fit_command& given, const common_options& common) {
 void require_room(const fit_command& command, const common_options& common, const any_folder& model,
                   const parameter_layout& layout, std::span<const prompt_pair> prompts) {
   if (common.backend == machine::cuda) return;  // the device has memory of its own
+  const index_t weights = bytes_of_weights(command.model, common);
   const auto with_chunk = [&](index_t chunk) {
     fit_command cut = command;
     cut.size.chunk = chunk;
-    return plan_of(cut, common, model.config(), layout, prompts);
+    return plan_of(cut, common, weights, model.config(), layout, prompts);
   };
   const fit_plan plan = with_chunk(command.size.chunk);
   const index_t beside = std::max<index_t>(0, memory_in_use() - plan.memory.front().second);  // but for the weights
@@ -146,7 +157,7 @@ void require_room(const fit_command& command, const common_options& common, cons
 
 ordered_json work_of_ranks(const fit_command& command, const common_options& common, const any_folder& model,
                            const parameter_layout& layout, std::span<const prompt_pair> prompts, int ranks) {
-  const fit_plan plan = plan_of(command, common, model.config(), layout, prompts);
+  const fit_plan plan = plan_of(command, common, 0, model.config(), layout, prompts);
   const index_t number = common.precision == arithmetic::in_double ? 8 : 4;
   const index_t in_step =
       command.size.batches.size == 0 ? std::ssize(prompts) : std::min(command.size.batches.size, std::ssize(prompts));

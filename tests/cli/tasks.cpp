@@ -6,6 +6,7 @@
 
 #include <set>
 #include <sstream>
+#include <utility>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -50,6 +51,51 @@ TEST_CASE("task writes train, test and other lengths, which fit reads as the tas
   CHECK(files["train"] == task["train"]);
   CHECK(files["train"]["prompts"] == 20);
   CHECK(task["test"]["prompts"] == 10);
+}
+
+TEST_CASE("task --only draws on until it has as many prompts as were asked for, all of them right or wrong") {
+  const temporary_folder folder;
+  const auto out = (folder.path() / "sets").string();
+  const auto found = json_of({"task", "ccc", "--model", tiny, "--out", out, "--train", "12", "--test", "6",
+                              "--other-lengths", "0", "--only", "right"});
+  CHECK(found["files"][0]["prompts"] == 12);
+  CHECK(found["files"][0]["drawn"].get<int>() > 12);  // this model mostly believes the context
+  CHECK(found["files"][1]["prompts"] == 6);
+  const auto measured = [&](const std::string& only) {
+    return json_of({"fit", "--model", tiny, "--data", out + "/train.jsonl", "--only", only, "--steps", "1"})["train"];
+  };
+  CHECK(measured("right")["prompts"] == 12);
+  CHECK_THAT(run_trimtab({"fit", "--model", tiny, "--data", out + "/train.jsonl", "--only", "wrong"}).err,
+             ContainsSubstring("leaves no prompt"));
+}
+
+TEST_CASE("task --data draws train and test prompts of a file apart, and shares them out where there are too few") {
+  const temporary_folder folder;
+  const auto sets = (folder.path() / "sets").string(), out = (folder.path() / "drawn").string();
+  json_of({"task", "ioi", "--model", tiny, "--out", sets, "--train", "20", "--test", "0", "--other-lengths", "0"});
+  const auto drawn = [&](const std::string& train, const std::string& test, const std::string& seed) {
+    json_of({"task", "--data", sets + "/train.jsonl", "--model", tiny, "--out", out, "--train", train, "--test", test,
+             "--seed", seed});
+    std::pair<std::set<std::string>, std::set<std::string>> texts;
+    for (const auto& line : lines_of(out + "/train.jsonl")) texts.first.insert(line.dump());
+    for (const auto& line : lines_of(out + "/test.jsonl")) texts.second.insert(line.dump());
+    CHECK(lines_of(out + "/other-lengths.jsonl").empty());
+    return texts;
+  };
+  std::set<std::string> all;
+  for (const auto& line : lines_of(sets + "/train.jsonl")) all.insert(line.dump());
+  const auto [train, test] = drawn("8", "6", "1");
+  CHECK((train.size() == 8 and test.size() == 6));
+  for (const auto& line : test) CHECK((all.contains(line) and not train.contains(line)));
+  CHECK(drawn("8", "6", "1").first == train);
+  CHECK(drawn("8", "6", "2").first != train);
+  const auto shared = drawn("60", "20", "1");
+  CHECK((shared.first.size() == 15 and shared.second.size() == 5));
+
+  const auto both = run_trimtab({"task", "ioi", "--data", sets + "/train.jsonl", "--model", tiny, "--out", out});
+  CHECK(both.status == 2);
+  CHECK_THAT(both.err, ContainsSubstring("give one of the two"));
+  CHECK(run_trimtab({"task", "--model", tiny, "--out", out}).status == 2);
 }
 
 TEST_CASE("Templates and lengths of a task's prompts can be chosen") {

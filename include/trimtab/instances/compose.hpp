@@ -50,10 +50,8 @@
   TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::activ_scalar>)
 
 #define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                             \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),                 \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),                \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
+  KIND template void eigen::multiply(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);              \
+  KIND template void eigen::multiply_backward(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);     \
   KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>);     \
   KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, eigen::cache<S>&,    \
                                       matrix_view<S>);                                                                 \

@@ -31,6 +31,7 @@ inline constexpr char chart_rules[] = R"css(
 .l4 { stroke: var(--muted); stroke-width: 1; }
 .mark { stroke: var(--page); stroke-width: .7; }
 .m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
+.bar { stroke-width: 1.6; stroke-dasharray: none; opacity: .55; }
 )css";
 
 /// The rules with the colours of a theme in them, for programs that know no variables.

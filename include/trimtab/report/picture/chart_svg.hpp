@@ -9,7 +9,9 @@
 
 /// A line chart in an SVG file: its title, its legend and the picture, which looks as `chart_rules_in` says.
 
-namespace trimtab::report::detail {
+namespace trimtab::report {
+
+namespace detail {
 
 inline void draw(svg_canvas& to, const line_chart& chart, double top, double width) {
   constexpr double left = 12, sample = 24, line_height = 16;
@@ -25,4 +27,13 @@ inline void draw(svg_canvas& to, const line_chart& chart, double top, double wid
   to.picture(left, y + line_height + 6, chart.width, chart.height, "\n" + markup_of(chart));
 }
 
-}  // namespace trimtab::report::detail
+}  // namespace detail
+
+/// The file of one chart as text.
+inline std::string svg_of(const line_chart& chart) {
+  detail::svg_canvas canvas;
+  detail::draw(canvas, chart, 14, chart.width + 24);
+  return canvas.file(chart.title, detail::chart_rules_in(light));
+}
+
+}  // namespace trimtab::report

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct chart_point {
   std::string title = {};  ///< shown on hover
   std::string label = {};  ///< shown beside the mark
   std::string link = {};   ///< where a click on the mark leads
+  /// The ends of an interval, drawn as a bar through the mark; NaN without one.
+  double low = std::numeric_limits<double>::quiet_NaN(), high = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct chart_line {
@@ -88,6 +91,11 @@ inline std::string markup_of(const line_chart& chart) {
   for (const chart_line& line : chart.lines)
     for (const chart_point& p : line.points) xs.push_back(p.x), ys.push_back(p.y);
   const std::string beyond_x = beyond_text(widen_to(x, xs)), beyond_y = beyond_text(widen_to(y, ys));
+  axis with_intervals = y;  // NaN widens nothing
+  for (const chart_line& line : chart.lines)
+    for (const chart_point& p : line.points)
+      if (p.y >= y.low and p.y <= y.high) with_intervals.widen(p.low), with_intervals.widen(p.high);
+  y = with_intervals;
   y.round();
   if (not(x.high > x.low)) x.high = x.low + 1;
   std::string out;
@@ -122,6 +130,8 @@ inline std::string markup_of(const line_chart& chart) {
     if (line.joined) out += element("path", {{"d", path}, {"class", "path l" + std::to_string(line.style)}}) + "\n";
     for (const chart_point& p : line.points) {
       if (std::isnan(p.y)) continue;
+      if (not std::isnan(p.low) and not std::isnan(p.high))
+        out += line_between(x.at(p.x), y.at(p.low), x.at(p.x), y.at(p.high), "bar l" + std::to_string(line.style));
       const std::string mark = element_of_text("title", p.title) + mark_at(x.at(p.x), y.at(p.y), line.style);
       if (line.marked) out += p.link.empty() ? element("g", {}, mark) : element("a", {{"href", p.link}}, mark);
       if (not p.label.empty()) out += text_at(x.at(p.x) + 6, y.at(p.y) - 6, p.label, "label");

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "study.hpp"
+
+#include <trimtab/io/intervention_file.hpp>
+#include <trimtab/measure/pareto.hpp>
+#include <trimtab/report/text.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// ActivScalar against SteerVec on three sets of sites, over several draws of the prompts.
+
+namespace trimtab::cli {
+
+namespace {
+
+// Margins, fixed before anything is measured. Flip rates may be lower by one prompt in ten, and the KL divergence
+// higher by a twentieth of a nat; one parameter fewer counts as fewer; two fits agree if they share half of the places.
+constexpr double rate_margin = -0.1, kl_margin = -0.05, fewer_margin = 1, shared_margin = 0.5;
+
+struct site_set {
+  std::string name, sites, title;
+};
+const site_set site_sets[] = {{"mlp", "mlp_out", "mlp_out"},
+                              {"both", "attn_out,mlp_out", "attn_out and mlp_out"},
+                              {"all", "attn_out,mlp_out,resid_post", "all three sites"}};
+const std::pair<std::string, std::string> policies[] = {{"activ-scalar", "ActivScalar"}, {"steer-vec", "SteerVec"}};
+
+std::string name_of(const site_set& set, const std::string& policy, int seed) {
+  return "sites/" + set.name + "/" + policy + "-" + std::to_string(seed);
+}
+
+std::vector<study_part> parts_of(const study_subject& subject) {
+  std::vector<study_part> parts;
+  for (const auto& set : site_sets)
+    for (const auto& [policy, title] : policies)
+      for (int seed = 1; seed <= subject.with.seeds; ++seed) {
+        const auto name = name_of(set, policy, seed);
+        const std::vector<std::string> data = {"--data", subject.prompts(seed, "train"), "--test",
+                                               subject.prompts(seed, "test")};
+        auto options = all_words({data, {"--policy", policy, "--positions", subject.positions()}});
+        // All three are the default, of which SteerVec leaves out those where it would repeat a later one.
+        if (set.name != "all") options.insert(options.end(), {"--sites", set.sites});
+        if (set.name == "all" and seed == 1)  // of which the experiment on norm and direction shows maps
+          options.insert(options.end(), {"--heatmap", subject.file(name + "-maps.json").string()});
+        parts.push_back(fit_part(subject, name, options, subject.with.train));
+        parts.push_back(eval_part(subject, name + "-prompts", name, data, subject.with.train + subject.with.test));
+      }
+  return parts;
+}
+
+/// A fit, as the tables show it.
+struct measured_fit {
+  ordered_json fit = {}, eval = {};
+  std::vector<bool> kept = {};  ///< by place, of ActivScalar
+};
+
+std::vector<bool> kept_places(const path& file) {
+  std::vector<bool> kept;
+  for (const auto& one : io::read_intervention(file).interventions)
+    for (const auto& parameter : one.parameters)
+      for (const double x : parameter.numbers.values) kept.push_back(x != 0);
+  return kept;
+}
+
+using fits_by_seed = std::vector<measured_fit>;
+
+fits_by_seed read_fits(const study_report& from, const site_set& set, const std::string& policy) {
+  fits_by_seed fits;
+  for (int seed = 1; seed <= from.subject().with.seeds; ++seed) {
+    const auto name = name_of(set, policy, seed);
+    fits.push_back({from.output_of(name), from.output_of(name + "-prompts"), {}});
+    if (policy == "activ-scalar") fits.back().kept = kept_places(from.subject().file(name + ".safetensors"));
+  }
+  return fits;
+}
+
+/// One list of all seeds' values.
+template <typename Values>
+std::vector<double> pooled(const fits_by_seed& fits, const std::string& set, Values values) {
+  std::vector<double> all;
+  for (const auto& one : fits) {
+    const auto of_one = values(one.eval[set]);
+    all.insert(all.end(), of_one.begin(), of_one.end());
+  }
+  return all;
+}
+
+double mean(const std::vector<double>& values) { return mean_of(values).mean; }
+
+void judge(study_report& to, const site_set& set, const fits_by_seed& own, const fits_by_seed& other) {
+  const auto named = [&](const std::string& what) { return what + ", " + set.title; };
+  to.hypothesis(named("ActivScalar is as effective as SteerVec"),
+                rate_at_least(rate_margin, pooled(own, "test", follows_both), pooled(other, "test", follows_both)));
+  auto kl = pooled(other, "test", kl_of_each);
+  const auto own_kl = pooled(own, "test", kl_of_each);
+  for (std::size_t n = 0; n < kl.size(); ++n) kl[n] -= own_kl[n];
+  to.hypothesis(named("ActivScalar is as faithful as SteerVec"), mean_at_least(kl_margin, kl));
+  std::vector<double> fewer;
+  for (std::size_t seed = 0; seed < own.size(); ++seed)
+    fewer.push_back(other[seed].fit["nonzero_parameters"].get<double>() -
+                    own[seed].fit["nonzero_parameters"].get<double>());
+  to.hypothesis(named("ActivScalar keeps fewer parameters than SteerVec"), mean_at_least(fewer_margin, fewer));
+  for (const auto& [title, fits] : {std::pair("ActivScalar", &own), std::pair("SteerVec", &other)}) {
+    const auto test = pooled(*fits, "test", follows_both), train = pooled(*fits, "train", follows_both);
+    to.hypothesis(named(std::string(title) + " generalises to test prompts"),
+                  generalises(rate_margin, mean(test), std::ssize(test), mean(train), std::ssize(train)));
+  }
+  std::vector<std::vector<bool>> kept;
+  for (const auto& one : own) kept.push_back(one.kept);
+  const auto shared = agreements(kept);
+  to.hypothesis(named("ActivScalar's places are stable over seeds"),
+                shared.empty() ? at_least(shared_margin, std::nan(""), {std::nan(""), std::nan("")})
+                               : mean_at_least(shared_margin, shared));
+}
+
+/// A panel of the main figure: at x = 1, 2, 3 a mark for each policy and set of prompts, with its interval.
+report::line_chart panel(const std::string& title, const std::string& y_axis) {
+  report::line_chart chart{.title = title,
+                           .note =
+                               "From left to right: mlp_out; attn_out and mlp_out; all three sites. Bars are 95 % "
+                               "intervals.",
+                           .x_axis = "set of sites",
+                           .y_axis = y_axis};
+  for (const auto& [policy, name] : policies)
+    for (const auto* set : {"train", "test"})
+      chart.lines.push_back({name + ", " + set, static_cast<int>(chart.lines.size()), false, true, {}});
+  return chart;
+}
+
+/// `line` is 0 and 1 for ActivScalar's train and test prompts, 2 and 3 for SteerVec's.
+void add(report::line_chart& to, std::size_t sites, std::size_t line, double y, const interval& within) {
+  auto& marks = to.lines[line];
+  marks.points.push_back({static_cast<double>(sites) + 1 + 0.12 * (static_cast<double>(line) - 1.5),
+                          y,
+                          marks.name + ": " + report::exact(y),
+                          {},
+                          {},
+                          within.low,
+                          within.high});
+}
+
+interval around_mean(const std::vector<double>& values) { return mean_at_least(0, values).within; }
+
+void show(study_report& to) {
+  to.heading("ActivScalar against SteerVec");
+  auto effectiveness = panel("Effectiveness", "share of prompts that follow both strengths"),
+       faithfulness = panel("Faithfulness", "KL divergence, answers left out"),
+       minimality = panel("Minimality", "log₁₀ of the parameters that are kept");
+  std::vector<std::vector<std::string>> rows;
+  std::vector<trade_off> trades;
+  std::vector<std::size_t> of_policy;
+  for (std::size_t s = 0; s < std::size(site_sets); ++s) {
+    const auto& set = site_sets[s];
+    const auto own = read_fits(to, set, "activ-scalar"), other = read_fits(to, set, "steer-vec");
+    for (std::size_t p = 0; p < 2; ++p) {
+      const auto& fits = p == 0 ? own : other;
+      std::size_t line = 2 * p;
+      std::vector<double> sizes;
+      for (std::size_t seed = 0; seed < fits.size(); ++seed) {
+        const auto& fit = fits[seed].fit;
+        sizes.push_back(std::log10(std::max(1.0, fit["nonzero_parameters"].get<double>())));
+        for (const auto* prompts : {"train", "test"}) {
+          const auto& m = fits[seed].eval[prompts];
+          const auto& within = m["flip_rate_interval"]["both"];
+          rows.push_back({set.sites, policies[p].second, std::to_string(seed + 1), prompts, m["prompts"].dump(),
+                          m["flip_rate"]["both"].dump(), within[0].dump(), within[1].dump(),
+                          m["flip_rate"]["+1"].dump(), m["flip_rate"]["-1"].dump(), m["kl_masked"].dump(),
+                          m["kl_masked_error"].dump(), fit["parameters"].dump(), fit["nonzero_parameters"].dump(),
+                          fit["nonzero_sites"].dump()});
+        }
+        const auto& test = fits[seed].eval["test"];
+        trades.push_back({std::min(test["flip_rate"]["+1"].get<double>(), test["flip_rate"]["-1"].get<double>()),
+                          test["kl_masked"].get<double>(), fit["nonzero_sites"].get<index_t>()});
+        of_policy.push_back(p);
+      }
+      for (const auto* prompts : {"train", "test"}) {
+        const auto follows = pooled(fits, prompts, follows_both), kl = pooled(fits, prompts, kl_of_each);
+        add(effectiveness, s, line, mean(follows), wilson(mean(follows), std::ssize(follows)));
+        add(faithfulness, s, line, mean(kl), around_mean(kl));
+        ++line;
+      }
+      add(minimality, s, 2 * p, mean(sizes), around_mean(sizes));
+    }
+    judge(to, set, own, other);
+  }
+  to.chart("effectiveness", effectiveness);
+  to.chart("faithfulness", faithfulness);
+  std::erase_if(minimality.lines, [](const auto& line) { return line.points.empty(); });
+  for (auto& line : minimality.lines) line.name.resize(line.name.find(','));  // no prompts of its own
+  to.chart("minimality", minimality);
+
+  report::line_chart front{.title = "Trade-off",
+                           .note =
+                               "Each mark is a fit, on test prompts; the number of its places stands beside those "
+                               "that no other fit betters in flips, KL and places at once.",
+                           .x_axis = "KL divergence, answers left out",
+                           .y_axis = "smallest flip rate"};
+  front.lines = {{"ActivScalar", 0, false, true, {}}, {"SteerVec", 2, false, true, {}}};
+  const auto best = front_of(trades);
+  for (std::size_t k = 0; k < trades.size(); ++k) {
+    const bool on_front = std::ranges::find(best, k) != best.end();
+    const auto places = std::to_string(trades[k].places);
+    front.lines[of_policy[k]].points.push_back({trades[k].kl,
+                                                trades[k].flip_rate,
+                                                "flip rate " + report::exact(trades[k].flip_rate) + ", KL " +
+                                                    report::exact(trades[k].kl) + ", " + places + " places",
+                                                on_front ? places : "",
+                                                {}});
+  }
+  to.chart("trade-off", front);
+  to.table(
+      "sites",
+      {"sites", "policy", "seed", "prompts of", "prompts", "follow_both", "low", "high", "flip_rate_+1", "flip_rate_-1",
+       "kl_masked", "kl_masked_error", "parameters", "kept", "places"},
+      rows,
+      "Rates with Wilson's 95 % interval. Of all three sites SteerVec leaves out those where it would repeat a later "
+      "one.");
+}
+
+}  // namespace
+
+const study_experiment against_steer_vec{"sites", parts_of, show};
+
+}  // namespace trimtab::cli
