@@ -60,6 +60,21 @@ fit_command with_sites(fit_command command, const model_config& config) {
   return command;
 }
 
+std::vector<fit_command> compositions_of(const sweep_command& command, const model_config& config) {
+  const auto or_own = [](const std::vector<std::string>& varied, const std::string& own) {
+    return varied.empty() ? std::vector{own} : varied;
+  };
+  std::vector<fit_command> fits;
+  for (const auto& policy : or_own(command.policies, command.fit.policy))
+    for (const auto& by : or_own(command.positions, command.fit.positions)) {
+      fit_command fit = command.fit;
+      fit.policy = policy;
+      fit.positions = by;
+      fits.push_back(with_sites(std::move(fit), config));
+    }
+  return fits;
+}
+
 std::vector<at_option> asked_by(const fit_command& command) {
   auto asked = command.at;
   if (asked.empty())

@@ -571,6 +571,15 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
 }
 
+/// What the work may take, and what it will take. `what` is "fit" or "sweep".
+void add_bound(options_of o, size_options& to, const std::string& what) {
+  o.parsed("--memory", "SIZE",
+           "memory that the process may take, such as 500M or 2Gi; a " + what +
+               " that needs more is refused. Default: 80 % of what is available",
+           [&to](const std::string& value) { to.memory = bytes_of("--memory", value); });
+  o.flag("--plan", "tell the memory, operations and time that the " + what + " will take, and fit nothing", to.plan);
+}
+
 /// What a fit may take of the machine, and how its steps are cut.
 void add_size(options_of o, fit_command& c) {
   o.group("Size");
@@ -584,11 +593,7 @@ void add_size(options_of o, fit_command& c) {
           1'000'000'000);
   o.count("--warmup", "steps over which the learning rate grows to its value, default 0", c.warmup, 0, most_steps);
   o.flag("--cosine", "let the learning rate fall to 0 along a cosine until the last step", c.cosine);
-  o.parsed("--memory", "SIZE",
-           "memory that the process may take, such as 500M or 2Gi; a fit that needs more is refused. Default: 80 % of "
-           "what is available",
-           [&c](const std::string& value) { c.size.memory = bytes_of("--memory", value); });
-  o.flag("--plan", "tell the memory, operations and time that the fit will take, and fit nothing", c.size.plan);
+  add_bound(o, c.size, "fit");
 }
 
 /// The values of one --vary: "V,V,..." or "FROM..TO:N", which is even in log where `in_log`.
@@ -754,6 +759,7 @@ void describe(description& d, command_line& line) {
     o.count("--bootstrap", "pairs of random halves of the train prompts: how often is each place kept?", c.bootstrap, 1,
             100'000);
     o.file("--holdout", "further prompt pairs, to measure the knee on", c.holdout);
+    add_bound(o, c.fit.size, "sweep");
     o.parsed("--out", "DIR", "folder for every finished fit; a sweep that was interrupted goes on from there",
              [&c](const std::string& value) { c.out = path_of("--out", value); });
     o.output("--report", "HTML page to write: the front as a picture, the path, and the fits on the front",

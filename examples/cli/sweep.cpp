@@ -5,7 +5,9 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
+#include "memory.hpp"
 #include "places.hpp"
+#include "plan.hpp"
 #include "provenance.hpp"
 #include "ranks.hpp"
 #include "report.hpp"
@@ -88,31 +90,25 @@ class running {
 
  private:
   void compose() {
-    const auto or_own = [](const std::vector<std::string>& varied, const std::string& own) {
-      return varied.empty() ? std::vector{own} : varied;
-    };
-    for (const auto& policy : or_own(command_.policies, command_.fit.policy))
-      for (const auto& by : or_own(command_.positions, command_.fit.positions)) {
-        composed_once one{.command = command_.fit};
-        one.command.policy = policy;
-        one.command.positions = by;
-        one.command = with_sites(one.command, model_->config());
-        one.asked = asked_by(one.command);
-        const auto& sets = data(one.asked, base_seed());
-        const auto chosen = chosen_for(one.asked, sets.front().pairs);
-        require_measurable(chosen, sets);
-        one.composition = model_->compose(chosen);
-        const auto& o = command_.fit.objective;
-        const auto defaults = one.composition->defaults();
-        one.base = {.lambda_f = o.lambda_f,
-                    .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
-                    .margin = o.margin,
-                    .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
-                    .steps = command_.fit.steps,
-                    .seed = base_seed(),
-                    .start = command_.fit.init};
-        composed_.push_back(std::move(one));
-      }
+    for (auto& command : compositions_of(command_, model_->config())) {
+      composed_once one{.command = std::move(command)};
+      one.asked = asked_by(one.command);
+      const auto& sets = data(one.asked, base_seed());
+      const auto chosen = chosen_for(one.asked, sets.front().pairs);
+      require_measurable(chosen, sets);
+      one.composition = model_->compose(chosen);
+      require_room(one.command, common_, *model_, one.composition->layout(sets.front().pairs), sets.front().pairs);
+      const auto& o = command_.fit.objective;
+      const auto defaults = one.composition->defaults();
+      one.base = {.lambda_f = o.lambda_f,
+                  .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
+                  .margin = o.margin,
+                  .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
+                  .steps = command_.fit.steps,
+                  .seed = base_seed(),
+                  .start = command_.fit.init};
+      composed_.push_back(std::move(one));
+    }
   }
 
   void lay_out_points() {
@@ -322,7 +318,8 @@ class running {
       composed_[c].composition->sweep(
           left, command_.fit.objective, {.subgradient = command_.fit.subgradient},
           [&](std::size_t n, const parameters& values) { finish(numbers[n], values, points_[numbers[n]].at.steps); },
-          {.proceed =
+          {.bytes = bytes_of_pass(command_, memory_in_use()),
+           .proceed =
                [&](const sweep_progress& now) {
                  bar.show(before + now.steps, std::to_string(finished_) + " of " + std::to_string(own_) + " points");
                  return interrupt_watch::signal() == 0;
@@ -610,6 +607,7 @@ class running {
 }  // namespace
 
 output sweep(const sweep_command& command, const common_options& common) {
+  if (command.fit.size.plan) return plan_sweep(command, common);
   if (all_ranks().size() > 1 and command.out.empty())
     throw error(error_kind::bad_argument,
                 "several ranks share a sweep through the folder of its points; name it by --out");
