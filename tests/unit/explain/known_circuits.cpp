@@ -4,6 +4,12 @@
 #include "support/explained.hpp"
 #include "support/known_circuits.hpp"
 
+#include <cstdio>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
 using namespace trimtab;
 using namespace trimtab::test;
 
@@ -70,6 +76,15 @@ struct known {
 
 using enum explain::attribution_kind;
 using enum explain::patch_direction;
+
+circuit circuit_named(const std::string& name) {
+  const std::map<std::string, circuit> circuits{{"copying", circuit::copying},
+                                                {"fact", circuit::fact},
+                                                {"both", circuit::both},
+                                                {"redundant", circuit::redundant},
+                                                {"normed", circuit::normed}};
+  return circuits.at(name);
+}
 
 /// A sparse fit of a scalar for each place of attn_out and mlp_out.
 template <typename Known>
@@ -192,16 +207,14 @@ TEMPLATE_TEST_CASE("a real norm sees the size of the stream, which patching leav
 TEMPLATE_TEST_CASE("how right each method is", "", gpt2<eigen_backend<double>>, gpt_neox<eigen_backend<double>>) {
   using enum explain::ablation_kind;
   std::vector<std::string> right, wrong;
-  for (const auto& [name, which] :
-       {std::pair("copying", circuit::copying), std::pair("fact", circuit::fact), std::pair("both", circuit::both),
-        std::pair("redundant", circuit::redundant), std::pair("normed", circuit::normed)}) {
-    const known<TestType> k(which);
+  for (const std::string name : {"copying", "fact", "both", "redundant", "normed"}) {
+    const known<TestType> k(circuit_named(name));
     /// Precision and recall of as many places as decide the answer, and the area under the ROC curve.
     const auto add = [&](const std::string& method, const marked& m) {
       char figures[64];
       std::snprintf(figures, sizeof figures, "%.2f %.2f %.2f", m.right(), m.found(), m.area());
       const bool all = m.right() == 1 and m.found() == 1 and m.area() == 1;
-      (all ? right : wrong).push_back(std::string(name) + ", " + method + ": " + figures);
+      (all ? right : wrong).push_back(name + ", " + method + ": " + figures);
     };
     add("gradient", k.attributed(gradient));
     add("attribution-patching", k.attributed(patching));
