@@ -7,6 +7,7 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/core/random.hpp>
+#include <trimtab/core/stored.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -14,6 +15,8 @@
 
 #include <map>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -32,23 +35,29 @@ struct shape {
 };
 constexpr shape qkv{768, 2304}, attn_out{768, 768}, mlp_in{768, 3072}, mlp_out{3072, 768}, unembedding{768, 50257};
 
-const std::vector<eigen::linear<float>>& frozen(shape s) {
-  static std::map<shape, std::vector<eigen::linear<float>>> all;
-  auto& copies = all[s];
+index_t bytes_of(weight_type type) { return type == weight_type::float32 ? 4 : 2; }
+
+const std::vector<eigen::linear<float>>& frozen(shape s, weight_type type) {
+  static std::map<std::pair<shape, weight_type>, std::vector<eigen::linear<float>>> all;
+  auto& copies = all[{s, type}];
   if (copies.empty()) {
-    const auto weight = random_matrix(s.inputs, s.outputs);
-    for (index_t bytes = 0; bytes < 256'000'000; bytes += weight.view().size() * index_t{sizeof(float)})
+    auto weight = random_matrix(s.inputs, s.outputs);
+    for (float& x : weight.values) {
+      if (type == weight_type::float16) x = static_cast<float>(stored::nearest<stored::float16>(x));
+      if (type == weight_type::bfloat16) x = static_cast<float>(stored::nearest<stored::bfloat16>(x));
+    }
+    for (index_t bytes = 0; bytes < 256'000'000; bytes += weight.view().size() * bytes_of(type))
       copies.push_back(eigen_backend<float>(1).prepare(weight.view(), {}));
   }
   return copies;
 }
 
 /// Arguments: rows, threads.
-void product(benchmark::State& state, shape s, bool adjoint) {
+void product(benchmark::State& state, shape s, bool adjoint, weight_type type = weight_type::float32) {
   const index_t rows = state.range(0);
   const auto threads = static_cast<int>(state.range(1));
   const eigen_backend<float> backend(threads);
-  const auto& weights = frozen(s);
+  const auto& weights = frozen(s, type);
   const auto x = random_matrix(rows, adjoint ? s.outputs : s.inputs);
   host_matrix<float> y(rows, adjoint ? s.inputs : s.outputs);
   std::size_t next = 0;
@@ -63,7 +72,7 @@ void product(benchmark::State& state, shape s, bool adjoint) {
     return benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
   };
   state.counters["FLOP/s"] = rate(2.0 * static_cast<double>(rows) * weight_numbers);
-  state.counters["weights_B/s"] = rate(sizeof(float) * weight_numbers);
+  state.counters["weights_B/s"] = rate(static_cast<double>(bytes_of(type)) * weight_numbers);
   peak.report(state, "%peak", 2.0 * static_cast<double>(rows) * weight_numbers);
 }
 
@@ -106,6 +115,9 @@ BENCHMARK_CAPTURE(product, qkv_adjoint, qkv, true)->Apply(model_shapes);
 BENCHMARK_CAPTURE(product, attn_out_adjoint, attn_out, true)->Apply(model_shapes);
 BENCHMARK_CAPTURE(product, mlp_in_adjoint, mlp_in, true)->Apply(model_shapes);
 BENCHMARK_CAPTURE(product, mlp_out_adjoint, mlp_out, true)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_in_float16, mlp_in, false, weight_type::float16)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_in_float16_adjoint, mlp_in, true, weight_type::float16)->Apply(model_shapes);
+BENCHMARK_CAPTURE(product, mlp_in_bfloat16, mlp_in, false, weight_type::bfloat16)->Apply(model_shapes);
 BENCHMARK_CAPTURE(product, unembedding, unembedding, false)->Apply(few_rows);
 BENCHMARK_CAPTURE(product, unembedding_adjoint, unembedding, true)->Apply(few_rows);
 BENCHMARK(eigen_product)->Arg(1)->Arg(16)->Arg(64)->Arg(512)->Unit(benchmark::kMicrosecond);

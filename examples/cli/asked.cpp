@@ -60,6 +60,21 @@ fit_command with_sites(fit_command command, const model_config& config) {
   return command;
 }
 
+std::vector<fit_command> compositions_of(const sweep_command& command, const model_config& config) {
+  const auto or_own = [](const std::vector<std::string>& varied, const std::string& own) {
+    return varied.empty() ? std::vector{own} : varied;
+  };
+  std::vector<fit_command> fits;
+  for (const auto& policy : or_own(command.policies, command.fit.policy))
+    for (const auto& by : or_own(command.positions, command.fit.positions)) {
+      fit_command fit = command.fit;
+      fit.policy = policy;
+      fit.positions = by;
+      fits.push_back(with_sites(std::move(fit), config));
+    }
+  return fits;
+}
+
 std::vector<at_option> asked_by(const fit_command& command) {
   auto asked = command.at;
   if (asked.empty())
@@ -139,6 +154,7 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["at"] = command.at_text;
   }
   for (const auto& [option, value] : command.variant) made[option] = value;
+  if (common.weights != weight_type::as_in_file) made["weights"] = word(weight_words, common.weights);
   if (command.init > 0) made["init"] = "normal:" + exact(command.init);
   if (not command.data.retain.empty()) {
     made["retain"] = command.data.retain.string();

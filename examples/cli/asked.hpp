@@ -18,6 +18,9 @@ namespace trimtab::cli {
 /// repeat another of them in this model.
 fit_command with_sites(fit_command command, const model_config& config);
 
+/// The fits of a sweep by what is composed: one for each policy and positions, with the sites of its policy.
+std::vector<fit_command> compositions_of(const sweep_command& command, const model_config& config);
+
 /// The interventions that --at asks for, or that --policy, --sites, --layers and --positions do: one for each site.
 std::vector<at_option> asked_by(const fit_command& command);
 

@@ -84,7 +84,7 @@ output bake(const bake_command& command, const common_options& common) {
   for (const auto& prompt : prompts)
     wanted.push_back(steered.composition->logits(steered.values, prompt, command.strength, scored::all));
   steered = {}, model.reset();  // before the other model takes as much memory
-  const auto baked = load_cpu(target.path(), config, arithmetic::in_double, common.threads,
+  const auto baked = load_cpu(target.path(), config, in_double,
                               {.allow_non_finite = common.allow_non_finite, .tokenizer = common.tokenizer});
   double largest = 0;
   for (std::size_t n = 0; n < prompts.size(); ++n) {

@@ -35,10 +35,10 @@ host_matrix<double> widened(const host_matrix<T>& from) {
   return to;
 }
 
-/// The CPU backend with this number of threads; with 0, as many as the machine has.
+/// The CPU backend that the options ask for.
 template <typename T>
-eigen_backend<T> backend_with(int threads) {
-  return threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
+eigen_backend<T> backend_for(const common_options& common) {
+  return eigen_backend<T>(common.threads > 0 ? common.threads : eigen::available_threads(), common.weights);
 }
 
 /// The number of a site. Throws `mismatch` for one that the model's blocks lack.
@@ -275,8 +275,16 @@ class model_of final : public any_model {
     return explain::attribution(model, prompts, chosen);
   }
   explain::ranking_curve curve_of(const explain::place_map& map, std::span<const prompt_pair> prompts,
-                                  const explain::options& chosen) const override {
-    return explain::faithfulness_of(static_cast<const Model&>(model_), prompts, map, chosen);
+                                  std::span<const prompt_pair> held_out, const explain::options& chosen,
+                                  int random_orders) const override {
+    const Model& model = model_;
+    return held_out.empty() ? explain::faithfulness_of(model, prompts, map, chosen, random_orders)
+                            : explain::faithfulness_on(model, held_out, map, chosen, random_orders);
+  }
+  std::vector<std::vector<host_matrix<double>>> attention(std::span<const prompt_pair> prompts,
+                                                          std::span<const explain::head_of_layer> heads,
+                                                          index_t memory) const override {
+    return explain::attention_patterns(static_cast<const Model&>(model_), prompts, heads, memory);
   }
   std::vector<std::string> names_of(const position_key& key, std::span<const prompt_pair> prompts) const override {
     return report::common_tokens(model_, key, prompts);

@@ -2,17 +2,23 @@
 
 #include "commands.hpp"
 #include "data.hpp"
+#include "explained.hpp"
 #include "figures.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
+#include <trimtab/core/error.hpp>
+#include <trimtab/explain/agreement.hpp>
 #include <trimtab/report/page/html.hpp>
-#include <trimtab/report/picture/heat_map.hpp>
+#include <trimtab/report/picture/heat_map_csv.hpp>
+#include <trimtab/report/picture/heat_map_svg.hpp>
+#include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/report/terminal/terminal_map.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,16 +35,31 @@ bool needs_corrupt(const std::string& method) {
   return method == "attribution-patching" or method == "integrated" or method == "patching";
 }
 
-explain::options options_for(const explain_command& command, std::span<const prompt_pair> prompts) {
+/// Of sites that were asked of several methods, those that this one scores; all if it scores none, so that it says so.
+std::vector<std::string> sites_for(const std::string& method, const std::vector<std::string>& asked) {
+  const bool reads_stream = method == "logit-lens";
+  if (not reads_stream and method != "direct") return asked;
+  auto scored = asked;
+  std::erase_if(scored, [&](const std::string& site) {
+    return reads_stream ? site != "resid_post" : site != "attn_out" and site != "mlp_out" and site != "attn_z";
+  });
+  return scored.empty() ? asked : scored;
+}
+
+explain::options options_for(const explain_command& command, const std::string& method,
+                             std::span<const prompt_pair> prompts) {
+  const bool alone = command.methods.size() == 1;
   auto chosen = command.chosen;
   chosen.seed = command.data.seed.value_or(1);
-  if (command.method == "gradient") chosen.attribute = explain::attribution_kind::gradient;
-  if (command.method == "integrated") chosen.attribute = explain::attribution_kind::integrated;
-  if (command.method == "direct") chosen.sites = {"attn_out", "mlp_out"};
-  if (command.method == "logit-lens") chosen.sites = {"resid_post"};
-  if (command.curve and command.method != "logit-lens") chosen.sites = {"attn_out", "mlp_out"};
+  if (method == "gradient") chosen.attribute = explain::attribution_kind::gradient;
+  if (method == "integrated") chosen.attribute = explain::attribution_kind::integrated;
+  if (method == "direct" or (command.curve and method != "logit-lens")) chosen.sites = {"attn_out", "mlp_out"};
+  if (method == "logit-lens") {
+    chosen.sites = {"resid_post"};
+    chosen.per_head = chosen.per_head and alone;
+  }
   if (command.sites)
-    chosen.sites = *command.sites;
+    chosen.sites = alone ? *command.sites : sites_for(method, *command.sites);
   else if (chosen.per_head)
     chosen.sites.push_back("attn_z");
   if (command.positions == "from_end") chosen.positions = positions::from_end();
@@ -55,157 +76,209 @@ explain::options options_for(const explain_command& command, std::span<const pro
   return chosen;
 }
 
-ordered_json number(double x) { return std::isnan(x) ? ordered_json() : ordered_json(x); }
+/// Methods on the same prompts, one after another.
+class explanation {
+ public:
+  explanation(const explain_command& command, const common_options& common, const any_model& model)
+      : command_(command),
+        common_(common),
+        model_(model),
+        prompts_(read_explained(model, command.data, std::ranges::any_of(command.methods, needs_corrupt))) {
+    if (command.holdout.empty()) return;
+    const bool has_corrupt = std::ranges::any_of(prompts_, [](const auto& p) { return not p.corrupt_ids.empty(); });
+    held_out_ = read_explained(model, {.train = command.holdout}, has_corrupt);
+  }
 
-/// A list for each layer of the model, of a list for each of these positions, of `value(place)`: null in layers that the
-/// map does not have, a list of heads where a block has them.
-template <typename Value>
-ordered_json layers_of(const parameter_block& block, index_t layers, const std::vector<int>& positions, Value value) {
-  auto all = ordered_json::array();
-  for (index_t l = 0; l < layers; ++l) {
-    const auto offset = block.layer_offset(l);
-    const auto one = [&](int position, index_t part) {
-      return offset < 0 or position < 0
-                 ? ordered_json()
-                 : ordered_json(value(static_cast<std::size_t>(offset + position * block.parts + part)));
-    };
-    auto& row = all.emplace_back(ordered_json::array());
-    for (const int position : positions) {
-      if (block.parts == 1) {
-        row.push_back(one(position, 0));
-        continue;
+  output run() {
+    score_all();
+    for (const auto& warning : left_out_) warn(warning);
+    for (const auto& one : methods_) shown_.methods.push_back(one.shown);
+    if (methods_.size() > 1) compare();
+    output found = alone() ? one_method() : several_methods();
+    if (not common_.quiet)
+      for (const auto& one : methods_)
+        for (const auto& map : one.shown.maps.front().maps) {
+          auto titled = map;
+          if (not alone()) titled.title += ", " + one.map.method;
+          found.text +=
+              "\n" + report::text_of(titled, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
+        }
+    write();
+    return found;
+  }
+
+ private:
+  bool alone() const { return command_.methods.size() == 1; }
+
+  /// Of all methods, those that can.
+  void score_all() {
+    std::optional<error> problem;
+    for (const auto& method : command_.methods) {
+      try {
+        methods_.push_back(score(method));
+      } catch (const error& cannot) {
+        if (not command_.all_methods or cannot.kind() != error_kind::bad_argument) throw;
+        if (not problem) problem.emplace(cannot);
+        left_out_.push_back(method + " is left out: " + cannot.what());
       }
-      auto heads = ordered_json::array();
-      for (index_t part = 0; part < block.parts; ++part) heads.push_back(one(position, part));
-      row.push_back(std::move(heads));
+    }
+    if (methods_.empty()) throw error(*problem);
+  }
+
+  explained score(const std::string& method) {
+    const stopwatch time;
+    explained one{.chosen = options_for(command_, method, prompts_)};
+    one.map = model_.explain(method, prompts_, one.chosen);
+    note(common_, method + " scored " + counted(static_cast<std::size_t>(one.map.places.size()), "place") + " on " +
+                      counted(prompts_.size(), "prompt") + " in " + time.text());
+    for (const auto& warning : one.map.warnings) warn(warning);
+    one.json = json_of(one.map, prompts_, model_.config().layers, command_.per_prompt);
+
+    auto& facts = one.shown.asked;
+    facts = {{"model", command_.model.string()},
+             {"data", command_.data.task.empty() ? command_.data.train.string() : command_.data.task},
+             {"prompts", std::to_string(prompts_.size())},
+             {"method", method},
+             {one.map.metric + ", clean", rounded(one.map.clean)}};
+    if (not std::isnan(one.map.corrupt)) facts.push_back({one.map.metric + ", corrupt", rounded(one.map.corrupt)});
+    for (const auto& [name, share] : one.map.addends) facts.push_back({name, rounded(share)});
+    if (not command_.against.empty()) compare_with_fits(one);
+    if (command_.curve and (method != "logit-lens" or alone())) draw_curve(one);
+    one.json["warnings"] = one.map.warnings;
+    one.shown.name = method;
+    one.shown.maps = {maps_of(one.map, model_.names_of(one.map.places.blocks.front().positions, prompts_), model_)};
+    return one;
+  }
+
+  void compare_with_fits(explained& one) {
+    one.json["agreement"] = ordered_json::array();
+    for (const auto& file : command_.against) {
+      const auto fit = read_steering(model_, file, common_).values;
+      if (not alone() and not shares_site(one.map, fit)) continue;  // another method may
+      const auto agreed = agreement_with_fit(one.map, fit, file.string());
+      auto& json = one.json["agreement"].emplace_back(ordered_json{{"with", file.string()}});
+      add_agreement(agreed, json);
+      one.shown.asked.push_back({"with " + file.string(), "Spearman " + rounded(agreed.spearman.value) + ", Kendall " +
+                                                              rounded(agreed.kendall.value) + ", " +
+                                                              rounded(agreed.overlap.value) + " of the first " +
+                                                              std::to_string(agreed.k)});
     }
   }
-  return all;
-}
 
-template <typename Value>
-ordered_json places_of(const parameter_layout& places, index_t layers, const std::vector<int>& positions, Value value) {
-  auto all = ordered_json::object();
-  for (const auto& block : places.blocks) all[block.site] = layers_of(block, layers, positions, value);
-  return all;
-}
-
-/// All positions of a key, in its order.
-std::vector<int> all_positions(const position_key& key) {
-  std::vector<int> positions;
-  for (int i = 0; i < static_cast<int>(key.count()); ++i) positions.push_back(i);
-  return positions;
-}
-
-/// The positions that a prompt has, in reading order where each is one token.
-std::vector<int> positions_in(const position_key& key, const prompt_pair& prompt) {
-  using kind = position_key::kind;
-  if (key.by() == kind::role or key.by() == kind::shared) return all_positions(key);
-  auto positions = explain::positions_of(key, prompt);
-  std::erase(positions, -1);
-  return positions;
-}
-
-ordered_json lens_of(const explain::place_map& map, index_t layers) {
-  const auto& block = map.places.blocks.front();
-  auto all = ordered_json::array();
-  for (index_t l = 0; l < layers; ++l) {
-    auto& row = all.emplace_back(ordered_json::array());
-    const auto k = block.layer_number(l);
-    for (std::size_t i = 0; k >= 0 and i < map.lens[static_cast<std::size_t>(k)].size(); ++i) {
-      const auto& r = map.lens[static_cast<std::size_t>(k)][i];
-      row.push_back({{"D", r.logit_diff},
-                     {"p_correct", r.probability_correct},
-                     {"p_wrong", r.probability_wrong},
-                     {"rank_correct", r.rank_correct},
-                     {"rank_wrong", r.rank_wrong},
-                     {"top_id", r.top_id}});
+  void draw_curve(explained& one) {
+    // Random orders depend on the places alone.
+    const auto same = std::ranges::find_if(
+        methods_, [&](const explained& other) { return other.curve and other.map.places == one.map.places; });
+    constexpr int random_orders = 100;
+    try {
+      one.curve = model_.curve_of(one.map, prompts_, held_out_, one.chosen, same == methods_.end() ? random_orders : 0);
+    } catch (const error& problem) {
+      if (held_out_.empty() or problem.kind() == error_kind::bad_argument) throw;
+      throw error(problem.kind(), "'" + command_.holdout.string() + "': " + problem.what());
+    }
+    if (same != methods_.end()) {
+      one.curve->random_mean = same->curve->random_mean;
+      one.curve->random_low = same->curve->random_low;
+      one.curve->random_high = same->curve->random_high;
+    }
+    one.json["curve"] = json_of(*one.curve);
+    if (not held_out_.empty()) one.shown.asked.push_back({"held out", command_.holdout.string()});
+    one.shown.asked.push_back({"CPR", text_of(one.curve->cpr)});
+    one.shown.asked.push_back({"CMD", text_of(one.curve->cmd)});
+    shown_.curves.push_back({one.map.method, one.curve->by_size, one.curve->cpr, one.curve->cmd});
+    if (shown_.random_mean.empty()) {
+      shown_.random_mean = one.curve->random_mean;
+      shown_.random_low = one.curve->random_low;
+      shown_.random_high = one.curve->random_high;
     }
   }
-  return all;
-}
 
-/// The size of an intervention's parameters at each place of a map, 0 where it has none.
-std::vector<double> sizes_at(const explain::place_map& map, const parameters& fit, const std::string& name) {
-  std::vector<double> sizes(map.scores.size());
-  bool shares_sites = false;
-  for (const auto& own : map.places.blocks)
-    for (const auto& theirs : fit.layout.blocks) {
-      if (theirs.site != own.site) continue;
-      shares_sites = true;
-      if (theirs.positions.by() != own.positions.by() or theirs.positions.roles() != own.positions.roles())
-        throw error(error_kind::mismatch, name + " has " + theirs.positions.text() +
-                                              " positions, but the scores have " + own.positions.text() +
-                                              "; give the same --positions and --roles");
-      for (std::size_t k = 0; k < theirs.layers.size(); ++k)
-        for (index_t i = 0; i < std::min(own.positions.count(), theirs.positions.count()); ++i)
-          for (index_t part = 0; own.layer_offset(theirs.layers[k]) >= 0 and part < theirs.parts; ++part) {
-            const auto place = static_cast<std::size_t>(own.layer_offset(theirs.layers[k]) + i * own.parts +
-                                                        (own.parts > 1 ? part : 0));
-            for (const double x : fit.record(theirs, static_cast<index_t>(k), i, part))
-              sizes[place] = std::hypot(sizes[place], x);
-          }
+  /// Every pair of methods.
+  void compare() {
+    for (std::size_t i = 0; i < methods_.size(); ++i)
+      for (std::size_t j = i + 1; j < methods_.size(); ++j) {
+        const auto &a = methods_[i], &b = methods_[j];
+        if (const auto agreed = explain::agreement_of(a.map, b.map))
+          shown_.agreement.push_back({a.map.method, b.map.method, agreed->places, agreed->rankings});
+        if (not a.curve or not b.curve) continue;
+        const auto difference = explain::difference_of(*a.curve, *b.curve, a.chosen.seed);
+        shown_.differences.push_back({a.map.method, b.map.method, difference.cpr, difference.cmd});
+      }
+  }
+
+  output one_method() {
+    output found;
+    found.json = methods_.front().json;
+    for (const auto& [name, value] : methods_.front().shown.asked) found.text += columns({name, value});
+    return found;
+  }
+
+  output several_methods() {
+    output found;
+    auto& json = found.json;
+    json["prompts"] = prompts_.size();
+    json["methods"] = ordered_json::array();
+    for (const auto& one : methods_) json["methods"].push_back(one.json);
+    const bool colour = report::wants_colour(STDOUT_FILENO);
+    report::table methods({"method", "clean", "corrupt", "CPR [95 %]", "CMD [95 %]"});
+    for (const auto& one : methods_)
+      methods.add({one.map.method, rounded(one.map.clean), std::isnan(one.map.corrupt) ? "-" : rounded(one.map.corrupt),
+                   one.curve ? text_of(one.curve->cpr) : "-", one.curve ? text_of(one.curve->cmd) : "-"});
+    found.text = methods.text(colour);
+
+    json["agreement"] = ordered_json::array();
+    report::table agreement({"rankings", "places", "Spearman [95 %]"});
+    for (const auto& pair : shown_.agreement) {
+      auto& one =
+          json["agreement"].emplace_back(ordered_json{{"between", {pair.first, pair.second}}, {"places", pair.places}});
+      add_agreement(pair.rankings, one);
+      agreement.add({pair.first + ", " + pair.second, std::to_string(pair.places), text_of(pair.rankings.spearman)});
     }
-  if (not shares_sites)
-    throw error(error_kind::mismatch, name + " intervenes at none of the sites that are scored; give its --sites");
-  return sizes;
-}
+    if (not shown_.agreement.empty()) found.text += "\n" + agreement.text(colour);
+    if (not shown_.differences.empty()) {
+      json["differences"] = ordered_json::array();
+      report::table differences({"curves", "CPR [95 %]", "CMD [95 %]"});
+      for (const auto& pair : shown_.differences) {
+        auto& one = json["differences"].emplace_back(ordered_json{{"between", {pair.first, pair.second}}});
+        add_interval("cpr", pair.cpr, one);
+        add_interval("cmd", pair.cmd, one);
+        differences.add({pair.first + " − " + pair.second, text_of(pair.cpr), text_of(pair.cmd)});
+      }
+      found.text += "\n" + differences.text(colour);
+    }
+    json["warnings"] = left_out_;
+    return found;
+  }
 
-/// The agreement with a fit, its overlap being that of the places that the fit has kept, or of ten if it has kept all.
-ordered_json agreement_with(const explain::place_map& map, const parameters& fit, const std::string& name,
-                            std::vector<report::fact>& figures) {
-  const auto sizes = sizes_at(map, fit, "'" + name + "'");
-  const auto kept = static_cast<std::size_t>(std::ranges::count_if(sizes, [](double x) { return x != 0; }));
-  const auto agreed =
-      compare_rankings(map.per_prompt, sizes, kept < sizes.size() ? kept : std::min<std::size_t>(10, kept));
-  figures.push_back({"with " + name, "Spearman " + rounded(agreed.spearman.value) + ", Kendall " +
-                                         rounded(agreed.kendall.value) + ", " + rounded(agreed.overlap.value) +
-                                         " of the first " + std::to_string(agreed.k)});
-  ordered_json one = {{"with", name}};
-  const auto add = [&](const std::string& key, const with_interval& x) {
-    one[key] = x.value;
-    one[key + "_interval"] = {x.low, x.high};
-  };
-  add("spearman", agreed.spearman);
-  add("kendall", agreed.kendall);
-  add("overlap", agreed.overlap);
-  one["k"] = agreed.k;
-  return one;
-}
+  void write() const {
+    constexpr std::string_view about =
+        "Places of a model, each a site, a layer and a position, by how far they decide the answer. The logit "
+        "difference is that between the correct and the wrong answer.";
+    const auto& fits = shown_.methods;
+    const auto title =
+        (alone() ? fits.front().name : std::to_string(fits.size()) + " methods") + " on " + name_of(command_.model);
+    if (not command_.report.empty())
+      report::write_html(command_.report, title,
+                         {alone() ? report::chapter{title, fits, curves_of(shown_)}
+                                  : report::chapter{title, {}, html_of(shown_, "1")}},
+                         about);
+    std::vector<report::line_chart> charts;
+    if (not shown_.curves.empty()) charts.push_back(faithfulness_chart(shown_));
+    write_picture(command_.heatmap, {[&](double width) {
+                                       return report::svg_of(title, alone() ? fits.front().maps : maps_of(shown_),
+                                                             width, charts);
+                                     },
+                                     [&] { return report::csv_of(fits); }, [&] { return json_of(fits); }});
+  }
 
-std::string text_of(const with_interval& x) {
-  return rounded(x.value) + ", 95 % interval " + rounded(x.low) + " to " + rounded(x.high);
-}
-
-ordered_json numbers(const std::vector<double>& values) {
-  auto all = ordered_json::array();
-  for (const double x : values) all.push_back(number(x));
-  return all;
-}
-
-ordered_json to_json(const explain::ranking_curve& curve) {
-  return {{"kept", curve.by_size.kept},
-          {"faithfulness", numbers(curve.by_size.faithfulness)},
-          {"faithfulness_by_score", numbers(curve.by_score.faithfulness)},
-          {"cpr", number(curve.cpr.value)},
-          {"cpr_interval", {number(curve.cpr.low), number(curve.cpr.high)}},
-          {"cmd", number(curve.cmd.value)},
-          {"cmd_interval", {number(curve.cmd.low), number(curve.cmd.high)}},
-          {"random",
-           {{"mean", numbers(curve.random_mean)},
-            {"low", numbers(curve.random_low)},
-            {"high", numbers(curve.random_high)}}}};
-}
-
-constexpr std::string_view about_places =
-    "Places of a model, each a site, a layer and a position, by how far they decide the answer. The logit difference "
-    "is "
-    "that between the correct and the wrong answer.";
-
-std::string quantity_of(const explain::place_map& map) {
-  if (map.method == "patching") return "share of the gap";
-  return map.metric == "logit-diff" ? "logit difference" : map.metric;
-}
+  const explain_command& command_;
+  const common_options& common_;
+  const any_model& model_;
+  std::vector<prompt_pair> prompts_, held_out_ = {};
+  std::vector<explained> methods_ = {};
+  std::vector<std::string> left_out_ = {};
+  report::explain_report shown_ = {};
+};
 
 }  // namespace
 
@@ -213,74 +286,8 @@ output explain(const explain_command& command, const common_options& common) {
   require_writable(command.report);
   require_heatmap(command.heatmap);
   const auto model = load_model(command.model, common);
-  const auto prompts = read_explained(*model, command.data, needs_corrupt(command.method));
-  const auto chosen = options_for(command, prompts);
-  const stopwatch time;
-  const auto map = model->explain(command.method, prompts, chosen);
-  note(common, "scored " + std::to_string(map.places.size()) + " places on " + std::to_string(prompts.size()) +
-                   " prompts in " + time.text());
-  for (const auto& warning : map.warnings) warn(warning);
-
-  const auto& key = map.places.blocks.front().positions;
-  const auto layers = model->config().layers;
-  output found;
-  found.json = {{"method", map.method},
-                {"metric", map.metric},
-                {"prompts", prompts.size()},
-                {"clean", map.clean},
-                {"corrupt", number(map.corrupt)}};
-  found.json["scores"] =
-      places_of(map.places, layers, all_positions(key), [&](std::size_t i) { return number(map.scores[i]); });
-  found.json["counts"] =
-      places_of(map.places, layers, all_positions(key), [&](std::size_t i) { return map.counts[i]; });
-  if (command.per_prompt) {
-    found.json["per_prompt"] = ordered_json::array();
-    for (std::size_t n = 0; n < prompts.size(); ++n)
-      found.json["per_prompt"].push_back(places_of(map.places, layers, positions_in(key, prompts[n]),
-                                                   [&](std::size_t i) { return number(map.per_prompt[n][i]); }));
-  }
-  if (not map.addends.empty()) {
-    found.json["addends"] = ordered_json::object();
-    for (const auto* name : {"embedding", "position_embedding", "constant"})
-      found.json["addends"][name] = map.addends.at(name);
-  }
-  if (not map.lens.empty()) found.json["lens"] = lens_of(map, layers);
-
-  std::vector<report::fact> figures = {
-      {"model", command.model.string()},
-      {"data", command.data.task.empty() ? command.data.train.string() : command.data.task},
-      {"prompts", std::to_string(prompts.size())},
-      {"method", map.method},
-      {map.metric + ", clean", rounded(map.clean)}};
-  if (not std::isnan(map.corrupt)) figures.push_back({map.metric + ", corrupt", rounded(map.corrupt)});
-  for (const auto& [name, share] : map.addends) figures.push_back({name, rounded(share)});
-
-  if (not command.against.empty()) found.json["agreement"] = ordered_json::array();
-  for (const auto& file : command.against)
-    found.json["agreement"].push_back(
-        agreement_with(map, read_steering(*model, file, common).values, file.string(), figures));
-  if (command.curve) {
-    const auto curve = model->curve_of(map, prompts, chosen);
-    found.json["curve"] = to_json(curve);
-    figures.push_back({"CPR", text_of(curve.cpr)});
-    figures.push_back({"CMD", text_of(curve.cmd)});
-  }
-  for (const auto& [name, value] : figures) found.text += columns({name, value});
-  found.json["warnings"] = map.warnings;
-
-  report::map_group group{map.method, "The score of each place.", quantity_of(map), {}};
-  const auto names = model->names_of(key, prompts);
-  for (const auto& block : map.places.blocks)
-    group.maps.push_back(
-        report::in_reading_order(report::map_of(parameters{map.places, map.scores}, block, names), key));
-  if (not common.quiet)
-    for (const auto& one : group.maps)
-      found.text += "\n" + report::text_of(one, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
-  const report::fit_report shown{.name = map.method, .asked = figures, .maps = {group}};
-  const auto title = map.method + " on " + name_of(command.model);
-  if (not command.report.empty()) report::write_html(command.report, title, {{title, {shown}}}, about_places);
-  write_reports({shown}, title, {}, command.heatmap);
-  return found;
+  if (not command.heads.empty()) return attention(command, common, *model);
+  return explanation(command, common, *model).run();
 }
 
 }  // namespace trimtab::cli

@@ -79,10 +79,6 @@ std::string rounded(double value) {
   return digits;
 }
 
-std::string counted(std::size_t n, const std::string& what) {
-  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-}
-
 std::string columns(const std::vector<std::string>& cells) {
   std::string line;
   for (const auto& any : cells) {

@@ -4,6 +4,8 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <trimtab/report/text.hpp>
+
 #include <string>
 #include <vector>
 
@@ -33,8 +35,7 @@ void add_counts(const parameter_counts& c, output& to);
 /// Adds one set's figures to an output, and under "untouched" those without the intervention.
 void add_metrics(const std::string& name, const metrics& m, output& to);
 
-/// "1 prompt", "2 prompts".
-std::string counted(std::size_t n, const std::string& what);
+using report::counted;
 
 /// A line of cells, in aligned columns.
 std::string columns(const std::vector<std::string>& cells);

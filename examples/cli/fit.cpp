@@ -110,7 +110,7 @@ void show(const fit_command& command, const common_options& common, const any_mo
           const any_composition& composition, const parameters& values, const std::vector<named_prompts>& sets,
           const std::vector<prompt_pair>& prompts, const std::vector<loss_values>& history,
           const std::map<std::string, std::string>& made, const std::vector<std::string>& warnings, output& to) {
-  if (not command.report.empty() or not command.heatmap.empty()) {
+  if (not command.report.empty() or not command.heatmap.file.empty()) {
     const auto name = policies_of(asked_by(command));
     write_reports({describe(composition, values, sets, history, name, made, warnings)},
                   name + " on " + name_of(command.model), command.report, command.heatmap);

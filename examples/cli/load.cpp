@@ -95,7 +95,7 @@ std::unique_ptr<any_model> load_model(const path& name, const common_options& op
 #endif
   }
   require_threads(options.threads);
-  return noted(load_cpu(folder, config, options.precision, options.threads, how));
+  return noted(load_cpu(folder, config, options, how));
 }
 
 }  // namespace trimtab::cli

@@ -11,7 +11,7 @@
 
 namespace trimtab::cli {
 
-std::unique_ptr<any_model> load_cpu(const path& folder, const model_config& config, arithmetic precision, int threads,
+std::unique_ptr<any_model> load_cpu(const path& folder, const model_config& config, const common_options& common,
                                     io::model_folder_options options);
 /// In builds with CUDA.
 std::unique_ptr<any_model> load_cuda(const path& folder, const model_config& config, arithmetic precision,

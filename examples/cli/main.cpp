@@ -88,11 +88,12 @@ int fail(int status, const std::string& problem) {
   return status;
 }
 
-/// A rank that is not the first one learns and says nothing.
+/// A rank that is not the first one learns and says nothing; of a sweep it writes its own points.
 void silence(command_line& line) {
   line.common.quiet = true;
   line.common.verbose = false;
-  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap, &line.fit.trace, &line.fit.checkpoint})
+  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint,
+                       &line.sweep.fit.report})
     output->clear();
 }
 

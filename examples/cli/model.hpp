@@ -161,9 +161,14 @@ class any_model : public any_folder {
   /// The scores of a method of `explain`.
   virtual explain::place_map explain(const std::string& method, std::span<const prompt_pair> prompts,
                                      const explain::options& chosen) const = 0;
-  /// How faithful the ranking of these scores is.
+  /// How faithful the ranking of these scores is on the other half of the prompts, or on those held out if there are any.
   virtual explain::ranking_curve curve_of(const explain::place_map& map, std::span<const prompt_pair> prompts,
-                                          const explain::options& chosen) const = 0;
+                                          std::span<const prompt_pair> held_out, const explain::options& chosen,
+                                          int random_orders) const = 0;
+  /// [prompts][heads] what heads look at; see explain/attention_patterns.hpp.
+  virtual std::vector<std::vector<host_matrix<double>>> attention(std::span<const prompt_pair> prompts,
+                                                                  std::span<const explain::head_of_layer> heads,
+                                                                  index_t memory) const = 0;
   /// Names of the places of prompts.
   virtual std::vector<std::string> names_of(const position_key& key, std::span<const prompt_pair> prompts) const = 0;
 };

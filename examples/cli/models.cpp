@@ -37,11 +37,11 @@ std::unique_ptr<any_layout> lay_out(const model_config& config, const std::vecto
   return std::make_unique<unread_composition>(config, chosen);
 }
 
-std::unique_ptr<any_model> load_cpu(const path& folder, const model_config& config, arithmetic precision, int threads,
+std::unique_ptr<any_model> load_cpu(const path& folder, const model_config& config, const common_options& common,
                                     io::model_folder_options options) {
-  if (precision == arithmetic::in_double)
-    return load_on(backend_with<double>(threads), folder, config, std::move(options));
-  return load_on(backend_with<float>(threads), folder, config, std::move(options));
+  if (common.precision == arithmetic::in_double)
+    return load_on(backend_for<double>(common), folder, config, std::move(options));
+  return load_on(backend_for<float>(common), folder, config, std::move(options));
 }
 
 }  // namespace trimtab::cli

@@ -104,6 +104,21 @@ index_t bytes_of(const std::string& option, const std::string& text) {
   return static_cast<index_t>(*count * unit->second);
 }
 
+/// "5.1,9.6": layers and heads.
+std::vector<explain::head_of_layer> heads_of(const std::string& text) {
+  std::vector<explain::head_of_layer> heads;
+  for (const auto& item : items(text)) {
+    const auto dot = item.find('.');
+    const auto layer = number<index_t>(item.substr(0, dot));
+    const auto head = dot == item.npos ? std::nullopt : number<index_t>(item.substr(dot + 1));
+    if (not layer or not head or *layer < 0 or *head < 0)
+      refuse("--heads", text, "heads as LAYER.HEAD, counted from 0, such as 5.1,9.6");
+    if (std::ranges::find(heads, explain::head_of_layer{*layer, *head}) == heads.end())
+      heads.push_back({*layer, *head});
+  }
+  return heads;
+}
+
 std::vector<std::string> names_of_sites() {
   auto names = items(site::names());
   for (auto& name : names) name.erase(0, name.find_first_not_of(' '));
@@ -229,13 +244,12 @@ class options_of {
         ->group(group_);
   }
   /// A file whose ending says which format is written.
-  void heatmap(path& to) {
-    d_.writing.insert("--heatmap");
+  void heatmap(picture_options& to) {
+    d_.writing.insert({"--heatmap", "--heatmap-width"});
     parsed("--heatmap", "PATH",
            "heat maps to write: .svg is a figure for papers, as are .pdf and .png where there is rsvg-convert; .csv or "
-           ".json hold "
-           "the numbers",
-           [&to, &d = d_](const std::string& value) {
+           ".json hold the numbers",
+           [&to = to.file, &d = d_](const std::string& value) {
              to = value;
              const auto ending = to.extension();
              const std::vector<path> endings = {".svg", ".pdf", ".png", ".csv", ".json"};
@@ -243,6 +257,8 @@ class options_of {
                refuse("--heatmap", value, "a name that ends in .svg, .pdf, .png, .csv or .json");
              d.files.outputs.push_back({"--heatmap", to});
            });
+    count("--heatmap-width", "width of the figure in pixels, at which wide maps go on below, default 1240", to.width,
+          100, 20'000);
   }
   void flag(const std::string& name, const std::string& help, bool& to) {
     app_->add_flag(name, to, help)->group(group_);
@@ -268,13 +284,16 @@ class options_of {
   }
   /// An option that may be given several times, each stored in turn.
   template <typename Store>
-  void repeated(const std::string& name, const std::string& kind, const std::string& help, Store store) {
-    app_->add_option_function<std::vector<std::string>>(
+  CLI::Option* repeated(const std::string& name, const std::string& kind, const std::string& help, Store store,
+                        bool required = false) {
+    return app_
+        ->add_option_function<std::vector<std::string>>(
             name,
             [store](const std::vector<std::string>& values) {
               for (const auto& value : values) store(value);
             },
             help)
+        ->required(required)
         ->type_name(kind)
         ->expected(1)
         ->allow_extra_args(false)
@@ -350,6 +369,10 @@ void add_common(options_of o, common_options& to) {
   o.choice("--precision",
            "precision of the arithmetic, default float; double with eigen only, tf32 and bf16 with cuda only",
            to.precision, {{"float", in_float}, {"double", in_double}, {"tf32", in_tf32}, {"bf16", in_bf16}});
+  o.choice("--weights",
+           "type of the weights in memory, default stored: as in the model's folder, with the results of float32; "
+           "float16 and bfloat16 round them and are another model",
+           to.weights, weight_words);
   o.flag("--json", "print one JSON object instead of text", to.json);
   o.flag("--quiet", "print figures only: no progress, no heat maps", to.quiet);
   o.flag("--verbose", "report on standard error what is done and how long it takes", to.verbose);
@@ -548,6 +571,15 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
 }
 
+/// What the work may take, and what it will take. `what` is "fit" or "sweep".
+void add_bound(options_of o, size_options& to, const std::string& what) {
+  o.parsed("--memory", "SIZE",
+           "memory that the process may take, such as 500M or 2Gi; a " + what +
+               " that needs more is refused. Default: 80 % of what is available",
+           [&to](const std::string& value) { to.memory = bytes_of("--memory", value); });
+  o.flag("--plan", "tell the memory, operations and time that the " + what + " will take, and fit nothing", to.plan);
+}
+
 /// What a fit may take of the machine, and how its steps are cut.
 void add_size(options_of o, fit_command& c) {
   o.group("Size");
@@ -561,11 +593,7 @@ void add_size(options_of o, fit_command& c) {
           1'000'000'000);
   o.count("--warmup", "steps over which the learning rate grows to its value, default 0", c.warmup, 0, most_steps);
   o.flag("--cosine", "let the learning rate fall to 0 along a cosine until the last step", c.cosine);
-  o.parsed("--memory", "SIZE",
-           "memory that the process may take, such as 500M or 2Gi; a fit that needs more is refused. Default: 80 % of "
-           "what is available",
-           [&c](const std::string& value) { c.size.memory = bytes_of("--memory", value); });
-  o.flag("--plan", "tell the memory, operations and time that the fit will take, and fit nothing", c.size.plan);
+  add_bound(o, c.size, "fit");
 }
 
 /// The values of one --vary: "V,V,..." or "FROM..TO:N", which is even in log where `in_log`.
@@ -731,6 +759,7 @@ void describe(description& d, command_line& line) {
     o.count("--bootstrap", "pairs of random halves of the train prompts: how often is each place kept?", c.bootstrap, 1,
             100'000);
     o.file("--holdout", "further prompt pairs, to measure the knee on", c.holdout);
+    add_bound(o, c.fit.size, "sweep");
     o.parsed("--out", "DIR", "folder for every finished fit; a sweep that was interrupted goes on from there",
              [&c](const std::string& value) { c.out = path_of("--out", value); });
     o.output("--report", "HTML page to write: the front as a picture, the path, and the fits on the front",
@@ -866,6 +895,8 @@ void describe(description& d, command_line& line) {
     auto o = add("explain", "Score the places of a model by how far they decide the answer",
                  "  trimtab explain --model gpt2/ --task ioi --method patching --heatmap ioi.svg\n"
                  "  trimtab explain --model gpt2/ --data pairs.jsonl --method attribution-patching --per-head\n"
+                 "  trimtab explain --model gpt2/ --task ioi --method all --curve --report ioi.html\n"
+                 "  trimtab explain --model gpt2/ --task ioi --method attention --heads 9.6,9.9\n"
                  "  trimtab explain --model gpt2/ --task ccc --method logit-lens --json");
     add_model(o, c.model, line.common);
     o.word("--task", "the test prompts of indirect objects (ioi) or country-capital conflicts (ccc)", c.data.task,
@@ -873,12 +904,23 @@ void describe(description& d, command_line& line) {
     o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", c.data.train);
     o.seed("seed of the task's prompts and of --ablate resample, default 1", c.data.seed);
     add_text(o, line.common);
-    o.word(
-        "--method",
-        "gradients (gradient, attribution-patching, integrated), exact runs (patching, ablation), or what the stream "
-        "already says (direct, logit-lens)",
-        c.method, {"gradient", "attribution-patching", "integrated", "patching", "ablation", "direct", "logit-lens"},
+    auto words = scoring_methods;
+    words.insert(words.end(), {"attention", "all"});
+    const auto* const methods = o.repeated(
+        "--method", text::joined(words, "|"),
+        "gradients (gradient, attribution-patching, integrated), exact runs (patching, ablation), what the stream "
+        "already says (direct, logit-lens), or what heads look at (attention); may be given several times, to compare "
+        "methods, and all is each that scores places",
+        [&c, words](const std::string& value) {
+          if (std::ranges::find(words, value) == words.end())
+            refuse("--method", value, text::joined(words, "|"), {words.begin(), words.end()});
+          c.all_methods = c.all_methods or value == "all";
+          if (std::ranges::find(c.methods, value) == c.methods.end()) c.methods.push_back(value);
+        },
         true);
+    o.offer(methods, words);
+    o.parsed("--heads", "L.H,...", "the heads of --method attention by layer and number, such as 5.1,9.6",
+             [&](const std::string& value) { c.heads = heads_of(value); });
     const auto* const sites = o.parsed(
         "--sites", "SITE,...",
         "sites to score, default attn_out,mlp_out,resid_post; for direct attn_out,mlp_out, for logit-lens resid_post",
@@ -926,6 +968,9 @@ void describe(description& d, command_line& line) {
         "measure how much of the answer is left if only the first places of the ranking keep their activations, on the "
         "half of the prompts that they were not ranked on",
         c.curve);
+    o.file("--holdout",
+           "file of prompt pairs to measure the curve on; places are then ranked on all of the other prompts",
+           c.holdout);
     o.flag("--per-prompt", "with --json, add the scores of each prompt", c.per_prompt);
     o.parsed("--memory", "SIZE",
              "memory for all but the model and the scores, such as 500M or 2Gi; scores do not depend on it",
@@ -1153,11 +1198,28 @@ void require_consistent(const generate_command& c) {
   if (c.positions.as_processed) throw usage_error("--as-processed goes with --intervention");
 }
 
-/// Throws for options of `explain` that do not belong to the method.
-void require_explainable(const explain_command& command, const CLI::App& app) {
-  const auto belongs = [&](const char* option, const std::vector<std::string>& methods) {
-    if (app.get_option(option)->count() > 0 and std::ranges::find(methods, command.method) == methods.end())
-      throw usage_error(std::string(option) + " goes with --method " + text::joined(methods, " or "));
+/// Throws for options of `explain` that do not belong to the methods; `all` becomes their names.
+void take_methods(explain_command& command, const CLI::App& app) {
+  auto& methods = command.methods;
+  const auto has = [&](const std::string& method) { return std::ranges::find(methods, method) != methods.end(); };
+  if (command.all_methods) {
+    const bool attends = has("attention");
+    methods = scoring_methods;
+    if (attends) methods.push_back("attention");
+  }
+  const auto given = [&](const char* option) { return app.get_option(option)->count() > 0; };
+  if (has("attention")) {
+    if (methods.size() > 1) throw usage_error("attention scores no places; leave out the other --method");
+    if (command.heads.empty()) throw usage_error("--method attention needs --heads, such as 5.1,9.6");
+    for (const auto* option : {"--sites", "--layers", "--positions", "--roles", "--per-head", "--metric", "--against",
+                               "--curve", "--holdout"})
+      if (given(option)) throw usage_error(std::string(option) + " does not go with --method attention");
+  } else if (not command.heads.empty()) {
+    throw usage_error("--heads goes with --method attention");
+  }
+  const auto belongs = [&](const char* option, const std::vector<std::string>& owners) {
+    if (given(option) and std::ranges::none_of(owners, has))
+      throw usage_error(std::string(option) + " goes with --method " + text::joined(owners, " or "));
   };
   belongs("--direction", {"patching", "attribution-patching"});
   belongs("--ablate", {"ablation"});
@@ -1165,6 +1227,7 @@ void require_explainable(const explain_command& command, const CLI::App& app) {
   belongs("--ig-rule", {"integrated"});
   if (not command.roles.empty() and command.positions != "role")
     throw usage_error("--roles goes with --positions role");
+  if (not command.holdout.empty()) command.curve = true;
 }
 
 /// Throws `usage_error` for options that do not go with the method; vectors by statistics are the default of theirs.
@@ -1250,12 +1313,12 @@ command_line parse(int argc, const char* const* argv) {
   }
   if (line.name == "explain") {
     require_data(line.explain.data, d.files);
-    require_explainable(line.explain, *command_of(app, "explain"));
+    take_methods(line.explain, *command_of(app, "explain"));
   }
   if (line.name == "report") {
     auto& data = line.report.data;
     if (not data.task.empty() or not data.train.empty() or not data.test_text.empty()) require_data(data, d.files);
-    if (line.report.out.empty() and line.report.heatmap.empty())
+    if (line.report.out.empty() and line.report.heatmap.file.empty())
       throw usage_error("report needs --out PAGE.html, --heatmap FILE, or both");
   }
   if (line.name == "fit" and line.fit.size.epochs > 0 and command_of(app, "fit")->get_option("--steps")->count() == 0)
@@ -1304,12 +1367,22 @@ command_line parse(int argc, const char* const* argv) {
     throw usage_error("--precision " + precision_name(precision) + " goes with --backend cuda");
   if (line.common.backend == machine::cuda and precision == in_double)
     throw usage_error("--precision double goes with --backend eigen; cuda computes in float, tf32 or bf16");
+  if (const auto weights = line.common.weights;
+      line.common.backend == machine::cuda and (weights == weight_type::float16 or weights == weight_type::bfloat16))
+    throw usage_error("--weights float16 and bfloat16 go with --backend eigen; --precision bf16 is cuda's");
+  if (line.name == "bake" and line.common.weights != weight_type::as_in_file)
+    throw usage_error("bake reads the weights as they are stored; --dtype says in which type it writes them");
   if (line.name == "bake" and (line.common.backend == machine::cuda or precision != in_float))
     throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
   if (not line.import_from.producer.empty() and line.import_from.format != "gguf")
     throw usage_error("--producer goes with --format gguf");
   if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
+  for (const auto& [picture, command] :
+       {std::pair(&line.fit.heatmap, "fit"), std::pair(&line.explain.heatmap, "explain"),
+        std::pair(&line.report.heatmap, "report")})
+    if (line.name == command and picture->width and picture->file.empty())
+      throw usage_error("--heatmap-width goes with --heatmap, the file to write");
   require_own_files(d.files);
   return line;
 }

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/objective.hpp>
+#include <trimtab/explain/attention_patterns.hpp>
 #include <trimtab/explain/place_map.hpp>
 #include <trimtab/generate/growing_records.hpp>
 #include <trimtab/generate/sampling.hpp>
@@ -41,6 +42,7 @@ struct common_options {
   machine backend = machine::eigen;
   int threads = 0;  ///< 0: as many as the machine has
   arithmetic precision = arithmetic::in_float;
+  weight_type weights = weight_type::as_in_file;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -99,6 +101,12 @@ struct at_option {
   std::vector<std::string> roles = {};  ///< for role; empty: all that the prompts have
 };
 
+/// A file of heat maps.
+struct picture_options {
+  path file = {};
+  std::optional<int> width = {};  ///< in pixels, at which maps go on below
+};
+
 /// How the steps of a fit are cut, and what it may take.
 struct size_options {
   index_t chunk = 0;  ///< 0: as many prompts as save at most 1 GiB of activations
@@ -144,7 +152,7 @@ struct fit_command {
   bool subgradient = false;
   path out = {};
   path report = {};
-  path heatmap = {};
+  picture_options heatmap = {};
   path trace = {};
   bool polish = false;  ///< goes on from Adam's end to a minimum
   path checkpoint = {};
@@ -159,10 +167,16 @@ struct fit_command {
   std::string command = {};               ///< "fit" or "sweep"
 };
 
+/// The methods that score places; `attention` shows what heads look at.
+inline const std::vector<std::string> scoring_methods = {
+    "gradient", "attribution-patching", "integrated", "patching", "ablation", "direct", "logit-lens"};
+
 struct explain_command {
   path model;
   data_options data;
-  std::string method = {};
+  std::vector<std::string> methods = {};  ///< as they were given, each once
+  bool all_methods = false;               ///< they are all that can score these places
+  std::vector<explain::head_of_layer> heads = {};
   std::optional<std::vector<std::string>> sites = {};  ///< if not given, those of the method
   std::string positions = "absolute";
   std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
@@ -170,8 +184,9 @@ struct explain_command {
   bool per_prompt = false;
   std::vector<path> against = {};  ///< intervention files to compare the ranking with
   bool curve = false;
+  path holdout = {};  ///< prompts to measure the curve on, in place of half of the data
   path report = {};
-  path heatmap = {};
+  picture_options heatmap = {};
 };
 
 struct sweep_command {
@@ -216,7 +231,7 @@ struct report_command {
   std::vector<path> interventions = {};
   data_options data;  ///< empty: the task that each file says it was fitted on
   path out = {};
-  path heatmap = {};
+  picture_options heatmap = {};
 };
 
 struct eval_command {
@@ -332,6 +347,12 @@ inline std::string precision_name(arithmetic precision) {
   constexpr const char* names[] = {"float", "double", "tf32", "bf16"};
   return names[static_cast<int>(precision)];
 }
+
+/// The words for the types of weights.
+inline const std::map<std::string, weight_type> weight_words = {{"stored", weight_type::as_in_file},
+                                                                {"float32", weight_type::float32},
+                                                                {"float16", weight_type::float16},
+                                                                {"bfloat16", weight_type::bfloat16}};
 
 /// Throws `usage_error`.
 command_line parse(int argc, const char* const* argv);

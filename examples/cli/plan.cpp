@@ -9,10 +9,18 @@
 
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/huggingface/hub_cache.hpp>
+#include <trimtab/io/huggingface/weight_memory.hpp>
 #include <trimtab/report/table.hpp>
+#include <trimtab/report/text.hpp>
+#include <trimtab/train/sweep.hpp>
 #include <trimtab/train/tree_sum.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace trimtab::cli {
@@ -22,20 +30,27 @@ namespace {
 /// The part of a peak of products that a step reaches, attention and row functions included.
 constexpr double share_of_peak = 0.75;
 
+/// Bytes of a model's weights in memory. Reads the folder's headers alone.
+index_t bytes_of_weights(const path& model, const common_options& common) {
+  const path folder = io::model_path(model);
+  return common.precision == arithmetic::in_double ? io::bytes_in_memory<double>(folder, common.weights)
+                                                   : io::bytes_in_memory<float>(folder, common.weights);
+}
+
 template <typename T>
-fit_plan plan_in(const fit_command& command, const model_config& config, const parameter_layout& layout,
-                 std::span<const prompt_pair> prompts) {
+fit_plan plan_in(const fit_command& command, index_t weights, const model_config& config,
+                 const parameter_layout& layout, std::span<const prompt_pair> prompts) {
   const auto& strengths = command.objective.strengths;
   const index_t chunk =
       command.size.chunk > 0 ? command.size.chunk : usual_chunk<T>(config, layout, prompts, strengths);
   return plan_of_fit<T>(config, layout, prompts, strengths, chunk, command.size.batches,
-                        steps_of(command, std::ssize(prompts)));
+                        steps_of(command, std::ssize(prompts)), weights);
 }
 
-fit_plan plan_of(const fit_command& command, const common_options& common, const model_config& config,
+fit_plan plan_of(const fit_command& command, const common_options& common, index_t weights, const model_config& config,
                  const parameter_layout& layout, std::span<const prompt_pair> prompts) {
-  return common.precision == arithmetic::in_double ? plan_in<double>(command, config, layout, prompts)
-                                                   : plan_in<float>(command, config, layout, prompts);
+  return common.precision == arithmetic::in_double ? plan_in<double>(command, weights, config, layout, prompts)
+                                                   : plan_in<float>(command, weights, config, layout, prompts);
 }
 
 /// "3.1 s", "12 min", "5.5 h"
@@ -47,9 +62,10 @@ std::string duration(double seconds) {
 /// Floating-point operations that products make in a second here, with the threads that were asked for.
 template <typename T>
 double measured_rate(int threads) {
-  const eigen_backend<T> cpu = threads > 0 ? eigen_backend<T>(threads) : eigen_backend<T>();
+  const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());
   constexpr index_t rows = 192, size = 1024;
-  const host_matrix<T> numbers(size, size);
+  host_matrix<T> numbers(size, size);
+  std::ranges::fill(numbers.values, T(0.1));  // which takes all of T's digits, as weights do
   const auto map = cpu.prepare(numbers.view(), {});
   auto from = cpu.allocate(rows * size), to = cpu.allocate(rows * size);
   const auto product = [&] { cpu.multiply(map, from.view(rows, size), to.view(rows, size)); };
@@ -64,7 +80,38 @@ double measured_rate(int threads) {
   return 2.0 * rows * size * size / seconds[7];
 }
 
+double seconds_of(double flops, const common_options& common) {
+  const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)
+                                                                : measured_rate<float>(common.threads);
+  return flops / (share_of_peak * rate);
+}
+
 std::string size_text(index_t bytes) { return bytes_text(static_cast<double>(bytes)); }
+
+ordered_json memory_json(const fit_plan& plan) {
+  auto memory = ordered_json::object();
+  for (const auto& [part, bytes] : plan.memory) memory[part] = bytes;
+  return memory;
+}
+
+std::string memory_text(const fit_plan& plan) {
+  std::string text = "memory: " + size_text(plan.bytes());
+  for (const auto& [part, bytes] : plan.memory)
+    text += (part == plan.memory.front().first ? " (" : ", ") + part + " " + size_text(bytes);
+  return text + ")\n";
+}
+
+std::string work_text(index_t steps, double flops, double seconds) {
+  return report::counted(static_cast<std::size_t>(steps), "step") + ", " + report::number(flops / 1e12, 3) +
+         " Tflop, about " + duration(seconds) + " on the CPU of this machine\n";
+}
+
+/// A line where the plan is beyond the bound.
+std::string complaint_of(const fit_plan& plan, const size_options& size, const std::string& what) {
+  const index_t bound = memory_bound(size.memory);
+  if (plan.bytes() <= bound) return {};
+  return "that is more than the " + size_text(bound) + " that the " + what + " may take\n";
+}
 
 }  // namespace
 
@@ -82,50 +129,117 @@ output plan_fit(const fit_command& given, const common_options& common) {
   const auto retained = read_retained(*folder, command.data.retain, keys_of(asked), train);
   train.insert(train.end(), retained.begin(), retained.end());
   const auto layout = lay_out(folder->config(), chosen_for(asked, sets.front().pairs))->layout(train);
-  fit_plan plan = plan_of(command, common, folder->config(), layout, train);
+  fit_plan plan = plan_of(command, common, bytes_of_weights(command.model, common), folder->config(), layout, train);
   plan.memory.emplace_back("program", memory_in_use());
-  const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)
-                                                                : measured_rate<float>(common.threads);
-  const double seconds = plan.flops / (share_of_peak * rate);
+  const double seconds = seconds_of(plan.flops, common);
+  const index_t steps = steps_of(command, std::ssize(train));
 
   output found;
-  auto memory = ordered_json::object();
-  for (const auto& [part, bytes] : plan.memory) memory[part] = bytes;
   found.json["rows"] = plan.rows;
   found.json["chunk"] = plan.chunk;
   found.json["chunks"] = plan.chunks;
-  found.json["steps"] = steps_of(command, std::ssize(train));
-  found.json["memory"] = memory;
+  found.json["steps"] = steps;
+  found.json["memory"] = memory_json(plan);
   found.json["flops"] = plan.flops;
   found.json["seconds"] = seconds;
   found.json["touched"] = plan.touched;
 
   found.text = std::to_string(train.size()) + " prompts, " + std::to_string(plan.rows) + " rows in a step, in " +
-               std::to_string(plan.chunks) + (plan.chunks == 1 ? " chunk" : " chunks") + " of at most " +
-               std::to_string(plan.chunk) + " prompts\n";
-  found.text += "memory: " + size_text(plan.bytes());
-  for (const auto& [part, bytes] : plan.memory)
-    found.text += (part == plan.memory.front().first ? " (" : ", ") + part + " " + size_text(bytes);
-  found.text += ")\n" + std::to_string(steps_of(command, std::ssize(train))) + " steps, " +
-                report::number(plan.flops / 1e12, 3) + " Tflop, about " + duration(seconds) +
-                " on the CPU of this machine\n";
+               report::counted(static_cast<std::size_t>(plan.chunks), "chunk") + " of at most " +
+               std::to_string(plan.chunk) + " prompts\n" + memory_text(plan) + work_text(steps, plan.flops, seconds);
   for (const auto& [site, layers] : plan.touched) {
     found.text += site + ": tokens touched, by layer:";
     for (index_t tokens : layers) found.text += " " + std::to_string(tokens);
     found.text += "\n";
   }
-  if (const index_t bound = memory_bound(command.size.memory); plan.bytes() > bound)
-    found.text += "that is more than the " + size_text(bound) + " that the fit may take\n";
+  found.text += complaint_of(plan, command.size, "fit");
+  return found;
+}
+
+index_t bytes_of_pass(const sweep_command& command, index_t beside) {
+  return std::clamp<index_t>(memory_bound(command.fit.size.memory) - beside, 0, sweep_options{}.bytes);
+}
+
+output plan_sweep(const sweep_command& command, const common_options& common) {
+  const auto folder = open_folder(command.fit.model, common);
+  const index_t weights = bytes_of_weights(command.fit.model, common), program = memory_in_use();
+  const index_t most = bytes_of_pass(command, weights + program);
+  const auto part = [](const fit_plan& plan, const std::string& name) {
+    return std::ranges::find(plan.memory, name, [](const auto& p) { return p.first; })->second;
+  };
+  fit_plan largest;  // pass
+  std::size_t points = 0, passes = 0;
+  index_t steps = 0;
+  double flops = 0;
+  for (const fit_command& fit : compositions_of(command, folder->config())) {
+    const auto asked = asked_by(fit);
+    std::map<std::pair<std::uint64_t, index_t>, fit_plan> plans;  // by seed and steps
+    std::vector<const fit_plan*> of_points;
+    std::vector<index_t> bytes, steps_of_points;
+    for (const fit_settings& at : grid(command.axes, {.steps = fit.steps, .seed = command.fit.data.seed.value_or(1)})) {
+      const auto [found, is_new] = plans.try_emplace({at.seed, at.steps});
+      if (is_new) {
+        const auto sets = read_data(*folder, fit.data, at.seed, keys_of(asked));
+        const auto& train = sets.front().pairs;
+        fit_command one = fit;
+        one.steps = at.steps;
+        found->second = plan_of(one, common, weights, folder->config(),
+                                lay_out(folder->config(), chosen_for(asked, train))->layout(train), train);
+      }
+      const fit_plan& plan = found->second;
+      for (index_t k = 0; k < std::max<index_t>(1, command.path_values); ++k) {
+        of_points.push_back(&plan);
+        bytes.push_back(part(plan, "activations") + part(plan, "logits") + part(plan, "parameters"));
+        steps_of_points.push_back(at.steps);
+        flops += plan.flops;
+        steps += at.steps;
+      }
+    }
+    points += of_points.size();
+    // The fits of a path follow each other.
+    for (const auto& pass : passes_of(bytes, steps_of_points, command.path_values > 0 ? 0 : most)) {
+      ++passes;
+      fit_plan together{.memory = {{"weights", weights}}};
+      std::set<const fit_plan*> prompts;
+      index_t untouched = 0;
+      for (const char* name : {"activations", "logits", "parameters"}) {
+        index_t sum = 0;
+        for (const std::size_t k : pass) sum += part(*of_points[k], name);
+        together.memory.emplace_back(name, sum);
+      }
+      for (const std::size_t k : pass) {
+        together.rows += of_points[k]->rows;
+        if (prompts.insert(of_points[k]).second) untouched += part(*of_points[k], "untouched");
+      }
+      together.memory.emplace_back("untouched", untouched);
+      if (together.bytes() > largest.bytes()) largest = std::move(together);
+    }
+  }
+  largest.memory.emplace_back("program", program);
+  const double seconds = seconds_of(flops, common);
+
+  output found;
+  found.json["points"] = points;
+  found.json["passes"] = passes;
+  found.json["rows"] = largest.rows;
+  found.json["steps"] = steps;
+  found.json["memory"] = memory_json(largest);
+  found.json["flops"] = flops;
+  found.json["seconds"] = seconds;
+  found.text = report::counted(points, "fit") + ", at most " + std::to_string(largest.rows) + " rows in a pass\n" +
+               memory_text(largest) + work_text(steps, flops, seconds) +
+               complaint_of(largest, command.fit.size, "sweep");
   return found;
 }
 
 void require_room(const fit_command& command, const common_options& common, const any_folder& model,
                   const parameter_layout& layout, std::span<const prompt_pair> prompts) {
   if (common.backend == machine::cuda) return;  // the device has memory of its own
+  const index_t weights = bytes_of_weights(command.model, common);
   const auto with_chunk = [&](index_t chunk) {
     fit_command cut = command;
     cut.size.chunk = chunk;
-    return plan_of(cut, common, model.config(), layout, prompts);
+    return plan_of(cut, common, weights, model.config(), layout, prompts);
   };
   const fit_plan plan = with_chunk(command.size.chunk);
   const index_t beside = std::max<index_t>(0, memory_in_use() - plan.memory.front().second);  // but for the weights
@@ -140,13 +254,14 @@ void require_room(const fit_command& command, const common_options& common, cons
   throw error(error_kind::memory,
               "the fit needs " + size_text(plan.bytes() + beside) + " with " + std::to_string(plan.chunk) +
                   " prompts at once, and may take " + size_text(bound) + (command.size.memory ? " (--memory)" : "") +
-                  (least > 0 ? "; --chunk " + std::to_string(least) + " fits"
-                             : "; not even one prompt at a time fits: use a smaller model, or a larger --memory"));
+                  (command.command == "sweep" ? "; use fewer prompts, or a larger --memory"
+                   : least > 0                ? "; --chunk " + std::to_string(least) + " fits"
+                               : "; not even one prompt at a time fits: use a smaller model, or a larger --memory"));
 }
 
 ordered_json work_of_ranks(const fit_command& command, const common_options& common, const any_folder& model,
                            const parameter_layout& layout, std::span<const prompt_pair> prompts, int ranks) {
-  const fit_plan plan = plan_of(command, common, model.config(), layout, prompts);
+  const fit_plan plan = plan_of(command, common, 0, model.config(), layout, prompts);
   const index_t number = common.precision == arithmetic::in_double ? 8 : 4;
   const index_t in_step =
       command.size.batches.size == 0 ? std::ssize(prompts) : std::min(command.size.batches.size, std::ssize(prompts));

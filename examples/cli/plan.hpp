@@ -16,6 +16,12 @@ index_t steps_of(const fit_command& command, index_t prompts);
 /// `fit --plan`: reads the folder's configuration and tokenizer and the prompts, and no weights.
 output plan_fit(const fit_command& command, const common_options& common);
 
+/// `sweep --plan`: the same over all points.
+output plan_sweep(const sweep_command& command, const common_options& common);
+
+/// How many bytes of activations a pass of a sweep may hold: its default, or what the bound leaves beside `beside` bytes.
+index_t bytes_of_pass(const sweep_command& command, index_t beside);
+
 /// Throws `memory` for a fit that needs more than it may take, with the largest chunk that fits. The model is in memory
 /// already.
 void require_room(const fit_command& command, const common_options& common, const any_folder& model,

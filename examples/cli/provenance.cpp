@@ -51,7 +51,8 @@ constexpr std::pair<const char*, const char*> settings[] = {{"model", "--model"}
                                                             {"strengths", "--strengths"},
                                                             {"learning_rate", "--lr"},
                                                             {"steps", "--steps"},
-                                                            {"precision", "--precision"}};
+                                                            {"precision", "--precision"},
+                                                            {"weights", "--weights"}};
 
 /// The options that lay out many fits, and one that the number of steps replaces.
 constexpr const char* elsewhere[] = {"--epochs", "--vary", "--path", "--path-end", "--bootstrap", "--holdout"};

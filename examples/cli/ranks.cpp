@@ -67,10 +67,10 @@ void rank_session::abort_all(int) {}
 
 rank_session::rank_session(const std::string& command) {
   if (ranks_started() < 2) return;
-  if (command != "fit")
-    throw error(error_kind::bad_argument, "`trimtab " + command + "` was started with " +
-                                              std::to_string(ranks_started()) +
-                                              " ranks; only `fit` shares its work, so start it without mpirun");
+  if (command != "fit" and command != "sweep")
+    throw error(error_kind::bad_argument,
+                "`trimtab " + command + "` was started with " + std::to_string(ranks_started()) +
+                    " ranks; only `fit` and `sweep` share their work, so start it without mpirun");
   held_ = std::make_unique<session>();
 #ifdef TRIMTAB_CLI_MPI
   const parallel::mpi world;

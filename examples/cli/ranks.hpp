@@ -38,5 +38,7 @@ int ranks_on_this_machine();
 
 /// Whether any rank says yes; every rank asks.
 bool any_rank(bool mine);
+/// Waits until every rank is here.
+inline void meet_all_ranks() { any_rank(false); }
 
 }  // namespace trimtab::cli

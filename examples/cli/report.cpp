@@ -36,18 +36,6 @@ ordered_json to_json(const report::heat_map& map) {
   return {{"site", map.title}, {"layers", map.rows}, {"places", places}, {"tokens", map.columns}, {"values", values}};
 }
 
-std::string json_of(const std::vector<report::fit_report>& fits) {
-  ordered_json all = ordered_json::array();
-  for (const auto& fit : fits)
-    for (const auto& group : fit.maps)
-      for (const auto& map : group.maps) {
-        ordered_json one = {{"fit", fit.name}, {"quantity", group.quantity}, {"title", group.title}};
-        one.update(to_json(map));
-        all.push_back(one);
-      }
-  return all.dump(1) + "\n";
-}
-
 [[noreturn]] void refuse_picture(const path& file) {
   throw error(error_kind::io, "cannot write '" + file.string() + "': a " + file.extension().string() +
                                   " needs the program rsvg-convert (librsvg; on Debian librsvg2-bin); install it, or "
@@ -108,7 +96,8 @@ bool needs_converter(const path& file) { return file.extension() == ".pdf" or fi
 
 }  // namespace
 
-void require_heatmap(const path& file) {
+void require_heatmap(const picture_options& picture) {
+  const auto& file = picture.file;
   require_writable(file);
   if (needs_converter(file) and std::system("command -v rsvg-convert > /dev/null 2>&1") != 0) refuse_picture(file);
 }
@@ -137,15 +126,33 @@ std::string name_of(const path& folder) {
   return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
+std::string json_of(const std::vector<report::fit_report>& fits) {
+  ordered_json all = ordered_json::array();
+  for (const auto& fit : fits)
+    for (const auto& group : fit.maps)
+      for (const auto& map : group.maps) {
+        ordered_json one = {{"fit", fit.name}, {"quantity", group.quantity}, {"title", group.title}};
+        one.update(to_json(map));
+        all.push_back(one);
+      }
+  return all.dump(1) + "\n";
+}
+
+void write_picture(const picture_options& picture, const picture_forms& forms) {
+  const auto& file = picture.file;
+  if (file.empty()) return;
+  const auto width = picture.width ? static_cast<double>(*picture.width) : report::svg_width;
+  if (needs_converter(file)) return convert(forms.svg(width), file);
+  io::write_file_atomically(file, file.extension() == ".svg"   ? forms.svg(width)
+                                  : file.extension() == ".csv" ? forms.csv()
+                                                               : forms.json());
+}
+
 void write_reports(const std::vector<report::fit_report>& fits, const std::string& title, const path& page,
-                   const path& heatmap) {
+                   const picture_options& heatmap) {
   if (not page.empty()) report::write_html(page, title, {{title, fits}});
-  if (heatmap.empty()) return;
-  const auto ending = heatmap.extension();
-  if (needs_converter(heatmap)) return convert(report::svg_of(title, fits), heatmap);
-  io::write_file_atomically(heatmap, ending == ".svg"   ? report::svg_of(title, fits)
-                                     : ending == ".csv" ? report::csv_of(fits)
-                                                        : json_of(fits));
+  write_picture(heatmap, {[&](double width) { return report::svg_of(title, fits, width); },
+                          [&] { return report::csv_of(fits); }, [&] { return json_of(fits); }});
 }
 
 output report(const report_command& command, const common_options& common) {
@@ -168,7 +175,7 @@ output report(const report_command& command, const common_options& common) {
   const auto title = fits.size() == 1 ? fits.front().name + " on " + name_of(command.model)
                                       : std::to_string(fits.size()) + " interventions on " + name_of(command.model);
   write_reports(fits, title, command.out, command.heatmap);
-  for (const auto& written : {command.out, command.heatmap})
+  for (const auto& written : {command.out, command.heatmap.file})
     if (not written.empty()) {
       found.json["written"].push_back(written.string());
       found.text += "written: " + text::one_line(written.string()) + "\n";

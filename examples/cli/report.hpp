@@ -5,6 +5,7 @@
 
 #include <trimtab/report/page/fit_report.hpp>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,10 +25,23 @@ report::fit_report describe(const any_composition& composition, const parameters
 std::string name_of(const path& folder);
 
 /// Throws `io` for a file of heat maps that could not be written, before the work begins.
-void require_heatmap(const path& file);
+void require_heatmap(const picture_options& picture);
 
 /// Writes the page of some fits and the file of their heat maps; a path that is empty is not written.
 void write_reports(const std::vector<report::fit_report>& fits, const std::string& title, const path& page,
-                   const path& heatmap);
+                   const picture_options& heatmap);
+
+/// What a file of pictures may hold, as its ending says: SVG, which goes on below at a width in pixels and becomes PDF and
+/// PNG too, or numbers.
+struct picture_forms {
+  std::function<std::string(double)> svg = {};
+  std::function<std::string()> csv = {}, json = {};
+};
+
+/// Writes a file of pictures, if one is asked for.
+void write_picture(const picture_options& picture, const picture_forms& forms);
+
+/// The heat maps of fits as numbers.
+std::string json_of(const std::vector<report::fit_report>& fits);
 
 }  // namespace trimtab::cli

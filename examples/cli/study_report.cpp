@@ -4,9 +4,9 @@
 
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/report/page/heat_map_html.hpp>
+#include <trimtab/report/picture/chart_svg.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>
-#include <trimtab/report/picture/line_chart_svg.hpp>
 #include <trimtab/report/text_table.hpp>
 
 #include <algorithm>

@@ -5,8 +5,11 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
+#include "memory.hpp"
 #include "places.hpp"
+#include "plan.hpp"
 #include "provenance.hpp"
+#include "ranks.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -24,6 +27,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -65,9 +69,11 @@ class running {
   output run() {
     {
       const interrupt_watch watch("the sweep ends within this step");
-      for (std::size_t k = 0; k < points_.size(); ++k) recall(k);
+      for (std::size_t k = 0; k < points_.size(); ++k)
+        if (is_own(k)) recall(k);
       command_.path_values > 0 ? follow_paths() : fit_all();
     }
+    if (all_ranks().size() > 1 and not take_from_ranks()) return {};
     describe();
     if (command_.bootstrap > 0 and interrupt_watch::signal() == 0) select();
     if (not command_.fit.report.empty()) write_page();
@@ -84,31 +90,25 @@ class running {
 
  private:
   void compose() {
-    const auto or_own = [](const std::vector<std::string>& varied, const std::string& own) {
-      return varied.empty() ? std::vector{own} : varied;
-    };
-    for (const auto& policy : or_own(command_.policies, command_.fit.policy))
-      for (const auto& by : or_own(command_.positions, command_.fit.positions)) {
-        composed_once one{.command = command_.fit};
-        one.command.policy = policy;
-        one.command.positions = by;
-        one.command = with_sites(one.command, model_->config());
-        one.asked = asked_by(one.command);
-        const auto& sets = data(one.asked, base_seed());
-        const auto chosen = chosen_for(one.asked, sets.front().pairs);
-        require_measurable(chosen, sets);
-        one.composition = model_->compose(chosen);
-        const auto& o = command_.fit.objective;
-        const auto defaults = one.composition->defaults();
-        one.base = {.lambda_f = o.lambda_f,
-                    .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
-                    .margin = o.margin,
-                    .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
-                    .steps = command_.fit.steps,
-                    .seed = base_seed(),
-                    .start = command_.fit.init};
-        composed_.push_back(std::move(one));
-      }
+    for (auto& command : compositions_of(command_, model_->config())) {
+      composed_once one{.command = std::move(command)};
+      one.asked = asked_by(one.command);
+      const auto& sets = data(one.asked, base_seed());
+      const auto chosen = chosen_for(one.asked, sets.front().pairs);
+      require_measurable(chosen, sets);
+      one.composition = model_->compose(chosen);
+      require_room(one.command, common_, *model_, one.composition->layout(sets.front().pairs), sets.front().pairs);
+      const auto& o = command_.fit.objective;
+      const auto defaults = one.composition->defaults();
+      one.base = {.lambda_f = o.lambda_f,
+                  .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
+                  .margin = o.margin,
+                  .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
+                  .steps = command_.fit.steps,
+                  .seed = base_seed(),
+                  .start = command_.fit.init};
+      composed_.push_back(std::move(one));
+    }
   }
 
   void lay_out_points() {
@@ -126,8 +126,41 @@ class running {
           points_.push_back(one);
         }
       }
-    now_.points = points_.size();
-    for (const point& one : points_) now_.all_steps += one.at.steps;
+    for (std::size_t k = 0; k < points_.size(); ++k)
+      if (is_own(k)) all_steps_ += points_[k].at.steps, ++own_;
+  }
+
+  /// The rank that fits a point: points take turns, paths as a whole.
+  std::size_t rank_of(std::size_t k) const {
+    return (command_.path_values > 0 ? points_[k].chain : k) % static_cast<std::size_t>(all_ranks().size());
+  }
+  bool is_own(std::size_t k) const { return rank_of(k) == static_cast<std::size_t>(all_ranks().rank()); }
+
+  /// Takes the points that other ranks finished from the folder; false for a rank that has nothing else to do.
+  bool take_from_ranks() {
+    auto failures = ordered_json::object();
+    for (std::size_t k = 0; k < points_.size(); ++k)
+      if (is_own(k) and points_[k].figures and points_[k].figures->contains("failed"))
+        failures[std::to_string(k)] = *points_[k].figures;
+    const std::string mine = failures.dump();
+    std::vector<index_t> counts(static_cast<std::size_t>(all_ranks().size()));
+    const auto failed_on = all_ranks().all_gather(std::as_bytes(std::span(mine)));
+    if (not is_first_rank()) return false;
+    for (const auto& bytes : failed_on) {
+      const auto failed = ordered_json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+      for (const auto& [k, figures] : failed.items()) points_[std::stoul(k)].figures = figures;
+    }
+    for (std::size_t k = 0; k < points_.size(); ++k) {
+      ++counts[rank_of(k)];
+      if (is_own(k)) continue;
+      points_[k].figures ? count(k) : recall(k);
+    }
+    const auto prompts = points_.front().sets->front().pairs.size();
+    found_.json["ranks"] = {{"count", counts.size()},
+                            {"prompts", std::vector(counts.size(), prompts)},
+                            {"points", counts},
+                            {"bytes_per_step", 0}};
+    return true;
   }
 
   void open_folder() {
@@ -153,7 +186,9 @@ class running {
     if (command_.fit.subgradient) asked["subgradient"] = "on";
     asked["model"] = weights_hash_of(*first.composition, prompts);
     asked["prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
+    if (not is_first_rank()) meet_all_ranks();  // the first one makes the folder
     folder_.emplace(command_.out, asked);
+    if (is_first_rank()) meet_all_ranks();
   }
 
   /// Whether the weights of minimality are shares of λ_max.
@@ -218,7 +253,7 @@ class running {
     return *p.values;
   }
   void count(std::size_t k) {
-    now_.finished = ++finished_;
+    ++finished_;
     resumed_steps_ += points_[k].at.steps;
   }
 
@@ -269,12 +304,12 @@ class running {
 
   /// All points of a composition that are not finished yet share their passes.
   void fit_all() {
-    report::progress_bar bar("sweep", now_.all_steps, not common_.quiet);
+    report::progress_bar bar("sweep", all_steps_, not common_.quiet);
     for (std::size_t c = 0; c < composed_.size() and interrupt_watch::signal() == 0; ++c) {
       std::vector<point_to_fit> left;
       std::vector<std::size_t> numbers;
       for (std::size_t k = 0; k < points_.size(); ++k)
-        if (points_[k].composition == c and not points_[k].figures) {
+        if (points_[k].composition == c and is_own(k) and not points_[k].figures) {
           left.push_back({points_[k].sets->front().pairs, points_[k].at});
           numbers.push_back(k);
         }
@@ -283,10 +318,10 @@ class running {
       composed_[c].composition->sweep(
           left, command_.fit.objective, {.subgradient = command_.fit.subgradient},
           [&](std::size_t n, const parameters& values) { finish(numbers[n], values, points_[numbers[n]].at.steps); },
-          {.proceed =
+          {.bytes = bytes_of_pass(command_, memory_in_use()),
+           .proceed =
                [&](const sweep_progress& now) {
-                 bar.show(before + now.steps,
-                          std::to_string(finished_) + " of " + std::to_string(points_.size()) + " points");
+                 bar.show(before + now.steps, std::to_string(finished_) + " of " + std::to_string(own_) + " points");
                  return interrupt_watch::signal() == 0;
                },
            .failed =
@@ -304,7 +339,7 @@ class running {
     report::progress_bar bar("path", static_cast<index_t>(points_.size()), not common_.quiet);
     for (std::size_t k = 0; k < points_.size() and interrupt_watch::signal() == 0; ++k) {
       point& p = points_[k];
-      if (p.figures) continue;
+      if (p.figures or not is_own(k)) continue;
       bar.show(static_cast<index_t>(k) + 1, "lambda-m " + rounded(p.at.lambda_m));
       const bool is_first = k == 0 or points_[k - 1].chain != p.chain;
       const auto next = composition_of(p).next_on_path(p.sets->front().pairs, objective_at(p), optimizer_at(p),
@@ -561,8 +596,8 @@ class running {
   std::size_t chains_ = 0;
   std::map<std::tuple<std::size_t, std::uint64_t, double>, double> lambda_max_ = {};
   std::optional<io::sweep_folder> folder_ = {};
-  sweep_progress now_ = {};
-  std::size_t finished_ = 0;
+  std::size_t finished_ = 0, own_ = 0;
+  index_t all_steps_ = 0;
   index_t resumed_steps_ = 0;
   std::string fresh_text_ = {};
   report::sweep_report page_ = {};
@@ -572,6 +607,10 @@ class running {
 }  // namespace
 
 output sweep(const sweep_command& command, const common_options& common) {
+  if (command.fit.size.plan) return plan_sweep(command, common);
+  if (all_ranks().size() > 1 and command.out.empty())
+    throw error(error_kind::bad_argument,
+                "several ranks share a sweep through the folder of its points; name it by --out");
   require_writable(command.fit.report);
   return running(command, common).run();
 }

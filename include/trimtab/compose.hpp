@@ -6,6 +6,8 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/explain/ablation.hpp>
+#include <trimtab/explain/agreement.hpp>
+#include <trimtab/explain/attention_patterns.hpp>
 #include <trimtab/explain/attribution.hpp>
 #include <trimtab/explain/certificate.hpp>
 #include <trimtab/explain/direct_logit.hpp>

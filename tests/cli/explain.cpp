@@ -2,6 +2,7 @@
 
 #include "program.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace trimtab;
@@ -190,6 +191,11 @@ TEST_CASE("a ranking is compared with fits") {
     CHECK(std::abs(value) <= 1);
     CHECK(low <= high);
   }
+  // Of several methods, those that score the fit's sites are compared with it.
+  const auto several =
+      model({"--method", "gradient", "--method", "logit-lens", "--positions", "from_end", "--against", fit});
+  CHECK(several["methods"][0]["agreement"].size() == 1);
+  CHECK(several["methods"][1]["agreement"].empty());
   const auto differ = model.run({"--method", "gradient", "--against", fit});
   CHECK(differ.status == 1);
   CHECK_THAT(differ.err, ContainsSubstring("has from_end positions, but the scores have absolute"));
@@ -218,6 +224,146 @@ TEST_CASE("a curve goes from the corrupt to the clean run") {
   CHECK_THAT(stream.err, ContainsSubstring("'resid_post' would override"));
 }
 
+TEST_CASE("several methods have the objects that each has alone, and how far they agree") {
+  const explained_model model;
+  const auto found = model({"--method", "gradient", "--method", "direct", "--method", "logit-lens", "--method",
+                            "patching", "--method", "gradient", "--per-prompt"});
+  CHECK(found["prompts"] == 2);
+  REQUIRE(found["methods"].size() == 4);
+  for (const auto& one : found["methods"]) CHECK(one == model({"--method", one["method"], "--per-prompt"}));
+  std::vector<std::vector<std::string>> pairs;
+  for (const auto& pair : found["agreement"]) {
+    pairs.push_back(pair["between"]);
+    CHECK(pair["k"] == std::min<std::size_t>(10, pair["places"]));
+    for (const std::string key : {"spearman", "kendall", "overlap"}) {
+      CHECK(std::abs(pair[key].get<double>()) <= 1);
+      CHECK(pair[key + "_interval"][0] <= pair[key + "_interval"][1]);
+    }
+  }
+  using names = std::vector<std::string>;
+  CHECK(pairs == std::vector<names>{{"gradient", "direct"},
+                                    {"gradient", "logit-lens"},
+                                    {"gradient", "patching"},
+                                    {"direct", "patching"},
+                                    {"logit-lens", "patching"}});  // direct and the lens score no place both
+  CHECK(found["agreement"][0]["places"] == 16);
+  CHECK(found["agreement"][2]["places"] == 24);
+  CHECK_FALSE(found.contains("differences"));
+}
+
+TEST_CASE("all methods are those that can score the places") {
+  const explained_model model;
+  const auto all = model({"--method", "all", "--curve"});
+  REQUIRE(all["methods"].size() == 7);
+  CHECK(all["warnings"].empty());
+  std::size_t curves = 0;
+  for (const auto& one : all["methods"])
+    if (one.contains("curve")) {
+      ++curves;
+      CHECK(one["curve"] == model({"--method", one["method"], "--curve"})["curve"]);
+    }
+  CHECK(curves == 6);  // the lens ranks the stream, which has none
+  REQUIRE(all["differences"].size() == 15);
+  const auto& first = all["differences"][0];
+  CHECK(first["between"] == io::json{"gradient", "attribution-patching"});
+  CHECK(first["cpr"].get<double>() ==
+        all["methods"][0]["curve"]["cpr"].get<double>() - all["methods"][1]["curve"]["cpr"].get<double>());
+  CHECK(first["cmd_interval"][0] <= first["cmd_interval"][1]);
+
+  const auto kl = model.run({"--method", "all", "--metric", "kl", "--json"});
+  CHECK(kl.json()["methods"].size() == 5);
+  REQUIRE(kl.json()["warnings"].size() == 2);
+  CHECK_THAT(kl.json()["warnings"][0], ContainsSubstring("gradient is left out: "));
+  CHECK_THAT(kl.err, ContainsSubstring("direct is left out: "));
+  // Sites are those of the methods that have them.
+  const auto sites = model({"--method", "all", "--sites", "mlp_out,resid_post"});
+  REQUIRE(sites["methods"].size() == 7);
+  CHECK(sites["methods"][5]["scores"].size() == 1);
+  CHECK(sites["methods"][0]["scores"].size() == 2);
+}
+
+TEST_CASE("places ranked on all prompts are measured on those held out") {
+  const explained_model model;
+  const auto held_out = model.file("held-out.jsonl", ragged);
+  const auto found = model({"--method", "patching", "--method", "gradient", "--holdout", held_out});
+  for (const auto& one : found["methods"]) {
+    CHECK(one["curve"]["faithfulness"][9] == 1);
+    CHECK(one["curve"] != model({"--method", one["method"], "--curve"})["curve"]);
+  }
+  REQUIRE(found["differences"].size() == 1);
+  const auto refused = [&](const std::string& lines, const std::string& part) {
+    const auto run = model.run({"--method", "patching", "--holdout", model.file("other.jsonl", lines)});
+    CHECK(run.status == 1);
+    CHECK(run.error_lines() == 1);
+    CHECK_THAT(run.err, ContainsSubstring("other.jsonl") and ContainsSubstring(part));
+  };
+  refused("{\"ids\": [1, 2], \"correct_id\": 5, \"wrong_id\": 6}\n", "line 1' has no corrupt prompt");
+  refused("{\"ids\": [1, 2, 3, 4, 5], \"corrupt_ids\": [2, 2, 3, 4, 5], \"correct_id\": 5, \"wrong_id\": 6}\n",
+          "prompt pair 1 has 5 tokens, but places were ranked on prompts of at most 4");
+}
+
+TEST_CASE("methods share a page and a picture, with the lens in words and the curves") {
+  const explained_model model;
+  const auto page = model.name("all.html"), svg = model.name("all.svg"), csv = model.name("all.csv");
+  const auto shown = model.run({"--method", "all", "--curve", "--report", page, "--heatmap", svg});
+  CHECK(shown.status == 0);
+  CHECK_THAT(shown.out, ContainsSubstring("gradient, patching") and ContainsSubstring("patching − ablation") and
+                            ContainsSubstring("mlp_out, direct"));
+  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"mlp_out, integrated\"") and
+                                   ContainsSubstring("How far the rankings agree") and
+                                   ContainsSubstring("How much of the answer the first places explain") and
+                                   ContainsSubstring("class=\"word\""));
+  CHECK_THAT(content_of(svg), ContainsSubstring("resid_post, logit-lens") and
+                                  ContainsSubstring("How much of the answer the first places explain"));
+  CHECK(model.run({"--method", "gradient", "--method", "patching", "--heatmap", csv}).status == 0);
+  CHECK_THAT(content_of(csv), ContainsSubstring("gradient,logit difference,mlp_out,1,") and
+                                  ContainsSubstring("patching,share of the gap,"));
+  const auto narrow = model.name("narrow.svg");
+  CHECK(model.run({"--method", "all", "--curve", "--heatmap", narrow, "--heatmap-width", "400"}).status == 0);
+  const auto width_in = [](const std::string& file) {
+    const auto text = content_of(file);
+    return std::stod(text.substr(text.find(" width=\"") + 8));
+  };
+  CHECK(width_in(narrow) < width_in(svg));
+}
+
+TEST_CASE("attention of chosen heads is shown for the first prompt, and for all on request") {
+  const explained_model model(GENERATE(false, true));
+  const auto found = model({"--method", "attention", "--heads", "1.0,0.1"});
+  CHECK(found["method"] == "attention");
+  CHECK(found["prompts"] == 2);
+  CHECK(found["tokens"].size() == 4);
+  CHECK_FALSE(found.contains("per_prompt"));
+  REQUIRE(found["patterns"].size() == 2);
+  for (const auto* head : {"1.0", "0.1"}) {
+    const auto& rows = found["patterns"][head];
+    REQUIRE(rows.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) {
+      REQUIRE(rows[i].size() == i + 1);
+      double sum = 0;
+      for (const auto& x : rows[i]) sum += x.get<double>();
+      CHECK(std::abs(sum - 1) < 1e-14);
+    }
+  }
+  CHECK(found["patterns"]["1.0"] != found["patterns"]["0.1"]);
+  const auto all = model({"--method", "attention", "--heads", "1.0", "--per-prompt"});
+  REQUIRE(all["per_prompt"].size() == 2);
+  CHECK(all["per_prompt"][0]["patterns"]["1.0"] == found["patterns"]["1.0"]);
+  CHECK(all["per_prompt"][1]["tokens"].size() == 2);
+
+  const auto svg = model.name("heads.svg"), csv = model.name("heads.csv"), json = model.name("heads.json"),
+             page = model.name("heads.html");
+  const auto shown = model.run({"--method", "attention", "--heads", "1.0,0.1", "--heatmap", svg, "--report", page});
+  CHECK_THAT(shown.out, ContainsSubstring("head 1.0") and ContainsSubstring("the first of 2"));
+  CHECK_THAT(content_of(svg), ContainsSubstring(">head 0.1<") and ContainsSubstring("<title>token "));
+  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"head 1.0\" data-quantity=\"attention\""));
+  CHECK(model.run({"--method", "attention", "--heads", "1.0", "--per-prompt", "--heatmap", csv}).status == 0);
+  CHECK_THAT(content_of(csv), ContainsSubstring("prompt,layer,head,token,reads,seen,from,weight\n0,1,0,0,") and
+                                  ContainsSubstring("\n1,1,0,1,"));
+  CHECK(model.run({"--method", "attention", "--heads", "1.0", "--heatmap", json}).status == 0);
+  CHECK(io::parse_json(content_of(json), json)["patterns"]["1.0"].size() == 4);
+}
+
 TEST_CASE("explain refuses what it cannot do in one sentence") {
   const explained_model model;
   const auto refused = [&](int status, std::vector<std::string> arguments, const std::string& part) {
@@ -236,6 +382,14 @@ TEST_CASE("explain refuses what it cannot do in one sentence") {
   refused(2, {"--method", "patching", "--ig-rule", "left"}, "--ig-rule goes with");
   refused(2, {"--method", "patching", "--roles", "end"}, "--roles goes with --positions role");
   refused(2, {"--method", "patching", "--task", "ioi"}, "give one of the two");
+  refused(2, {"--method", "attention"}, "--method attention needs --heads");
+  refused(2, {"--method", "patching", "--heads", "0.1"}, "--heads goes with --method attention");
+  refused(2, {"--method", "attention", "--method", "patching", "--heads", "0.1"}, "leave out the other --method");
+  refused(2, {"--method", "attention", "--heads", "0.1", "--curve"}, "--curve does not go with --method attention");
+  refused(2, {"--method", "patching", "--heatmap-width", "400"}, "--heatmap-width goes with --heatmap");
+  refused(1, {"--method", "attention", "--heads", "0"}, "heads as LAYER.HEAD");
+  refused(1, {"--method", "attention", "--heads", "0.5"}, "the model has no head 0.5");
+  refused(1, {"--method", "all", "--layers", "2"}, "no layer 2");
   refused(1, {"--method", "gradient", "--metric", "kl"}, "gradient of the KL divergence is 0");
   refused(1, {"--method", "direct", "--metric", "kl"}, "to no other metric");
   refused(1, {"--method", "direct", "--sites", "resid_post"}, "'resid_post' is not");

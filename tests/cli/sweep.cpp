@@ -238,3 +238,41 @@ TEST_CASE("What a sweep cannot vary is refused", "[sweep]") {
   refused(2, "leave out --vary lambda-m", {"--vary", "lambda-m=1,2", "--path", "3"});
   refused(2, "leave out --vary policy", {"--vary", "policy=affine", "--at", "attn_out:activ-scalar"});
 }
+
+TEST_CASE("A plan of a sweep adds its fits up, and the memory is bounded") {
+  const model_for_cli model;
+  const auto plan = [&](const std::vector<std::string>& more) {
+    return run_trimtab(with({"sweep", "--model", model.path(), "--data", model.data(), "--json", "--plan"}, more))
+        .json();
+  };
+  const auto fit =
+      run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "6", "--json", "--plan"}).json();
+  const auto one = plan({"--steps", "6"});
+  CHECK(one["points"] == 1);
+  CHECK(one["flops"] == fit["flops"]);
+  CHECK(one["rows"] == fit["rows"]);
+  for (const auto* part : {"weights", "activations", "logits", "parameters", "untouched"}) {
+    CAPTURE(part);
+    CHECK(one["memory"][part] == fit["memory"][part]);
+  }
+  const auto all = plan({"--steps", "6", "--vary", "lambda-m=0.1,0.01", "--vary", "lr=0.01,0.02,0.04"});
+  CHECK(all["points"] == 6);
+  CHECK(all["passes"] == 1);
+  CHECK(all["steps"] == 36);
+  CHECK(std::abs(all["flops"].get<double>() / fit["flops"].get<double>() - 6) < 1e-12);
+  CHECK(all["memory"]["activations"] == 6 * fit["memory"]["activations"].get<index_t>());
+  CHECK(all["memory"]["untouched"] == fit["memory"]["untouched"]);
+  CHECK(plan({"--path", "4", "--steps", "6"})["passes"] == 4);
+  CHECK(plan({"--vary", "steps=2,5", "--vary", "policy=activ-scalar,steer-vec"})["steps"] == 14);
+
+  const auto refused = run_trimtab(sweep_of(model, {"--vary", "lr=0.01,0.02", "--steps", "2", "--memory", "100K"}));
+  CHECK(refused.status == 1);
+  CHECK(refused.error_lines() == 1);
+  CHECK_THAT(refused.err, ContainsSubstring("may take 100.0 KB (--memory); use fewer prompts"));
+
+  // Less memory means more passes, and the same bits.
+  const auto figures = [&](const std::vector<std::string>& more) {
+    return run_trimtab(sweep_of(model, with({"--vary", "lr=0.01,0.02,0.04", "--steps", "4"}, more))).json();
+  };
+  CHECK(figures({"--memory", "1G"}) == figures({}));
+}

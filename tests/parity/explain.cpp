@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <trimtab/explain/ablation.hpp>
+#include <trimtab/explain/attention_patterns.hpp>
 #include <trimtab/explain/attribution.hpp>
 #include <trimtab/explain/direct_logit.hpp>
 #include <trimtab/explain/logit_lens.hpp>
@@ -144,6 +145,23 @@ void check_lens(const Model& model, const explained& from) {
   }
 }
 
+template <typename Model>
+void check_attention(const Model& model, const explained& from) {
+  std::vector<explain::head_of_layer> heads;
+  for (index_t l = 0; l < model.config().layers; ++l)
+    for (index_t h = 0; h < model.config().heads; ++h) heads.push_back({l, h});
+  const auto found = explain::attention_patterns(model, std::span<const prompt_pair>(from.prompts), heads);
+  for (std::size_t n = 0; n < from.prompts.size(); ++n) {
+    const std::vector<double> expected = from.read("attention/" + std::to_string(n) + "/patterns");
+    std::size_t at = 0;
+    double worst = 0;
+    for (const host_matrix<double>& pattern : found[n])
+      for (double x : pattern.values) worst = std::max(worst, std::abs(x - expected.at(at++)));
+    CHECK(at == expected.size());
+    CHECK(worst <= 1e-12);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the scores of places are those of the reference") {
@@ -155,6 +173,7 @@ TEST_CASE("the scores of places are those of the reference") {
         check_all(model, from);
         check_direct(model, from);
         check_lens(model, from);
+        check_attention(model, from);
       },
       read_model<double>(from.folder));
 }

@@ -11,7 +11,7 @@ scores are computed from their definition, one prompt and one place at a time.
 explain.json         {"prompts": [{"ids", "corrupt_ids", "correct_id", "wrong_id"}], "steps": m of integrated gradients}
 explain.safetensors  F64: <method>/<prompt>/<site> [L, T], at attn_z [L, T, H] (the score of every head alone), and
                      clean/<metric>, corrupt/<metric> [prompts]; direct/<prompt>/<addend> [1];
-                     lens/<prompt>/<reading> [L, T]
+                     lens/<prompt>/<reading> [L, T]; attention/<prompt>/patterns [L, H, T, T]
 
 Methods, with D the metric at the last token, and a place the activation h of one token (at attn_z: of one head)
     gradient            <h, dD/dh> on the clean run
@@ -61,6 +61,22 @@ def record(model, ids):
         return h
 
     return seen, model.logits(ids, site)[-1]
+
+
+def patterns(model, ids):
+    """[L, H, T, T]: what the heads of every layer attend to."""
+    seen, plain = [], reference.attention_pattern
+
+    def noted(*arguments):
+        seen.append(plain(*arguments))
+        return seen[-1]
+
+    reference.attention_pattern = noted
+    try:
+        model.logits(ids)
+    finally:
+        reference.attention_pattern = plain
+    return torch.stack(seen)
 
 
 def gradients(model, metric, prompt, clean, ids, embeddings=None):
@@ -150,6 +166,7 @@ def score_prompt(model, prompt, means):
                         add(method, *place, measure(z_clean) - measure(replaced(model, ids, *at, value)))
     add_direct(model, prompt, clean, add, result)
     add_lens(model, prompt, clean, result)
+    result["attention/patterns"] = patterns(model, ids)
     return result
 
 

@@ -176,13 +176,17 @@ ACTIVATIONS = {"gelu": gelu_erf, "gelu_python": gelu_erf, "gelu_new": gelu_tanh,
                "relu": torch.relu}
 
 
-def causal_attention(q, k, v, divisor=None):
-    """q, k, v [T, H, Dh] -> z [T, H, Dh]; scores are divided by `divisor`, else by sqrt(Dh)."""
+def attention_pattern(q, k, divisor=None):
+    """q, k [T, H, Dh] -> [H, T, T]; scores are divided by `divisor`, else by sqrt(Dh)."""
     length, _, head_width = q.shape
     scores = torch.einsum("qhd,khd->hqk", q, k) / (divisor or math.sqrt(head_width))
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
-    pattern = torch.softmax(scores.masked_fill(future, -math.inf), -1)
-    return torch.einsum("hqk,khd->qhd", pattern, v)
+    return torch.softmax(scores.masked_fill(future, -math.inf), -1)
+
+
+def causal_attention(q, k, v, divisor=None):
+    """q, k, v [T, H, Dh] -> z [T, H, Dh]"""
+    return torch.einsum("hqk,khd->qhd", attention_pattern(q, k, divisor), v)
 
 
 def untouched(kind, layer, h):

@@ -103,8 +103,10 @@ def heat_maps(page):
     for tag, attributes in Elements(page).found:
         if "data-fit" in attributes:
             fit = maps.setdefault(attributes["data-fit"], {})
-        elif tag == "table" and attributes.get("class") == "heat":
+        elif tag == "table" and attributes.get("class") in ("heat", "heat small"):
             key = (attributes["data-quantity"], attributes["data-site"])
+            if "data-continued" in attributes:  # a wide map goes on
+                continue
             while key in fit:  # a gate has a map for each of several prompts
                 key = (key[0] + "'", key[1])
             table = fit.setdefault(key, {})

@@ -365,12 +365,17 @@ void check_term(const Term& term, index_t width, double scale = 1.5, bool sets =
     for (int k = 0; k < longest; ++k) correct_ids.push_back(3 * k), wrong_ids.push_back(3 * k + 1);
     correct_sizes.push_back(1 + i % longest), wrong_sizes.push_back(1 + (i + 1) % longest);
   }
+  const operand<prompt_tokens<"correct">, const int> correct_set{correct_ids.data(), longest};
+  const operand<prompt_tokens<"wrong">, const int> wrong_set{wrong_ids.data(), longest};
+  // nvcc 13 loses the text in the type of a size that it has not met in a template.
+  const auto size_of = [](auto tokens, const std::vector<int>& sizes) {
+    return operand<std::remove_cvref_t<decltype(tokens.size)>, const int>{sizes.data(), 1};
+  };
+  const auto correct_count = size_of(prompt_tokens<"correct">{}, correct_sizes);
+  const auto wrong_count = size_of(prompt_tokens<"wrong">{}, wrong_sizes);
   const auto with_answers = [&](auto f) {
     if (not sets) return f(correct_id, wrong_id);
-    f(correct_id, wrong_id, operand<prompt_tokens<"correct">, const int>{correct_ids.data(), longest},
-      operand<prompt_tokens_size<"correct">, const int>{correct_sizes.data(), 1},
-      operand<prompt_tokens<"wrong">, const int>{wrong_ids.data(), longest},
-      operand<prompt_tokens_size<"wrong">, const int>{wrong_sizes.data(), 1});
+    f(correct_id, wrong_id, correct_set, correct_count, wrong_set, wrong_count);
   };
 
   const auto weighted_value = [&]<typename T>(const std::vector<T>& x) {

@@ -23,14 +23,17 @@
 ///                  writes a decoy that depends on the subject and that nothing reads
 ///     redundant    the MLPs of layers 0 and 1 look up the same answer, and that of layer 2 says it if either did:
 ///                  min(1, a + b), which one path saturates
+///     normed       as copying, with real norms; the MLP of layer 2 writes a decoy that depends on the subject and that
+///                  nothing reads but the last norm
 ///
 /// The residual stream is made of features, each the difference of two channels, so that its mean is 0. The norms have
-/// gains of 2^40 and an epsilon of 2^80, which makes them the identity on such a stream, to the last bit. Attention
-/// scores are so large that a pattern is one-hot.
+/// gains of 2^40 and an epsilon of 2^80, which makes them the identity on such a stream, to the last bit. Real norms see
+/// how large it is, which no exchange of subjects changes: it writes one feature for another. Attention scores are so
+/// large that a pattern is one-hot.
 
 namespace trimtab::test {
 
-enum class circuit { copying, fact, both, redundant };
+enum class circuit { copying, fact, both, redundant, normed };
 
 /// A `weight_source`, for GPT-2 or GPT-NeoX.
 class circuit_weights {
@@ -47,7 +50,7 @@ class circuit_weights {
                .context = 8,
                .vocabulary = ask + 1,
                .rotary_channels = neox ? 2 : 0,
-               .layer_norm_epsilon = 0x1p80,
+               .layer_norm_epsilon = which == circuit::normed ? 1e-5 : 0x1p80,
                .nonlinearity = activation::relu,
                .parallel_residual = neox};
   }
@@ -62,7 +65,7 @@ class circuit_weights {
                        .norm_2 = norm<T>(),
                        .mlp_in = linear<T>(config_.width, config_.hidden),
                        .mlp_out = linear<T>(config_.hidden, config_.width)};
-    const bool copies = (which_ == circuit::copying and layer == 1) or (which_ == circuit::both and layer == 0);
+    const bool copies = (copies_alone() and layer == 1) or (which_ == circuit::both and layer == 0);
     if (copies) copy(w);
     const auto look_up = [&](int from, int to) {
       for (int k = 0; k < subjects; ++k) read(w.mlp_in.weight, from + k, k), write(w.mlp_out.weight, k, to + k, 1);
@@ -70,6 +73,7 @@ class circuit_weights {
     if (which_ == circuit::fact and layer == 0) look_up(subject, answer);
     if (which_ == circuit::both and layer == 0) look_up(subject, decoy);
     if (which_ == circuit::both and layer == 1) look_up(copied, answer);
+    if (which_ == circuit::normed and layer == 2) look_up(copied, decoy);
     if (which_ == circuit::redundant and layer < 2) look_up(subject, layer == 0 ? copied : decoy);
     if (which_ == circuit::redundant and layer == 2)
       for (int k = 0; k < subjects; ++k) {  // min(1, x) = relu(x) − relu(x − 1)
@@ -90,7 +94,7 @@ class circuit_weights {
     if (config_.rotary_channels == 0) w.position_embedding = host_matrix<T>(config_.context, config_.width);
     for (int k = 0; k < subjects; ++k) {
       write(w.token_embedding, k, subject + k, 1), write(w.token_embedding, k, is_subject, 1);
-      write(w.unembedding, answers + k, which_ == circuit::copying ? copied + k : answer + k, 0.5);
+      write(w.unembedding, answers + k, copies_alone() ? copied + k : answer + k, 0.5);
     }
     write(w.token_embedding, ask, asks, 1);
     return w;
@@ -130,6 +134,7 @@ class circuit_weights {
     const index_t along = 3 * layer + (site == "resid_pre" ? 0 : site == "resid_mid" ? 1 : 2);
     const bool stream = site.starts_with("resid");
     switch (which_) {
+      case circuit::normed:
       case circuit::copying:  // read by the attention of layer 1
         return at_subject ? stream and along <= 3 : attends(1) or (stream and along >= 4);
       case circuit::both:  // read by the attention of layer 0
@@ -145,6 +150,9 @@ class circuit_weights {
   static constexpr int subject = 0, copied = subjects, answer = 2 * subjects, decoy = 3 * subjects,
                        is_subject = 4 * subjects, asks = is_subject + 1, features = asks + 1;
 
+  /// Whether the copied subject is the answer.
+  bool copies_alone() const { return which_ == circuit::copying or which_ == circuit::normed; }
+
   template <typename T>
   static linear_weights<T> linear(index_t in, index_t out) {
     return {host_matrix<T>(in, out), host_matrix<T>(1, out)};
@@ -152,7 +160,7 @@ class circuit_weights {
   template <typename T>
   layer_norm_weights<T> norm() const {
     layer_norm_weights<T> w{host_matrix<T>(1, config_.width), host_matrix<T>(1, config_.width)};
-    std::ranges::fill(w.gain.values, T(0x1p40));
+    std::ranges::fill(w.gain.values, which_ == circuit::normed ? T(1) : T(0x1p40));
     return w;
   }
   /// Output `to` of a map gets a feature.

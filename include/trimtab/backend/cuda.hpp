@@ -10,6 +10,7 @@
 #include <trimtab/backend/cuda/rows.cuh>
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/error.hpp>
+#include <trimtab/row/residual.hpp>
 
 #include <memory>
 #include <utility>
@@ -28,6 +29,10 @@ class cuda_backend {
   using memory = cuda::array<T>;
   using indices = cuda::array<int>;
   using linear = cuda::linear<T>;
+  struct table {
+    memory rows;
+    index_t count;
+  };
   using cache = cuda::cache<T>;
 
   /// Throws `device` where there is no device, `bad_argument` for a precision that the scalar does not have.
@@ -74,12 +79,20 @@ class cuda_backend {
     return cuda::recording(context_, f);
   }
 
+  /// Weights are kept in the precision of products, which are rounded there if at all.
+  weight_type weights() const { return weight_type::as_in_file; }
   linear prepare(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed = false) const {
     return linear(context_, weight, bias, transposed);
   }
   void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const { w.multiply(*context_, x, y); }
   void multiply_backward(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
     w.multiply_backward(*context_, d_y, d_x);
+  }
+
+  table make_table(matrix_view<const T> rows, const linear*) const { return {upload(rows), rows.rows}; }
+  void look_up(const table& from, const int* ids, matrix_view<T> x) const {
+    forward(copy_row{}, x.rows, x.cols, selected_row(name::h, from.rows.view(from.count, x.cols), ids),
+            each_row(name::out, x));
   }
 
   void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, matrix_view<T> z) const {

@@ -9,8 +9,10 @@
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/error.hpp>
+#include <trimtab/core/stored.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 #include <vector>
 
@@ -19,25 +21,34 @@
 namespace trimtab {
 inline namespace TRIMTAB_TARGET {
 
-template <typename T>
+/// `Weights` says how frozen matrices are kept: `stored::as_in_file`, `float`, `stored::float16` or `stored::bfloat16`;
+/// an argument of the constructor may say otherwise. Products widen what is narrower than T in registers.
+template <typename T, typename Weights = stored::as_in_file>
 class eigen_backend {
+  static_assert(std::same_as<Weights, stored::as_in_file> or std::same_as<Weights, float> or
+                    std::same_as<Weights, stored::float16> or std::same_as<Weights, stored::bfloat16>,
+                "the weights of an eigen_backend are stored::as_in_file, float, stored::float16 or stored::bfloat16");
+
  public:
   using scalar = T;
   using memory = eigen::array<T>;
   using indices = std::vector<int>;
   using linear = eigen::linear<T>;
+  using table = eigen::table<T>;
   using cache = eigen::cache<T>;
 
   /// As many threads as `eigen::available_threads()`.
   eigen_backend() : eigen_backend(eigen::available_threads()) {}
   /// Throws `bad_argument` for less than one thread.
-  explicit eigen_backend(int threads) : threads_(threads) {
+  explicit eigen_backend(int threads, weight_type weights = stored::type_of<Weights>)
+      : threads_(threads), weights_(weights) {
     if (threads < 1)
       throw error(error_kind::bad_argument,
                   "the number of threads is " + std::to_string(threads) + "; it must be at least 1");
   }
 
   int threads() const { return threads_; }
+  weight_type weights() const { return weights_; }
 
   memory allocate(index_t count) const { return memory(count); }
   memory upload(matrix_view<const T> host) const {
@@ -56,14 +67,17 @@ class eigen_backend {
   void fill(matrix_view<T> m, T value) const { std::fill_n(m.data, m.size(), value); }
 
   linear prepare(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed = false) const {
-    return linear(weight, bias, transposed);
+    return linear(threads_, weight, bias, transposed, weights_ == weight_type::float32);
   }
-  void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const {
-    eigen::multiply(threads_, w.forward(), x, w.bias(), y);
-  }
+  void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const { eigen::multiply(threads_, w, x, y); }
   void multiply_backward(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {
-    eigen::multiply(threads_, w.backward(), d_y, static_cast<const T*>(nullptr), d_x);
+    eigen::multiply_backward(threads_, w, d_y, d_x);
   }
+
+  table make_table(matrix_view<const T> rows, const linear* same) const {
+    return same != nullptr ? table(*same) : table(prepare(rows, {}, true));
+  }
+  void look_up(const table& rows, const int* ids, matrix_view<T> x) const { rows.look_up(threads_, ids, x); }
 
   void attention(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv, matrix_view<T> z) const {
     eigen::attention(threads_, shape, heads, scale, qkv, z);
@@ -126,6 +140,7 @@ class eigen_backend {
 
  private:
   int threads_;
+  weight_type weights_;
 };
 
 static_assert(tensor_backend<eigen_backend<float>>);

@@ -5,6 +5,7 @@
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/ragged.hpp>
 #include <trimtab/core/records.hpp>
+#include <trimtab/core/stored.hpp>
 
 #include <concepts>
 #include <vector>
@@ -40,19 +41,26 @@ concept storage_backend = std::copy_constructible<B> and std::movable<typename B
   b.fill(m, typename B::scalar{});
 };
 
-/// Products with frozen matrices.
+/// Products with frozen matrices, and the rows of frozen tables.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
+/// Matrices that it prepares are rounded to `weights()` beforehand, which may be none.
 /// `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory, once.
 /// `multiply(linear, x, y)` sets y [n, out] = x [n, in] W + b, `multiply_backward(linear, dy, dx)` sets dx = dy Wᵀ.
+/// `make_table(W, linear)` takes W [count, width] from host memory; where `linear` is not null it is `prepare(W, {}, true)`
+/// and the table may share its numbers. `look_up(table, ids, x)` sets row i of x [n, width] to row ids[i] of W.
 template <typename B>
 concept linear_backend = storage_backend<B> and std::move_constructible<typename B::linear> and
-    requires(const B& b, const typename B::linear& linear, matrix_view<typename B::scalar> m,
-             matrix_view<const typename B::scalar> c) {
+    std::move_constructible<typename B::table> and
+    requires(const B& b, const typename B::linear& linear, const typename B::table& table, const int* ids,
+             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c) {
+  { b.weights() } -> std::same_as<weight_type>;
   { b.prepare(c, c) } -> std::same_as<typename B::linear>;
   { b.prepare(c, c, true) } -> std::same_as<typename B::linear>;
   b.multiply(linear, c, m);
   b.multiply_backward(linear, c, m);
+  { b.make_table(c, &linear) } -> std::same_as<typename B::table>;
+  b.look_up(table, ids, m);
 };
 
 /// Causal softmax attention over a ragged batch, and over texts that grow.

@@ -109,7 +109,9 @@ class direct_shares {
                      all_rows(frozen_norm::gain, model.norm_final().gain.view(1, config_.width)));
 
     const auto add = [&](const char* name, auto addend) { addends_.emplace_back(name, shares(addend, direction_)); };
-    add("embedding", selected_row(name::h, model.token_embedding(), memory_.take(std::move(token))));
+    const matrix_view<T> embedding = memory_.take(count_, config_.width);
+    model.embed_tokens(memory_.take(std::move(token)), embedding);
+    add("embedding", each_row(name::h, embedding));
     if (config_.rotary_channels == 0)
       add("position_embedding", selected_row(name::h, model.position_embedding(), memory_.take(std::move(position))));
     else

@@ -50,10 +50,8 @@
   TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::activ_scalar>)
 
 #define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                             \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().forward()),                 \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
-  KIND template void eigen::multiply(int, decltype(std::declval<const eigen::linear<S>&>().backward()),                \
-                                     matrix_view<const S>, const S*, matrix_view<S>);                                  \
+  KIND template void eigen::multiply(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);              \
+  KIND template void eigen::multiply_backward(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);     \
   KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, matrix_view<S>);     \
   KIND template void eigen::attention(int, const ragged_shape&, index_t, S, matrix_view<const S>, eigen::cache<S>&,    \
                                       matrix_view<S>);                                                                 \
@@ -77,6 +75,10 @@
 #define TRIMTAB_EXPLAIN_INSTANCE(KIND, METHOD, ...)                                                  \
   KIND template explain::place_map explain::METHOD(const __VA_ARGS__&, std::span<const prompt_pair>, \
                                                    const explain::options&);
+
+#define TRIMTAB_CURVE_INSTANCE(KIND, CURVE, ...)                                                        \
+  KIND template explain::ranking_curve explain::CURVE(const __VA_ARGS__&, std::span<const prompt_pair>, \
+                                                      const explain::place_map&, const explain::options&, int);
 
 /// A fit, its loss and gradient, for a sum of terms.
 #define TRIMTAB_OBJECTIVE_INSTANCES(KIND, SUM, ...)                                                                  \
@@ -105,8 +107,10 @@
   TRIMTAB_EXPLAIN_INSTANCE(KIND, ablation, __VA_ARGS__)                                                          \
   TRIMTAB_EXPLAIN_INSTANCE(KIND, direct_logit, __VA_ARGS__)                                                      \
   TRIMTAB_EXPLAIN_INSTANCE(KIND, logit_lens, __VA_ARGS__)                                                        \
-  KIND template explain::ranking_curve explain::faithfulness_of(                                                 \
-      const __VA_ARGS__&, std::span<const prompt_pair>, const explain::place_map&, const explain::options&, int);
+  TRIMTAB_CURVE_INSTANCE(KIND, faithfulness_of, __VA_ARGS__)                                                     \
+  TRIMTAB_CURVE_INSTANCE(KIND, faithfulness_on, __VA_ARGS__)                                                     \
+  KIND template std::vector<std::vector<host_matrix<double>>> explain::attention_patterns(                       \
+      const __VA_ARGS__&, std::span<const prompt_pair>, std::span<const explain::head_of_layer>, index_t);
 
 #define TRIMTAB_FAMILY_INSTANCES(KIND, S)                   \
   TRIMTAB_MODEL_INSTANCES(KIND, gpt2<eigen_backend<S>>)     \

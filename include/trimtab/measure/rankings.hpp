@@ -149,6 +149,16 @@ inline double recall(std::span<const double> numbers, const std::vector<bool>& d
   return found / all;
 }
 
+/// The share of the first k places of a ranking that decide the answer, places with the number 0 not being ranked at all;
+/// NaN where none is ranked.
+inline double precision(std::span<const double> numbers, const std::vector<bool>& decides, std::size_t k) {
+  const std::vector<std::size_t> order = order_by(numbers);
+  double right = 0, ranked = 0;
+  for (std::size_t i = 0; i < std::min(k, order.size()) and numbers[order[i]] > 0; ++i, ++ranked)
+    right += decides[order[i]];
+  return right / ranked;
+}
+
 /// Of ascending values, at least one, the one that has this share of the others below it.
 inline double quantile_of(std::span<const double> sorted, double share) {
   return sorted[static_cast<std::size_t>(std::llround(share * static_cast<double>(sorted.size() - 1)))];
@@ -185,29 +195,56 @@ with_interval bootstrap(std::size_t prompts, Statistic statistic, int samples, s
   return found;
 }
 
+namespace detail {
+
+/// The sizes of the mean scores [places] of some of the prompts [prompts][places].
+inline std::vector<double> sizes_of_means(std::span<const std::vector<double>> per_prompt,
+                                          std::span<const std::size_t> prompts) {
+  std::vector<double> sum(per_prompt.front().size());
+  std::vector<int> counts(sum.size());
+  for (std::size_t n : prompts)
+    for (std::size_t i = 0; i < sum.size(); ++i)
+      if (not std::isnan(per_prompt[n][i])) sum[i] += per_prompt[n][i], ++counts[i];
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = std::abs(sum[i]) / std::max(1, counts[i]);
+  return sum;
+}
+
+/// The agreement of what `first(prompts)` and `second(prompts)` give for prompts drawn for both at once.
+template <typename First, typename Second>
+ranking_agreement agreement_over(std::size_t prompts, First first, Second second, std::size_t k, int samples,
+                                 std::uint64_t seed) {
+  const auto with = [&](auto measure) {
+    return bootstrap(
+        prompts, [&](std::span<const std::size_t> drawn) { return measure(first(drawn), second(drawn)); }, samples,
+        seed);
+  };
+  using list = std::vector<double>;
+  return {with([](const list& a, const list& b) { return spearman(a, b); }),
+          with([](const list& a, const list& b) { return kendall(a, b); }),
+          with([&](const list& a, const list& b) { return overlap(a, b, k); }), k};
+}
+
+}  // namespace detail
+
 /// The agreement of the mean scores of prompts [prompts][places] with the scores of another ranking [places], by size;
 /// intervals are over prompts.
 inline ranking_agreement compare_rankings(std::span<const std::vector<double>> per_prompt,
                                           std::span<const double> other, std::size_t k, int samples = 1000,
                                           std::uint64_t seed = 1) {
   const std::vector<double> theirs = sizes_of(other);
-  const auto sizes = [&](std::span<const std::size_t> prompts) {
-    std::vector<double> sum(other.size());
-    std::vector<int> counts(other.size());
-    for (std::size_t n : prompts)
-      for (std::size_t i = 0; i < sum.size(); ++i)
-        if (not std::isnan(per_prompt[n][i])) sum[i] += per_prompt[n][i], ++counts[i];
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = std::abs(sum[i]) / std::max(1, counts[i]);
-    return sum;
-  };
-  const auto with = [&](auto measure) {
-    return bootstrap(
-        per_prompt.size(), [&](std::span<const std::size_t> prompts) { return measure(sizes(prompts)); }, samples,
-        seed);
-  };
-  return {with([&](const std::vector<double>& own) { return spearman(own, theirs); }),
-          with([&](const std::vector<double>& own) { return kendall(own, theirs); }),
-          with([&](const std::vector<double>& own) { return overlap(own, theirs, k); }), k};
+  return detail::agreement_over(
+      per_prompt.size(), [&](std::span<const std::size_t> drawn) { return detail::sizes_of_means(per_prompt, drawn); },
+      [&](std::span<const std::size_t>) { return theirs; }, k, samples, seed);
+}
+
+/// The same of two lists of scores of the same prompts, which are drawn for both at once.
+inline ranking_agreement compare_rankings(std::span<const std::vector<double>> per_prompt,
+                                          std::span<const std::vector<double>> other, std::size_t k, int samples = 1000,
+                                          std::uint64_t seed = 1) {
+  assert(per_prompt.size() == other.size());
+  return detail::agreement_over(
+      per_prompt.size(), [&](std::span<const std::size_t> drawn) { return detail::sizes_of_means(per_prompt, drawn); },
+      [&](std::span<const std::size_t> drawn) { return detail::sizes_of_means(other, drawn); }, k, samples, seed);
 }
 
 /// A faithfulness curve: which share of the gap is left if only the first places of a ranking keep their activations.

@@ -3,12 +3,14 @@
 
 #include <trimtab/core/backend.hpp>
 #include <trimtab/model/batch.hpp>
+#include <trimtab/model/rounded_weights.hpp>
 #include <trimtab/model/weights.hpp>
 #include <trimtab/model/weights_hash.hpp>
 #include <trimtab/row/layer_norm.hpp>
 #include <trimtab/row/residual.hpp>
 
 #include <cmath>
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,12 +57,22 @@ class frozen_model {
 
   template <weight_source<scalar> Source>
   explicit frozen_model(Source&& source, B backend)
-      : frozen_model(source.config(), source.template outer<scalar>(), std::move(backend)) {
+      : frozen_model(source.config(), rounded(source.template outer<scalar>(), backend.weights()), std::move(backend)) {
     weights_hash hash = outer_hash_;
-    blocks_.reserve(static_cast<std::size_t>(config_.layers));
-    for (index_t l = 0; l < config_.layers; ++l) {
-      const block_weights<scalar> weights = source.template block<scalar>(l);
+    const auto read = [&](index_t layer) {
+      auto weights = rounded(source.template block<scalar>(layer), backend_.weights());
       hash.add(weights);
+      return weights;
+    };
+    // A block is read while the one before it is prepared; where no thread can be started, when it is needed.
+    const auto begin_to_read = [&](index_t layer) {
+      return std::async(std::launch::async | std::launch::deferred, read, layer);
+    };
+    blocks_.reserve(static_cast<std::size_t>(config_.layers));
+    auto next = begin_to_read(0);
+    for (index_t l = 0; l < config_.layers; ++l) {
+      const auto weights = next.get();
+      if (l + 1 < config_.layers) next = begin_to_read(l + 1);
       blocks_.emplace_back(backend_, weights);
     }
     weights_hash_ = hash.text();
@@ -71,7 +83,8 @@ class frozen_model {
   const frozen_block<B>& block(index_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
   const frozen_norm<B>& norm_final() const { return norm_final_; }
   const typename B::linear& unembedding() const { return unembedding_; }
-  matrix_view<const scalar> token_embedding() const { return token_embedding_.view(config_.vocabulary, config_.width); }
+  /// Sets row i of x [n, D] to the embedding of token ids[i].
+  void embed_tokens(const int* ids, matrix_view<scalar> x) const { backend_.look_up(token_embedding_, ids, x); }
   /// [context, D]; with rotary positions there is none, and no memory behind it.
   matrix_view<const scalar> position_embedding() const {
     return position_embedding_.view(config_.context, config_.width);
@@ -106,9 +119,10 @@ class frozen_model {
 
   model_config config_;
   B backend_;
-  typename B::memory token_embedding_, position_embedding_;
+  typename B::memory position_embedding_;
   frozen_norm<B> norm_final_;
   typename B::linear unembedding_;
+  typename B::table token_embedding_;  // after the unembedding, which it may share
   typename B::memory rotary_cosine_, rotary_sine_;
   std::vector<frozen_block<B>> blocks_ = {};
   weights_hash outer_hash_ = {};
@@ -119,11 +133,12 @@ template <tensor_backend B>
 frozen_model<B>::frozen_model(model_config config, outer_weights<scalar> outer, B backend)
     : config_(std::move(config)),
       backend_(std::move(backend)),
-      token_embedding_(backend_.upload(outer.token_embedding.view())),
       position_embedding_(backend_.upload(outer.position_embedding.view())),
       norm_final_(backend_, outer.norm_final),
       unembedding_(backend_.prepare(outer.unembedding.empty() ? outer.token_embedding.view() : outer.unembedding.view(),
-                                    {}, true)) {
+                                    {}, true)),
+      token_embedding_(
+          backend_.make_table(outer.token_embedding.view(), outer.unembedding.empty() ? &unembedding_ : nullptr)) {
   outer_hash_.add(outer);
   make_rotary_tables();
 }
@@ -145,13 +160,10 @@ void frozen_model<B>::make_rotary_tables() {
 
 template <tensor_backend B>
 void frozen_model<B>::embed(const batch<B>& rows, matrix_view<scalar> x) const {
-  const auto tokens = selected_row(name::h, token_embedding(), rows.tokens());
-  if (config_.rotary_channels > 0) {
-    backend_.forward(copy_row{}, x.rows, x.cols, tokens, each_row(name::out, x));
-  } else {
-    backend_.forward(residual{}, x.rows, x.cols, tokens,
-                     selected_row(residual::branch, position_embedding(), rows.positions()), each_row(name::out, x));
-  }
+  embed_tokens(rows.tokens(), x);
+  if (config_.rotary_channels > 0) return;
+  backend_.forward(residual{}, x.rows, x.cols, each_row(name::h, x),
+                   selected_row(residual::branch, position_embedding(), rows.positions()), each_row(name::out, x));
 }
 
 template <tensor_backend B>

@@ -56,7 +56,8 @@ struct weights_origin {
 /// Gives a model its weights block by block, so that a large model never lies in host memory twice.
 ///
 /// Satisfied by: `io::model_folder`, `random_weights` of the tests.
-/// A source returns shapes that agree with its `config()`; it throws `error` if it cannot read them.
+/// A source returns shapes that agree with its `config()`; it throws `error` if it cannot read them. Its functions are
+/// called one after another, though not always on the same thread.
 template <typename S, typename T>
 concept weight_source = requires(S& source, index_t layer) {
   { source.config() } -> std::convertible_to<model_config>;

@@ -20,6 +20,20 @@
 
 namespace trimtab::parallel {
 
+namespace detail {
+
+/// Waits for a request: MPI's own wait keeps a core busy, which ranks that still work may need. Steps of ranks end
+/// nearly together, so a short while of asking comes first.
+inline void wait_for(MPI_Request& request) {
+  using clock = std::chrono::steady_clock;
+  const auto begin = clock::now();
+  for (int done = 0; ::MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS and not done;)
+    if (clock::now() - begin > std::chrono::microseconds(200))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+}  // namespace detail
+
 /// MPI as long as this object lives; one in a program, made before any `mpi`.
 class mpi_session {
  public:
@@ -34,12 +48,11 @@ class mpi_session {
   }
   mpi_session(const mpi_session&) = delete;
   mpi_session& operator=(const mpi_session&) = delete;
-  /// Waits for the other ranks, asleep: MPI_Finalize alone would keep a core busy.
+  /// Waits for the other ranks.
   ~mpi_session() {
     MPI_Request others = MPI_REQUEST_NULL;
     ::MPI_Ibarrier(MPI_COMM_WORLD, &others);
-    for (int done = 0; ::MPI_Test(&others, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS and not done;)
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    detail::wait_for(others);
     ::MPI_Finalize();
   }
 
@@ -65,7 +78,9 @@ class mpi {
   std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) const {
     const auto own = static_cast<unsigned long long>(mine.size());
     std::vector<unsigned long long> sizes(static_cast<std::size_t>(size_));
-    ::MPI_Allgather(&own, 1, MPI_UNSIGNED_LONG_LONG, sizes.data(), 1, MPI_UNSIGNED_LONG_LONG, of_);
+    MPI_Request others = MPI_REQUEST_NULL;
+    ::MPI_Iallgather(&own, 1, MPI_UNSIGNED_LONG_LONG, sizes.data(), 1, MPI_UNSIGNED_LONG_LONG, of_, &others);
+    detail::wait_for(others);
     std::vector<std::vector<std::byte>> all;
     for (int rank = 0; rank < size_; ++rank) {
       auto& bytes = all.emplace_back(sizes[static_cast<std::size_t>(rank)]);

@@ -140,6 +140,11 @@ inline std::string readable(double x, bool signed_ = false) {
   return (x < 0 ? "\xE2\x88\x92" : signed_ ? "+" : "") + std::string(digits);
 }
 
+/// "1 place", "2 places".
+inline std::string counted(std::size_t n, const std::string& what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
 /// Digits as a table shows them: with a minus that is as wide as a digit.
 inline std::string with_minus(const std::string& digits) {
   return digits.starts_with('-') and digits.size() > 1 ? "\xE2\x88\x92" + digits.substr(1) : digits;

@@ -34,14 +34,6 @@ struct fit_plan {
 
 namespace detail {
 
-/// Numbers of a model in memory: each matrix once, and the token embedding twice, as a table and as the unembedding.
-inline index_t numbers_of_model(const model_config& c) {
-  const index_t block =
-      c.width * (3 * c.width + c.width + 2 * c.hidden) + 3 * c.width + c.width + c.hidden + c.width + 4 * c.width;
-  const index_t positions = c.rotary_channels > 0 ? c.rotary_channels : c.width;
-  return c.layers * block + 2 * c.vocabulary * c.width + c.context * positions + 2 * c.width;
-}
-
 /// Multiply-adds of a pass forward over a text of `tokens`, of which the first `past` have no rows. In the last layer
 /// only the last token goes past the attention.
 inline double multiply_adds(const model_config& c, index_t tokens, index_t past, index_t first_layer) {
@@ -59,10 +51,11 @@ inline double multiply_adds(const model_config& c, index_t tokens, index_t past,
 
 }  // namespace detail
 
-/// The plan of a fit whose chunk is known. `steps` may be 0, for the memory alone.
+/// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory alone.
 template <typename T>
 fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout, std::span<const prompt_pair> prompts,
-                     std::span<const double> strengths, index_t chunk, const mini_batches& batches, index_t steps) {
+                     std::span<const double> strengths, index_t chunk, const mini_batches& batches, index_t steps,
+                     index_t weights) {
   constexpr auto number = static_cast<index_t>(sizeof(T));
   const index_t count = std::ssize(prompts);
   const index_t in_step = batches.size == 0 ? count : std::min(batches.size, count);
@@ -104,7 +97,7 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
   const index_t baseline_row = config.width + keys_of_past;
   const index_t seen_at_once = at_once ? tokens : std::min(tokens, plan.chunk * longest);
   plan.memory = {
-      {"weights", detail::numbers_of_model(config) * number},
+      {"weights", weights},
       {"activations", largest.activations},
       {"logits", largest.logits},
       {"untouched", (seen_at_once * baseline_row + plan.chunk * config.vocabulary + count * config.width) * number},

@@ -55,9 +55,12 @@ void check_replica(const replica<Objective, Optimizer>& r, index_t vocabulary) {
   if constexpr (requires { r.optimizer.check(); }) r.optimizer.check();
   if (r.steps and *r.steps < 0)
     throw error(error_kind::bad_argument, "the number of steps is negative; it must be 0 or more");
-  for (const auto& [what, number] : {std::pair("a chunk", r.chunk), std::pair("a batch", r.batches.size)})
-    if (number < 0)
+  const auto require_count = [](const char* what, index_t prompts) {
+    if (prompts < 0)
       throw error(error_kind::bad_argument, std::string("the number of prompts in ") + what + " is negative");
+  };
+  require_count("a chunk", r.chunk);
+  require_count("a batch", r.batches.size);
   if (r.resume_from and r.start)
     throw error(error_kind::bad_argument, "`resume_from` and `start` exclude each other; set only one of them");
   if (r.resume_from and r.steps and r.resume_from->steps() > *r.steps)

@@ -17,7 +17,11 @@ struct marked {
   std::vector<bool> decides;
 
   double area() const { return roc_area(sizes, decides); }
-  double found() const { return recall(sizes, decides, static_cast<std::size_t>(std::ranges::count(decides, true))); }
+  double found() const { return recall(sizes, decides, count()); }
+  double right() const { return precision(sizes, decides, count()); }
+
+ private:
+  std::size_t count() const { return static_cast<std::size_t>(std::ranges::count(decides, true)); }
 };
 
 template <typename Form>
@@ -66,6 +70,21 @@ struct known {
 
 using enum explain::attribution_kind;
 using enum explain::patch_direction;
+
+/// A sparse fit of a scalar for each place of attn_out and mlp_out.
+template <typename Known>
+auto sparse_fit(const Known& k) {
+  const auto steering = steer(k.model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions),
+                              at(site::mlp_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions));
+  const auto objective = objective::effectiveness{} + 0.03 * objective::minimality{};
+  return trainer(steering, objective, adam{.learning_rate = 0.05}).fit(k.prompts, {.steps = 100});
+}
+
+/// A fit, marked as a map.
+template <typename Known, typename Fit>
+marked mark_of(const Known& k, const Fit& fit) {
+  return k.mark({.places = fit.values.layout, .scores = fit.values.theta});
+}
 
 }  // namespace
 
@@ -144,16 +163,69 @@ TEMPLATE_TEST_CASE("a sparse fit keeps only places that decide", "", gpt2<eigen_
   for (const auto which : {circuit::copying, circuit::fact, circuit::both}) {
     const known<TestType> k(which);
     CAPTURE(static_cast<int>(which));
-    const auto steering =
-        steer(k.model, at(site::attn_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions),
-              at(site::mlp_out{}, policy::activ_scalar{}, layers::all(), k.chosen.positions));
-    const auto objective = objective::effectiveness{} + 0.03 * objective::minimality{};
-    const auto fit = trainer(steering, objective, adam{.learning_rate = 0.05}).fit(k.prompts, {.steps = 100});
+    const auto fit = sparse_fit(k);
     // With two scalars in a row, that of the attention turns the neurons of the MLP off, and then nothing has a slope.
     CHECK(evaluate(fit, k.prompts).flip_rate_both == (which == circuit::both ? 0 : 1));
-    const marked m = k.mark({.places = fit.values.layout, .scores = fit.values.theta});
+    const marked m = mark_of(k, fit);
     for (std::size_t i = 0; i < m.sizes.size(); ++i)
       if (not m.decides[i]) CHECK(m.sizes[i] == 0);
     CHECK(m.found() > 0);
   }
+}
+
+TEMPLATE_TEST_CASE("a real norm sees the size of the stream, which patching leaves alone and ablation does not", "",
+                   gpt2<eigen_backend<double>>, gpt_neox<eigen_backend<double>>) {
+  const known<TestType> k(circuit::normed);
+  const auto z = logits(k.model, ids_of(k.prompts));
+  for (index_t n = 0; n < std::ssize(k.prompts); ++n)
+    for (index_t j = 0; j < z.cols; ++j)
+      CHECK((z(n, j) > 0) == (j == k.prompts[static_cast<std::size_t>(n)].correct_id));
+  for (const auto direction : {denoising, noising}) {
+    const auto m = k.patched(direction);
+    for (std::size_t i = 0; i < m.sizes.size(); ++i) CHECK(std::abs(m.sizes[i] - (m.decides[i] ? 1 : 0)) < 1e-12);
+  }
+  // Without the decoy the answer stands out more.
+  const auto map = explain::ablation(k.model, k.prompts, k.chosen);
+  CHECK(map.score(map.block("mlp_out"), 2, 1) < -0.1);
+}
+
+TEMPLATE_TEST_CASE("how right each method is", "", gpt2<eigen_backend<double>>, gpt_neox<eigen_backend<double>>) {
+  using enum explain::ablation_kind;
+  std::vector<std::string> right, wrong;
+  for (const auto& [name, which] :
+       {std::pair("copying", circuit::copying), std::pair("fact", circuit::fact), std::pair("both", circuit::both),
+        std::pair("redundant", circuit::redundant), std::pair("normed", circuit::normed)}) {
+    const known<TestType> k(which);
+    /// Precision and recall of as many places as decide the answer, and the area under the ROC curve.
+    const auto add = [&](const std::string& method, const marked& m) {
+      char figures[64];
+      std::snprintf(figures, sizeof figures, "%.2f %.2f %.2f", m.right(), m.found(), m.area());
+      const bool all = m.right() == 1 and m.found() == 1 and m.area() == 1;
+      (all ? right : wrong).push_back(std::string(name) + ", " + method + ": " + figures);
+    };
+    add("gradient", k.attributed(gradient));
+    add("attribution-patching", k.attributed(patching));
+    add("integrated", k.attributed(integrated));
+    add("patching", k.patched(denoising));
+    add("noising", k.patched(noising));
+    add("zero", k.ablated(zero));
+    add("mean", k.ablated(mean));
+    add("resample", k.ablated(resample));
+    auto written = k.chosen;
+    written.sites = {"attn_out", "mlp_out"};
+    add("direct", k.mark(explain::direct_logit(k.model, k.prompts, written)));
+    add("fit", mark_of(k, sparse_fit(k)));
+  }
+  CHECK(right.size() == 43);
+  const bool parallel = TestType::architecture::residual == residual_form::parallel;  // without the site resid_mid
+  CHECK(wrong ==
+        std::vector<std::string>{
+            "both, direct: 1.00 0.50 0.75",  // it sees the last step alone
+            parallel ? "redundant, gradient: 1.00 0.25 0.62" : "redundant, gradient: 1.00 0.20 0.60",
+            parallel ? "redundant, attribution-patching: 1.00 0.25 0.62"
+                     : "redundant, attribution-patching: 1.00 0.20 0.60",
+            parallel ? "redundant, zero: 1.00 0.67 0.83" : "redundant, zero: 1.00 0.73 0.87",
+            "redundant, direct: 1.00 0.33 0.67", "redundant, fit: 1.00 0.33 0.67",
+            // A stream that grows in proportion leaves a norm's output as it is: its own direction has no slope.
+            parallel ? "normed, gradient: 0.50 0.50 0.88" : "normed, gradient: 0.55 0.55 0.88"});
 }

@@ -115,6 +115,52 @@ TEST_CASE("noising takes away what a place supports, so its order is turned") {
   for (std::size_t i = 0; i < scores.size(); ++i) CHECK(scores[i] == -map.per_prompt[0][i]);
 }
 
+TEMPLATE_TEST_CASE("a curve on prompts held out is that of the second half, if places were ranked on the first", "",
+                   small_gpt2, small_neox_parallel) {
+  const auto model = small_model<TestType, double>();
+  const auto prompts = corrupted_prompts(model.config(), {4, 3, 4, 2});
+  const std::span<const prompt_pair> all = prompts;
+  const explain::options chosen{.sites = {"attn_out", "mlp_out"}};
+  const auto halves = explain::faithfulness_of(model, all, explain::patching(model, all, chosen), chosen, 5);
+  const auto apart =
+      explain::faithfulness_on(model, all.subspan(2), explain::patching(model, all.first(2), chosen), chosen, 5);
+  CHECK(apart.by_size.faithfulness == halves.by_size.faithfulness);
+  CHECK(apart.by_score.faithfulness == halves.by_score.faithfulness);
+  CHECK((apart.cpr.value == halves.cpr.value and apart.cmd.low == halves.cmd.low));
+  CHECK(apart.random_mean == halves.random_mean);
+}
+
+TEST_CASE("without corrupt prompts those held out say what replaces activations") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto prompts = random_prompts(model.config(), {4, 4, 4, 4});
+  const std::span<const prompt_pair> all = prompts;
+  const explain::options chosen{.sites = {"mlp_out"}, .ablate = explain::ablation_kind::mean};
+  const auto map = explain::attribution(model, all.first(2),
+                                        {.sites = {"mlp_out"}, .attribute = explain::attribution_kind::gradient});
+  const auto found = explain::faithfulness_on(model, all.subspan(2), map, chosen, 0);
+  CHECK(found.by_size.faithfulness.back() == 1);
+  CHECK(found.by_size.faithfulness.front() == 0);
+  const auto other = explain::faithfulness_on(model, all.subspan(1), map, chosen, 0);
+  CHECK(other.runs.corrupt[1] != found.runs.corrupt[0]);  // the same prompt, among others
+}
+
+TEST_CASE("two rankings are compared on prompts drawn for both at once") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto prompts = corrupted_prompts(model.config(), {4, 3, 4, 2, 4, 4});
+  const explain::options chosen{.sites = {"attn_out", "mlp_out"}};
+  const auto exact = explain::faithfulness_of(model, prompts, explain::patching(model, prompts, chosen), chosen, 0);
+  auto turned = explain::patching(model, prompts, chosen);
+  for (auto& scores : turned.per_prompt)
+    for (double& x : scores) x = -x;
+  const auto other = explain::faithfulness_of(model, prompts, turned, chosen, 0);
+  const auto difference = explain::difference_of(exact, other);
+  CHECK(difference.cpr.value == exact.cpr.value - other.cpr.value);
+  CHECK(difference.cpr.low < difference.cpr.high);
+  CHECK((difference.cmd.low == 0 and difference.cmd.high == 0));  // by size nothing was turned
+  const auto none = explain::difference_of(exact, exact);
+  CHECK((none.cpr.low == 0 and none.cpr.high == 0));  // drawn apart, it would spread
+}
+
 TEST_CASE("curves of the stream, or of one prompt, are refused") {
   const auto model = small_model<small_gpt2, double>();
   const auto prompts = corrupted_prompts(model.config(), {4, 4});
@@ -125,4 +171,12 @@ TEST_CASE("curves of the stream, or of one prompt, are refused") {
   const auto one = explain::attribution(model, all.first(1), {.sites = {"mlp_out"}});
   CHECK_THAT(refusal(error_kind::bad_data, [&] { explain::faithfulness_of(model, all.first(1), one); }),
              Catch::Matchers::ContainsSubstring("at least two prompts"));
+  const auto short_ones = explain::attribution(model, all, {.sites = {"mlp_out"}});
+  const auto long_ones = corrupted_prompts(model.config(), {3, 5});
+  CHECK_THAT(
+      refusal(error_kind::bad_data,
+              [&] { explain::faithfulness_on(model, std::span<const prompt_pair>(long_ones), short_ones); }),
+      Catch::Matchers::ContainsSubstring("prompt pair 2 has 5 tokens, but places were ranked on prompts of at most 4"));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { explain::faithfulness_on(model, all, stream); }),
+             Catch::Matchers::ContainsSubstring("'resid_post' would override"));
 }

@@ -72,6 +72,10 @@ TEST_CASE("ROC area and recall count places that decide the answer") {
   CHECK(recall(std::vector<double>{5, 1, 4, 0, 2}, decides, 2) == 1);
   CHECK(recall(std::vector<double>{5, 1, 0, 0, 2}, decides, 2) == 0.5);
   CHECK(recall(std::vector<double>{0, 0, 0, 0, 0}, decides, 2) == 0);
+  CHECK(precision(std::vector<double>{5, 1, 4, 0, 2}, decides, 2) == 1);
+  CHECK(precision(std::vector<double>{5, 1, 4, 0, 2}, decides, 4) == 0.5);
+  CHECK(precision(std::vector<double>{5, 0, 0, 0, 0}, decides, 4) == 1);  // what has no number is not ranked
+  CHECK(std::isnan(precision(std::vector<double>{0, 0, 0, 0, 0}, decides, 2)));
 }
 
 TEST_CASE("The agreement of mean scores has intervals over prompts") {

@@ -27,7 +27,7 @@ const std::vector<double> strengths{1, -1};
 TEST_CASE("A plan counts the rows, tokens and bytes of the fit that is run") {
   const auto prompts = random_prompts(model().config(), {5, 3, 7, 4, 1});
   const auto layout = composed().layout(prompts);
-  const auto whole = plan_of_fit<float>(model().config(), layout, prompts, strengths, 5, {}, 10);
+  const auto whole = plan_of_fit<float>(model().config(), layout, prompts, strengths, 5, {}, 10, 1234);
   CHECK((whole.chunk == 5 and whole.chunks == 1));
   const steered run(composed(), std::vector{layout}, prompts, every_strength(5, strengths),
                     pass_use::forward_and_backward);
@@ -40,12 +40,13 @@ TEST_CASE("A plan counts the rows, tokens and bytes of the fit that is run") {
         std::map<std::string, std::vector<index_t>>{{"attn_out", {0, 9, 9}}, {"resid_post", {0, 0, 5}}});
 
   std::map<std::string, index_t> memory(whole.memory.begin(), whole.memory.end());
+  CHECK(memory["weights"] == 1234);
   CHECK(memory["activations"] == bytes_of_step<float>(model().config(), layout, prompts, strengths).activations);
   CHECK(memory["parameters"] == layout.size() * (4 * 4 + 3 * 8));
-  const auto cut = plan_of_fit<float>(model().config(), layout, prompts, strengths, 2, {}, 10);
+  const auto cut = plan_of_fit<float>(model().config(), layout, prompts, strengths, 2, {}, 10, 1234);
   CHECK((cut.chunk == 2 and cut.chunks == 3 and cut.rows == 18));
   CHECK(cut.bytes() < whole.bytes());
-  const auto batched = plan_of_fit<float>(model().config(), layout, prompts, strengths, 2, {.size = 3}, 10);
+  const auto batched = plan_of_fit<float>(model().config(), layout, prompts, strengths, 2, {.size = 3}, 10, 1234);
   CHECK((batched.chunk == 2 and batched.chunks == 2));
 }
 
@@ -59,7 +60,7 @@ TEST_CASE("A plan counts the operations of products and attention") {
   const auto prompts = random_prompts(config, {3});
   const auto plan = [&](index_t steps, index_t strengths_used) {
     return plan_of_fit<float>(config, composition.layout(prompts), prompts,
-                              std::span(strengths).first(static_cast<std::size_t>(strengths_used)), 1, {}, steps)
+                              std::span(strengths).first(static_cast<std::size_t>(strengths_used)), 1, {}, steps, 0)
         .flops;
   };
   // Queries, keys and values of 3 rows; attention of the last token with 3 keys, twice; the rest for one row.
@@ -67,21 +68,4 @@ TEST_CASE("A plan counts the operations of products and attention") {
   CHECK(plan(0, 1) == 2 * (forward + forward));  // the untouched model, and the loss at the end
   CHECK(plan(7, 1) - plan(0, 1) == 2 * 7 * 2 * forward);
   CHECK(plan(7, 2) - plan(0, 2) == 2 * (plan(7, 1) - plan(0, 1)));
-}
-
-TEST_CASE("The numbers of a model are those that it holds") {
-  for (const auto& config : {small_gpt2::config(), small_neox_parallel::config()}) {
-    const random_weights weights(config, 1);
-    const auto outer = weights.outer<float>();
-    const auto block = weights.block<float>(0);
-    index_t in_block = 0;
-    for (const auto* map : {&block.qkv, &block.attn_out, &block.mlp_in, &block.mlp_out})
-      in_block += std::ssize(map->weight.values) + std::ssize(map->bias.values);
-    for (const auto* norm : {&block.norm_1, &block.norm_2})
-      in_block += std::ssize(norm->gain.values) + std::ssize(norm->bias.values);
-    const index_t tables = config.rotary_channels > 0 ? config.context * config.rotary_channels
-                                                      : std::ssize(outer.position_embedding.values);
-    CHECK(detail::numbers_of_model(config) ==
-          config.layers * in_block + 2 * config.vocabulary * config.width + tables + 2 * config.width);
-  }
 }

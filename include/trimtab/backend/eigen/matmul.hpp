@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/linear.hpp>
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <concepts>
 #include <utility>
 
 /// Products with frozen matrices. A thread takes a part of the rows, one slice of the depth at a time: it copies them
@@ -21,30 +23,6 @@
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
-
-/// y = x W + b, frozen.
-template <typename T>
-class linear {
- public:
-  linear() = default;
-
-  linear(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed)
-      : panels_(transposed ? weight.cols : weight.rows, transposed ? weight.rows : weight.cols,
-                [&](index_t k, index_t j) { return transposed ? weight.row(j)[k] : weight.row(k)[j]; }),
-        bias_(panels<T>::whole_tiles(panels_.columns()) * tile<T>::columns) {
-    if (not bias.empty()) std::copy_n(bias.data, panels_.columns(), bias_.data());
-  }
-
-  index_t inputs() const { return panels_.depth(); }
-  index_t outputs() const { return panels_.columns(); }
-  as_packed<T> forward() const { return {panels_}; }
-  turned_over<T> backward() const { return {panels_}; }
-  const T* bias() const { return bias_.data(); }
-
- private:
-  panels<T> panels_;
-  array<T> bias_;
-};
 
 /// Rows at a fixed distance of each other.
 template <typename T>
@@ -70,10 +48,10 @@ void forget(T& x) {
 /// How many pieces of at most `most` make up `extent`.
 constexpr index_t pieces_of(index_t extent, index_t most) { return (extent + most - 1) / most; }
 
-/// `Rows` rows: y = start + x · slice.
-template <int Rows, typename T>
-void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<const T> start, strided<T> y,
-                    share_of_next next) {
+/// `Rows` rows: y = start + x · slice. Where it is not null, `widened` takes the slice's numbers as T.
+template <int Rows, typename T, typename Stored, bool Keeps = false>
+void multiply_block(index_t depth, const Stored* slice, strided<const T> x, strided<const T> start, strided<T> y,
+                    share_of_next next, [[maybe_unused]] T* widened) {
   using namespace Eigen::internal;
   constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
   // All loops over `sums` are unrolled, because an array that any variable indexes is kept in memory.
@@ -89,14 +67,19 @@ void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<c
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; i += group) rows[i / group] = x.row(i);
   index_t stride = x.stride;
-  const T* const end = slice + depth * columns;
+  const Stored* const end = slice + depth * columns;
   for (index_t square = 0; slice < end; ++square) {
     const char* coming = next.place.square(square) + next.from;
-    const T* const square_end = std::min(slice + columns * columns, end);
+    const Stored* const square_end = std::min(slice + columns * columns, end);
     for (; slice < square_end; slice += columns) {
       fetch(coming);
       coming += next.step;
-      const packet<T> left = ploadu<packet<T>>(slice), right = ploadu<packet<T>>(slice + lanes);
+      const packet<T> left = load<T>(slice), right = load<T>(slice + lanes);
+      if constexpr (Keeps) {
+        pstoreu(widened, left);
+        pstoreu(widened + lanes, right);
+        widened += columns;
+      }
       forget(stride);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
@@ -116,9 +99,9 @@ void multiply_block(index_t depth, const T* slice, strided<const T> x, strided<c
 }
 
 /// The kernels for 1, 2, ... rows.
-template <typename T>
+template <typename T, typename Stored = T, bool Keeps = false>
 inline constexpr auto block_kernels = []<int... I>(std::integer_sequence<int, I...>) {
-  return std::array{&multiply_block<I + 1, T>...};
+  return std::array{&multiply_block<I + 1, T, Stored, Keeps>...};
 }
 (std::make_integer_sequence<int, tile<T>::rows>{});
 
@@ -140,20 +123,32 @@ void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view
     const bool is_end = k + depth == w.depth();
     for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
     for (index_t p = first_panel; p < end_panel; ++p) {
-      const slice_place next = p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth);
+      const slice_place next = w.place_to_fetch(
+          w.place(p, k), p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth),
+          blocks == 1);
       // The last panel may be wider than what is left of y.
       const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
       const strided<T> out = columns == cut::columns ? strided<T>{y.row(first) + p * cut::columns, y.cols}
                                                      : strided<T>{last_panel_room, cut::columns};
       const strided<const T> start =
           k > 0 ? strided<const T>{out.data, out.stride} : strided<const T>{bias ? bias + p * cut::columns : zeros, 0};
-      const T* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
-      constexpr index_t row_bytes = cut::columns * sizeof(T);
-      for (index_t b = 0; b < blocks; ++b) {  // their heights differ by one at most
-        const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
-        block_kernels<T>[static_cast<std::size_t>(height - 1)](
-            depth, slice, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
-            {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks});
+      constexpr index_t row_bytes = cut::columns * sizeof(typename Weights::element);
+      const auto multiply_blocks = [&]<bool Keeps, typename Stored>(const Stored* from, index_t b, index_t end) {
+        for (; b < end; ++b) {  // their heights differ by one at most
+          const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
+          block_kernels<T, Stored, Keeps>[static_cast<std::size_t>(height - 1)](
+              depth, from, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
+              {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks}, slice_room);
+        }
+      };
+      const auto* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
+      if constexpr (std::same_as<decltype(slice), const T* const>) {
+        multiply_blocks.template operator()<false>(slice, 0, blocks);
+      } else if (blocks <= 2) {
+        multiply_blocks.template operator()<false>(slice, 0, blocks);
+      } else {  // the first block widens the slice for all
+        multiply_blocks.template operator()<true>(slice, 0, 1);
+        multiply_blocks.template operator()<false>(static_cast<const T*>(slice_room), 1, blocks);
       }
       if (is_end and columns < cut::columns)
         for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
@@ -163,7 +158,7 @@ void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view
 
 /// y [n, columns] = x [n, depth] W + bias, the bias padded to whole panels or null. W is `as_packed` or `turned_over`.
 template <typename T, typename Weights>
-void multiply(int threads, Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y) {
+void multiply_panels(int threads, Weights w, matrix_view<const T> x, const T* bias, matrix_view<T> y) {
   assert(x.cols == w.depth() and y.cols == w.columns() and x.rows == y.rows);
   const index_t panels = pieces_of(y.cols, tile<T>::columns), parts = pieces_of(x.rows, Weights::part_rows);
   parallel_claims(is_worth_a_team(x.cols * y.cols) ? threads : 1, parts * panels, [&](claim some) {
@@ -174,6 +169,22 @@ void multiply(int threads, Weights w, matrix_view<const T> x, const T* bias, mat
                     end - part * panels);
       some.begin = end;
     }
+  });
+}
+
+/// y [n, outputs] = x [n, inputs] W + b.
+template <typename T>
+void multiply(int threads, const linear<T>& map, matrix_view<const T> x, matrix_view<T> y) {
+  map.visit([&]<typename Stored>(const panels<T, Stored>& w) {
+    multiply_panels(threads, as_packed<T, Stored>{w}, x, map.bias(), y);
+  });
+}
+
+/// d_x [n, inputs] = d_y [n, outputs] Wᵀ.
+template <typename T>
+void multiply_backward(int threads, const linear<T>& map, matrix_view<const T> d_y, matrix_view<T> d_x) {
+  map.visit([&]<typename Stored>(const panels<T, Stored>& w) {
+    multiply_panels(threads, turned_over<T, Stored>{w}, d_y, static_cast<const T*>(nullptr), d_x);
   });
 }
 

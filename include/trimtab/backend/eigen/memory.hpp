@@ -23,7 +23,7 @@ class array {
  public:
   array() = default;
   explicit array(index_t count) : values_(allocate(count)), size_(count) {
-    std::uninitialized_fill_n(values_.get(), count, T(0));
+    std::uninitialized_fill_n(values_.get(), count, T{});
   }
   array(array&& other) noexcept : values_(std::move(other.values_)), size_(std::exchange(other.size_, 0)) {}
   array& operator=(array&& other) noexcept {

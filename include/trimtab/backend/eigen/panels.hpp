@@ -2,23 +2,24 @@
 #pragma once
 
 #include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/backend/eigen/widen.hpp>
 
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <concepts>
 #include <utility>
 
 /// A frozen matrix W [depth, columns] cut into panels as wide as two SIMD registers, [panel][depth][tile columns], so
 /// that a product reads it sequentially. One packing serves both directions: x W uses slices of the panels as they are,
 /// dy Wᵀ transposes each slice in registers, which costs a few percent of the time and saves a second copy of the
-/// weights. Packets are Eigen's, so they exist for every instruction set and every scalar.
+/// weights. Packets are Eigen's, so they exist for every instruction set and every scalar. The panels may hold narrower
+/// numbers than the product computes with, for half the memory and half the time where a product waits for memory.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
-
-template <typename T>
-using packet = typename Eigen::internal::packet_traits<T>::type;
 
 /// How a product is tiled: numbers of one packet, columns of a panel, rows of a register block, depth of a slice. A
 /// slice, the next one and the rows that use them fit in the L2 cache.
@@ -31,34 +32,54 @@ struct tile {
   static constexpr index_t depth = 768;
 };
 
-/// Both extents are padded with zeros to whole tiles.
-template <typename T>
+/// W for products in T, with its numbers in memory as `Stored`. Both extents are padded with zeros to whole tiles.
+template <typename T, typename Stored = T>
 class panels {
  public:
-  panels() = default;
-
-  template <typename Element>
-  panels(index_t depth, index_t columns, Element element)
-      : depth_(depth),
-        columns_(columns),
-        padded_depth_(whole_tiles(depth) * tile<T>::columns),
-        numbers_(whole_tiles(columns) * padded_depth_ * tile<T>::columns) {
-    for (index_t p = 0; p < whole_tiles(columns); ++p)
-      for (index_t k = 0; k < depth; ++k)
-        for (index_t j = 0; j < std::min<index_t>(tile<T>::columns, columns - p * tile<T>::columns); ++j)
-          numbers_.data()[(p * padded_depth_ + k) * tile<T>::columns + j] = element(k, p * tile<T>::columns + j);
+  /// W is `weight` [depth, columns] or, `transposed`, its transpose; `Stored` holds its numbers exactly.
+  panels(int threads, matrix_view<const T> weight, bool transposed)
+      : depth_(transposed ? weight.cols : weight.rows),
+        columns_(transposed ? weight.rows : weight.cols),
+        padded_depth_(whole_tiles(depth_) * width),
+        numbers_(whole_tiles(columns_) * padded_depth_ * width) {
+    parallel_for(threads, whole_tiles(columns_), numbers_.size(), [&](index_t p) {
+      const index_t first = p * width, count = std::min<index_t>(width, columns_ - first);
+      Stored* const panel = numbers_.data() + p * padded_depth_ * width;
+      // Transposed, in squares: a column of a large matrix has every number in another line of the cache.
+      for (index_t from = 0; from < depth_; from += width)
+        for (index_t j = 0; transposed and j < count; ++j)
+          for (index_t k = from; k < std::min(from + width, depth_); ++k)
+            panel[k * width + j] = as_stored(weight.row(first + j)[k]);
+      for (index_t k = 0; not transposed and k < depth_; ++k)
+        for (index_t j = 0; j < count; ++j) panel[k * width + j] = as_stored(weight.row(k)[first + j]);
+    });
   }
 
   index_t depth() const { return depth_; }
   index_t columns() const { return columns_; }
   /// Panel p from row k on.
-  const T* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * tile<T>::columns; }
+  const Stored* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * width; }
+  /// Column j of W, to `to` [depth].
+  void copy_column(index_t j, T* to) const {
+    const Stored* const from = at(j / width, 0) + j % width;
+    for (index_t k = 0; k < depth_; ++k) to[k] = as_computed(from[k * width]);
+  }
 
-  static index_t whole_tiles(index_t extent) { return (extent + tile<T>::columns - 1) / tile<T>::columns; }
+  static index_t whole_tiles(index_t extent) { return (extent + width - 1) / width; }
 
  private:
-  index_t depth_ = 0, columns_ = 0, padded_depth_ = 0;
-  array<T> numbers_;
+  static constexpr index_t width = tile<T>::columns;
+
+  static Stored as_stored(T number) {
+    if constexpr (std::same_as<T, Stored>)
+      return number;
+    else
+      return stored::narrowed<Stored>(number);
+  }
+  static T as_computed(Stored number) { return static_cast<T>(number); }
+
+  index_t depth_, columns_, padded_depth_;
+  array<Stored> numbers_;
 };
 
 /// A slice in memory: squares of as many rows as a tile has columns, `distance` bytes apart.
@@ -101,26 +122,33 @@ void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
 }
 
 /// W as the product x W reads it.
-template <typename T>
+template <typename T, typename Stored = T>
 struct as_packed {
   static constexpr index_t part_rows = 10 * tile<T>::rows;
-  const panels<T>& w;
+  using element = Stored;
+  const panels<T, Stored>& w;
 
   index_t depth() const { return w.depth(); }
   index_t columns() const { return w.columns(); }
   slice_place place(index_t p, index_t k) const {
-    return {reinterpret_cast<const char*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(T)};
+    return {reinterpret_cast<const char*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(Stored)};
   }
   static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
+  /// What to prefetch while the slice at `now` is multiplied. If only a `few` rows use it, they wait for memory: panels
+  /// lie one after another, and a distance of 8 KB is enough.
+  static slice_place place_to_fetch(slice_place now, slice_place next, bool few) {
+    return few ? slice_place{now.first + 8192, now.distance} : next;
+  }
   /// The slice of panel p from depth k on, [depth][tile columns].
-  const T* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
+  const Stored* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
 };
 
 /// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, transposed.
-template <typename T>
+template <typename T, typename Stored = T>
 struct turned_over {
   static constexpr index_t part_rows = 20 * tile<T>::rows;  // that share the work of transposing
-  const panels<T>& w;
+  using element = Stored;
+  const panels<T, Stored>& w;
 
   index_t depth() const { return w.columns(); }
   index_t columns() const { return w.depth(); }
@@ -130,6 +158,7 @@ struct turned_over {
     return {first, reinterpret_cast<const char*>(w.at(k / columns + 1, p * columns)) - first};
   }
 
+  static slice_place place_to_fetch(slice_place, slice_place next, bool) { return next; }
   /// Products of few rows wait for memory: short slices read it nearly sequentially, so it is prefetched.
   static constexpr index_t slice_depth(index_t rows) {
     return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
@@ -138,11 +167,11 @@ struct turned_over {
   /// is done here; otherwise it would delay the loads of this one.
   const T* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
     for (index_t from = 0; from < depth; from += tile<T>::columns) {
-      const T* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
+      const Stored* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
       T* const turned = room + from * tile<T>::columns;
       if (few)
         turn_over(square, turned, [coming = next.square(from / tile<T>::columns)]() mutable {
-          fetch(std::exchange(coming, coming + sizeof(packet<T>)));
+          fetch(std::exchange(coming, coming + tile<T>::lanes * sizeof(Stored)));
         });
       else
         turn_over(square, turned, [] {});
@@ -153,7 +182,7 @@ struct turned_over {
  private:
   /// `loading()` is called with each packet.
   template <typename F>
-  static void turn_over(const T* square, T* turned, F loading) {
+  static void turn_over(const Stored* square, T* turned, F loading) {
     using namespace Eigen::internal;
     constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
     for (int row = 0; row < columns; row += lanes)
@@ -162,7 +191,7 @@ struct turned_over {
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) {
           loading();
-          block[i] = ploadu<packet<T>>(square + (row + i) * columns + col);
+          block[i] = load<T>(square + (row + i) * columns + col);
         }
         transpose(block, std::make_integer_sequence<int, lanes>{});
 #pragma GCC unroll 16

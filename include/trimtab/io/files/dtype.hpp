@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/stored.hpp>
 #include <trimtab/text/joined.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cassert>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
-/// The element types of safetensors files, and the two 16-bit floating-point types that C++20 lacks. Files are
-/// little-endian, and so are all machines that this library runs on.
+/// The element types of safetensors files. Files are little-endian, and so are all machines that this library runs on.
 
 namespace trimtab::io {
 
@@ -65,29 +63,10 @@ constexpr std::optional<dtype> dtype_named(std::string_view name) {
 /// For messages: "F64, F32, ...".
 inline std::string dtype_names() { return text::joined(detail::dtypes, ", ", &dtype_description::name); }
 
-/// IEEE binary16: sign, 5 bits of exponent (bias 15), 10 bits of fraction.
-struct float16 {
-  std::uint16_t bits = 0;
-
-  constexpr explicit operator float() const {
-    const auto sign = (bits & 0x8000u) << 16;
-    const auto exponent = (bits >> 10) & 0x1fu;
-    const auto fraction = bits & 0x3ffu;
-    // A subnormal binary16 is a multiple of 2^-24, which binary32 represents as a normal number. Both cases are
-    // computed before one is selected, so that compilers can vectorise.
-    const auto subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
-    const auto normal = (exponent == 0x1fu ? 0xffu : exponent + (127u - 15u)) << 23 | fraction << 13;
-    const auto magnitude = exponent == 0 ? subnormal : normal;
-    return std::bit_cast<float>(sign | magnitude);
-  }
-};
-
-/// The upper half of an IEEE binary32.
-struct bfloat16 {
-  std::uint16_t bits = 0;
-
-  constexpr explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
-};
+using stored::bfloat16;
+using stored::float16;
+using stored::is_finite;
+using stored::nearest;
 
 /// Calls `visitor(std::type_identity<Stored>{})` with the C++ type of `type`; false for the types without one (F8).
 template <typename Visitor>
@@ -111,45 +90,6 @@ constexpr bool visit_dtype(dtype type, Visitor&& visitor) {
   }
   assert(false);
   return false;
-}
-
-/// Whether a number is neither infinite nor NaN, by its bits: this also works with -ffinite-math-only.
-constexpr bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
-constexpr bool is_finite(double x) {
-  constexpr auto exponent = std::uint64_t{0x7ff} << 52;
-  return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
-}
-
-namespace detail {
-
-/// The bits of the nearest number of a type with 16 bits, `exponent_bits` of them for the exponent. Ties go to even,
-/// and what is too large becomes infinite.
-inline std::uint16_t nearest_bits(double x, int exponent_bits) {
-  const int fraction_bits = 15 - exponent_bits;
-  const int lowest = 2 - (1 << (exponent_bits - 1));  // exponent of the smallest normal number
-  const std::int64_t infinity = ((std::int64_t{1} << exponent_bits) - 1) << fraction_bits;
-  const std::int64_t sign = std::signbit(x) ? 0x8000 : 0;
-  if (not is_finite(x)) {
-    const bool is_number = (std::bit_cast<std::uint64_t>(x) << 12) == 0;
-    return static_cast<std::uint16_t>(sign | infinity | (is_number ? 0 : 1 << (fraction_bits - 1)));
-  }
-  const int exponent = x == 0 ? lowest : std::max(std::ilogb(x), lowest);
-  const std::int64_t steps = std::llrint(std::ldexp(std::fabs(x), fraction_bits - exponent));
-  const std::int64_t bits = (static_cast<std::int64_t>(exponent - lowest) << fraction_bits) + steps;
-  return static_cast<std::uint16_t>(sign | std::min(bits, infinity));
-}
-
-}  // namespace detail
-
-/// The nearest number that `Stored` holds; infinite where x is beyond its range.
-template <typename Stored>
-Stored nearest(double x) {
-  if constexpr (std::same_as<Stored, float16>)
-    return {detail::nearest_bits(x, 5)};
-  else if constexpr (std::same_as<Stored, bfloat16>)
-    return {detail::nearest_bits(x, 8)};
-  else
-    return static_cast<Stored>(x);
 }
 
 /// What a stored number can become: `float`, `double`, or any scalar made from a `double`. Integers are left out: a

@@ -183,7 +183,10 @@ class model_folder {
     layout.each_of_outer(file_, compare);
     // A tied unembedding may be stored all the same, as a copy.
     const bool has_copy = file_.tied_embeddings and weights_.contains(layout.unembedding);
-    if (has_copy) checker.check({layout.unembedding, {config().vocabulary, config().width}});
+    if (has_copy) {
+      const std::vector<index_t> shape{config().vocabulary, config().width};
+      checker.check(stored_weight{layout.unembedding, shape});
+    }
     for (index_t layer = 0; layer < config().layers and not checker.enough(); ++layer)
       layout.each_of_block(file_, layer, compare);
     checker.check_nothing_else();

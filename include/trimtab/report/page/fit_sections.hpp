@@ -5,6 +5,7 @@
 #include <trimtab/report/page/fit_report.hpp>
 #include <trimtab/report/page/fit_tables.hpp>
 #include <trimtab/report/page/heat_map_html.hpp>
+#include <trimtab/report/page/side_by_side.hpp>
 #include <trimtab/report/text.hpp>
 
 #include <algorithm>
@@ -41,9 +42,10 @@ inline std::string prompts_of(const measured_set& set) {
 
 inline std::string size_sentence(const fit_report& fit) {
   const parameter_counts& c = fit.counts;
-  return std::to_string(c.nonzero_parameters) + " of " + std::to_string(c.parameters) +
-         " parameters are not zero, at " + std::to_string(c.nonzero_sites) + " of " + std::to_string(c.sites) +
-         " places; their ℓ1 norm is " + readable(c.l1) + ".";
+  return std::to_string(c.nonzero_parameters) + " of " + counted(static_cast<std::size_t>(c.parameters), "parameter") +
+         (c.nonzero_parameters == 1 ? " is not zero, at " : " are not zero, at ") + std::to_string(c.nonzero_sites) +
+         " of " + counted(static_cast<std::size_t>(c.sites), "place") + "; " +
+         (c.nonzero_parameters == 1 ? "its" : "their") + " ℓ1 norm is " + readable(c.l1) + ".";
 }
 
 /// `number` is "1.2" for the second fit of the first chapter.
@@ -90,6 +92,9 @@ inline std::string section_of(const chapter& c, const std::string& number) {
   for (const fit_report& fit : c.fits)
     if (fit.history.size() > 1) losses += html_of(loss_chart(fit));
   if (not losses.empty()) out += element("div", {{"class", "charts"}}, losses);
+  std::string shared;
+  for (const map_group& group : side_by_side(c.fits).shared) shared += html_of(group, cell_size::small);
+  if (not shared.empty()) out += element_of_text("h3", "Side by side") + element("div", {{"data-fit", number}}, shared);
   for (std::size_t k = 0; k < c.fits.size(); ++k) out += section_of(c.fits[k], number + "." + std::to_string(k + 1));
   if (measured) out += element_of_text("h3", "Prompts") + all_prompts(c.fits);
   return out;

@@ -73,8 +73,9 @@ inline std::string metrics_table(const std::vector<fit_report>& fits) {
       if (set == fit.sets.end()) continue;
       if (before == nullptr)
         body += element("tr", {{"class", "set"}},
-                        element_of_text("th", name + ", " + std::to_string(set->measured.prompts) + " prompts",
-                                        {{"scope", "rowgroup"}, {"colspan", "13"}})) +
+                        element_of_text(
+                            "th", name + ", " + counted(static_cast<std::size_t>(set->measured.prompts), "prompt"),
+                            {{"scope", "rowgroup"}, {"colspan", "13"}})) +
                 "\n";
       // Fits with other prompts, of another seed perhaps, have an untouched row of their own.
       if (before == nullptr or before->logit_diffs.at(0) != set->measured.logit_diffs.at(0))

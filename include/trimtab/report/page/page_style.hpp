@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/report/picture/chart_rules.hpp>
 #include <trimtab/report/picture/palette.hpp>
 
 #include <string>
@@ -12,9 +13,8 @@ namespace trimtab::report {
 namespace detail {
 
 inline std::string variables_of(const theme& t) {
-  std::string out = "--page:" + hex(t.page) + ";--panel:" + hex(t.panel) + ";--text:" + hex(t.text) +
-                    ";--muted:" + hex(t.muted) + ";--line:" + hex(t.line);
-  for (std::size_t k = 0; k < t.marks.size(); ++k) out += ";--mark" + std::to_string(k) + ":" + hex(t.marks[k]);
+  std::string out;
+  for (const auto& [name, value] : named_colours(t)) out += (out.empty() ? "--" : ";--") + name + ":" + hex(value);
   for (int step = 1; step <= shades; ++step)
     for (int sign : {-1, 1}) {
       const std::string name = (sign < 0 ? "n" : "p") + std::to_string(step);
@@ -34,21 +34,6 @@ inline std::string shade_rules() {
     }
   return out + "\n";
 }
-
-/// How lines, marks and words of a chart look, in a page and in a file of its own.
-inline constexpr char chart_rules[] = R"css(
-svg text { font-size: 11px; fill: var(--muted); text-anchor: middle; }
-svg text.end { text-anchor: end; } svg text.start { text-anchor: start; } svg text.label { text-anchor: start;
-  fill: var(--text); }
-.grid { stroke: var(--line); stroke-width: 1; } .zero { stroke: var(--muted); stroke-width: 1; }
-.stem { stroke: var(--line); stroke-width: 1.5; }
-.path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.l0 { stroke: var(--mark0); } .l1 { stroke: var(--mark1); stroke-dasharray: 7 3; }
-.l2 { stroke: var(--mark2); stroke-dasharray: 2 2.5; } .l3 { stroke: var(--mark3); stroke-dasharray: 9 3 2 3; }
-.mark { stroke: var(--page); stroke-width: .7; }
-.m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
-.bar { stroke-width: 1.6; stroke-dasharray: none; opacity: .55; }
-)css";
 
 inline constexpr char layout_rules[] = R"css(
 *, *::before, *::after { box-sizing: border-box; }
@@ -98,6 +83,7 @@ figure { margin: 0; max-width: 100%; min-width: 0; }
 figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .35rem; }
 table.heat { border-spacing: 2px; border-collapse: separate; font-size: .68rem; line-height: 1; }
 table.heat td { min-width: 2.15rem; height: 1.7rem; padding: 0 .1rem; text-align: center; border-radius: 3px; }
+table.small td { min-width: 1.15rem; height: 1.15rem; }
 table.heat th { font-weight: 400; color: var(--muted); font-size: .75rem; padding: 0 .45rem 0 0; text-align: right;
   position: sticky; left: 0; background: var(--page); z-index: 1; }
 table.heat tfoot th { padding: .35rem 0 0; vertical-align: top; position: static; text-align: center;
@@ -106,6 +92,9 @@ table.heat tfoot th span { writing-mode: vertical-rl; transform: rotate(180deg);
   max-height: 11rem; overflow: hidden; white-space: nowrap; line-height: 1.2; }
 table.heat tfoot td { min-width: 0; color: var(--muted); vertical-align: top; padding-top: .35rem;
   font-size: .75rem; }
+table.heat td:has(.word) { text-align: left; } .word { display: block; max-width: 5.5rem; overflow: hidden;
+  white-space: nowrap; text-overflow: ellipsis; line-height: 1.3; padding: 0 .2rem; }
+.pieces { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: flex-end; }
 .z, .none { background: transparent; box-shadow: inset 0 0 0 1px var(--line); }
 .none { background: repeating-linear-gradient(135deg, transparent 0 3px, var(--line) 3px 4px); }
 table.heat td:focus-visible { outline: 2px solid var(--text); outline-offset: 0; }
@@ -146,7 +135,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
 inline std::string page_style() {
   return ":root{color-scheme:light dark;" + detail::variables_of(light) +
          "}\n@media screen and (prefers-color-scheme:dark){:root{" + detail::variables_of(dark) + "}}\n" +
-         detail::shade_rules() + detail::chart_rules + detail::layout_rules;
+         detail::shade_rules() + detail::layout_rules + detail::chart_rules;
 }
 
 }  // namespace trimtab::report

@@ -58,14 +58,14 @@ inline line_chart front_chart(const sweep_report& sweep) {
                    .height = 360};
   chart.lines = {{"other fits", 3, false, true, {}}, {"front", 0, false, true, {}}, {"knee", 1, false, true, {}}};
   for (const swept_point& p : sweep.points) {
-    const std::string places = std::to_string(p.figures.places);
+    const auto places = static_cast<std::size_t>(p.figures.places);
     chart.lines[p.is_knee    ? 2
                 : p.on_front ? 1
                              : 0]
         .points.push_back({p.figures.kl, p.figures.flip_rate,
                            p.name + ": flip rate " + exact(p.figures.flip_rate) + ", KL " + exact(p.figures.kl) + ", " +
-                               places + " places",
-                           p.on_front ? places : "", p.link});
+                               counted(places, "place"),
+                           p.on_front ? std::to_string(places) : "", p.link});
   }
   return chart;
 }

@@ -24,6 +24,9 @@ struct heat_map {
   std::vector<std::vector<double>> values = {};  ///< [row][column]; NaN where there is nothing to show
   std::vector<index_t> places = {};  ///< by column, its place in the position key; empty where they are in order
   double centre = 0;                 ///< the value where nothing is changed
+  std::string row_kind = "layer";    ///< what a row is
+  std::vector<std::vector<std::string>> words = {};  ///< [row][column] shown in place of numbers; empty: numbers are
+  double reach = 0;  ///< how far from the centre its colours end; 0: where those of its group do
 
   index_t place(std::size_t column) const { return places.empty() ? static_cast<index_t>(column) : places[column]; }
   /// f(number) for each of them, row by row.
@@ -62,7 +65,59 @@ struct map_group {
       });
     return furthest;
   }
+  /// How far from the centre the colours of one of its maps end.
+  double reach_of(const heat_map& map) const { return map.reach > 0 ? map.reach : reach(); }
+  bool has_one_scale() const {
+    return std::ranges::all_of(maps, [&](const heat_map& map) { return reach_of(map) == reach_of(maps.front()); });
+  }
 };
+
+/// A map cut into pieces of at most `most` columns.
+inline std::vector<heat_map> pieces_of(const heat_map& map, std::size_t most) {
+  if (map.columns.size() <= most) return {map};
+  std::vector<heat_map> pieces;
+  for (std::size_t first = 0; first < map.columns.size(); first += most) {
+    const auto begin = static_cast<std::ptrdiff_t>(first),
+               end = static_cast<std::ptrdiff_t>(std::min(map.columns.size(), first + most));
+    const auto cut = [&](auto& list) { list = {list.begin() + begin, list.begin() + end}; };
+    heat_map& piece = pieces.emplace_back(map);
+    piece.places.clear();
+    for (auto c = begin; c < end; ++c) piece.places.push_back(map.place(static_cast<std::size_t>(c)));
+    cut(piece.columns);
+    for (auto& row : piece.values) cut(row);
+    for (auto& row : piece.words) cut(row);
+  }
+  return pieces;
+}
+
+/// Groups with a name each, of which the maps of one site are to stand beside each other.
+struct named_group {
+  std::string name = {};
+  map_group group = {};
+};
+
+/// Whether groups share a scale; where they measure different things, each has its own.
+enum class map_scales { shared, own };
+
+/// A group for each site, with the maps that the given groups have of it.
+inline std::vector<map_group> by_site(const std::vector<named_group>& groups, map_scales scales,
+                                      const std::string& note = {}) {
+  double largest = 0;
+  for (const named_group& one : groups) largest = std::max(largest, one.group.reach());
+  std::vector<map_group> sites;
+  for (const auto& [name, group] : groups)
+    for (const heat_map& map : group.maps) {
+      auto site = std::ranges::find(sites, map.title, &map_group::title);
+      if (site == sites.end())
+        site = sites.insert(
+            site,
+            {.title = map.title, .note = note, .quantity = scales == map_scales::shared ? group.quantity : "score"});
+      heat_map& shown = site->maps.emplace_back(map);
+      shown.title += ", " + name;
+      shown.reach = scales == map_scales::shared ? largest : group.reach();
+    }
+  return sites;
+}
 
 /// Names of the places of a position key without a prompt.
 inline std::vector<std::string> names_of(const position_key& key) {
@@ -131,6 +186,7 @@ inline heat_map in_reading_order(heat_map map, const position_key& key) {
   for (std::size_t c = map.columns.size(); c-- > 0;) map.places.push_back(static_cast<index_t>(c));
   std::ranges::reverse(map.columns);
   for (auto& row : map.values) std::ranges::reverse(row);
+  for (auto& row : map.words) std::ranges::reverse(row);
   return map;
 }
 

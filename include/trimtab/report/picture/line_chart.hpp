@@ -13,6 +13,7 @@
 
 /// Lines and marks over two axes that both reach to zero, as an SVG picture inside a page, with a legend, the same
 /// numbers as a table, and the exact ones on hover. Lines differ in colour and in dashes, marks in colour and in shape.
+/// Numbers far beyond all others are drawn at the edge, and the picture says so.
 
 namespace trimtab::report {
 
@@ -27,7 +28,7 @@ struct chart_point {
 
 struct chart_line {
   std::string name = {};
-  int style = 0;  ///< which of the four colours, dashes and shapes
+  int style = 0;  ///< which of the four colours, dashes and shapes; 4 is a thin line in the background
   bool joined = true, marked = false;
   std::vector<chart_point> points = {};
 };
@@ -77,14 +78,29 @@ inline std::string alternative_text(const line_chart& chart) {
   return text;
 }
 
-inline std::string drawing_of(const line_chart& chart) {
+/// "2 points beyond the axis, as far as −35"; nothing where there are none.
+inline std::string beyond_text(const beyond_axis& beyond) {
+  if (beyond.count == 0) return {};
+  return counted(beyond.count, "point") + " beyond the axis, as far as " + readable(beyond.farthest);
+}
+
+/// The picture without its frame.
+inline std::string markup_of(const line_chart& chart) {
   axis x{0, 0, 46, chart.width - 14}, y{0, 0, chart.height - 40, 26};
+  std::vector<double> xs, ys;
+  for (const chart_line& line : chart.lines)
+    for (const chart_point& p : line.points) xs.push_back(p.x), ys.push_back(p.y);
+  const std::string beyond_x = beyond_text(widen_to(x, xs)), beyond_y = beyond_text(widen_to(y, ys));
+  axis with_intervals = y;  // NaN widens nothing
   for (const chart_line& line : chart.lines)
     for (const chart_point& p : line.points)
-      x.widen(p.x), y.widen(p.y), y.widen(p.low), y.widen(p.high);  // NaN widens nothing
+      if (p.y >= y.low and p.y <= y.high) with_intervals.widen(p.low), with_intervals.widen(p.high);
+  y = with_intervals;
   y.round();
   if (not(x.high > x.low)) x.high = x.low + 1;
   std::string out;
+  if (not beyond_y.empty()) out += text_at(x.to, 11, beyond_y, "end");
+  if (not beyond_x.empty()) out += text_at(x.to, y.from - 6, beyond_x, "end");
   for (double tick : y.ticks())
     out += line_between(x.from, y.at(tick), x.to, y.at(tick), tick == 0 ? "zero" : "grid") +
            text_at(x.from - 7, y.at(tick) + 4, tick_text(tick), "tick end");
@@ -122,29 +138,35 @@ inline std::string drawing_of(const line_chart& chart) {
     }
     out += "\n";
   }
-  return element("svg",
-                 {{"viewBox", "0 0 " + fixed(chart.width) + " " + fixed(chart.height)},
-                  {"role", "img"},
-                  {"aria-label", alternative_text(chart)}},
-                 "\n" + out);
+  return out;
+}
+
+/// How lines and marks of a style look, in a frame of 24 x 14 pixels.
+inline std::string sample_of(const chart_line& line) {
+  std::string sample;
+  if (line.joined) sample += element("path", {{"d", "M1 7L23 7"}, {"class", "path l" + std::to_string(line.style)}});
+  if (line.marked) sample += mark_at(12, 7, line.style);
+  return sample;
 }
 
 }  // namespace detail
 
 inline std::string html_of(const line_chart& chart) {
   std::string keys;
-  for (const chart_line& line : chart.lines) {
-    std::string sample;
-    if (line.joined) sample += element("path", {{"d", "M1 7L23 7"}, {"class", "path l" + std::to_string(line.style)}});
-    if (line.marked) sample += detail::mark_at(12, 7, line.style);
+  for (const chart_line& line : chart.lines)
     keys += element("span", {},
-                    element("svg", {{"viewBox", "0 0 24 14"}, {"aria-hidden", "true"}}, sample) + escaped(line.name));
-  }
+                    element("svg", {{"viewBox", "0 0 24 14"}, {"aria-hidden", "true"}}, detail::sample_of(line)) +
+                        escaped(line.name));
+  const std::string drawing =
+      element("svg",
+              {{"viewBox", "0 0 " + detail::fixed(chart.width) + " " + detail::fixed(chart.height)},
+               {"role", "img"},
+               {"aria-label", detail::alternative_text(chart)}},
+              "\n" + detail::markup_of(chart));
   return element("figure", {{"class", chart.width > 500 ? "chart wide" : "chart"}},
                  element_of_text("figcaption", chart.title) +
                      (chart.note.empty() ? "" : element_of_text("p", chart.note, {{"class", "note"}})) +
-                     element("p", {{"class", "key"}}, keys) +
-                     element("div", {{"class", "scroll"}}, detail::drawing_of(chart)) +
+                     element("p", {{"class", "key"}}, keys) + element("div", {{"class", "scroll"}}, drawing) +
                      (chart.table.rows.empty()
                           ? ""
                           : element("details", {}, element_of_text("summary", "as a table") + html_of(chart.table)))) +

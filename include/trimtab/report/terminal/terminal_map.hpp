@@ -74,7 +74,7 @@ inline std::string text_of(const heat_map& map, bool colour = false, int width =
     if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
   });
   std::size_t margin = 0;
-  for (const auto& row : map.rows) margin = std::max(margin, row.size());
+  for (const auto& row : map.rows) margin = std::max(margin, characters(text::one_line(row)));
   const std::size_t all = map.columns.size();
   const auto at_once = static_cast<std::size_t>(std::max(1, (width - static_cast<int>(margin) - 1) / 3));
   std::string names;
@@ -89,7 +89,8 @@ inline std::string text_of(const heat_map& map, bool colour = false, int width =
   for (std::size_t first = 0; first < std::max<std::size_t>(all, 1); first += at_once) {
     const std::size_t last = std::min(all, first + at_once);
     for (std::size_t r = map.rows.size(); r-- > 0;) {
-      out += std::string(margin - map.rows[r].size(), ' ') + map.rows[r] + " ";
+      const auto name = text::one_line(map.rows[r]);
+      out += std::string(margin - characters(name), ' ') + name + " ";
       for (std::size_t c = first; c < last; ++c) {
         const double x = map.values[r][c];
         const auto cell = " " + detail::cell_text(x, largest);

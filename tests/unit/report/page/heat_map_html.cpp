@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "support/catch.hpp"
+#include "support/occurrences.hpp"
 
 #include <trimtab/report/page/heat_map_html.hpp>
 
@@ -8,6 +9,7 @@
 
 using namespace trimtab;
 using Catch::Matchers::ContainsSubstring;
+using trimtab::test::occurrences;
 
 namespace {
 
@@ -55,4 +57,50 @@ TEST_CASE("A map of nothing but zeros divides by nothing", "[report]") {
   const auto html = report::html_of(group_of({{0, 0}, {0, 0}}));
   CHECK(html.find("nan") == std::string::npos);
   CHECK(html.find("class=\"p") == std::string::npos);
+}
+
+TEST_CASE("A wide map flows into pieces, and those without a number that matters are folded away", "[report]") {
+  const auto wide = [](std::vector<double> row) {
+    report::heat_map map{.title = "m", .rows = {"0"}, .columns = std::vector<std::string>(row.size(), "t")};
+    map.values = {std::move(row)};
+    return report::html_of(report::map_group{"g", "", "q", {map}});
+  };
+  std::vector<double> row(40);
+  row[20] = 2;
+  const auto html = wide(row);
+  CHECK(occurrences(html, "<table class=\"heat\"") == 3);
+  CHECK(occurrences(html, "data-continued") == 2);
+  CHECK(occurrences(html, "<details>") == 2);
+  CHECK_THAT(html, ContainsSubstring("<summary>columns 0 to 15: exactly 0</summary>"));
+  CHECK_THAT(html, ContainsSubstring("<summary>columns 32 to 39: exactly 0</summary>"));
+  CHECK_THAT(html, ContainsSubstring("data-place=\"20\" data-value=\"2\""));
+  CHECK(wide(std::vector<double>(40)).find("<details>") == std::string::npos);  // nothing is better than anything
+  CHECK(occurrences(wide(std::vector<double>(24)), "<table") == 1);
+}
+
+TEST_CASE("A cell can show a word, with the number in its colour and its title", "[report]") {
+  auto group = group_of({{0, -2}, {3, 1}});
+  group.maps[0].words = {{"<x>", "b"}, {"c", ""}};
+  group.maps[0].row_kind = "token";
+  const auto html = report::html_of(group);
+  CHECK_THAT(html, ContainsSubstring("<span class=\"word\">&lt;x&gt;</span>"));
+  CHECK_THAT(html, ContainsSubstring("title=\"token 1, a, &lt;x&gt;: exactly 0\""));
+  CHECK_THAT(html, ContainsSubstring("class=\"p10\""));
+  CHECK_THAT(html, ContainsSubstring("tokens upward"));
+}
+
+TEST_CASE("Maps with scales of their own say where each ends", "[report]") {
+  auto group = group_of({{0, -2}, {3, 1}});
+  group.maps.push_back(group.maps[0]);
+  group.maps[1].reach = 30;
+  const auto html = report::html_of(group);
+  CHECK_THAT(html, ContainsSubstring("attn_out, largest 3.00") and ContainsSubstring("attn_out, largest 30.0"));
+  CHECK_THAT(html, ContainsSubstring("+largest"));
+  CHECK(occurrences(html, "class=\"p10\"") == 2);  // the largest of the first map, and the legend's
+}
+
+TEST_CASE("Small cells are colours, whose numbers are for those who cannot see them", "[report]") {
+  const auto html = report::html_of(group_of({{0, -2}, {3, 1}}), report::cell_size::small);
+  CHECK_THAT(html, ContainsSubstring("<table class=\"heat small\""));
+  CHECK_THAT(html, ContainsSubstring("title=\"layer 1, &lt;b&gt;: −2\"><span class=\"unseen\">-2</span></td>"));
 }

@@ -58,3 +58,26 @@ TEST_CASE("A fit without prompts is still shown: what was asked, and its maps", 
   CHECK(page.find(">Metrics</h3>") == std::string::npos);
   CHECK_THAT(page, ContainsSubstring("<h2 id=\"chapter-1\" class=\"unseen\">c</h2>"));  // no heading skips a level
 }
+
+TEST_CASE("What several fits show stands side by side on one scale, above each fit", "[report]") {
+  const auto fit_of = [](const std::string& name, double x) {
+    return report::fit_report{
+        .name = name, .maps = {{"α", "", "alpha", {{.title = "m", .rows = {"0"}, .columns = {"t"}, .values = {{x}}}}}}};
+  };
+  const auto page = report::page_of("t", {{"c", {fit_of("a", 1), fit_of("b", 10)}}});
+  CHECK_THAT(page, ContainsSubstring(">Side by side</h3>") and ContainsSubstring("data-site=\"m, a\""));
+  CHECK(occurrences(page, "class=\"p1\" tabindex") == 1);   // 1 of 10
+  CHECK(occurrences(page, "class=\"p10\" tabindex") == 3);  // 10 of 10, and each on its own
+  CHECK(report::page_of("t", {{"c", {fit_of("a", 1)}}}).find("Side by side") == std::string::npos);
+}
+
+TEST_CASE("One is not many", "[report]") {
+  report::fit_report fit{.name = "f", .counts = {.parameters = 1, .nonzero_parameters = 1, .sites = 1}};
+  fit.counts.nonzero_sites = 1;
+  CHECK_THAT(report::page_of("t", {{"c", {fit}}}),
+             ContainsSubstring("1 of 1 parameter is not zero, at 1 of 1 place; its ℓ1 norm"));
+  fit.counts.parameters = fit.counts.sites = 2;
+  fit.counts.nonzero_parameters = 0;
+  CHECK_THAT(report::page_of("t", {{"c", {fit}}}),
+             ContainsSubstring("0 of 2 parameters are not zero, at 1 of 2 places"));
+}

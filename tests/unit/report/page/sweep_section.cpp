@@ -31,6 +31,10 @@ TEST_CASE("The picture of a front has a mark for each point, and those on the fr
   const auto& knee = chart.lines[2].points[0];
   CHECK((knee.x == .2 and knee.y == .9 and knee.label == "7" and knee.link == "#fit-1.2"));
   CHECK(chart.lines[0].points[0].label.empty());
+  CHECK_THAT(knee.title, ContainsSubstring(", 7 places"));
+  auto sparse = three_points();
+  sparse.points[1].figures.places = 1;
+  CHECK(report::front_chart(sparse).lines[2].points[0].title.ends_with(", 1 place"));
 
   const auto html = report::html_of(three_points());
   CHECK(occurrences(html, "href=\"#fit-1.2\"") == 2);  // the mark, and the row of the table

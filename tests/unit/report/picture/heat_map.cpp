@@ -65,3 +65,47 @@ TEST_CASE("Places are called what their key calls them") {
   CHECK(report::names_of(positions::absolute(1)) == std::vector<std::string>{"0"});
   CHECK(report::names_of(positions::shared()) == std::vector<std::string>{"all tokens"});
 }
+
+TEST_CASE("A wide map is cut into pieces whose columns keep their places", "[report]") {
+  const report::heat_map map{.title = "m",
+                             .rows = {"0"},
+                             .columns = {"a", "b", "c", "d", "e"},
+                             .values = {{1, 2, 3, 4, 5}},
+                             .centre = 1,
+                             .words = {{"v", "w", "x", "y", "z"}},
+                             .reach = 7};
+  const auto pieces = report::pieces_of(map, 2);
+  REQUIRE(pieces.size() == 3);
+  CHECK(pieces[1].columns == std::vector<std::string>{"c", "d"});
+  CHECK(pieces[1].values == std::vector<std::vector<double>>{{3, 4}});
+  CHECK(pieces[1].words == std::vector<std::vector<std::string>>{{"x", "y"}});
+  CHECK(pieces[2].place(0) == 4);
+  CHECK((pieces[2].centre == 1 and pieces[2].reach == 7));
+  CHECK(report::pieces_of(map, 5).size() == 1);
+  // Places counted from the end stay what they are.
+  auto turned = map;
+  turned.places = {9, 8, 7, 6, 5};
+  CHECK(report::pieces_of(turned, 2)[1].place(0) == 7);
+}
+
+TEST_CASE("The maps of one site stand beside each other, on one scale or each on its own", "[report]") {
+  const auto group_of = [](double a, double b) {
+    return report::map_group{"g",
+                             "",
+                             "q",
+                             {{.title = "attn_out", .rows = {"0"}, .columns = {"t"}, .values = {{a}}},
+                              {.title = "mlp_out", .rows = {"0"}, .columns = {"t"}, .values = {{b}}}}};
+  };
+  const std::vector<report::named_group> groups{{"one", group_of(1, -2)}, {"two", group_of(3, 0.5)}};
+  const auto own = report::by_site(groups, report::map_scales::own);
+  REQUIRE(own.size() == 2);
+  CHECK(own[0].title == "attn_out");
+  CHECK((own[0].maps[0].title == "attn_out, one" and own[0].maps[1].title == "attn_out, two"));
+  CHECK((own[0].reach_of(own[0].maps[0]) == 2 and own[1].reach_of(own[1].maps[1]) == 3));
+  CHECK_FALSE(own[0].has_one_scale());
+  const auto shared = report::by_site(groups, report::map_scales::shared);
+  for (const auto& site : shared) {
+    CHECK(site.has_one_scale());
+    CHECK(site.reach_of(site.maps[0]) == 3);
+  }
+}

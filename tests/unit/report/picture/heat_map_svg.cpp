@@ -51,3 +51,25 @@ TEST_CASE("Maps that are wider than the picture go on below", "[report]") {
   CHECK(occurrences(cut, "<title>layer ") == 25);
   CHECK(occurrences(cut, "m, continued") == 1);
 }
+
+TEST_CASE("Words stand in the cells of a picture, shortened to what fits", "[report]") {
+  report::heat_map map{.title = "m", .rows = {"0"}, .columns = {"a", "b"}, .values = {{1, 0}}};
+  map.words = {{"extraordinary", "␣it"}};
+  const auto svg = report::svg_of("t", std::vector<report::map_group>{{"g", "", "q", {map}}});
+  CHECK_THAT(svg, ContainsSubstring(">extraord…<") and ContainsSubstring(">␣it<"));
+  CHECK_THAT(svg, ContainsSubstring("<title>layer 0, a, extraordinary: 1</title>"));
+}
+
+TEST_CASE("Fits that show the same stand side by side on one scale", "[report]") {
+  const auto fit_of = [](const std::string& name, const std::string& quantity, double x) {
+    return report::fit_report{
+        .name = name,
+        .maps = {{quantity, "", quantity, {{.title = "m", .rows = {"0"}, .columns = {"t"}, .values = {{x}}}}}}};
+  };
+  const auto svg = report::svg_of("t", {fit_of("a", "α", 1), fit_of("b", "α", 10), fit_of("c", "v", 3)});
+  CHECK_THAT(svg, ContainsSubstring(">α at m<") and ContainsSubstring(">m, a<") and ContainsSubstring(">m, b<"));
+  CHECK_THAT(svg, ContainsSubstring(">c: v<"));
+  // On the scale that ends at 10, a 1 has the first colour.
+  CHECK_THAT(svg, ContainsSubstring("fill=\"" + report::hex(report::shade(report::light, 1)) +
+                                    "\" stroke=\"#d9dde3\" stroke-width=\"0.5\"><title>layer 0, t: 1</title>"));
+}

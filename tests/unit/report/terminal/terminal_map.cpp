@@ -81,3 +81,13 @@ TEST_CASE("What steers a terminal is shown and not obeyed", "[report]") {
   CHECK_THAT(text, ContainsSubstring("The \xEF\xBF\xBD[31m\xEF\xBF\xBDking ."));
   CHECK(text.find('\x1b') == text.npos);
 }
+
+TEST_CASE("Rows may be named by tokens, whose letters may take several bytes", "[report]") {
+  const report::heat_map map{
+      .title = "head 0.1", .rows = {"␣b", "a"}, .columns = {"a", "␣b"}, .values = {{1, 0.5}, {1, 0}}};
+  CHECK(report::text_of(map) ==
+        "head 0.1\n"
+        " a  +9  \xC2\xB7\n"
+        "␣b  +9 +5\n"
+        "    a ␣b   9 is 1, \xC2\xB7 is exactly 0\n");
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <trimtab/report/picture/line_chart_svg.hpp>
+#include <trimtab/report/picture/chart_svg.hpp>
 
 #include "support/catch.hpp"
 #include "support/occurrences.hpp"

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/panels.hpp>
+#include <trimtab/backend/eigen/rows.hpp>
+#include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/core/stored.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+/// Frozen matrices in the narrowest type that holds their numbers exactly: linear maps, and embeddings that share them.
+/// The type is no part of theirs, so a program is compiled once for all checkpoints; products look at it once
+/// (eigen/matmul.hpp).
+
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
+
+/// The panels of a matrix in the types in which one may be stored: what a product in double or in dual numbers reads is
+/// as wide as it computes.
+template <typename T>
+struct stored_panels {
+  using type = std::variant<panels<T>>;
+};
+template <>
+struct stored_panels<float> {
+  using type = std::variant<panels<float>, panels<float, stored::float16>, panels<float, stored::bfloat16>>;
+};
+
+/// y = x W + b, frozen.
+template <typename T>
+class linear {
+ public:
+  using any_panels = typename stored_panels<T>::type;
+
+  /// W is `weight` or its transpose. Unless it is kept `wide`, it is stored in the narrowest type that holds each of its
+  /// numbers exactly.
+  linear(int threads, matrix_view<const T> weight, matrix_view<const T> bias, bool transposed, bool wide)
+      : panels_(pack(threads, weight, transposed, wide)), bias_(panels<T>::whole_tiles(outputs()) * tile<T>::columns) {
+    if (not bias.empty()) std::copy_n(bias.data, outputs(), bias_.data());
+  }
+
+  index_t inputs() const {
+    return visit([](const auto& w) { return w.depth(); });
+  }
+  index_t outputs() const {
+    return visit([](const auto& w) { return w.columns(); });
+  }
+  const T* bias() const { return bias_.data(); }
+  /// f(panels) with the type in which they are stored.
+  template <typename F>
+  decltype(auto) visit(F&& f) const {
+    return std::visit(f, *panels_);
+  }
+  const std::shared_ptr<const any_panels>& shared_panels() const { return panels_; }
+
+ private:
+  template <typename Stored>
+  static bool all_fit(matrix_view<const T> m) {
+    for (index_t i = 0; i < m.rows; ++i) {  // row by row, since a float that is none usually comes early
+      std::uint32_t others = 0;
+#pragma omp simd reduction(| : others)
+      for (index_t j = 0; j < m.cols; ++j) others |= stored::holds<Stored>(m.row(i)[j]) ? 0u : 1u;
+      if (others != 0) return false;
+    }
+    return true;
+  }
+  static std::shared_ptr<const any_panels> pack(int threads, matrix_view<const T> weight, bool transposed, bool wide) {
+    const auto as = [&]<typename Stored>(std::type_identity<Stored>) {
+      return std::make_shared<const any_panels>(std::in_place_type<panels<T, Stored>>, threads, weight, transposed);
+    };
+    if constexpr (std::same_as<T, float>) {
+      if (not wide and all_fit<stored::float16>(weight)) return as(std::type_identity<stored::float16>{});
+      if (not wide and all_fit<stored::bfloat16>(weight)) return as(std::type_identity<stored::bfloat16>{});
+    }
+    return as(std::type_identity<T>{});
+  }
+
+  std::shared_ptr<const any_panels> panels_;
+  array<T> bias_;
+};
+
+/// An embedding: the columns of a matrix that a linear map has, or had, for its own. It shares them.
+template <typename T>
+class table {
+ public:
+  explicit table(const linear<T>& map) : panels_(map.shared_panels()) {}
+
+  /// Sets row i of x to column ids[i].
+  void look_up(int threads, const int* ids, matrix_view<T> x) const {
+    std::visit(
+        [&](const auto& w) {
+          assert(x.cols == w.depth());
+          parallel_for(threads, x.rows, x.size(), [&](index_t i) { w.copy_column(ids[i], x.row(i)); });
+        },
+        *panels_);
+  }
+
+ private:
+  std::shared_ptr<const typename linear<T>::any_panels> panels_;
+};
+
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen
