@@ -768,7 +768,7 @@ void describe(description& d, command_line& line) {
   {
     auto& c = line.study;
     auto o = add("study", "Run the paper's experiments on your models, with a verdict on each of its findings",
-                 "  trimtab study paper --quick --out study/\n"
+                 "  trimtab study paper --model gpt2/ --quick --out study/\n"
                  "  trimtab study paper --model gpt2 --task ioi --task ccc --out gpt2-study/ --plan\n"
                  "  trimtab study paper --model gpt2/ --task pairs.jsonl --out pairs-study/");
     const std::vector<std::string> studies = {"paper"};

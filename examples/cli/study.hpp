@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <trimtab/io/json/json.hpp>
 #include <trimtab/measure/hypotheses.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/picture/line_chart.hpp>
@@ -74,7 +75,7 @@ class study_report {
 
   const study_subject& subject() const { return subject_; }
   /// What the command of a part printed. Throws `io` where the part is missing.
-  ordered_json output_of(const std::string& part) const;
+  io::json output_of(const std::string& part) const;
 
   void heading(const std::string& text);
   void paragraph(const std::string& text);
@@ -132,10 +133,10 @@ report::map_group maps_of(const path& file, const std::string& quantity, const s
                           const std::string& note, double centre = 0);
 
 /// 1 for each prompt of a set of an evaluation whose answer follows both strengths, else 0.
-std::vector<double> follows_both(const ordered_json& set);
+std::vector<double> follows_both(const io::json& set);
 
 /// The KL divergence of each prompt with the answers left out, the mean of both strengths.
-std::vector<double> kl_of_each(const ordered_json& set);
+std::vector<double> kl_of_each(const io::json& set);
 
 /// A number in full.
 std::string cell(double x);

@@ -24,6 +24,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
       {out / "sweep.json"},
       6.0 * with.train * static_cast<double>(with.steps) *
           static_cast<double>(with.rates.size() * with.lambdas.size())};
+  if (not with.memory.empty()) part.words.insert(part.words.end(), {"--memory", with.memory});
   return {part};
 }
 

@@ -22,8 +22,7 @@ std::vector<std::string> methods_of(const study_subject& subject) {
   return {"ablation", "gradient"};
 }
 
-const std::vector<std::string> sites = {"attn_out", "mlp_out"};  // those that add to the stream: curves need no others
-
+/// Curves need sites that add to the stream; a later state of the stream would override what lies before it.
 std::vector<study_part> parts_of(const study_subject& subject) {
   const auto prompts = subject.file("methods/prompts.jsonl");
   auto parts = std::vector{head_part("methods/prompts", subject.with.explained, subject.prompts(1, "test"), prompts)};
@@ -49,7 +48,7 @@ void show(study_report& to) {
                            .x_axis = "log₁₀ of the share of places that are kept",
                            .y_axis = "faithfulness"};
   std::vector<std::vector<std::string>> rows, curves;
-  const auto both = [](const ordered_json& of, const std::string& key) {
+  const auto both = [](const io::json& of, const std::string& key) {
     return std::vector<std::string>{of[key].dump(), of[key + "_interval"][0].dump(), of[key + "_interval"][1].dump()};
   };
   for (const auto& method : methods_of(to.subject())) {
@@ -81,10 +80,12 @@ void show(study_report& to) {
     to.hypothesis("ActivScalar keeps the places that patching ranks first", same);
   }
   to.chart("methods", chart);
-  to.table("methods",
-           {"method", "overlap", "low", "high", "of_first", "spearman", "low", "high", "kendall", "low", "high", "cpr",
-            "low", "high", "cmd", "low", "high"},
-           rows,
+  std::vector<std::string> header = {"method"};
+  for (const std::string column : {"overlap", "spearman", "kendall", "cpr", "cmd"}) {
+    header.insert(header.end(), {column, column + "_low", column + "_high"});
+    if (column == "overlap") header.push_back("of_first");
+  }
+  to.table("methods", header, rows,
            "Each method's ranking of the places of attn_out and mlp_out: its agreement with ActivScalar's |α|, and the "
            "areas below (CPR) and beside (CMD) its curve, each with a 95 % bootstrap interval over prompts.");
   to.data("curves", {"method", "kept", "faithfulness", "random_mean", "random_low", "random_high"}, curves);

@@ -3,7 +3,6 @@
 #include "study.hpp"
 
 #include <trimtab/io/files/atomic_file.hpp>
-#include <trimtab/io/json/json.hpp>
 #include <trimtab/report/page/heat_map_html.hpp>
 #include <trimtab/report/picture/chart_svg.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
@@ -45,8 +44,8 @@ std::string csv_of(const std::vector<std::string>& header, const std::vector<std
 
 std::string cell(double x) { return report::exact(x); }
 
-ordered_json study_report::output_of(const std::string& part) const {
-  return ordered_json::parse(io::read_json_file(subject_.file(part + ".json")).dump())["output"];
+io::json study_report::output_of(const std::string& part) const {
+  return io::read_json_file(subject_.file(part + ".json"))["output"];
 }
 
 void study_report::write(const std::string& name, const std::string& content) {
@@ -112,14 +111,14 @@ report::map_group maps_of(const path& file, const std::string& quantity, const s
   return group;
 }
 
-std::vector<double> follows_both(const ordered_json& set) {
+std::vector<double> follows_both(const io::json& set) {
   std::vector<double> follows;
   for (const auto& one : set["per_prompt"])
     follows.push_back(one["flipped"]["+1"].get<bool>() and one["flipped"]["-1"].get<bool>() ? 1 : 0);
   return follows;
 }
 
-std::vector<double> kl_of_each(const ordered_json& set) {
+std::vector<double> kl_of_each(const io::json& set) {
   std::vector<double> kl;
   for (const auto& one : set["per_prompt"])
     kl.push_back((one["kl_masked"]["+1"].get<double>() + one["kl_masked"]["-1"].get<double>()) / 2);

@@ -56,7 +56,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
 
 /// A fit, as the tables show it.
 struct measured_fit {
-  ordered_json fit = {}, eval = {};
+  io::json fit = {}, eval = {};
   std::vector<bool> kept = {};  ///< by place, of ActivScalar
 };
 
