@@ -234,7 +234,7 @@ inline ranking_agreement compare_rankings(std::span<const std::vector<double>> p
   const std::vector<double> theirs = sizes_of(other);
   return detail::agreement_over(
       per_prompt.size(), [&](std::span<const std::size_t> drawn) { return detail::sizes_of_means(per_prompt, drawn); },
-      [&](std::span<const std::size_t>) { return theirs; }, k, samples, seed);
+      [&](std::span<const std::size_t>) -> const std::vector<double>& { return theirs; }, k, samples, seed);
 }
 
 /// The same of two lists of scores of the same prompts, which are drawn for both at once.

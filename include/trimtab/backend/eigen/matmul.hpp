@@ -142,14 +142,15 @@ void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view
         }
       };
       const auto* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
-      if constexpr (std::same_as<decltype(slice), const T* const>) {
-        multiply_blocks.template operator()<false>(slice, 0, blocks);
-      } else if (blocks <= 2) {
-        multiply_blocks.template operator()<false>(slice, 0, blocks);
-      } else {  // the first block widens the slice for all
-        multiply_blocks.template operator()<true>(slice, 0, 1);
-        multiply_blocks.template operator()<false>(static_cast<const T*>(slice_room), 1, blocks);
+      bool is_widened = false;
+      if constexpr (not std::same_as<decltype(slice), const T* const>) {
+        is_widened = blocks > 2;
+        if (is_widened) {  // the first block does it for all
+          multiply_blocks.template operator()<true>(slice, 0, 1);
+          multiply_blocks.template operator()<false>(static_cast<const T*>(slice_room), 1, blocks);
+        }
       }
+      if (not is_widened) multiply_blocks.template operator()<false>(slice, 0, blocks);
       if (is_end and columns < cut::columns)
         for (index_t i = 0; i < count; ++i) std::copy_n(out.row(i), columns, y.row(first + i) + p * cut::columns);
     }
