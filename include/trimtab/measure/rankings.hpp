@@ -231,10 +231,10 @@ ranking_agreement agreement_over(std::size_t prompts, First first, Second second
 inline ranking_agreement compare_rankings(std::span<const std::vector<double>> per_prompt,
                                           std::span<const double> other, std::size_t k, int samples = 1000,
                                           std::uint64_t seed = 1) {
-  const std::vector<double> theirs = sizes_of(other);
   return detail::agreement_over(
       per_prompt.size(), [&](std::span<const std::size_t> drawn) { return detail::sizes_of_means(per_prompt, drawn); },
-      [&](std::span<const std::size_t>) -> const std::vector<double>& { return theirs; }, k, samples, seed);
+      [theirs = sizes_of(other)](std::span<const std::size_t>) -> const std::vector<double>& { return theirs; }, k,
+      samples, seed);
 }
 
 /// The same of two lists of scores of the same prompts, which are drawn for both at once.
