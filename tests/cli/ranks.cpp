@@ -59,6 +59,19 @@ std::map<std::string, std::string> files_in(const std::filesystem::path& folder)
   return files;
 }
 
+/// The processes that a process has started, as /proc says.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    const auto status = content_of(entry.path() / "stat");  // "123 (name) S parent ..."
+    if (const auto end = status.rfind(')'); end != status.npos and std::atoi(status.c_str() + end + 3) == parent)
+      found.push_back(std::stoi(name));
+  }
+  return found;
+}
+
 /// Kills one of the ranks `after` some time once `file` is there, and waits for mpirun. Returns its status, and the
 /// seconds from the kill to the end.
 struct killed {
@@ -84,11 +97,7 @@ killed run_and_kill(int ranks, int victim, int milliseconds, const std::filesyst
   CHECK(wait_for(pid_file));
   CHECK(wait_for(file));
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-  const auto mpirun = content_of(pid_file);
-  const auto id = mpirun.substr(0, mpirun.find('\n'));
-  std::istringstream children(content_of("/proc/" + id + "/task/" + id + "/children"));
-  std::vector<pid_t> started;
-  for (pid_t child = 0; children >> child;) started.push_back(child);
+  const std::vector<pid_t> started = children_of(std::atoi(content_of(pid_file).c_str()));
   CHECK(static_cast<int>(started.size()) == ranks);
   const auto begin = std::chrono::steady_clock::now();
   if (static_cast<int>(started.size()) == ranks) ::kill(started[static_cast<std::size_t>(victim)], SIGKILL);
