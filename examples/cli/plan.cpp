@@ -167,7 +167,7 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
   const auto part = [](const fit_plan& plan, const std::string& name) {
     return std::ranges::find(plan.memory, name, [](const auto& p) { return p.first; })->second;
   };
-  fit_plan largest;  // pass
+  fit_plan largest;  // of the pass that takes most
   std::size_t points = 0, passes = 0;
   index_t steps = 0;
   double flops = 0;

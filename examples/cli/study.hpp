@@ -82,10 +82,10 @@ class study_report {
   /// A table as NAME.csv and NAME.json, numbers in full, and on the page, rounded.
   void table(const std::string& name, const std::vector<std::string>& header,
              const std::vector<std::vector<std::string>>& rows, const std::string& note = {});
-  /// A picture as NAME.svg and on the page.
   /// A table that is only kept as NAME.csv.
   void data(const std::string& name, const std::vector<std::string>& header,
             const std::vector<std::vector<std::string>>& rows);
+  /// Pictures as NAME.svg and on the page.
   void chart(const std::string& name, const report::line_chart& chart);
   void maps(const std::string& name, const std::vector<report::map_group>& groups);
   void hypothesis(const std::string& name, const finding& found);

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -49,14 +47,6 @@ outcome run_ranks(int ranks, const model_for_cli& model, const arguments& words)
 
 arguments fit_of(const model_for_cli& model, const arguments& more) {
   return with({"fit", "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001", "--json"}, more);
-}
-
-/// Every file of a folder by name.
-std::map<std::string, std::string> files_in(const std::filesystem::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    files[entry.path().filename().string()] = content_of(entry.path());
-  return files;
 }
 
 /// The processes that a process has started, as /proc says.

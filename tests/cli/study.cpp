@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <random>
 #include <set>
 
@@ -42,13 +41,11 @@ std::vector<std::string> study_of(const model_for_cli& model, const std::string&
           "--test", "6",     "--seeds", "2",          "--steps", steps, "--explained", "3", "--threads", "1"};
 }
 
-/// All files below a folder.
-std::map<std::string, std::string> files_in(const std::filesystem::path& folder) {
-  std::map<std::string, std::string> files;
-  if (not std::filesystem::exists(folder)) return files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files[entry.path().lexically_relative(folder).string()] = content_of(entry.path());
-  return files;
+/// What such a study prints with --json.
+io::json found_by_study(const model_for_cli& model, const std::string& data, const std::string& out) {
+  auto arguments = study_of(model, data, out);
+  arguments.push_back("--json");
+  return run_trimtab(arguments).json();
 }
 
 }  // namespace
@@ -109,11 +106,7 @@ TEST_CASE("A study of prompts from a file has every part, figure and verdict, an
 TEST_CASE("The command of a part makes that part alone", "[study]") {
   const model_for_cli model;
   const auto data = model.file("pairs.jsonl", answered(model, "right")), out = model.name("study");
-  const auto found = [&] {
-    auto arguments = study_of(model, data, out);
-    arguments.push_back("--json");
-    return run_trimtab(arguments).json();
-  }();
+  const auto found = found_by_study(model, data, out);
   int repeated = 0;
   for (const auto& part : found["parts"]) {
     const std::string name = part["name"], command = part["command"];
@@ -174,9 +167,7 @@ TEST_CASE("A study ended by a signal keeps its parts and says how to go on", "[s
 TEST_CASE("A study of a model that answers no pair says so, and its page too", "[study]") {
   const model_for_cli model;
   const auto data = model.file("pairs.jsonl", answered(model, "wrong")), out = model.name("study");
-  auto arguments = study_of(model, data, out);
-  arguments.push_back("--json");
-  const auto found = run_trimtab(arguments).json();
+  const auto found = found_by_study(model, data, out);
   CHECK(found["hypotheses"].empty());
   CHECK(found["subjects"][0]["answered"] == 0);
   const std::string said = found["subjects"][0]["sentence"];
