@@ -118,6 +118,8 @@ def main():
     arguments.add_argument("--threads", type=int)
     arguments.add_argument("--policies", default="activ-scalar", help="comma-separated, of " + ", ".join(POLICIES))
     asked = arguments.parse_args()
+    if asked.seeds < 3:
+        arguments.error("--seeds is at least 3: two seeds have one Jaccard index, and no interval")
     asked.out.mkdir(parents=True, exist_ok=True)
     study = Study(asked.program, asked.out, asked.seeds, asked.threads)
     found, text = {}, []
