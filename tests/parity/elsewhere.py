@@ -5,7 +5,7 @@
     python3 tests/parity/elsewhere.py WHAT PROGRAM
 
 WHAT: transformers, transformer_lens (the examples in examples/python), baked (folders of `trimtab bake`), gguf (control
-vectors, read by the package gguf), llama_cpp (applied by llama.cpp).
+vectors, read by the package gguf), llama_cpp (applied by llama.cpp), explain (the stored scores of explain_elsewhere.py).
 """
 
 import importlib
@@ -356,6 +356,11 @@ def main():
     elif what == "baked":
         require("transformers")
         failed = compare_baked(program)
+    elif what == "explain":
+        require("transformers", "tokenizers", "transformer_lens.tools.analysis.attribution_patching")
+        import explain_elsewhere
+
+        failed = not explain_elsewhere.is_as_stored()
     elif what == "gguf":
         require("gguf")
         failed = compare_gguf(program)

@@ -17,7 +17,8 @@
 using namespace trimtab;
 using namespace trimtab::test;
 
-// The scores of places against those of explain.py, whose head describes the files.
+// The scores of places against those of explain.py, whose head describes the files, and those of TransformerLens, which
+// explain_elsewhere.py has stored in files of the same form.
 
 namespace {
 
@@ -25,15 +26,14 @@ using enum explain::metric_kind;
 using enum explain::attribution_kind;
 using enum explain::patch_direction;
 
+const std::filesystem::path root = TRIMTAB_SOURCE_DIR;
+
 struct explained {
-  std::filesystem::path folder;
   std::vector<prompt_pair> prompts = {};
   index_t steps = 0;
   io::safetensors_file values;
 
-  explicit explained(const std::string& name)
-      : folder(std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name),
-        values(folder / "explain.safetensors") {
+  explicit explained(const std::filesystem::path& folder) : values(folder / "explain.safetensors") {
     const io::json from = io::read_json_file(folder / "explain.json");
     for (const io::json& p : from.at("prompts")) {
       prompt_pair pair;
@@ -43,7 +43,7 @@ struct explained {
       p.at("wrong_id").get_to(pair.wrong_id);
       prompts.push_back(std::move(pair));
     }
-    from.at("steps").get_to(steps);
+    steps = from.value("steps", index_t{1});
   }
 
   std::vector<double> read(const std::string& name) const { return values.read<double>(name).values; }
@@ -167,7 +167,8 @@ void check_attention(const Model& model, const explained& from) {
 TEST_CASE("the scores of places are those of the reference") {
   const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "gpt2-b", "neox-parallel", "neox-sequential");
   CAPTURE(name);
-  const explained from(name);
+  const auto folder = root / "tests/parity/fixtures" / name;
+  const explained from(folder);
   std::visit(
       [&](const auto& model) {
         check_all(model, from);
@@ -175,5 +176,26 @@ TEST_CASE("the scores of places are those of the reference") {
         check_lens(model, from);
         check_attention(model, from);
       },
-      read_model<double>(from.folder));
+      read_model<double>(folder));
+}
+
+TEST_CASE("the scores of places are those of TransformerLens") {
+  const std::string name = GENERATE(as<std::string>{}, "tiny-gpt2", "tiny-pythia");
+  CAPTURE(name);
+  const explained from(root / "tests/parity/fixtures" / name);
+  std::visit(
+      [&](const auto& model) {
+        explain::options chosen{.sites = {"resid_pre", "attn_z", "attn_out", "mlp_out"}, .per_head = true};
+        check_map(explain::patching(model, from.prompts, chosen), from, "patching-denoising");
+        chosen.sites.emplace_back("resid_post");
+        check_map(explain::attribution(model, from.prompts, chosen), from, "denoising");
+        chosen.direction = noising;
+        check_map(explain::attribution(model, from.prompts, chosen), from, "noising");
+        chosen.attribute = gradient;
+        check_map(explain::attribution(model, from.prompts, chosen), from, "gradient");
+        check_direct(model, from);
+        check_lens(model, from);
+        check_attention(model, from);
+      },
+      read_model<double>(root / "examples/models" / name));
 }

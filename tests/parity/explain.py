@@ -233,16 +233,11 @@ def make_prompts(name, ids):
     return prompts
 
 
-def write_fixture(folder, name, config, tensors, ids):
-    model, prompts = reference.make_model(config, tensors), make_prompts(name, ids)
-    runs = [record(model, prompt["ids"])[0] for prompt in prompts]
-    means = {}
-    for key in runs[0]:
-        rows = [[run[key][token] for run in runs if token < len(run[key])] for token in range(max(LENGTHS))]
-        means[key] = torch.stack([torch.stack(row).mean(0) for row in rows])
+def write_scores(folder, from_, scores):
+    """explain.json with `from_`; explain.safetensors with what is said about each prompt, as score_prompt returns it."""
     expected = {}
-    for n, prompt in enumerate(prompts):
-        for key, value in score_prompt(model, prompt, means).items():
+    for n, of_prompt in enumerate(scores):
+        for key, value in of_prompt.items():
             if key.startswith(("clean/", "corrupt/")):
                 expected.setdefault(key, []).append(value)
             else:
@@ -250,11 +245,21 @@ def write_fixture(folder, name, config, tensors, ids):
                 squeezed = value.squeeze(-1) if value.dim() == 3 and what != "attn_z" else value
                 expected[f"{method}/{n}/{what}"] = squeezed
     os.makedirs(folder, exist_ok=True)
-    reference.dump_json(os.path.join(folder, "explain.json"), {"prompts": prompts, "steps": STEPS})
+    reference.dump_json(os.path.join(folder, "explain.json"), from_)
     reference.write_safetensors(
         os.path.join(folder, "explain.safetensors"),
         {key: (torch.stack(value) if isinstance(value, list) else value.reshape(value.shape or (1,))).detach().numpy()
          for key, value in expected.items()})
+
+
+def write_fixture(folder, name, config, tensors, ids):
+    model, prompts = reference.make_model(config, tensors), make_prompts(name, ids)
+    runs = [record(model, prompt["ids"])[0] for prompt in prompts]
+    means = {}
+    for key in runs[0]:
+        rows = [[run[key][token] for run in runs if token < len(run[key])] for token in range(max(LENGTHS))]
+        means[key] = torch.stack([torch.stack(row).mean(0) for row in rows])
+    write_scores(folder, {"prompts": prompts, "steps": STEPS}, [score_prompt(model, prompt, means) for prompt in prompts])
 
 
 def write_all(out):
