@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/records.hpp>
+#include <trimtab/explain/exchange_rows.hpp>
 #include <trimtab/explain/interchange.hpp>
 #include <trimtab/explain/metric.hpp>
 #include <trimtab/explain/recorded_run.hpp>
@@ -12,43 +13,16 @@
 #include <cassert>
 #include <cstddef>
 #include <limits>
-#include <map>
 #include <span>
 #include <utility>
 #include <vector>
 
 /// Exact runs, each of one prompt with its activations at one place exchanged. All places of a layer are sequences of
 /// one batch: they start from the stream that an untouched run had before this layer, and have no rows for the tokens
-/// before the place, whose keys and values that run had too.
+/// before the place, whose keys and values that run had too. Up to the end of the layer they have none for the tokens
+/// after the place either, unless what enters the layer is exchanged.
 
 namespace trimtab::explain::detail {
-
-/// A prompt and what replaces its activations at one place of a layer.
-struct exchange {
-  std::size_t prompt = 0;             ///< of the group
-  std::size_t block = 0;              ///< the site
-  std::size_t place = 0;              ///< of the map
-  index_t head = -1;                  ///< at `attn_z`; -1 for all
-  std::vector<int> tokens = {};       ///< ascending
-  std::vector<index_t> sources = {};  ///< for each token, its row in the source of the site and layer
-};
-
-/// f(exchange without prompt, block and sources, position) for each place of a block's layer that a prompt has. A place
-/// of the last layer that the scored token does not read has no influence and is left out.
-template <typename F>
-void each_exchange(const model_config& config, const parameter_block& block, index_t layer, const prompt_pair& prompt,
-                   F f) {
-  const std::vector<int> positions = positions_of(block.positions, prompt);
-  std::map<int, std::vector<int>> tokens;
-  for (std::size_t i = scored_only(config, block.site, layer) ? positions.size() - 1 : 0; i < positions.size(); ++i)
-    if (positions[i] >= 0) tokens[positions[i]].push_back(static_cast<int>(i));
-  for (const auto& [position, of_position] : tokens)
-    for (index_t part = 0; part < block.parts; ++part)
-      f(exchange{.place = static_cast<std::size_t>(block.layer_offset(layer) + position * block.parts + part),
-                 .head = block.parts > 1 ? part : -1,
-                 .tokens = of_position},
-        static_cast<index_t>(position));
-}
 
 /// The rows of a site and where their records are; null `rows.records.slot` where nothing is exchanged.
 template <typename T>
@@ -136,6 +110,7 @@ class exchanged_runs {
  public:
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
+  using rows_type = exchange_rows<Model>;
 
   /// `base` is the untouched run of these prompts, with its streams. The passes of one call take at most about `memory`
   /// bytes, or what one sequence takes.
@@ -165,47 +140,36 @@ class exchanged_runs {
   }
 
  private:
-  index_t past_of(const exchange& e) const { return e.tokens.front(); }
-  index_t length_of(const exchange& e) const { return std::ssize(prompts_[e.prompt]); }
+  /// Whether an exchange changes only the rows of its own tokens up to the end of its layer, and there is another layer.
+  bool stays(const exchange& e, index_t layer) const {
+    return places_.blocks[e.block].site != site::resid_pre::text and layer + 1 < model_.config().layers;
+  }
 
-  /// How many of the exchanges fit the bound in one pass, at least one.
+  /// How many of the exchanges can share a pass that fits the bound, at least one.
   std::size_t together(index_t layer, std::span<const exchange> all) const {
     index_t rows = 0, keys = 0;
     for (std::size_t count = 0; count < all.size(); ++count) {
-      rows += length_of(all[count]) - past_of(all[count]);
-      keys += length_of(all[count]);
-      if (count > 0 and bytes(model_.config(), layer, rows, keys, static_cast<index_t>(count) + 1) > memory_)
+      const index_t length = std::ssize(prompts_[all[count].prompt]);
+      rows += length - all[count].tokens.front();
+      keys += length;
+      if (count > 0 and (stays(all[count], layer) != stays(all.front(), layer) or
+                         bytes(model_.config(), layer, rows, keys, static_cast<index_t>(count) + 1) > memory_))
         return count;
     }
     return all.size();
   }
 
-  /// The rows of the base run that a pass starts from, and those of its past tokens and their places among its keys.
-  struct starts {
-    std::vector<int> rows = {}, past = {}, keys = {};
-  };
-  starts starts_of(std::span<const exchange> some) const {
-    starts s;
-    int key = 0;
-    for (const exchange& e : some)
-      for (int i = 0; i < length_of(e); ++i, ++key) {
-        const int row = base_.first_row(e.prompt) + i;
-        if (i >= past_of(e))
-          s.rows.push_back(row);
-        else
-          s.past.push_back(row), s.keys.push_back(key);
-      }
-    return s;
-  }
-
   /// The offset of each row's record at a block's site, -1 for rows that stay as they are.
-  std::vector<int> slots(std::size_t block, index_t layer, std::span<const exchange> some) const {
+  std::vector<int> slots(std::size_t block, index_t layer, std::span<const exchange> some,
+                         const rows_type& rows) const {
     const parameter_block& of = places_.blocks[block];
     const index_t heads = rows_per_token(model_.config(), of.site);
     const bool last_only = scored_only(model_.config(), of.site, layer);
     std::vector<int> slots;
-    for (const exchange& e : some)
-      for (index_t i = last_only ? length_of(e) - 1 : past_of(e), k = 0; i < length_of(e); ++i) {
+    for (std::size_t n = 0; n < some.size(); ++n) {
+      const exchange& e = some[n];
+      const auto [first, last] = rows.tokens(n);
+      for (index_t i = last_only ? last - 1 : first, k = 0; i < last; ++i) {
         while (k < std::ssize(e.tokens) and e.tokens[static_cast<std::size_t>(k)] < i) ++k;
         const bool here = e.block == block and k < std::ssize(e.tokens) and e.tokens[static_cast<std::size_t>(k)] == i;
         for (index_t head = 0; head < heads; ++head) {
@@ -215,48 +179,44 @@ class exchanged_runs {
           slots.push_back(exchanged ? static_cast<int>(record * of.width) : -1);
         }
       }
+    }
     return slots;
   }
 
-  std::vector<double> run(index_t layer, std::span<const exchange> some, std::span<const T* const> sources) const {
+  /// The stream after the layers, from the base run's before them, with activations of the first one exchanged.
+  matrix_view<T> exchanged(layer_interval layers, std::span<const exchange> some, std::span<const T* const> sources,
+                           rows_type& rows, workspace<B>& memory) const {
     const B& backend = model_.backend();
-    const model_config& config = model_.config();
-    std::vector<std::vector<int>> ids;
-    std::vector<int> past, prompt;
-    for (const exchange& e : some) {
-      ids.push_back(prompts_[e.prompt]);
-      past.push_back(static_cast<int>(past_of(e)));
-      prompt.push_back(static_cast<int>(e.prompt));
-    }
-    const batch<B> rows(backend, config, ids, scored::last, past);
-    workspace<B> memory(backend);
-
     exchanged_layer<T> sites{};
-    const exchange_binder<B> bind(memory, rows.rows() * config.heads);
+    const exchange_binder<B> bind(memory, rows.rows().rows() * model_.config().heads);
     for (std::size_t k = 0; k < places_.blocks.size(); ++k)
       if (std::ranges::find(some, k, &exchange::block) != some.end())
-        sites[*site::find(places_.blocks[k].site)] = bind(sources[k], slots(k, layer, some));
-
+        sites[*site::find(places_.blocks[k].site)] = bind(sources[k], slots(k, layers.first, some, rows));
     using hooks = interchange_hooks<Model>;
-    pass<Model, hooks> from_layer(model_, rows, {layer, config.layers}, hooks(backend, layer, {sites}));
-    starts start = starts_of(some);
-    const index_t past_tokens = std::ssize(start.past);
-    const int* const of_rows = memory.take(std::move(start.rows));
-    const int* const of_past = memory.take(std::move(start.past));
-    const int* const past_keys = memory.take(std::move(start.keys));
-    const auto take_past = [&](index_t l) {
-      if (past_tokens > 0)
-        backend.forward(copy_row{}, past_tokens, 3 * config.width, selected_row(name::h, base_.keys(l), of_past),
-                        selected_row(name::out, from_layer.keys(l), past_keys));
-    };
-    const matrix_view<T> stream = memory.take(rows.rows(), config.width);
-    backend.forward(copy_row{}, stream.rows, stream.cols, selected_row(name::h, base_.stream(layer), of_rows),
-                    each_row(name::out, stream));
-    take_past(layer);
-    const matrix_view<T> leaving = from_layer.forward(stream, [&](index_t l, matrix_view<T>) {
-      if (l + 1 < config.layers) take_past(l + 1);  // all layers of a pass forward share the memory of their keys
-    });
-    return score_.values(leaving, memory.take(std::move(prompt)));
+    pass<Model, hooks> run(model_, rows.rows(), layers, hooks(backend, layers.first, {sites}));
+    const matrix_view<T> leaving = rows.forward(run, layers, rows.stream(layers.first));
+    const matrix_view<T> kept = memory.take(leaving.rows, leaving.cols);
+    backend.copy(leaving, kept);
+    return kept;
+  }
+
+  std::vector<double> run(index_t layer, std::span<const exchange> some, std::span<const T* const> sources) const {
+    const layer_interval above{layer + 1, model_.config().layers};
+    workspace<B> memory(model_.backend());
+    std::vector<int> prompt;
+    for (const exchange& e : some) prompt.push_back(static_cast<int>(e.prompt));
+    const int* const prompts = memory.take(std::move(prompt));
+    rows_type whole(model_, prompts_, base_, some, rows_type::up_to::end);
+    if (not stays(some.front(), layer))
+      return score_.values(exchanged({layer, above.last}, some, sources, whole, memory), prompts);
+
+    rows_type own(model_, prompts_, base_, some, rows_type::up_to::place);
+    const matrix_view<T> changed = exchanged({layer, above.first}, some, sources, own, memory);
+    const matrix_view<T> stream = whole.stream(above.first);
+    model_.backend().forward(copy_row{}, changed.rows, changed.cols, each_row(name::h, changed),
+                             selected_row(name::out, stream, memory.take(whole.rows_of(own))));
+    pass<Model> rest(model_, whole.rows(), above);
+    return score_.values(whole.forward(rest, above, stream), prompts);
   }
 
   const Model& model_;
