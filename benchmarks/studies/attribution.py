@@ -22,6 +22,9 @@ METHODS = ("gradient", "attribution-patching", "integrated", "patching", "ablati
 PASSES = {"gradient": (1, 1), "attribution-patching": (2, 1), "integrated": (10, 10), "patching": (2, 0), "ablation": (1, 0),
           "direct": (1, 0)}
 SITES = ["--sites", "attn_out,mlp_out"]
+# Prompts of ioi: the first ten templates have 14 tokens and one shape, four have 15 tokens and other shapes.
+MIXED = (("14 tokens, one shape", [], "absolute"), ("15 tokens, four shapes", ["--lengths", "15"], "absolute"),
+         ("all lengths", ["--lengths", "all"], "from_end"), ("all lengths", ["--lengths", "all"], "role"))
 
 
 def run(program, *arguments):
@@ -92,18 +95,22 @@ def study(program, model, task, folder):
     return text + where_it_sits(program, by_name, fit_file)
 
 
-def where_it_sits(program, by_name, fit_file):
-    """What exact methods say of the place that the fit scales most."""
+def scalars(program, fit_file):
+    """((site, layer, position), α) of a fit, the largest first."""
     csv = fit_file + ".csv"
     subprocess.run([program, "export", "--intervention", fit_file, "--format", "csv", "--out", csv], check=True,
                    capture_output=True)
     lines = pathlib.Path(csv).read_text().splitlines()
     names = lines[0].split(",")
     records = [dict(zip(names, line.split(","))) for line in lines[1:]]
-    top = max(records, key=lambda record: abs(float(record["value"])))
-    place = top["site"], int(top["layer"]), int(top["position"])
-    text = (f"Its largest scalar is at {place[0]}, layer {place[1]}, position {place[2]}, "
-            f"α = {number(float(top['value']))}: ")
+    found = [((one["site"], int(one["layer"]), int(one["position"])), float(one["value"])) for one in records]
+    return sorted(found, key=lambda scalar: -abs(scalar[1]))
+
+
+def where_it_sits(program, by_name, fit_file):
+    """What exact methods say of the place that the fit scales most."""
+    (place, alpha), *_ = scalars(program, fit_file)
+    text = f"Its largest scalar is at {place[0]}, layer {place[1]}, position {place[2]}, α = {number(alpha)}: "
     said = []
     for method in ("patching", "ablation", "attribution-patching", "gradient"):
         scores = places_of(by_name[method]["scores"])
@@ -114,6 +121,43 @@ def where_it_sits(program, by_name, fit_file):
                "Patching moves less than 1 % of the gap: what tells the two prompts of a pair apart does not pass through "
                "it, though scaling it steers the answer.")
     return text + "; ".join(said) + ". " + verdict + "\n\n"
+
+
+def mixed(program, model):
+    """Whether a fit of ioi stays where it was when the templates are mixed."""
+    model_path, rows = str(ROOT / "examples/models" / model), []
+    for prompts, shape, positions in MIXED:
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([program, "task", "ioi", "--model", model_path, "--out", folder, "--train", "64", "--test", "64",
+                            *shape], check=True, capture_output=True)
+            train, test, fit_file = (str(pathlib.Path(folder) / name)
+                                     for name in ("train.jsonl", "test.jsonl", "fit.safetensors"))
+            at = [*SITES, "--positions", positions]
+            fit, _ = run(program, "fit", "--model", model_path, "--data", train, "--test", test, *at, "--steps", "200",
+                         "--lambda-m", "0.03", "--out", fit_file)
+            found, _ = run(program, "explain", "--model", model_path, "--data", train, *at, "--method", "patching",
+                           "--method", "ablation")
+            patching, ablation = (places_of(one["scores"]) for one in found["methods"])
+            tokens = [str(i) for i in range(64)]
+            if positions == "role":  # in the order of their names
+                tokens = sorted(json.loads(pathlib.Path(train).read_text().split("\n")[0])["roles"])
+            named = lambda place: f"{place[0]} {place[1]}, {tokens[place[2]]}"
+            kept = fit["test"]["flip_rate"]
+            rows.append([f"{prompts}, {positions}", f"{kept['+1']:.2f}, {kept['-1']:.2f}",
+                         "; ".join(f"{named(place)}: {number(alpha)} ({number(patching[place])}, {number(ablation[place])})"
+                                   for place, alpha in scalars(program, fit_file)[:2]),
+                         "; ".join(f"{named(place)}: {number(patching[place])}"
+                                   for place in sorted(patching, key=lambda place: -abs(patching[place]))[:2])])
+    return f"### {model}\n\n" + table(
+        ["prompts, positions", "flips at +1, −1", "largest scalars: α (patching, ablation)", "first by patching"], rows) + "\n"
+
+
+MIXED_TEXT = """## Templates of several shapes, ioi
+
+Places are "site layer, position": the token's index, from the end for `from_end`, a role for `role`. Patching is the share of
+the gap, ablation what D loses.
+
+"""
 
 
 def main():
@@ -133,6 +177,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 text += study(program, model, task, folder)
             print(f"{model}, {task}", flush=True)
+    text += MIXED_TEXT + "".join(mixed(program, model) for model in MODELS)
     pathlib.Path(arguments.out).write_text(text, encoding="utf-8")
 
 
