@@ -21,6 +21,7 @@ Needs numpy, torch and safetensors, and for the others transformers, llama-cpp-p
 """
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -101,6 +102,7 @@ class Transformers:
         import torch
         import transformers
 
+        transformers.utils.logging.disable_progress_bar()
         torch.set_num_threads(arguments.threads)
         self.torch = torch
         self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
@@ -125,6 +127,8 @@ class LlamaCpp:
         self.threads = arguments.threads
         file = pathlib.Path(scratch, f"{dtype}.gguf")
         elsewhere.write_model_gguf(folder, file, dtype)
+        self.silence = llama_cpp.llama_log_callback(lambda *_: None)  # lives as long as the library may call it
+        llama_cpp.llama_log_set(self.silence, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = 0
