@@ -24,7 +24,7 @@ PASSES = {"gradient": (1, 1), "attribution-patching": (2, 1), "integrated": (10,
 SITES = ["--sites", "attn_out,mlp_out"]
 # Prompts of ioi: the first ten templates have 14 tokens and one shape, four have 15 tokens and other shapes.
 MIXED = (("14 tokens, one shape", [], "absolute"), ("15 tokens, four shapes", ["--lengths", "15"], "absolute"),
-         ("all lengths", ["--lengths", "all"], "from_end"), ("all lengths", ["--lengths", "all"], "role"))
+         ("all lengths", ["--lengths", "all"], "from_end"))
 
 
 def run(program, *arguments):
@@ -138,10 +138,7 @@ def mixed(program, model):
             found, _ = run(program, "explain", "--model", model_path, "--data", train, *at, "--method", "patching",
                            "--method", "ablation")
             patching, ablation = (places_of(one["scores"]) for one in found["methods"])
-            tokens = [str(i) for i in range(64)]
-            if positions == "role":  # in the order of their names
-                tokens = sorted(json.loads(pathlib.Path(train).read_text().split("\n")[0])["roles"])
-            named = lambda place: f"{place[0]} {place[1]}, {tokens[place[2]]}"
+            named = lambda place: f"{place[0]} {place[1]}, {place[2]}"
             kept = fit["test"]["flip_rate"]
             rows.append([f"{prompts}, {positions}", f"{kept['+1']:.2f}, {kept['-1']:.2f}",
                          "; ".join(f"{named(place)}: {number(alpha)} ({number(patching[place])}, {number(ablation[place])})"
@@ -154,8 +151,9 @@ def mixed(program, model):
 
 MIXED_TEXT = """## Templates of several shapes, ioi
 
-Places are "site layer, position": the token's index, from the end for `from_end`, a role for `role`. Patching is the share of
-the gap, ablation what D loses.
+Places are "site layer, position": the token's index, from the end for `from_end`. Patching is the share of the gap, ablation what
+D loses. A scalar whose index means other words in other templates is spread over several: it is a property of the prompts'
+shape, though what tells two prompts of a pair apart passes through it. Positions from the end keep one place together.
 
 """
 
