@@ -152,8 +152,8 @@ def mixed(program, model):
 MIXED_TEXT = """## Templates of several shapes, ioi
 
 Places are "site layer, position": the token's index, from the end for `from_end`. Patching is the share of the gap, ablation what
-D loses. A scalar whose index means other words in other templates is spread over several: it is a property of the prompts'
-shape, though what tells two prompts of a pair apart passes through it. Positions from the end keep one place together.
+D loses. What a scalar's index means depends on the shape of the templates; the place that patching ranks first is compared over
+all of them.
 
 """
 
