@@ -20,3 +20,8 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYP
 endif()
 
 set(CMAKE_CXX_EXTENSIONS OFF)  # -std=c++20, not gnu++20
+
+# g++ looks for garbage from 128 MB on. Sources here take 1 to 3 GB, and a tenth of their compile time with it.
+if(PROJECT_IS_TOP_LEVEL)
+  add_compile_options("$<$<COMPILE_LANG_AND_ID:CXX,GNU>:--param=ggc-min-heapsize=1000000>")  # in kB
+endif()
