@@ -55,15 +55,17 @@ std::vector<study_part> prompt_parts(const study_subject& subject) {
     const auto out = subject.file(name);
     const auto from = subject.is_file() ? std::vector<std::string>{"task", "--data", subject.task}
                                         : std::vector<std::string>{"task", subject.task};
-    parts.push_back({name,
-                     all_words({from,
-                                {"--model", subject.model, "--only", "right", "--train",
-                                 std::to_string(subject.with.train), "--test", std::to_string(subject.with.test)},
-                                options,
-                                {"--out", out.string()}}),
-                     {out / "train.jsonl", out / "test.jsonl", out / "other-lengths.jsonl"},
-                     2.0 * (subject.with.train + subject.with.test),  // as if every second pair were answered
-                     true});
+    parts.push_back(
+        {name,
+         all_words({from,
+                    {"--model", subject.model, "--only", "right", "--train", std::to_string(subject.with.train),
+                     "--test", std::to_string(subject.with.test)},
+                    options,
+                    {"--out", out.string()}}),
+         {out / "train.jsonl", out / "test.jsonl", out / "other-lengths.jsonl"},
+         // As if every second pair were answered; a prompt alone waits for the weights as long as two strengths.
+         4.0 * (subject.with.train + subject.with.test),
+         true});
   };
   for (int seed = 1; seed <= subject.with.seeds; ++seed)
     prompts("prompts-" + std::to_string(seed), {"--other-lengths", "0", "--seed", std::to_string(seed)});
