@@ -4,17 +4,23 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
+#include "report.hpp"
 #include "standard_input.hpp"
 #include "talk.hpp"
 
+#include <trimtab/generate/perplexity.hpp>
 #include <trimtab/io/prompt_file.hpp>
+#include <trimtab/report/page/html.hpp>
+#include <trimtab/report/page/text_section.hpp>
 #include <trimtab/report/terminal/side_by_side.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -114,7 +120,9 @@ class live_text {
 std::vector<prompt_pair> prompts_of(const generate_command& command, const any_model& model) {
   if (not command.prompts.empty())
     return io::read_texts(command.prompts, model_encoder{model},
-                          {.vocabulary = model.config().vocabulary, .context = model.config().context});
+                          {.vocabulary = model.config().vocabulary,
+                           .context = model.config().context,
+                           .answers = not command.report.empty()});
   if (not command.prompt) return {{.ids = command.ids}};
   std::string text = *command.prompt;
   if (text == "-") {
@@ -135,6 +143,18 @@ const char* word_for(stop_reason why) {
   return "interrupted";
 }
 
+/// The same for people.
+const char* reason_for(stop_reason why) {
+  switch (why) {
+    case stop_reason::length: return "as many tokens as were asked for";
+    case stop_reason::end: return "ended by itself";
+    case stop_reason::stop_text: return "ended before a stop text";
+    case stop_reason::context: return "ended by the model's context";
+    case stop_reason::interrupted: break;
+  }
+  return "interrupted";
+}
+
 /// {"attn_out": [{"prompt": n, "generated": m} per layer]}
 ordered_json to_json(const touched_by_site& touched) {
   auto sites = ordered_json::object();
@@ -143,6 +163,27 @@ ordered_json to_json(const touched_by_site& touched) {
     for (const auto& count : layers) list.push_back({{"prompt", count.prompt}, {"generated", count.generated}});
   }
   return sites;
+}
+
+/// The perplexity of each text's new tokens under the untouched model; NaN for those that there was no time to measure.
+std::vector<double> perplexities_of(const std::vector<generated_text>& texts, const any_model& model,
+                                    const std::vector<prompt_pair>& prompts) {
+  std::vector<double> found(texts.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t k = 0; k < texts.size() and interrupt_watch::signal() == 0; ++k) {
+    auto ids = prompts[static_cast<std::size_t>(texts[k].prompt)].ids;
+    const auto first = std::ssize(ids);
+    ids.insert(ids.end(), texts[k].ids.begin(), texts[k].ids.end());
+    found[k] = perplexity(model.logits(ids, scored::all), ids, first);
+  }
+  return found;
+}
+
+/// +1 for a token of the prompt's correct answer, -1 for one of the wrong answer, 0 for others and where it has none.
+int answer_of(const prompt_pair& prompt, int id) {
+  const auto holds = [&](std::span<const int> ids) { return std::ranges::find(ids, id) != ids.end(); };
+  const bool correct = holds(prompt.correct_ids()) or holds(prompt.correct_rest);
+  const bool wrong = holds(prompt.wrong_ids()) or holds(prompt.wrong_rest);
+  return static_cast<int>(correct) - static_cast<int>(wrong);
 }
 
 /// "prompt 2, strength +1, sample 3", as far as there are several.
@@ -203,27 +244,52 @@ class printer {
     return end_before(bytes, command_.stops) < bytes.size() ? after::end_text : after::go_on;
   }
 
-  output print(const std::vector<generated_text>& texts, const generation_options& options) {
+  /// `perplexities` is by text, or empty if nobody asked for it.
+  output print(const std::vector<generated_text>& texts, const std::vector<double>& perplexities,
+               const generation_options& options) {
     output found;
     auto& samples = found.json["samples"] = ordered_json::array();
     std::vector<std::string> titles, beside;
-    for (const auto& text : texts) {
+    for (std::size_t k = 0; k < texts.size(); ++k) {
+      const auto& text = texts[k];
       samples.push_back(json_of(text));
+      std::string fluency;
+      if (not perplexities.empty()) {
+        const bool is_known = not std::isnan(perplexities[k]);
+        samples.back()["perplexity"] = is_known ? ordered_json(perplexities[k]) : ordered_json();
+        if (is_known) fluency = "\nperplexity " + rounded(perplexities[k]) + " under the untouched model";
+      }
       const auto title = title_of(text, options, prompts_.size());
       if (common_.verbose) tell_ledger(text, title);
       if (live_) {
         live_->finish(text.ids);
+        if (not fluency.empty()) found.text += fluency.substr(1) + "\n";
       } else if (in_columns(options.strengths)) {
         titles.push_back(title);
-        beside.push_back(text_of(text));
+        beside.push_back(text_of(text) + fluency);
         if (titles.size() < options.strengths.size() * static_cast<std::size_t>(options.samples)) continue;
         const auto width = static_cast<std::size_t>(report::width_of(STDOUT_FILENO));
         found.text += report::side_by_side(std::exchange(titles, {}), std::exchange(beside, {}), width) + "\n";
       } else {
-        found.text += (title.empty() ? "" : title + ":\n") + text_of(text) + "\n";
+        found.text += (title.empty() ? "" : title + ":\n") + text_of(text) + fluency + "\n";
       }
     }
     return found;
+  }
+
+  void write_page(const std::vector<generated_text>& texts, const std::vector<double>& perplexities) const {
+    std::vector<report::continued_prompt> shown;
+    for (std::size_t k = 0; k < texts.size(); ++k) {
+      const auto& text = texts[k];
+      if (k == 0 or texts[k - 1].prompt != text.prompt) shown.push_back({beginning_of(text), {}});
+      shown.back().texts.push_back({.strength = text.strength,
+                                    .sample = command_.samples > 1 ? static_cast<int>(text.sample) + 1 : 0,
+                                    .pieces = pieces_of(text),
+                                    .stopped = reason_for(text.stopped),
+                                    .perplexity = perplexities[k]});
+    }
+    const auto title = "texts of " + name_of(command_.model);
+    report::write_html(command_.report, title, {{title, {}, report::html_of(shown)}}, report::about_texts);
   }
 
  private:
@@ -244,7 +310,28 @@ class printer {
     if (const auto new_text = said(text)) return prompt_text(prompt_of(text)) + *new_text;
     auto ids = prompt_of(text).ids;
     ids.insert(ids.end(), text.ids.begin(), text.ids.end());
+    return listed(ids);
+  }
+  static std::string listed(const std::vector<int>& ids) {
     return text::joined(ids, ",", [](int id) { return std::to_string(id); });
+  }
+  /// The prompt, or its ids.
+  std::string beginning_of(const generated_text& text) const {
+    return spell_.has_text() ? prompt_text(prompt_of(text)) : listed(prompt_of(text).ids);
+  }
+  /// The new text up to a stop text, or the ids: the answers of its prompt, and what stands between them.
+  std::vector<report::text_piece> pieces_of(const generated_text& text) const {
+    const auto whole = spell_.has_text() ? spell_.bytes(text.ids) : std::string();
+    std::size_t left = end_before(whole, command_.stops);
+    std::vector<report::text_piece> pieces;
+    for (const int id : text.ids) {
+      const int answer = answer_of(prompt_of(text), id);
+      if (pieces.empty() or answer != 0 or pieces.back().answer != 0) pieces.push_back({{}, answer});
+      const auto bytes = spell_.has_text() ? spell_.bytes({&id, 1}).substr(0, left) : "," + std::to_string(id);
+      if (spell_.has_text()) left -= bytes.size();
+      pieces.back().text += bytes;
+    }
+    return pieces;
   }
   ordered_json json_of(const generated_text& text) const {
     ordered_json sample = {{"prompt_ids", prompt_of(text).ids},
@@ -288,6 +375,7 @@ std::vector<generated_text> steered_texts(const steered_model& steered, const pa
 }  // namespace
 
 output generate(const generate_command& command, const common_options& common) {
+  require_writable(command.report);
   const auto model = load_model(command.model, common);
   std::optional<steered_model> steered;
   if (not command.steer.intervention.empty()) steered = read_steering(*model, command.steer.intervention, common);
@@ -313,12 +401,15 @@ output generate(const generate_command& command, const common_options& common) {
   const stopwatch time;
   const auto texts = steered ? steered_texts(*steered, command.steer.intervention, prompts, options)
                              : model->generate(prompts, options);
-  auto found = to.print(texts, options);
   index_t tokens = 0, rows = 0;
   for (const auto& text : texts) tokens += std::ssize(text.ids), rows += text.rows;
   note(common, "generated " + std::to_string(tokens) + " tokens in " + time.text() + ", " +
                    rounded(static_cast<double>(tokens) / time.seconds()) + " a second; " + std::to_string(rows) +
                    " tokens were run, those that were run again included");
+  const bool measures = command.perplexity or not command.report.empty();
+  const auto perplexities = measures ? perplexities_of(texts, *model, prompts) : std::vector<double>();
+  auto found = to.print(texts, perplexities, options);
+  if (not command.report.empty()) to.write_page(texts, perplexities);
   if (const int signal = interrupt_watch::signal(); signal != 0) tell("ended by " + interrupt_watch::name_of(signal));
   found.status = interrupt_watch::status_of(interrupt_watch::signal());
   return found;

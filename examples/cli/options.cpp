@@ -1053,6 +1053,10 @@ void describe(description& d, command_line& line) {
                });
     o.flag("--logprobs", "with --json, print the log probability of each new token, before temperature",
            c.log_probabilities);
+    o.flag("--perplexity", "print each text's perplexity under the untouched model: how much fluency steering costs",
+           c.perplexity);
+    o.file("--report", "HTML page to write: the texts beside each other, answers marked, with their perplexity",
+           c.report);
   }
   {
     auto& c = line.bake;

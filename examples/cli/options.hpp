@@ -286,6 +286,8 @@ struct generate_command {
   std::vector<std::string> stops = {};
   growth positions = {};
   bool log_probabilities = false;
+  bool perplexity = false;
+  path report = {};
 };
 
 struct bake_command {

@@ -512,15 +512,8 @@ class running {
                    rounded(found_.json["hypervolume"].get<double>()) + " (flip rate × KL × places)\n\n" + fresh_text_;
   }
 
-  /// Fits complementary halves of the train prompts, and counts how often each place is kept (Shah and Samworth 2013).
-  void select() {
-    const composed_once& c = composed_.front();
-    const auto& train = data(c.asked, base_seed()).front().pairs;
-    if (train.size() < 2)
-      throw error(error_kind::bad_data, "--bootstrap halves the train prompts, and there is only " +
-                                            std::to_string(train.size()) + "; give more");
-    auto at = c.base;
-    if (command_.fit.objective.lambda_m_share) at.lambda_m *= lambda_max_of(points_.front());
+  /// Pairs of complementary halves of the train prompts.
+  std::vector<point_to_fit> halves_of(const std::vector<prompt_pair>& train, const fit_settings& at) const {
     random_generator random(base_seed());
     std::vector<point_to_fit> halves;
     std::vector<std::size_t> order(train.size());
@@ -533,27 +526,64 @@ class running {
         halves.push_back(std::move(half));
       }
     }
-    report::progress_bar bar("halves", c.base.steps * std::ssize(halves), not common_.quiet);
+    return halves;
+  }
+
+  /// Fits all halves that no earlier run fitted, and gives each fit to `use`; false where a signal ended it.
+  bool fit_halves(const std::vector<point_to_fit>& halves, const std::function<void(const parameters&)>& use) {
+    const auto& composition = *composed_.front().composition;
+    const point as_point{.at = halves.front().at, .sets = &data(composed_.front().asked, base_seed())};
+    auto made = made_at(as_point, as_point.at.steps);
+    made.erase("arguments");  // no command of its own fits a half
+    std::vector<point_to_fit> left;
+    std::vector<std::size_t> numbers;
+    for (std::size_t k = 0; k < halves.size(); ++k) {
+      if (const auto fitted = folder_ ? folder_->half(k) : std::nullopt) {
+        use(composition.fit_to(*fitted, {.allow_other_weights = false}));
+        continue;
+      }
+      left.push_back(halves[k]);
+      numbers.push_back(k);
+    }
+    if (left.empty()) return true;
+    report::progress_bar bar("halves", as_point.at.steps * std::ssize(left), not common_.quiet);
+    const auto finished = [&](std::size_t n, const parameters& values) {
+      made["half"] = std::to_string(numbers[n]);
+      if (folder_) folder_->write_half(numbers[n], composition.make_file(values, made));
+      use(values);
+    };
+    return composition.sweep(
+        left, command_.fit.objective, {.subgradient = command_.fit.subgradient}, finished,
+        {.bytes = bytes_of_pass(command_, memory_in_use()), .proceed = [&](const sweep_progress& now) {
+           bar.show(now.steps, "of " + std::to_string(command_.bootstrap) + " pairs");
+           return interrupt_watch::signal() == 0;
+         }});
+  }
+
+  /// Fits complementary halves of the train prompts, and counts how often each place is kept (Shah and Samworth 2013).
+  void select() {
+    const composed_once& c = composed_.front();
+    const auto& train = data(c.asked, base_seed()).front().pairs;
+    if (train.size() < 2)
+      throw error(error_kind::bad_data, "--bootstrap halves the train prompts, and there is only " +
+                                            std::to_string(train.size()) + "; give more");
+    auto at = c.base;
+    if (command_.fit.objective.lambda_m_share) at.lambda_m *= lambda_max_of(points_.front());
+    const auto halves = halves_of(train, at);
     std::vector<double> kept;
     parameter_layout layout;
     double mean_kept = 0;
     const auto share = 1 / static_cast<double>(halves.size());
-    const bool whole =
-        c.composition->sweep(halves, command_.fit.objective, {.subgradient = command_.fit.subgradient},
-                             [&](std::size_t, const parameters& values) {
-                               layout = values.layout;
-                               std::size_t record = 0;
-                               each_record(layout, [&](const parameter_block& block, std::size_t first) {
-                                 if (record == kept.size()) kept.push_back(0);
-                                 const bool is_kept = norm_of_record(block, values.theta, first) > 0;
-                                 kept[record++] += is_kept ? 1 : 0;
-                                 mean_kept += is_kept ? share : 0;
-                               });
-                             },
-                             {.proceed = [&](const sweep_progress& now) {
-                               bar.show(now.steps, "of " + std::to_string(command_.bootstrap) + " pairs");
-                               return interrupt_watch::signal() == 0;
-                             }});
+    const bool whole = fit_halves(halves, [&](const parameters& values) {
+      layout = values.layout;
+      std::size_t record = 0;
+      each_record(layout, [&](const parameter_block& block, std::size_t first) {
+        if (record == kept.size()) kept.push_back(0);
+        const bool is_kept = norm_of_record(block, values.theta, first) > 0;
+        kept[record++] += is_kept ? 1 : 0;
+        mean_kept += is_kept ? share : 0;
+      });
+    });
     if (not whole) return;
     for (double& times : kept) times /= static_cast<double>(halves.size());
     constexpr double threshold = 0.8;

@@ -15,6 +15,7 @@
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/explain/ranking_curve.hpp>
 #include <trimtab/generate/generate.hpp>
+#include <trimtab/generate/perplexity.hpp>
 #include <trimtab/measure/diagnosis.hpp>
 #include <trimtab/measure/directions.hpp>
 #include <trimtab/measure/evaluate.hpp>

@@ -17,6 +17,7 @@
 #include <trimtab/report/citation.hpp>
 #include <trimtab/report/page/html.hpp>
 #include <trimtab/report/page/sweep_section.hpp>
+#include <trimtab/report/page/text_section.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>

@@ -4,10 +4,12 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
+#include "support/occurrences.hpp"
 #include "support/small_intervention.hpp"
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -197,6 +199,55 @@ TEST_CASE("generate ends before a stop text, and gives log probabilities") {
   CHECK(ended["stopped"] == "stop_text");
   CHECK(ended["text"] == " Ma");
   CHECK(ended["ids"] == told["ids"]);
+}
+
+TEST_CASE("A page shows texts at several strengths, their answers and their perplexity under the untouched model") {
+  const model_for_cli model;
+  const auto prompts = model.name("prompts.jsonl"), page = model.name("texts.html");
+  const auto texts_after = [&](const std::string& answers) {
+    std::ofstream(prompts) << "{\"ids\": [1, 2, 3]" + answers + "}\n{\"ids\": [3, 2]}\n";
+    return samples(
+        model, {"--prompts", prompts, "--max-new-tokens", "6", "--intervention", last_two_tokens(model), "--strengths",
+                "0,-1", "--temperature", "2", "--samples", "2", "--perplexity", "--report", page});
+  };
+  const auto before = texts_after("");
+  CHECK(occurrences(content_of(page), "<mark") == 0);
+  const int correct = before[0]["ids"][0].get<int>(), wrong = before[0]["ids"][1].get<int>();
+  REQUIRE(correct != wrong);
+  const auto found =
+      texts_after(", \"correct_id\": " + std::to_string(correct) + ", \"wrong_id\": " + std::to_string(wrong));
+  CHECK(found == before);
+  REQUIRE(found.size() == 8);
+  int answers = 0;
+  for (const auto& sample : found) {
+    const auto from = sample["prompt_ids"].size();
+    auto ids = sample["prompt_ids"].get<std::vector<int>>();
+    for (const int id : sample["ids"]) {
+      ids.push_back(id);
+      answers += from == 3 and (id == correct or id == wrong) ? 1 : 0;
+    }
+    const auto so_far = io::json(ids).dump();
+    const auto logits = run_trimtab({"logits", "--model", model.path(), "--ids", so_far.substr(1, so_far.size() - 2),
+                                     "--all", "--json"})
+                            .json()["logits"];
+    double surprise = 0;
+    for (auto t = from; t < ids.size(); ++t) {
+      double sum = 0;
+      for (const double z : logits[t - 1]) sum += std::exp(z);
+      surprise += std::log(sum) - logits[t - 1][static_cast<std::size_t>(ids[t])].get<double>();
+    }
+    const auto expected = std::exp(surprise / static_cast<double>(ids.size() - from));
+    CHECK(std::abs(sample["perplexity"].get<double>() / expected - 1) < 1e-4);
+  }
+  const auto html = content_of(page);
+  CHECK(occurrences(html, "<div class=\"texts\">") == 2);
+  CHECK(occurrences(html, ", sample 2</figcaption>") == 4);
+  CHECK(answers >= 2);
+  CHECK(occurrences(html, "<mark") == answers);
+  CHECK_THAT(run_trimtab(generate(model, {"--prompt", "abcd", "--max-new-tokens", "3", "--perplexity"})).out,
+             ContainsSubstring("\nperplexity ") and ContainsSubstring(" under the untouched model\n"));
+  CHECK_THAT(run_trimtab(generate(model, {"--prompt", "abcd", "--report", "nowhere/texts.html"})).err,
+             ContainsSubstring("nowhere/texts.html"));
 }
 
 TEST_CASE("On a terminal a text is shown while it grows, and several strengths stand beside each other") {

@@ -184,9 +184,12 @@ TEST_CASE("Halves of the train prompts say which places are kept", "[sweep]") {
   for (int k = 0; k < 8; ++k)
     lines += "{\"ids\": [1, " + std::to_string(k) + ", 3, 4], \"correct_id\": 5, \"wrong_id\": 6}\n";
   const auto data = model.file("eight.jsonl", lines);
-  const auto found = run_trimtab({"sweep", "--model", model.path(), "--data", data, "--steps", "20", "--bootstrap", "5",
-                                  "--sites", "resid_post", "--json"})
-                         .json();
+  const auto folder = model.name("halves");
+  const std::vector<std::string> arguments = {"sweep", "--model", model.path(), "--data", data,
+                                              "--out", folder,    "--steps",    "20",     "--bootstrap",
+                                              "5",     "--sites", "resid_post", "--json"};
+  const auto run = run_trimtab(arguments);
+  const auto found = run.json();
   CHECK(found["selection"]["halves"] == 10);
   REQUIRE(found["selected"]["resid_post"].size() == 2);
   double sum = 0;
@@ -200,6 +203,13 @@ TEST_CASE("Halves of the train prompts say which places are kept", "[sweep]") {
   CHECK(std::abs(found["selection"]["mean_kept"].get<double>() - sum) < 1e-12);
   CHECK(std::abs(found["selection"]["false_places_at_most"].get<double>() - sum * sum / 8 / .6) < 1e-12);
   CHECK(sum > 0);
+  const auto files = files_in(folder);
+  REQUIRE(files.contains("half-0009.safetensors"));
+  for (const auto name : {"/half-0003.safetensors", "/half-0008.safetensors"}) std::filesystem::remove(folder + name);
+  const auto kept = std::filesystem::last_write_time(folder + "/half-0004.safetensors");
+  CHECK(run_trimtab(arguments).out == run.out);
+  CHECK(files_in(folder) == files);
+  CHECK(std::filesystem::last_write_time(folder + "/half-0004.safetensors") == kept);
 }
 
 TEST_CASE("The page of a sweep shows the front, whose marks lead to maps, the path and the halves", "[sweep]") {

@@ -14,6 +14,7 @@ using namespace trimtab;
 namespace {
 
 constexpr io::prompt_limits limits = {.vocabulary = 260, .context = 16};
+constexpr io::prompt_limits with_answers = {.vocabulary = 260, .context = 16, .answers = true};
 constexpr auto file = "prompts.jsonl";
 
 void check(const prompt_pair& p) {
@@ -28,7 +29,7 @@ void check(const prompt_pair& p) {
 /// are prompts to continue.
 template <typename Encoder>
 void check_file(std::string_view text, const Encoder& encoder) {
-  const auto texts = fuzz::accepted(file, [&] { return io::parse_texts(text, file, encoder, limits); });
+  const auto texts = fuzz::accepted(file, [&] { return io::parse_texts(text, file, encoder, with_answers); });
   if (texts)
     for (const auto& p : *texts) fuzz::require(not p.ids.empty() and std::ssize(p.ids) <= limits.context);
   auto pairs = fuzz::accepted(file, [&] { return io::parse_prompts(text, file, encoder, limits); });

@@ -200,8 +200,9 @@ def compare_gguf(program):
     return failed
 
 
-def write_model_gguf(folder, path):
-    """A GGUF model for llama.cpp from a folder's tensors: the names, orders and keys of its converter."""
+def write_model_gguf(folder, path, matrices="float32"):
+    """A GGUF model for llama.cpp from a folder's tensors: the names, orders and keys of its converter, which stores
+    vectors as float32 and matrices in a type of choice."""
     import gguf
     import numpy
     from safetensors.numpy import load_file
@@ -232,7 +233,8 @@ def write_model_gguf(folder, path):
     writer.add_eos_token_id(0)
 
     def put(name, numbers):
-        writer.add_tensor(name, numpy.ascontiguousarray(numbers, dtype=numpy.float32))
+        dtype = matrices if numbers.ndim == 2 and name != "position_embd.weight" else numpy.float32
+        writer.add_tensor(name, numpy.ascontiguousarray(numbers, dtype=dtype))
 
     def norm(name, of):
         put(name + ".weight", weights[of + ".weight"])

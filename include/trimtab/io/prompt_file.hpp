@@ -55,6 +55,7 @@ struct prompt_limits {
   index_t length = 0;       ///< of every prompt, for absolute positions
   bool one_length = false;  ///< every prompt must be as long as the first, if `length` is 0
   bool corrupt = false;     ///< every pair must have a corrupt prompt
+  bool answers = false;     ///< prompts that need no answers keep those that they state
 };
 
 namespace detail {
@@ -100,7 +101,9 @@ class prompt_line {
     return p;
   }
 
-  /// The same without the answers, which may be missing.
+  /// The same whose answers may be missing.
+  prompt_pair text() const { return limits_.answers and states("correct") and states("wrong") ? pair() : prompt(); }
+
   prompt_pair prompt() const {
     prompt_pair p;
     if (line_.has("ids")) {
@@ -134,6 +137,10 @@ class prompt_line {
  private:
   [[noreturn]] void refuse(const std::string& what) const {
     throw error(error_kind::bad_data, "'" + line_.file() + "' " + what);
+  }
+
+  bool states(const std::string& answer) const {
+    return line_.has(answer) or line_.has(answer + "_id") or line_.has(answer + "_ids");
   }
 
   static constexpr auto one_id = "a token id", list_of_ids = "an array of token ids";
@@ -319,7 +326,7 @@ std::vector<prompt_pair> parse_texts(std::string_view lines, const std::string& 
   const auto read = [&](std::string_view line, const std::string& place) {
     auto value = parse_json(line, place);
     if (value.is_string()) value = json{{"prompt", std::move(value)}};
-    return detail::prompt_line(std::move(value), place, encoder, limits).prompt();
+    return detail::prompt_line(std::move(value), place, encoder, limits).text();
   };
   return detail::read_lines(lines, file, "prompts; expected one JSON string or object", read);
 }

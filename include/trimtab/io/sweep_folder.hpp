@@ -16,7 +16,8 @@
 
 /// The folder of a sweep: `sweep.json` says what was asked, and every finished point has `point-0007.safetensors`, its
 /// intervention, and `point-0007.json`, its figures. The figures are written last, so a point that has them is whole,
-/// whenever the sweep was killed; the next run of the same sweep leaves it out.
+/// whenever the sweep was killed; the next run of the same sweep leaves it out. So it does with `half-0003.safetensors`,
+/// the fit of a half of the train prompts.
 
 namespace trimtab::io {
 
@@ -46,24 +47,37 @@ class sweep_folder {
 
   /// The figures of a point that an earlier run finished, as they were written. Throws `io` and `bad_file`.
   std::optional<std::string> figures(std::size_t point) const {
-    const auto path = file(point, ".json");
+    const auto path = file("point", point, ".json");
     if (not std::filesystem::exists(path)) return std::nullopt;
     const std::string text(input_file(path).text());
     parse_json(text, path.string());
     return text;
   }
-  intervention_file intervention(std::size_t point) const { return read_intervention(file(point, ".safetensors")); }
+  intervention_file intervention(std::size_t point) const {
+    return read_intervention(file("point", point, ".safetensors"));
+  }
 
   /// Keeps a finished point. Throws `io`, and what `intervention_bytes` throws.
   void write(std::size_t point, const intervention_file& intervention, const std::string& figures) const {
-    write_intervention(file(point, ".safetensors"), intervention);
-    write_file_atomically(file(point, ".json"), figures);
+    write_intervention(file("point", point, ".safetensors"), intervention);
+    write_file_atomically(file("point", point, ".json"), figures);
   }
 
-  std::filesystem::path file(std::size_t point, const std::string& ending) const {
+  /// The fit of a half that an earlier run finished. Throws `io` and `bad_file`.
+  std::optional<intervention_file> half(std::size_t number) const {
+    const auto path = file("half", number, ".safetensors");
+    if (not std::filesystem::exists(path)) return std::nullopt;
+    return read_intervention(path);
+  }
+  /// Keeps the fit of a half. Throws as `write` does.
+  void write_half(std::size_t number, const intervention_file& intervention) const {
+    write_intervention(file("half", number, ".safetensors"), intervention);
+  }
+
+  std::filesystem::path file(const std::string& what, std::size_t number, const std::string& ending) const {
     char digits[24];
-    std::snprintf(digits, sizeof digits, "%04zu", point);
-    return folder_ / ("point-" + std::string(digits) + ending);
+    std::snprintf(digits, sizeof digits, "%04zu", number);
+    return folder_ / (what + "-" + digits + ending);
   }
 
  private:

@@ -150,4 +150,9 @@ inline std::string with_minus(const std::string& digits) {
   return digits.starts_with('-') and digits.size() > 1 ? "\xE2\x88\x92" + digits.substr(1) : digits;
 }
 
+/// A strength, "β = −1".
+inline std::string beta_text(double beta) {
+  return "β = " + (beta == 0 ? "0" : (beta > 0 ? "+" : "") + with_minus(exact(beta)));
+}
+
 }  // namespace trimtab::report

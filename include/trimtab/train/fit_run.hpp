@@ -6,13 +6,14 @@
 #include <trimtab/steer/same_place.hpp>
 #include <trimtab/train/chunked_engine.hpp>
 #include <trimtab/train/fit_engine.hpp>
+#include <trimtab/train/fit_warnings.hpp>
+#include <trimtab/train/prompt_pool.hpp>
 #include <trimtab/train/replica.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -134,9 +135,6 @@ class fit_run {
 
   void begin(std::vector<replica_type> replicas);
 
-  /// Adds the replica's prompts to the pool, where equal prompts are stored once.
-  void add_to_pool(fit& f);
-
   /// Removes replicas that have ended from the pass.
   void plan();
 
@@ -150,22 +148,8 @@ class fit_run {
     engine_->storage().gather(std::span(moments.first), slot, active(slot).first_moment);
     engine_->storage().gather(std::span(moments.second), slot, active(slot).second_moment);
   }
-  /// Warns of policies with which a fit does not start with the untouched model.
-  static void tell_where_it_starts(fit& f) {
-    for (const parameter_block& block : f.layout.blocks) {
-      bool is_away = false;
-      for (index_t r = 0; r < block.records(); ++r)
-        is_away = is_away or
-                  norm_of_record(block, f.theta, static_cast<std::size_t>(block.offset + r * block.record_size)) > 0;
-      if (is_away)
-        f.warnings.push_back("the fit does not start with the untouched model: " + block.policy + " at " + block.site +
-                             " starts at random (seed " + std::to_string(f.asked.seed) +
-                             "), because it could not learn from zero");
-    }
-  }
-
-  /// After the first step: warns of interventions whose gradient was exactly zero, most of which never learn.
-  void tell_what_cannot_learn();
+  /// After the first step: warns of interventions that cannot learn.
+  void warn_of_zero_gradients();
 
   static void check_units([[maybe_unused]] const parameter_layout& layout) {
     if constexpr (not takes_units<decltype(std::declval<const Optimizer&>().update(index_t{}, penalty{}))>)
@@ -202,8 +186,7 @@ class fit_run {
   any_communicator ranks_;
   std::unique_ptr<Steering> steering_;  // hooks refer to it: it stays where it is when the run is moved
   std::vector<fit> fits_ = {};
-  std::vector<prompt_pair> pool_ = {};
-  std::map<std::vector<int>, std::vector<index_t>> pool_by_ids_ = {};
+  prompt_pool pool_ = {};
   std::vector<std::size_t> active_ = {};  ///< replicas in the pass
   std::shared_ptr<const baseline<Model>> untouched_ = nullptr;
   std::shared_ptr<leaving_streams<B>> streams_ = nullptr;
@@ -222,7 +205,7 @@ index_t fit_run<Steering, Objective, Optimizer>::step() {
     if (engine_) {
       engine_->step(watch_);
       for (std::size_t k : active_) ++fits_[k].made;
-      if (not told_) tell_what_cannot_learn();
+      if (not told_) warn_of_zero_gradients();
     }
     looked_ = false;
     ++made_;
@@ -243,11 +226,11 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
     check_units(f.layout);
     f.warnings = repeated_places(f.layout);
-    if (not f.asked.start) tell_where_it_starts(f);
+    if (not f.asked.start) detail::warn_of_start(f.layout, f.theta, f.asked.seed, f.warnings);
     f.asked.prompts = with_continuations(f.asked.prompts);
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
-    add_to_pool(f);
+    for (const prompt_pair& p : f.asked.prompts) f.prompts.push_back(pool_.add(p));
     f.chunk = f.asked.chunk;
     const auto is_step = [](const prompt_pair& p) { return p.step.sign != 0; };
     const bool at_once = std::ranges::any_of(f.asked.prompts, is_step);
@@ -281,19 +264,6 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
   for (std::size_t k = 0; k < fits_.size(); ++k) active_.push_back(k);
   leaving_ = std::ranges::any_of(fits_, [](const fit& f) { return has_ended(f); });  // after its first look
   make_engine();
-}
-
-template <typename Steering, typename Objective, optimizer Optimizer>
-void fit_run<Steering, Objective, Optimizer>::add_to_pool(fit& f) {
-  for (const prompt_pair& p : f.asked.prompts) {
-    std::vector<index_t>& alike = pool_by_ids_[p.ids];
-    auto same = std::ranges::find_if(alike, [&](index_t n) { return pool_[static_cast<std::size_t>(n)] == p; });
-    if (same == alike.end()) {
-      same = alike.insert(alike.end(), std::ssize(pool_));
-      pool_.push_back(p);
-    }
-    f.prompts.push_back(*same);
-  }
 }
 
 template <typename Steering, typename Objective, optimizer Optimizer>
@@ -337,17 +307,17 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
       for (double beta : seen[slot].strengths)
         for (index_t n : seen[slot].prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
     auto whole = std::make_unique<whole_engine<Steering, loss_type, Optimizer>>(
-        *steering_, std::move(layouts), pool_, std::move(sequences), std::move(objectives), untouched_,
+        *steering_, std::move(layouts), pool_.all(), std::move(sequences), std::move(objectives), untouched_,
         std::move(optimizers), std::move(penalties), made_, last);
     untouched_ = whole->untouched();
     engine_ = std::move(whole);
   } else {
     const Model& model = steering_->model();
     if (not streams_)
-      streams_ = std::make_shared<leaving_streams<B>>(model.backend(), std::ssize(pool_), model.config().width);
+      streams_ = std::make_shared<leaving_streams<B>>(model.backend(), std::ssize(pool_.all()), model.config().width);
     engine_ = std::make_unique<chunked_engine<Steering, loss_type, Optimizer>>(
-        *steering_, std::move(layouts), pool_, std::move(seen), std::move(objectives), streams_, std::move(optimizers),
-        std::move(penalties), made_, last, ranks_);
+        *steering_, std::move(layouts), pool_.all(), std::move(seen), std::move(objectives), streams_,
+        std::move(optimizers), std::move(penalties), made_, last, ranks_);
   }
   const replica_storage<B>& storage = engine_->storage();
   engine_->take_parameters(theta);
@@ -383,7 +353,7 @@ void fit_run<Steering, Objective, Optimizer>::look() {
 }
 
 template <typename Steering, typename Objective, optimizer Optimizer>
-void fit_run<Steering, Objective, Optimizer>::tell_what_cannot_learn() {
+void fit_run<Steering, Objective, Optimizer>::warn_of_zero_gradients() {
   told_ = true;
   std::vector<T> gradient;
   detail::download_to(steering_->model().backend(), engine_->gradient(), gradient);
@@ -391,15 +361,7 @@ void fit_run<Steering, Objective, Optimizer>::tell_what_cannot_learn() {
   for (std::size_t slot = 0; slot < active_.size(); ++slot) {
     fit& f = fits_[active_[slot]];
     engine_->storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
-    for (const parameter_block& block : f.layout.blocks) {
-      const auto numbers =
-          std::span(own).subspan(static_cast<std::size_t>(block.offset), static_cast<std::size_t>(block.size()));
-      if (not numbers.empty() and std::ranges::all_of(numbers, [](double x) { return x == 0; }))
-        f.warnings.push_back("nothing is learned at " + block.site + ": the gradient of all its " +
-                             std::to_string(numbers.size()) + " parameters (" + block.policy +
-                             ") is exactly zero at the start; start them elsewhere, or hook a site that reaches "
-                             "the scored token");
-    }
+    detail::warn_of_zero_gradient(f.layout, own, f.warnings);
   }
 }
 

@@ -114,6 +114,14 @@ TEST_CASE("Prompts to continue are strings, or objects whose answers may be miss
   CHECK(texts[1].roles.at("city") == token_span{0, 1});
   CHECK(texts[2].ids == std::vector{2, 0, 1});
   CHECK(texts[3].ids == std::vector{4});
+  const auto answered = [&](std::string_view line) {
+    return io::read_texts(folder.file("answers.jsonl", line), encoder, {.answers = true}).front();
+  };
+  CHECK(answered("{\"ids\": [4], \"correct_id\": 3, \"wrong_ids\": [1, 2]}") ==
+        prompt_pair{.ids = {4}, .correct_id = 3, .wrong_id = 1, .all_wrong = {{1, 2}, {}}});
+  CHECK(answered("{\"ids\": [4], \"correct_id\": 3}") == prompt_pair{.ids = {4}});  // one alone tells nothing apart
+  CHECK_THAT(refusal(error_kind::bad_data, [&] { answered("{\"ids\": [4], \"correct_id\": 3, \"wrong_id\": 3}"); }),
+             ContainsSubstring("has the same token as correct and as wrong answer"));
   const auto refused_text = [&](std::string_view content, error_kind kind = error_kind::bad_data) {
     return refusal(kind, [&] { io::read_texts(folder.file("bad.jsonl", content), encoder, {.context = 5}); });
   };

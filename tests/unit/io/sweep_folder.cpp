@@ -33,7 +33,7 @@ TEST_CASE("The folder of a sweep keeps finished points for its next run") {
   CHECK(not again.figures(0));
   CHECK(again.figures(1) == "{\"z\": 1, \"a\": 0.1}\n");
   CHECK(again.intervention(1).interventions == found().interventions);
-  CHECK(again.file(12, ".json").filename() == "point-0012.json");
+  CHECK(again.file("point", 12, ".json").filename() == "point-0012.json");
 }
 
 TEST_CASE("A sweep says what differs from the one in its folder") {

@@ -29,10 +29,6 @@ inline std::vector<std::size_t> spread(std::size_t count, std::size_t most) {
   return chosen;
 }
 
-inline std::string beta_text(double beta) {
-  return "β = " + (beta == 0 ? "0" : (beta > 0 ? "+" : "") + with_minus(exact(beta)));
-}
-
 }  // namespace detail
 
 /// What each term adds to the loss before every step.
@@ -72,7 +68,7 @@ inline line_chart trade_off_chart(const std::vector<const fit_report*>& fits) {
   for (const fit_report* fit : fits) {
     chart_line line{fit->name, static_cast<int>(chart.lines.size()) % 4, true, true, {}};
     for (const auto& [beta, at] : fit->sweep.at) {
-      const std::string name = detail::beta_text(beta);
+      const std::string name = beta_text(beta);
       const bool whole = fits.size() == 1 and beta == std::round(beta);
       line.points.push_back(
           {at.kl_masked, at.logit_diff,
@@ -98,7 +94,7 @@ inline line_chart flip_chart(const std::vector<const fit_report*>& fits) {
     for (const auto& [beta, at] : fit->sweep.at)
       line.points.push_back({beta,
                              beta == 0 ? std::nan("") : at.flip_rate,
-                             fit->name + ", " + detail::beta_text(beta) + ": " + exact(at.flip_rate),
+                             fit->name + ", " + beta_text(beta) + ": " + exact(at.flip_rate),
                              {}});
     chart.lines.push_back(std::move(line));
   }

@@ -115,6 +115,10 @@ table.heat td:focus-visible { outline: 2px solid var(--text); outline-offset: 0;
 .unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; border: 0; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 details { margin: .8rem 0; } summary { cursor: pointer; padding: .2rem 0; }
+.texts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: .5rem 2rem;
+  margin: 1.5rem 0; padding-top: 1rem; border-top: 1px solid var(--line); }
+.said { white-space: pre-wrap; overflow-wrap: anywhere; } .said span { color: var(--muted); }
+mark { border-radius: 3px; padding: 0 .1rem; }
 ol.prompts { font-size: .85rem; padding-left: 2.4rem; } ol.prompts li { margin: .55rem 0; }
   ol.prompts li::marker { color: var(--muted); }
 .token { background: var(--panel); border-radius: 3px; padding: .08rem .15rem; margin: 0 1px 2px 0;
