@@ -129,7 +129,7 @@ report::line_chart panel(const std::string& title, const std::string& y_axis) {
                            .y_axis = y_axis};
   for (const auto& [policy, name] : policies)
     for (const auto* set : {"train", "test"})
-      chart.lines.push_back({name + ", " + set, style_of(policy), false, true, {}});
+      chart.lines.push_back({name + ", " + set, style_of(policy), false, true, {}, set == std::string("train")});
   return chart;
 }
 
@@ -192,6 +192,7 @@ void show(study_report& to) {
   std::erase_if(minimality.lines, [](const auto& line) { return line.points.empty(); });
   for (auto& line : minimality.lines) {  // it has no prompts
     line.name.resize(line.name.find(','));
+    line.crossed = false;
   }
   minimality.note = "Over draws of the prompts; bars are 95 % intervals.";
 
