@@ -2,6 +2,7 @@
 
 #include "data.hpp"
 
+#include "answers.hpp"
 #include "talk.hpp"
 
 #include <trimtab/io/declared_parameters.hpp>
@@ -44,16 +45,21 @@ void keep_only(kept_prompts which, const any_folder& folder, std::vector<named_p
 
 }  // namespace
 
-bool is_kept(kept_prompts which, const any_model& model, const prompt_pair& pair) {
-  if (which == kept_prompts::all) return true;
+untouched_answer answer_of(const any_model& model, const prompt_pair& pair) {
   const auto logits = model.logits(pair.ids, scored::last);
   const auto mass_of = [&](std::span<const int> answers) {
     double sum = 0;
     for (const int id : answers) sum += std::exp(logits.values[static_cast<std::size_t>(id)]);
     return sum;
   };
-  const bool is_right = mass_of(pair.correct_ids()) > mass_of(pair.wrong_ids());
-  return is_right == (which == kept_prompts::right);
+  const auto likeliest = std::ranges::max_element(logits.values) - logits.values.begin();
+  const auto correct = pair.correct_ids();
+  return {.is_right = mass_of(correct) > mass_of(pair.wrong_ids()),
+          .is_said = std::ranges::find(correct, likeliest) != correct.end()};
+}
+
+bool is_kept(kept_prompts which, const any_model& model, const prompt_pair& pair) {
+  return which == kept_prompts::all or answer_of(model, pair).is_right == (which == kept_prompts::right);
 }
 
 task::prompt_sets make_task(const any_folder& model, const data_options& data, std::uint64_t seed, int other_lengths) {

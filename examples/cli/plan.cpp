@@ -59,30 +59,32 @@ std::string duration(double seconds) {
   return seconds < 6000 ? report::number(seconds / 60, 0) + " min" : report::number(seconds / 3600, 1) + " h";
 }
 
-/// Floating-point operations that products make in a second here, with the threads that were asked for.
+/// Floating-point operations that products of so many rows make in a second here, with the threads that were asked for.
+/// The matrices together are larger than a cache, as a model's are: few rows wait for the memory.
 template <typename T>
-double measured_rate(int threads) {
+double measured_rate(index_t rows, int threads) {
   const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());
-  constexpr index_t rows = 192, size = 1024;
+  constexpr index_t size = 1024, most_rows = 192, turns = 5;
+  rows = std::clamp<index_t>(rows, 1, most_rows);
   host_matrix<T> numbers(size, size);
   std::ranges::fill(numbers.values, T(0.1));  // which takes all of T's digits, as weights do
-  const auto map = cpu.prepare(numbers.view(), {});
+  std::vector<typename eigen_backend<T>::linear> maps;
+  for (int k = 0; k < 16; ++k) maps.push_back(cpu.prepare(numbers.view(), {}));
   auto from = cpu.allocate(rows * size), to = cpu.allocate(rows * size);
-  const auto product = [&] { cpu.multiply(map, from.view(rows, size), to.view(rows, size)); };
-  product();
   std::vector<double> seconds;
-  for (int turn = 0; turn < 15; ++turn) {
+  for (int turn = 0; turn <= turns; ++turn) {
     const stopwatch watch;
-    product();
-    seconds.push_back(watch.seconds());
+    for (const auto& map : maps) cpu.multiply(map, from.view(rows, size), to.view(rows, size));
+    if (turn > 0) seconds.push_back(watch.seconds());  // the first turn touches the memory
   }
-  std::ranges::nth_element(seconds, seconds.begin() + 7);
-  return 2.0 * rows * size * size / seconds[7];
+  std::ranges::nth_element(seconds, seconds.begin() + turns / 2);
+  return 2.0 * static_cast<double>(rows * size * size) * static_cast<double>(maps.size()) / seconds[turns / 2];
 }
 
-double seconds_of(double flops, const common_options& common) {
-  const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(common.threads)
-                                                                : measured_rate<float>(common.threads);
+/// `rows` of a step, all strengths together.
+double seconds_of(double flops, index_t rows, const common_options& common) {
+  const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(rows, common.threads)
+                                                                : measured_rate<float>(rows, common.threads);
   return flops / (share_of_peak * rate);
 }
 
@@ -131,7 +133,7 @@ output plan_fit(const fit_command& given, const common_options& common) {
   const auto layout = lay_out(folder->config(), chosen_for(asked, sets.front().pairs))->layout(train);
   fit_plan plan = plan_of(command, common, bytes_of_weights(command.model, common), folder->config(), layout, train);
   plan.memory.emplace_back("program", memory_in_use());
-  const double seconds = seconds_of(plan.flops, common);
+  const double seconds = seconds_of(plan.flops, plan.rows, common);
   const index_t steps = steps_of(command, std::ssize(train));
 
   output found;
@@ -216,7 +218,7 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
     }
   }
   largest.memory.emplace_back("program", program);
-  const double seconds = seconds_of(flops, common);
+  const double seconds = seconds_of(flops, largest.rows, common);
 
   output found;
   found.json["points"] = points;

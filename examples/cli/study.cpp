@@ -121,8 +121,16 @@ study_subject subject_of(const std::string& model, const std::string& task, cons
 
 /// What happened to the prompts of a subject.
 struct answered_pairs {
-  int drawn = 0, answered = 0;
-  bool enough = true;  ///< whether every set that the parts run on has a prompt
+  int drawn = 0, right = 0;  ///< of those drawn, how many find the correct answer likelier than the wrong one
+  int said = 0;              ///< how many find it the likeliest of all tokens
+  bool enough = true;        ///< whether every set that the parts run on has a prompt
+
+  /// Any model finds the correct answer likelier once in two times. It answers if it does so more often than a coin, or
+  /// if it ever says the answer.
+  bool any() const { return right > 0 and (said > 0 or wilson(rate(), drawn).low > 0.5); }
+  int answered() const { return any() ? right : 0; }
+  double rate() const { return static_cast<double>(right) / drawn; }
+  bool can_be_studied() const { return any() and enough; }
 };
 
 class running_study {
@@ -202,7 +210,7 @@ class running_study {
       run_parts(subject, prompts);
       if (interrupt_watch::signal() != 0) return;
       answered_.push_back(answered_in(subject, prompts));
-      if (answered_.back().enough) run_parts(subject, parts_of(subject));
+      if (answered_.back().can_be_studied()) run_parts(subject, parts_of(subject));
     }
   }
 
@@ -269,7 +277,7 @@ class running_study {
       const auto printed = io::read_json_file(file_of(subject, part))["output"];
       for (const auto& set : printed["files"]) {
         const int kept = set["prompts"];
-        counts.drawn += set["drawn"].get<int>(), counts.answered += kept;
+        counts.drawn += set["drawn"].get<int>(), counts.right += kept, counts.said += set["said"].get<int>();
         const bool is_used =
             part.name == "lengths/prompts" or path(set["file"].get<std::string>()).filename() != "other-lengths.jsonl";
         counts.enough = counts.enough and (kept > 0 or not is_used);
@@ -280,16 +288,21 @@ class running_study {
 
   /// Says how many pairs the untouched model answers, and what follows from that.
   static std::string sentence_of(const study_subject& subject, const answered_pairs& counts) {
-    const auto of = std::to_string(counts.answered) + " of " + std::to_string(counts.drawn) + " prompt pairs";
-    if (counts.answered == 0)
-      return "The untouched model answers none of " + std::to_string(counts.drawn) +
-             " prompt pairs as the task says, so there is nothing to steer: " + subject.model_name +
+    const auto drawn = std::to_string(counts.drawn),
+               of = std::to_string(counts.right) + " of " + drawn + " prompt pairs";
+    if (not counts.any()) {
+      const auto none = "The untouched model answers none of " + drawn + " prompt pairs as the task says";
+      const auto guesses = ": it finds the right answer likelier than the wrong one on " +
+                           std::to_string(counts.right) +
+                           ", no more than a coin would, and likelier than every other token on none";
+      return none + (counts.right > 0 ? guesses : "") + ". There is nothing to steer: " + subject.model_name +
              " does not know this task.";
+    }
     if (not counts.enough)
       return "The untouched model answers " + of +
              " as the task says, and none of some set of train or test prompts, so nothing was fitted; ask for more "
              "prompts with --train and --test.";
-    const auto within = wilson(static_cast<double>(counts.answered) / counts.drawn, counts.drawn);
+    const auto within = wilson(counts.rate(), counts.drawn);
     std::string said = "The untouched model answers " + of + " as the task says; only those are used.";
     if (within.low <= 0.5 and within.high >= 0.5)
       said += " That is no more than a coin would: whether the model knows the task at all is doubtful.";
@@ -310,26 +323,30 @@ class running_study {
       found_.json["subjects"].push_back({{"model", subject.model_name},
                                          {"task", subject.task_name},
                                          {"drawn", answered_[k].drawn},
-                                         {"answered", answered_[k].answered},
+                                         {"answered", answered_[k].answered()},
                                          {"sentence", said}});
       study_report report(subject);
       report.paragraph(said);
+      report.commands(commands_of(prompt_parts(subject)));
       for (const auto* folder : {"tables", "figures"}) make_folder(subject.folder / folder);
       for (const auto& part : prompt_parts(subject)) add_part(subject, part);
-      if (answered_[k].enough) {
-        for (const auto& part : parts_of(subject)) add_part(subject, part);
-        for (const auto* experiment : experiments) experiment->show(report);
-      }
+      if (answered_[k].can_be_studied())
+        for (const auto* experiment : experiments) {
+          const auto parts = experiment->parts(subject);
+          for (const auto& part : parts) add_part(subject, part);
+          experiment->show(report);
+          report.commands(commands_of(parts));
+        }
       found_.json["parts"].push_back({{"name", subject.folder.filename().string() + "/tables and figures"},
                                       {"command", own_command()},
                                       {"files", names_of(report.files())}});
       found_.text += subject.model_name + " on " + subject.task_name + ": " + said + "\n";
-      if (not answered_[k].enough)
+      if (not answered_[k].can_be_studied())
         missing += report::element_of_text("p", subject.model_name + " on " + subject.task_name + ": " + said);
-      chapters.push_back({subject.model_name + " on " + subject.task_name, {}, report.html() + commands_of(subject)});
+      chapters.push_back({subject.model_name + " on " + subject.task_name, {}, report.html()});
       hypotheses.insert(hypotheses.end(), report.hypotheses().begin(), report.hypotheses().end());
     }
-    chapters.front() = {"What held", {}, missing + table_of(hypotheses)};
+    chapters.front() = {"What held", {}, missing + (hypotheses.empty() ? "" : table_of(hypotheses))};
     for (const auto& one : hypotheses) found_.json["hypotheses"].push_back(to_json(one));
     write_hypotheses(hypotheses);
     io::write_file_atomically(command_.out / "study.json", found_.json.dump(1) + "\n");
@@ -381,9 +398,23 @@ class running_study {
   static inline const std::vector<std::string> columns_of_hypotheses = {
       "hypothesis", "model", "task", "estimate", "95 % interval", "at least", "verdict"};
 
+  /// A row for each hypothesis, a column for each model and task.
   static std::string table_of(const std::vector<tested_hypothesis>& hypotheses) {
-    report::text_table table{columns_of_hypotheses, {}};
-    for (const auto& h : hypotheses) table.rows.push_back(cells_of(h));
+    report::text_table table{{"hypothesis", "at least"}, {}};
+    std::vector<std::string> names;
+    const auto place_in = [](std::vector<std::string>& list, const std::string& name) {
+      const auto place = static_cast<std::size_t>(std::ranges::find(list, name) - list.begin());
+      if (place == list.size()) list.push_back(name);
+      return place;
+    };
+    for (const auto& h : hypotheses) {
+      const auto cells = cells_of(h);
+      const std::size_t row = place_in(names, h.name), column = place_in(table.header, h.model + ", " + h.task);
+      if (row == table.rows.size()) table.rows.push_back({h.name, cells[5]});
+      table.rows[row].resize(std::max(table.rows[row].size(), column + 1));
+      table.rows[row][column] = cells[6] + ", " + cells[3] + " (" + cells[4] + ")";
+    }
+    for (auto& row : table.rows) row.resize(table.header.size());
     return report::html_of(table);
   }
   static std::string text_of(const std::vector<tested_hypothesis>& hypotheses) {
@@ -419,48 +450,73 @@ class running_study {
                                     {"command", command_of(part)},
                                     {"files", names_of(files)}});
   }
-  std::string commands_of(const study_subject& subject) const {
-    std::string lines;
-    for (const auto& list : {prompt_parts(subject), parts_of(subject)})
-      for (const auto& part : list) lines += command_of(part) + "\n";
-    return report::element("details", {},
-                           report::element_of_text("summary", "the commands of the parts") +
-                               report::element_of_text("pre", lines, {{"class", "scroll"}}));
+  std::vector<std::string> commands_of(const std::vector<study_part>& parts) const {
+    std::vector<std::string> lines;
+    for (const auto& part : parts) lines.push_back(command_of(part));
+    return lines;
   }
 
   // --- what is said before
 
-  /// Time and memory, from the plan of the largest fit: other parts take time by how many prompts they run.
+  /// The plan of a fit on so many prompts, with vectors at all sites.
+  ordered_json plan_of_fit(const study_subject& subject, int prompts) const {
+    const auto from = subject.is_file()
+                          ? std::vector<std::string>{"--data", subject.task}
+                          : std::vector<std::string>{"--task", subject.task, "--train", std::to_string(prompts)};
+    return run_command(fit_part(subject, "plan",
+                                all_words({from,
+                                           {"--policy", "steer-vec", "--sites", "attn_out,mlp_out,resid_post",
+                                            "--positions", subject.positions(), "--plan"}}),
+                                prompts));
+  }
+
+  /// Time and memory, from the plans of the largest fit and of one on a single prompt: parts take time by how many prompts
+  /// they run, and by whether these run together.
   output plan() {
     output planned;
     planned.json["subjects"] = ordered_json::array();
-    report::table table({"model", "task", "fits", "time", "memory"});
+    std::vector<std::string> columns = {"model", "task", "prompts"};
+    for (const auto* experiment : experiments)
+      if (experiment != &norm_and_direction) columns.push_back(experiment->name);  // which runs nothing
+    columns.insert(columns.end(), {"all", "memory"});
+    report::table table(columns);
     double all_seconds = 0;
     for (const auto& subject : subjects_) {
-      const auto from = subject.is_file() ? std::vector<std::string>{"--data", subject.task}
-                                          : std::vector<std::string>{"--task", subject.task, "--train",
-                                                                     std::to_string(subject.with.train)};
-      study_part largest = fit_part(subject, "plan",
-                                    all_words({from,
-                                               {"--policy", "steer-vec", "--sites", "attn_out,mlp_out,resid_post",
-                                                "--positions", subject.positions(), "--plan"}}),
-                                    subject.with.train);
-      const auto plan = run_command(largest);
-      double bytes = 0, passes = 0;
-      for (const auto& [part, size] : plan["memory"].items()) bytes += size.get<double>();
+      const auto largest = plan_of_fit(subject, subject.with.train), single = plan_of_fit(subject, 1);
+      const auto seconds_of_pass = [&](const ordered_json& plan, int prompts) {
+        return plan["seconds"].get<double>() / fit_part(subject, "plan", {}, prompts).passes;
+      };
+      // The plan of a file is that of all its prompts.
+      const double together = seconds_of_pass(largest, subject.with.train),
+                   alone = subject.is_file() ? together : seconds_of_pass(single, 1);
       std::size_t fits = 0;
-      for (const auto& list : {prompt_parts(subject), parts_of(subject)})
-        for (const auto& part : list) passes += part.passes, fits += part.words.front() == "fit";
-      const double seconds = plan["seconds"].get<double>() * passes / largest.passes;
+      double bytes = 0, seconds = 0;
+      for (const auto& [part, size] : largest["memory"].items()) bytes += size.get<double>();
+      std::vector<std::string> cells = {subject.model_name, subject.task_name};
+      auto by_experiment = ordered_json::object();
+      const auto add = [&](const std::string& name, const std::vector<study_part>& parts) {
+        double sum = 0;
+        for (const auto& part : parts) {
+          sum += part.passes * (part.one_by_one ? alone : together);
+          fits += part.words.front() == "fit";
+        }
+        by_experiment[name] = sum;
+        cells.push_back(report::duration(sum));
+        seconds += sum;
+      };
+      add("prompts", prompt_parts(subject));
+      for (const auto* experiment : experiments)
+        if (experiment != &norm_and_direction) add(experiment->name, experiment->parts(subject));
       all_seconds += seconds;
       planned.json["subjects"].push_back({{"model", subject.model_name},
                                           {"task", subject.task_name},
                                           {"fits", fits},
                                           {"seconds", seconds},
-                                          {"seconds_of_a_fit", plan["seconds"]},
+                                          {"seconds_of_a_fit", largest["seconds"]},
+                                          {"experiments", by_experiment},
                                           {"bytes", bytes}});
-      table.add(
-          {subject.model_name, subject.task_name, std::to_string(fits), report::duration(seconds), bytes_text(bytes)});
+      cells.insert(cells.end(), {report::duration(seconds), bytes_text(bytes)});
+      table.add(cells);
     }
     planned.json["seconds"] = all_seconds;
     planned.text = table.text(report::wants_colour(STDOUT_FILENO)) + "about " + report::duration(all_seconds) +

@@ -59,7 +59,8 @@ struct study_part {
   std::string name = {};                ///< "sites/all/activ-scalar-1"
   std::vector<std::string> words = {};  ///< of the command, without the program's name
   std::vector<path> files = {};         ///< that it writes besides
-  double passes = 0;                    ///< about how many prompts go through the model; a backward pass counts two
+  double passes = 0;                    ///< about how often a prompt goes through the model, forward or backward
+  bool one_by_one = false;              ///< whether prompts do so one at a time
 };
 
 /// A verdict of an experiment.
@@ -85,10 +86,12 @@ class study_report {
   /// A table that is only kept as NAME.csv.
   void data(const std::string& name, const std::vector<std::string>& header,
             const std::vector<std::vector<std::string>>& rows);
-  /// Pictures as NAME.svg and on the page.
-  void chart(const std::string& name, const report::line_chart& chart);
+  /// Pictures as NAME.svg and on the page, charts side by side.
+  void charts(const std::vector<std::pair<std::string, report::line_chart>>& charts);
   void maps(const std::string& name, const std::vector<report::map_group>& groups);
   void hypothesis(const std::string& name, const finding& found);
+  /// The commands that make what was shown, one a line, folded.
+  void commands(const std::vector<std::string>& lines);
 
   const std::string& html() const { return html_; }
   const std::vector<tested_hypothesis>& hypotheses() const { return hypotheses_; }

@@ -73,7 +73,7 @@ void show(study_report& to) {
                  " places. Their median norm ratio is " + report::readable(median(ratios)) + ", their median cosine " +
                  report::readable(median(cosines)) + ", and the median share of the change that lies along h is " +
                  report::readable(median(shares)) + "; a vector that only scaled would have 1.");
-  to.chart("norm-and-direction", chart);
+  to.charts({{"norm-and-direction", chart}});
   to.maps("norm-and-direction-maps", {ratio, cosine, alpha});
   to.data("norm-and-direction", {"site", "layer", "place", "token", "norm_ratio", "cosine", "along_h", "alpha"}, rows);
 }

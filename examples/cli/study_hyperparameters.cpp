@@ -22,7 +22,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
        "--positions", subject.positions(), "--vary", "lr=" + text::joined(with.rates, ","), "--vary",
        "lambda-m=" + text::joined(with.lambdas, ","), "--steps", std::to_string(with.steps), "--out", out.string()},
       {out / "sweep.json"},
-      6.0 * with.train * static_cast<double>(with.steps) *
+      4.0 * with.train * static_cast<double>(with.steps) *
           static_cast<double>(with.rates.size() * with.lambdas.size())};
   if (not with.memory.empty()) part.words.insert(part.words.end(), {"--memory", with.memory});
   return {part};

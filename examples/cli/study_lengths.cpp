@@ -110,7 +110,7 @@ void show(study_report& to) {
     to.hypothesis(fits[k].title + " generalises over lengths",
                   generalises(rate_margin, rates[1], std::ssize(lengths[1]), rates[0], std::ssize(lengths[0])));
   }
-  to.chart("lengths", chart);
+  to.charts({{"lengths", chart}});
   to.table("lengths", {"fit", "tokens", "lengths", "prompts", "follow_both", "low", "high"}, rows);
   to.data("lengths-prompts", {"fit", "lengths", "prompt", "tokens", "follows_both"}, each);
   to.maps("dyn-scalar", {maps_of(subject.file("lengths/dyn-scalar-maps.json"), "gate",

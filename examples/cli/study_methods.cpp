@@ -64,8 +64,8 @@ void show(study_report& to) {
     chart.lines.push_back({method, static_cast<int>(chart.lines.size()) % 4, true, true, {}});
     for (std::size_t k = 0; k < curve["kept"].size(); ++k) {
       curves.push_back({method, curve["kept"][k].dump(), curve["faithfulness"][k].dump(),
-                        curve["random"]["mean"][k].dump(), curve["random"]["low"][k].dump(),
-                        curve["random"]["high"][k].dump()});
+                        curve["faithfulness_by_score"][k].dump(), curve["random"]["mean"][k].dump(),
+                        curve["random"]["low"][k].dump(), curve["random"]["high"][k].dump()});
       const auto& y = curve["faithfulness"][k];
       chart.lines.back().points.push_back({std::log10(curve["kept"][k].get<double>()),
                                            y.is_null() ? std::nan("") : y.get<double>(),
@@ -79,7 +79,7 @@ void show(study_report& to) {
     if (agreed["k"] == 0) same.said = verdict::not_decided;  // the fit keeps no place
     to.hypothesis("ActivScalar keeps the places that patching ranks first", same);
   }
-  to.chart("methods", chart);
+  to.charts({{"methods", chart}});
   std::vector<std::string> header = {"method"};
   for (const std::string column : {"overlap", "spearman", "kendall", "cpr", "cmd"}) {
     header.insert(header.end(), {column, column + "_low", column + "_high"});
@@ -88,7 +88,9 @@ void show(study_report& to) {
   to.table("methods", header, rows,
            "Each method's ranking of the places of attn_out and mlp_out: its agreement with ActivScalar's |α|, and the "
            "areas below (CPR) and beside (CMD) its curve, each with a 95 % bootstrap interval over prompts.");
-  to.data("curves", {"method", "kept", "faithfulness", "random_mean", "random_low", "random_high"}, curves);
+  to.data("curves",
+          {"method", "kept", "faithfulness", "faithfulness_by_score", "random_mean", "random_low", "random_high"},
+          curves);
   if (not to.subject().has_corrupt) to.paragraph("These prompts have no corrupt ones, so that nothing can be patched.");
 }
 

@@ -25,11 +25,12 @@ study_part fit_part(const study_subject& subject, const std::string& name, const
   study_part part{name,
                   {},
                   {out},
-                  6.0 * prompts * static_cast<double>(subject.with.steps)};  // two strengths, each forward and backward
+                  4.0 * prompts * static_cast<double>(subject.with.steps),  // two strengths, each forward and backward
+                  prompts == 1};
   if (const auto steps = std::ranges::find(words, "--steps"); steps == words.end())
     words.insert(words.end(), {"--steps", std::to_string(subject.with.steps)});
   else
-    part.passes = 6.0 * prompts * std::stod(*(steps + 1));
+    part.passes = 4.0 * prompts * std::stod(*(steps + 1));
   if (not subject.with.memory.empty()) words.insert(words.end(), {"--memory", subject.with.memory});
   if (const auto maps = std::ranges::find(words, "--heatmap"); maps != words.end())
     part.files.emplace_back(*(maps + 1));
@@ -54,14 +55,17 @@ std::vector<study_part> prompt_parts(const study_subject& subject) {
     const auto out = subject.file(name);
     const auto from = subject.is_file() ? std::vector<std::string>{"task", "--data", subject.task}
                                         : std::vector<std::string>{"task", subject.task};
-    parts.push_back({name,
-                     all_words({from,
-                                {"--model", subject.model, "--only", "right", "--train",
-                                 std::to_string(subject.with.train), "--test", std::to_string(subject.with.test)},
-                                options,
-                                {"--out", out.string()}}),
-                     {out / "train.jsonl", out / "test.jsonl", out / "other-lengths.jsonl"},
-                     static_cast<double>(subject.with.train + subject.with.test)});
+    parts.push_back(
+        {name,
+         all_words({from,
+                    {"--model", subject.model, "--only", "right", "--train", std::to_string(subject.with.train),
+                     "--test", std::to_string(subject.with.test)},
+                    options,
+                    {"--out", out.string()}}),
+         {out / "train.jsonl", out / "test.jsonl", out / "other-lengths.jsonl"},
+         // As if every second pair were answered; a prompt alone waits for the weights as long as two strengths.
+         4.0 * (subject.with.train + subject.with.test),
+         true});
   };
   for (int seed = 1; seed <= subject.with.seeds; ++seed)
     prompts("prompts-" + std::to_string(seed), {"--other-lengths", "0", "--seed", std::to_string(seed)});

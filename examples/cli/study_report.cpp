@@ -8,6 +8,7 @@
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/report/text_table.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -74,9 +75,13 @@ void study_report::table(const std::string& name, const std::vector<std::string>
   html_ += report::html_of(page) + "\n";
 }
 
-void study_report::chart(const std::string& name, const report::line_chart& chart) {
-  write("figures/" + name + ".svg", report::svg_of(chart));
-  html_ += report::html_of(chart);
+void study_report::charts(const std::vector<std::pair<std::string, report::line_chart>>& charts) {
+  std::string figures;
+  for (const auto& [name, chart] : charts) {
+    write("figures/" + name + ".svg", report::svg_of(chart));
+    figures += report::html_of(chart);
+  }
+  html_ += report::element("div", {{"class", "charts"}}, figures);
 }
 
 void study_report::maps(const std::string& name, const std::vector<report::map_group>& groups) {
@@ -86,6 +91,13 @@ void study_report::maps(const std::string& name, const std::vector<report::map_g
 
 void study_report::hypothesis(const std::string& name, const finding& found) {
   hypotheses_.push_back({name, subject_.model_name, subject_.task_name, found});
+}
+
+void study_report::commands(const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  html_ += report::element("details", {},
+                           report::element_of_text("summary", "the commands of this part") +
+                               report::element_of_text("pre", text::joined(lines, "\n"), {{"class", "scroll"}}));
 }
 
 report::map_group maps_of(const path& file, const std::string& quantity, const std::string& title,

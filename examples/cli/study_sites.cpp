@@ -31,6 +31,8 @@ const site_set site_sets[] = {{"mlp", "mlp_out", "mlp_out"},
                               {"all", "attn_out,mlp_out,resid_post", "all three sites"}};
 const std::pair<std::string, std::string> policies[] = {{"activ-scalar", "ActivScalar"}, {"steer-vec", "SteerVec"}};
 
+int style_of(const std::string& policy) { return policy == "activ-scalar" ? 0 : 2; }
+
 std::string name_of(const site_set& set, const std::string& policy, int seed) {
   return "sites/" + set.name + "/" + policy + "-" + std::to_string(seed);
 }
@@ -122,14 +124,12 @@ void judge(study_report& to, const site_set& set, const fits_by_seed& own, const
 /// A panel of the main figure: at x = 1, 2, 3 a mark for each policy and set of prompts, with its interval.
 report::line_chart panel(const std::string& title, const std::string& y_axis) {
   report::line_chart chart{.title = title,
-                           .note =
-                               "From left to right: mlp_out; attn_out and mlp_out; all three sites. Bars are 95 % "
-                               "intervals.",
-                           .x_axis = "set of sites",
+                           .note = "Crosses are train prompts, points are test prompts; bars are 95 % intervals.",
+                           .x_axis = "1: mlp_out, 2: attn_out and mlp_out, 3: all three sites",
                            .y_axis = y_axis};
   for (const auto& [policy, name] : policies)
     for (const auto* set : {"train", "test"})
-      chart.lines.push_back({name + ", " + set, static_cast<int>(chart.lines.size()), false, true, {}});
+      chart.lines.push_back({name + ", " + set, style_of(policy), false, true, {}, set == std::string("train")});
   return chart;
 }
 
@@ -189,11 +189,12 @@ void show(study_report& to) {
     }
     judge(to, set, own, other);
   }
-  to.chart("effectiveness", effectiveness);
-  to.chart("faithfulness", faithfulness);
   std::erase_if(minimality.lines, [](const auto& line) { return line.points.empty(); });
-  for (auto& line : minimality.lines) line.name.resize(line.name.find(','));  // no prompts of its own
-  to.chart("minimality", minimality);
+  for (auto& line : minimality.lines) {  // it has no prompts
+    line.name.resize(line.name.find(','));
+    line.crossed = false;
+  }
+  minimality.note = "Over draws of the prompts; bars are 95 % intervals.";
 
   report::line_chart front{.title = "Trade-off",
                            .note =
@@ -201,7 +202,7 @@ void show(study_report& to) {
                                "that no other fit betters in flips, KL and places at once.",
                            .x_axis = "KL divergence, answers left out",
                            .y_axis = "smallest flip rate"};
-  front.lines = {{"ActivScalar", 0, false, true, {}}, {"SteerVec", 2, false, true, {}}};
+  for (const auto& [policy, name] : policies) front.lines.push_back({name, style_of(policy), false, true, {}});
   const auto best = front_of(trades);
   for (std::size_t k = 0; k < trades.size(); ++k) {
     const bool on_front = std::ranges::find(best, k) != best.end();
@@ -213,7 +214,10 @@ void show(study_report& to) {
                                                 on_front ? places : "",
                                                 {}});
   }
-  to.chart("trade-off", front);
+  to.charts({{"effectiveness", effectiveness},
+             {"faithfulness", faithfulness},
+             {"minimality", minimality},
+             {"trade-off", front}});
   to.table(
       "sites",
       {"sites", "policy", "seed", "prompts of", "prompts", "follow_both", "low", "high", "flip_rate_+1", "flip_rate_-1",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "answers.hpp"
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -25,21 +27,48 @@ namespace trimtab::cli {
 
 namespace {
 
-/// The first prompts of a list that are to be kept, and how many were looked at to find them.
+/// The first prompts of a list that are to be kept.
 struct kept_set {
   std::vector<prompt_pair> pairs = {};
-  std::size_t drawn = 0;
+  std::size_t drawn = 0;  ///< how many were looked at to find them
+  std::size_t said = 0;   ///< of how many the model says the correct answer
 };
 
-kept_set first_kept(kept_prompts which, const any_model& model, std::span<const prompt_pair> from, std::size_t wanted) {
-  kept_set set;
-  for (const auto& pair : from) {
-    if (set.pairs.size() == wanted) break;
-    ++set.drawn;
-    if (is_kept(which, model, pair)) set.pairs.push_back(pair);
+/// Keeps prompts by the model's answers, and asks for each of them once.
+class prompt_filter {
+ public:
+  prompt_filter(kept_prompts which, const any_model& model) : which_(which), model_(model) {}
+
+  kept_set first_kept(std::span<const prompt_pair> from, std::size_t wanted) {
+    kept_set set;
+    for (const auto& pair : from) {
+      if (set.pairs.size() == wanted) break;
+      ++set.drawn;
+      const bool any = which_ == kept_prompts::all;
+      const auto answer = any ? untouched_answer{} : answer_to(pair);
+      if (not any and answer.is_right != (which_ == kept_prompts::right)) continue;
+      set.pairs.push_back(pair);
+      set.said += answer.is_said;
+    }
+    return set;
   }
-  return set;
-}
+
+ private:
+  const untouched_answer& answer_to(const prompt_pair& pair) {
+    auto key = pair.ids;
+    for (const auto& answers : {pair.correct_ids(), pair.wrong_ids()}) {
+      key.push_back(-1);
+      key.insert(key.end(), answers.begin(), answers.end());
+    }
+    const auto [found, is_new] = answers_.try_emplace(std::move(key));
+    if (is_new) found->second = answer_of(model_, pair);
+    return found->second;
+  }
+
+  kept_prompts which_;
+  const any_model& model_;
+  std::map<std::vector<int>, untouched_answer> answers_ = {};
+};
 
 /// The sets that a task or a file gives: train, test, and other lengths.
 using kept_sets = std::array<kept_set, 3>;
@@ -48,6 +77,7 @@ using kept_sets = std::array<kept_set, 3>;
 kept_sets of_task(const any_model& model, const data_options& data, std::uint64_t seed, int other_lengths) {
   const auto plain = task::ioi_options{};
   const int wanted[] = {data.train_count.value_or(plain.train), data.test_count.value_or(plain.test), other_lengths};
+  prompt_filter filter(data.only, model);
   kept_sets found;
   for (int times = 1; times <= (data.only == kept_prompts::all ? 1 : 16); times *= 2) {
     auto more = data;
@@ -64,7 +94,7 @@ kept_sets of_task(const any_model& model, const data_options& data, std::uint64_
     std::size_t k = 0;
     for (const auto* pairs : {&sets.train, &sets.test, &sets.test_other_lengths}) {
       const auto count = std::min(pairs->size(), static_cast<std::size_t>(wanted[k]));
-      found[k] = first_kept(data.only, model, *pairs, count);
+      found[k] = filter.first_kept(*pairs, count);
       enough = enough and found[k++].pairs.size() == count;
     }
     if (enough) break;
@@ -80,11 +110,12 @@ kept_sets of_file(const any_model& model, const data_options& data, std::uint64_
   auto pairs = read_pairs(model, data.train, {});
   random_generator random(seed);
   random.shuffle(pairs);
-  const auto there = first_kept(data.only, model, pairs, train + test).pairs.size();
+  prompt_filter filter(data.only, model);
+  const auto there = filter.first_kept(pairs, train + test).pairs.size();
   if (there < train + test) train = there * train / (train + test);
   kept_sets found;
-  found[0] = first_kept(data.only, model, pairs, train);
-  found[1] = first_kept(data.only, model, std::span(pairs).subspan(found[0].drawn), test);
+  found[0] = filter.first_kept(pairs, train);
+  found[1] = filter.first_kept(std::span(pairs).subspan(found[0].drawn), test);
   return found;
 }
 
@@ -104,12 +135,13 @@ output task(const task_command& command, const common_options& common) {
   std::size_t k = 0;
   for (const auto* name : {"train.jsonl", "test.jsonl", "other-lengths.jsonl"}) {
     const auto file = command.out / name;
-    const auto& [pairs, drawn] = sets[k++];
+    const auto& [pairs, drawn, said] = sets[k++];
     io::write_prompts(file, pairs);
     found.json["files"].push_back({{"file", file.string()}, {"prompts", pairs.size()}});
     found.text += text::one_line(file.string()) + ": " + counted(pairs.size(), "prompt");
     if (data.only != kept_prompts::all) {
       found.json["files"].back()["drawn"] = drawn;
+      found.json["files"].back()["said"] = said;
       found.text += " of " + std::to_string(drawn) + " that were drawn";
     }
     found.text += "\n";

@@ -3,6 +3,7 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <random>
 #include <set>
@@ -175,6 +176,18 @@ TEST_CASE("A study of a model that answers no pair says so, and its page too", "
   CHECK_THAT(content_of(out + "/study.html"), ContainsSubstring("answers none of"));
 }
 
+TEST_CASE("A study of a model that guesses says that it answers no pair, and fits nothing", "[study]") {
+  const model_for_cli model;
+  const auto data = model.file("many.jsonl", many_pairs()), out = model.name("study");
+  const auto found = found_by_study(model, data, out);
+  CHECK(found["hypotheses"].empty());
+  CHECK(found["subjects"][0]["answered"] == 0);
+  CHECK_THAT(found["subjects"][0]["sentence"].get<std::string>(),
+             ContainsSubstring("answers none of") and ContainsSubstring("no more than a coin would"));
+  CHECK_FALSE(
+      std::filesystem::exists(out + "/" + std::filesystem::path(model.path()).filename().string() + "-many/sites"));
+}
+
 TEST_CASE("A study's plan tells time and memory for each model, and writes nothing", "[study]") {
   const model_for_cli model;
   const auto data = model.file("many.jsonl", many_pairs()), out = model.name("study");
@@ -185,6 +198,11 @@ TEST_CASE("A study's plan tells time and memory for each model, and writes nothi
   CHECK(subject["fits"] == 3 + 3 * 2 * 2);
   CHECK(subject["seconds"].get<double>() > subject["seconds_of_a_fit"].get<double>());
   CHECK(subject["bytes"].get<double>() > 1e6);
+  double sum = 0;
+  for (const auto& seconds : subject["experiments"]) sum += seconds.get<double>();
+  CHECK(std::abs(sum / subject["seconds"].get<double>() - 1) < 1e-9);
+  for (const auto* name : {"prompts", "one-pair", "sites", "lengths", "methods", "hyperparameters"})
+    CHECK(subject["experiments"].contains(name));
   CHECK_FALSE(std::filesystem::exists(out));
 }
 

@@ -108,6 +108,48 @@ def verdict(low, high, margin):
     return "held" if low >= margin else "not held" if high < margin else "not decided"
 
 
+def trapezoid(x, y):
+    return sum((x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 for i in range(1, len(x)))
+
+
+def ranks(numbers):
+    """From 1 for the largest; equal numbers share the mean of their ranks."""
+    larger = (numbers[:, None] < numbers[None, :]).sum(1)
+    equal = (numbers[:, None] == numbers[None, :]).sum(1)
+    return larger + (equal + 1) / 2
+
+
+def spearman(a, b):
+    x, y = ranks(a), ranks(b)
+    x, y = x - x.mean(), y - y.mean()
+    size = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / size if size > 0 else 0.0
+
+
+def kendall(a, b):
+    """tau-b, from its definition: all pairs."""
+    x, y = (numpy.sign(numbers[:, None] - numbers[None, :]) for numbers in (a, b))
+    size = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
+    return float((x * y).sum()) / size if size > 0 else 0.0
+
+
+def bootstrap(scores, measure):
+    """A measure of the sizes of mean scores [prompts][places], and its 95 % interval over prompts."""
+
+    def sizes(drawn):
+        some = scores[drawn]
+        there = ~numpy.isnan(some)
+        total = numpy.zeros(some.shape[1])
+        for one in numpy.where(there, some, 0.0):  # in order, as rounding decides which of two equal places is first
+            total = total + one
+        return numpy.abs(total) / numpy.maximum(1, there.sum(0))
+
+    random, count = SplitMix64(1), len(scores)
+    values = sorted(measure(sizes([random.below(count) for _ in range(count)])) for _ in range(1000))
+    low, high = (values[int(math.floor(share * 999 + 0.5))] for share in (0.025, 0.975))
+    return measure(sizes(list(range(count)))), low, high
+
+
 class SplitMix64:
     def __init__(self, seed):
         self.state = seed
@@ -287,43 +329,98 @@ class Subject:
             if square > 1e-9:  # below, the rounding of the two figures decides
                 compare(f"{self.name}, along h at {row[:3]}", row[6], change[0] ** 2 / square)
 
-    def check_patching(self):
-        path = self.path("methods", "patching.json")
-        if not os.path.exists(path):
-            return
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)["output"]
-        sites = ["attn_out", "mlp_out"]
-        scores = numpy.array(
-            [[x for s in sites for layer in one[s] for x in layer] for one in found["per_prompt"]], float
-        )
-        tensors, metadata = read_safetensors(self.path("sites", "both", "activ-scalar-1.safetensors"))
-        if metadata.get("position_key", "absolute") != "absolute":
-            self.stated.pop("ActivScalar keeps the places that patching ranks first", None)
-            return  # places that not every prompt has come in another order
-        sizes = numpy.concatenate([numpy.abs(tensors[s + ".alpha"]).ravel() for s in sites])
-        kept = int(numpy.sum(sizes != 0))
-        k = kept if kept < len(sizes) else min(10, kept)
+    def alphas(self, name, sites):
+        """The scalars of an ActivScalar by site [layers][places], and whether every prompt has every place."""
+        tensors, metadata = read_safetensors(self.path(name + ".safetensors"))
+        absolute = metadata.get("position_key", "absolute") == "absolute"
+        return {site: tensors[site + ".alpha"].squeeze() for site in sites if site + ".alpha" in tensors}, absolute
 
-        def overlap(prompts):
-            total = numpy.zeros(scores.shape[1])
-            for n in prompts:
-                total = total + scores[n]
-            own = numpy.abs(total) / len(prompts)
-            first = set(numpy.argsort(-own, kind="stable")[:k])
-            return len(first & set(numpy.argsort(-sizes, kind="stable")[:k])) / k if k else 0.0
+    def check_methods(self):
+        table = rows_of(self.path("tables", "methods.csv"))
+        curves = rows_of(self.path("tables", "curves.csv"))
+        for line in table[1:]:
+            row = dict(zip(table[0], line))
+            method, what = row["method"], f"{self.name}, {row['method']}"
+            with open(self.path("methods", method + ".json"), encoding="utf-8") as file:
+                found = json.load(file)["output"]
+            columns = [dict(zip(curves[0], cells)) for cells in curves[1:] if cells[0] == method]
+            kept = [float(c["kept"]) for c in columns]
+            by_size, by_score = ([float(c[key] or "nan") for c in columns] for key in ("faithfulness", "faithfulness_by_score"))
+            compare(f"{what}, CPR", row["cpr"], trapezoid(kept, by_score))
+            compare(f"{what}, CMD", row["cmd"], trapezoid(kept, [abs(1 - f) for f in by_size]))
+            for c, size, score in zip(columns, found["curve"]["faithfulness"], found["curve"]["faithfulness_by_score"]):
+                compare(f"{what}, {c['kept']} kept", c["faithfulness"], size)
+                compare(f"{what}, {c['kept']} kept by score", c["faithfulness_by_score"], score)
 
-        random, count = SplitMix64(1), len(scores)
-        values = sorted(overlap([random.below(count) for _ in range(count)]) for _ in range(1000))
-        low, high = (values[int(math.floor(share * 999 + 0.5))] for share in (0.025, 0.975))
-        self.judge(
-            "ActivScalar keeps the places that patching ranks first",
-            overlap(range(count)),
-            low,
-            high,
-            0.5,
-            undecided=k == 0,
-        )
+            sites = ["attn_out", "mlp_out"]
+            alphas, absolute = self.alphas("sites/both/activ-scalar-1", sites)
+            if not absolute:  # places that not every prompt has come in another order
+                if method == "patching":
+                    self.stated.pop("ActivScalar keeps the places that patching ranks first", None)
+                continue
+            per_prompt = found["per_prompt"]
+            scores = numpy.array([[x for s in sites for layer in one[s] for x in layer] for one in per_prompt], float)
+            sizes = numpy.concatenate([numpy.abs(alphas[s]).ravel() for s in sites]).astype(float)
+            count = int(numpy.sum(sizes != 0))
+            k = count if count < len(sizes) else min(10, count)
+            first = set(numpy.argsort(-sizes, kind="stable")[:k])
+
+            def overlap(own):
+                return len(first & set(numpy.argsort(-own, kind="stable")[:k])) / k if k else 0.0
+
+            compare(f"{what}, places compared", row["of_first"], k)
+            measures = {
+                "overlap": overlap,
+                "spearman": lambda own: spearman(own, sizes),
+                "kendall": lambda own: kendall(own, sizes),
+            }
+            for name, measure in measures.items():
+                stated = [row[name], row[name + "_low"], row[name + "_high"]]
+                for cell, expected in zip(stated, bootstrap(scores, measure)):
+                    compare(f"{what}, {name}", cell, expected)
+            if method == "patching":
+                values = bootstrap(scores, overlap)
+                name = "ActivScalar keeps the places that patching ranks first"
+                self.judge(name, *values, 0.5, undecided=k == 0)
+
+    def check_one_pair(self):
+        table = rows_of(self.path("tables", "one-pair.csv"))
+        for line, name in zip(table[1:], ["first-setting", "defaults"]):
+            row = dict(zip(table[0], line))
+            count, which = self.kept("one-pair/" + name)
+            compare(f"{self.name}, one pair, {name}, kept", row["kept"], count)
+            compare(f"{self.name}, one pair, {name}, parameters", row["parameters"], len(which))
+
+    def check_hyperparameters(self):
+        table = rows_of(self.path("tables", "hyperparameters.csv"))
+        with open(self.path("hyperparameters", "sweep.json"), encoding="utf-8") as file:
+            points = json.load(file)["output"]["points"]
+        tried = []
+        for number, (line, point) in enumerate(zip(table[1:], points)):
+            row, what = dict(zip(table[0], line)), f"{self.name}, hyperparameters {number}"
+            if "failed" in point:
+                continue
+            test, (count, _) = point["test"], self.kept(f"hyperparameters/sweep/point-{number:04}")
+            rates = test["flip_rate"]
+            tried.append((number, min(rates["+1"], rates["-1"]), test["kl_masked"], count))
+            compare(f"{what}, places", row["places"], count)
+            low, high = wilson(float(row["follow_both"]), test["prompts"])
+            for column, expected in [("follow_both", rates["both"]), ("low", low), ("high", high)]:
+                compare(f"{what}, {column}", row[column], expected)
+        for number, rate, kl, places in tried:
+            bettered = any(
+                r >= rate and d <= kl and p <= places and (r, d, p) != (rate, kl, places) for _, r, d, p in tried
+            )
+            if (table[1 + number][-1] == "front") == bettered:
+                problems.append(f"{self.name}: the front of the hyperparameters is wrong at {number}")
+
+    def check_alphas(self):
+        """The scalars in the table of norms and directions are those of the fit."""
+        alphas, _ = self.alphas("sites/all/activ-scalar-1", ["attn_out", "mlp_out", "resid_post"])
+        for site, layer, place, *_, alpha in rows_of(self.path("tables", "norm-and-direction.csv"))[1:]:
+            if alpha != "":
+                what = f"{self.name}, alpha at {site}, {layer}, {place}"
+                compare(what, alpha, alphas[site][int(layer)][int(place)])
 
 
 def main(folder):
@@ -351,7 +448,10 @@ def main(folder):
         one.check_sites()
         one.check_lengths()
         one.check_directions()
-        one.check_patching()
+        one.check_methods()
+        one.check_one_pair()
+        one.check_hyperparameters()
+        one.check_alphas()
         for name in one.stated:
             problems.append(f"{one.name}: nothing was recomputed of '{name}'")
     for problem in problems[:30]:

@@ -6,7 +6,8 @@
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/weights.hpp>
 
-#include <algorithm>
+#include "support/features.hpp"
+
 #include <cstddef>
 #include <set>
 #include <string>
@@ -26,10 +27,8 @@
 ///     normed       as copying, with real norms; the MLP of layer 2 writes a decoy that depends on the subject and that
 ///                  nothing reads but the last norm
 ///
-/// The residual stream is made of features, each the difference of two channels, so that its mean is 0. The norms have
-/// gains of 2^40 and an epsilon of 2^80, which makes them the identity on such a stream, to the last bit. Real norms see
-/// how large it is, which no exchange of subjects changes: it writes one feature for another. Attention scores are so
-/// large that a pattern is one-hot.
+/// The norms are the identity (support/features.hpp). Real norms see how large the stream is, which no exchange of subjects
+/// changes: it writes one feature for another. Attention scores are so large that a pattern is one-hot.
 
 namespace trimtab::test {
 
@@ -50,7 +49,7 @@ class circuit_weights {
                .context = 8,
                .vocabulary = ask + 1,
                .rotary_channels = neox ? 2 : 0,
-               .layer_norm_epsilon = which == circuit::normed ? 1e-5 : 0x1p80,
+               .layer_norm_epsilon = which == circuit::normed ? 1e-5 : identity_epsilon,
                .nonlinearity = activation::relu,
                .parallel_residual = neox};
   }
@@ -59,16 +58,12 @@ class circuit_weights {
 
   template <typename T>
   block_weights<T> block(index_t layer) const {
-    block_weights<T> w{.norm_1 = norm<T>(),
-                       .qkv = linear<T>(config_.width, 3 * config_.width),
-                       .attn_out = linear<T>(config_.width, config_.width),
-                       .norm_2 = norm<T>(),
-                       .mlp_in = linear<T>(config_.width, config_.hidden),
-                       .mlp_out = linear<T>(config_.hidden, config_.width)};
+    auto w = idle_block<T>(config_.width, config_.hidden, gain());
     const bool copies = (copies_alone() and layer == 1) or (which_ == circuit::both and layer == 0);
     if (copies) copy(w);
     const auto look_up = [&](int from, int to) {
-      for (int k = 0; k < subjects; ++k) read(w.mlp_in.weight, from + k, k), write(w.mlp_out.weight, k, to + k, 1);
+      for (int k = 0; k < subjects; ++k)
+        read_feature(w.mlp_in.weight, from + k, k), write_feature(w.mlp_out.weight, k, to + k, 1);
     };
     if (which_ == circuit::fact and layer == 0) look_up(subject, answer);
     if (which_ == circuit::both and layer == 0) look_up(subject, decoy);
@@ -78,8 +73,8 @@ class circuit_weights {
     if (which_ == circuit::redundant and layer == 2)
       for (int k = 0; k < subjects; ++k) {  // min(1, x) = relu(x) − relu(x − 1)
         for (int neuron : {k, subjects + k}) {
-          read(w.mlp_in.weight, copied + k, neuron), read(w.mlp_in.weight, decoy + k, neuron);
-          write(w.mlp_out.weight, neuron, answer + k, neuron == k ? 1 : -1);
+          read_feature(w.mlp_in.weight, copied + k, neuron), read_feature(w.mlp_in.weight, decoy + k, neuron);
+          write_feature(w.mlp_out.weight, neuron, answer + k, neuron == k ? 1 : -1);
         }
         w.mlp_in.bias(0, subjects + k) = T(-1);
       }
@@ -89,14 +84,14 @@ class circuit_weights {
   template <typename T>
   outer_weights<T> outer() const {
     outer_weights<T> w{.token_embedding = host_matrix<T>(config_.vocabulary, config_.width),
-                       .norm_final = norm<T>(),
+                       .norm_final = norm_with<T>(config_.width, gain()),
                        .unembedding = host_matrix<T>(config_.vocabulary, config_.width)};
     if (config_.rotary_channels == 0) w.position_embedding = host_matrix<T>(config_.context, config_.width);
     for (int k = 0; k < subjects; ++k) {
-      write(w.token_embedding, k, subject + k, 1), write(w.token_embedding, k, is_subject, 1);
-      write(w.unembedding, answers + k, copies_alone() ? copied + k : answer + k, 0.5);
+      write_feature(w.token_embedding, k, subject + k, 1), write_feature(w.token_embedding, k, is_subject, 1);
+      write_feature(w.unembedding, answers + k, copies_alone() ? copied + k : answer + k, 0.5);
     }
-    write(w.token_embedding, ask, asks, 1);
+    write_feature(w.token_embedding, ask, asks, 1);
     return w;
   }
 
@@ -146,44 +141,24 @@ class circuit_weights {
   }
 
  private:
-  // The features: channels 2 f and 2 f + 1.
+  // The features.
   static constexpr int subject = 0, copied = subjects, answer = 2 * subjects, decoy = 3 * subjects,
                        is_subject = 4 * subjects, asks = is_subject + 1, features = asks + 1;
 
   /// Whether the copied subject is the answer.
   bool copies_alone() const { return which_ == circuit::copying or which_ == circuit::normed; }
 
-  template <typename T>
-  static linear_weights<T> linear(index_t in, index_t out) {
-    return {host_matrix<T>(in, out), host_matrix<T>(1, out)};
-  }
-  template <typename T>
-  layer_norm_weights<T> norm() const {
-    layer_norm_weights<T> w{host_matrix<T>(1, config_.width), host_matrix<T>(1, config_.width)};
-    std::ranges::fill(w.gain.values, which_ == circuit::normed ? T(1) : T(0x1p40));
-    return w;
-  }
-  /// Output `to` of a map gets a feature.
-  template <typename T>
-  static void read(host_matrix<T>& weight, int feature, index_t to, double times = 1) {
-    weight(2 * feature, to) = static_cast<T>(times / 2);
-    weight(2 * feature + 1, to) = static_cast<T>(-times / 2);
-  }
-  /// Input `from` of a map writes a feature.
-  template <typename T>
-  static void write(host_matrix<T>& weight, index_t from, int feature, double times) {
-    weight(from, 2 * feature) = static_cast<T>(times);
-    weight(from, 2 * feature + 1) = static_cast<T>(-times);
-  }
+  double gain() const { return which_ == circuit::normed ? 1 : identity_gain; }
+
   /// Head 0 of a token that asks copies the subject.
   template <typename T>
   void copy(block_weights<T>& w) const {
     const index_t channel = config_.head_width() - 1;  // one that is not rotated
-    read(w.qkv.weight, asks, channel, 0x1p12);
-    read(w.qkv.weight, is_subject, config_.width + channel);
+    read_feature(w.qkv.weight, asks, channel, 0x1p12);
+    read_feature(w.qkv.weight, is_subject, config_.width + channel);
     for (int k = 0; k < subjects; ++k) {
-      read(w.qkv.weight, subject + k, 2 * config_.width + k);
-      write(w.attn_out.weight, k, copied + k, 1);
+      read_feature(w.qkv.weight, subject + k, 2 * config_.width + k);
+      write_feature(w.attn_out.weight, k, copied + k, 1);
     }
   }
 

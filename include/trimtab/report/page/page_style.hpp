@@ -65,6 +65,10 @@ table.figures th, table.figures td { padding: .32rem .7rem; text-align: right; w
   font-weight: 400; }
 table.figures th:first-child, table.figures td:first-child { text-align: left; padding-left: 0; position: sticky;
   left: 0; background: var(--page); z-index: 1; }
+@media (max-width: 40rem) {  /* what stays in place leaves room for what scrolls */
+  table.figures th:first-child, table.figures td:first-child { white-space: normal; max-width: 45vw; }
+  table.figures tbody th:first-child { min-width: 7rem; }
+}
 table.figures td:last-child, table.figures thead th:last-child { padding-right: 0; }
 table.figures thead th { color: var(--muted); vertical-align: bottom; border-bottom: 1px solid var(--line); }
 table.figures tbody tr + tr > * { border-top: 1px solid var(--line); }

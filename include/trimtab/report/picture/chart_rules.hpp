@@ -32,6 +32,7 @@ inline constexpr char chart_rules[] = R"css(
 .mark { stroke: var(--page); stroke-width: .7; }
 .m0 { fill: var(--mark0); } .m1 { fill: var(--mark1); } .m2 { fill: var(--mark2); } .m3 { fill: var(--mark3); }
 .bar { stroke-width: 1.6; stroke-dasharray: none; opacity: .55; }
+.cross { stroke-width: 1.8; stroke-dasharray: none; }
 )css";
 
 /// The rules with the colours of a theme in them, for programs that know no variables.

@@ -31,6 +31,7 @@ struct chart_line {
   int style = 0;  ///< which of the four colours, dashes and shapes; 4 is a thin line in the background
   bool joined = true, marked = false;
   std::vector<chart_point> points = {};
+  bool crossed = false;  ///< whether the marks are crosses, whatever the style
 };
 
 struct line_chart {
@@ -64,6 +65,13 @@ inline std::string mark_at(double x, double y, int style, double r = 3.2) {
       return element("polygon",
                      {{"points", point(-.9, -.9) + point(.9, -.9) + point(.9, .9) + point(-.9, .9)}, {"class", name}});
   }
+}
+
+inline std::string mark_of(const chart_line& line, double x, double y) {
+  if (not line.crossed) return mark_at(x, y, line.style);
+  constexpr double r = 3.2;
+  return line_between(x - r, y - r, x + r, y + r, "cross l" + std::to_string(line.style)) +
+         line_between(x - r, y + r, x + r, y - r, "cross l" + std::to_string(line.style));
 }
 
 inline std::string alternative_text(const line_chart& chart) {
@@ -132,7 +140,7 @@ inline std::string markup_of(const line_chart& chart) {
       if (std::isnan(p.y)) continue;
       if (not std::isnan(p.low) and not std::isnan(p.high))
         out += line_between(x.at(p.x), y.at(p.low), x.at(p.x), y.at(p.high), "bar l" + std::to_string(line.style));
-      const std::string mark = element_of_text("title", p.title) + mark_at(x.at(p.x), y.at(p.y), line.style);
+      const std::string mark = element_of_text("title", p.title) + mark_of(line, x.at(p.x), y.at(p.y));
       if (line.marked) out += p.link.empty() ? element("g", {}, mark) : element("a", {{"href", p.link}}, mark);
       if (not p.label.empty()) out += text_at(x.at(p.x) + 6, y.at(p.y) - 6, p.label, "label");
     }
@@ -145,7 +153,7 @@ inline std::string markup_of(const line_chart& chart) {
 inline std::string sample_of(const chart_line& line) {
   std::string sample;
   if (line.joined) sample += element("path", {{"d", "M1 7L23 7"}, {"class", "path l" + std::to_string(line.style)}});
-  if (line.marked) sample += mark_at(12, 7, line.style);
+  if (line.marked) sample += mark_of(line, 12, 7);
   return sample;
 }
 

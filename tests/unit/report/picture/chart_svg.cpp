@@ -33,6 +33,14 @@ TEST_CASE("A chart alone has its title, its legend and its colours, and needs no
   CHECK_THAT(svg, ContainsSubstring(report::hex(report::light.marks[2])));
 }
 
+TEST_CASE("Marks of a line are crosses where it says so, in its colour") {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  auto chart = chart_of(none, none);
+  CHECK(occurrences(report::svg_of(chart), "class=\"cross") == 0);
+  chart.lines[0].crossed = true;
+  CHECK(occurrences(report::svg_of(chart), "class=\"cross l0\"") == 2 * 3);  // two points, and the legend
+}
+
 TEST_CASE("A point with an interval has a bar, which the axis makes room for") {
   const double none = std::numeric_limits<double>::quiet_NaN();
   CHECK(occurrences(report::svg_of(chart_of(none, none)), "class=\"bar l0\"") == 0);
