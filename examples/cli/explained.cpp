@@ -6,6 +6,7 @@
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/report/token_names.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -83,22 +84,39 @@ ordered_json lens_of(const explain::place_map& map, index_t layers) {
   return all;
 }
 
+/// By position of a fit, its number among those of the scores: roles by their names, which either may order otherwise.
+std::vector<index_t> same_positions(const position_key& theirs, const position_key& own, const std::string& name) {
+  const auto sorted = [](std::vector<std::string> roles) {
+    std::ranges::sort(roles);
+    return roles;
+  };
+  const auto text_of = [](const position_key& key) {
+    return key.text() + " positions" + (key.roles().empty() ? "" : " (" + text::joined(key.roles(), ", ") + ")");
+  };
+  if (theirs.by() != own.by() or sorted(theirs.roles()) != sorted(own.roles()))
+    throw error(error_kind::mismatch, name + " has " + text_of(theirs) + ", but the scores have " + text_of(own) +
+                                          "; give the same --positions and --roles");
+  std::vector<index_t> same;
+  for (index_t i = 0; i < std::min(own.count(), theirs.count()); ++i)
+    same.push_back(own.roles().empty() ? i
+                                       : std::ranges::find(own.roles(), theirs.roles()[static_cast<std::size_t>(i)]) -
+                                             own.roles().begin());
+  return same;
+}
+
 /// The size of an intervention's parameters at each place of a map, 0 where it has none.
 std::vector<double> sizes_at(const explain::place_map& map, const parameters& fit, const std::string& name) {
   std::vector<double> sizes(map.scores.size());
   for (const auto& own : map.places.blocks)
     for (const auto& theirs : fit.layout.blocks) {
       if (theirs.site != own.site) continue;
-      if (theirs.positions.by() != own.positions.by() or theirs.positions.roles() != own.positions.roles())
-        throw error(error_kind::mismatch, name + " has " + theirs.positions.text() +
-                                              " positions, but the scores have " + own.positions.text() +
-                                              "; give the same --positions and --roles");
+      const auto place_of = same_positions(theirs.positions, own.positions, name);
       for (std::size_t k = 0; k < theirs.layers.size(); ++k)
-        for (index_t i = 0; i < std::min(own.positions.count(), theirs.positions.count()); ++i)
+        for (std::size_t i = 0; i < place_of.size(); ++i)
           for (index_t part = 0; own.layer_offset(theirs.layers[k]) >= 0 and part < theirs.parts; ++part) {
-            const auto place = static_cast<std::size_t>(own.layer_offset(theirs.layers[k]) + i * own.parts +
+            const auto place = static_cast<std::size_t>(own.layer_offset(theirs.layers[k]) + place_of[i] * own.parts +
                                                         (own.parts > 1 ? part : 0));
-            for (const double x : fit.record(theirs, static_cast<index_t>(k), i, part))
+            for (const double x : fit.record(theirs, static_cast<index_t>(k), static_cast<index_t>(i), part))
               sizes[place] = std::hypot(sizes[place], x);
           }
     }

@@ -205,6 +205,23 @@ TEST_CASE("a ranking is compared with fits") {
   CHECK_THAT(elsewhere.err, ContainsSubstring("at none of the sites"));
 }
 
+TEST_CASE("roles of a ranking and of a fit are compared by their names, in whichever order the fit has them") {
+  const explained_model model;
+  const auto compared = [&](const std::string& fitted, const std::string& scored) {
+    const auto fit = model.name(fitted + ".safetensors");
+    run_trimtab({"fit", "--model", model.path(), "--data", model.pairs, "--positions", "role", "--roles", fitted,
+                 "--sites", "mlp_out", "--steps", "3", "--lambda-m", "0", "--out", fit});
+    return model.run({"--method", "gradient", "--sites", "mlp_out", "--positions", "role", "--roles", scored,
+                      "--against", fit, "--json"});
+  };
+  const auto found = compared("pair,end", "pair,end").json()["agreement"][0],
+             other = compared("end,pair", "pair,end").json()["agreement"][0];
+  for (const auto* measure : {"spearman", "kendall", "overlap"}) CHECK(found[measure] == other[measure]);
+  const auto fewer = compared("pair,end", "end");
+  CHECK(fewer.status == 1);
+  CHECK_THAT(fewer.err, ContainsSubstring("(pair, end)") and ContainsSubstring("(end); give the same"));
+}
+
 TEST_CASE("a curve goes from the corrupt to the clean run") {
   const explained_model model;
   for (const auto* method : {"patching", "gradient", "direct", "ablation"}) {
