@@ -178,12 +178,21 @@ std::vector<double> perplexities_of(const std::vector<generated_text>& texts, co
   return found;
 }
 
-/// +1 for a token of the prompt's correct answer, -1 for one of the wrong answer, 0 for others and where it has none.
-int answer_of(const prompt_pair& prompt, int id) {
-  const auto holds = [&](std::span<const int> ids) { return std::ranges::find(ids, id) != ids.end(); };
-  const bool correct = holds(prompt.correct_ids()) or holds(prompt.correct_rest);
-  const bool wrong = holds(prompt.wrong_ids()) or holds(prompt.wrong_rest);
-  return static_cast<int>(correct) - static_cast<int>(wrong);
+/// By token: +1 within the prompt's correct answer, -1 within the wrong one, else 0.
+std::vector<int> answers_in(const std::vector<int>& ids, const prompt_pair& prompt) {
+  std::vector<int> found(ids.size());
+  if (prompt.correct_id == prompt.wrong_id and not prompt.has_sequences()) return found;  // it has none
+  const auto mark = [&](int answer, std::span<const int> firsts, const std::vector<int>& rest) {
+    for (const int first : firsts) {
+      std::vector<int> whole{first};
+      whole.insert(whole.end(), rest.begin(), rest.end());
+      for (auto at = ids.begin(); (at = std::search(at, ids.end(), whole.begin(), whole.end())) != ids.end(); ++at)
+        std::fill_n(found.begin() + (at - ids.begin()), whole.size(), answer);
+    }
+  };
+  mark(-1, prompt.wrong_ids(), prompt.wrong_rest);
+  mark(1, prompt.correct_ids(), prompt.correct_rest);
+  return found;
 }
 
 /// "prompt 2, strength +1, sample 3", as far as there are several.
@@ -224,10 +233,10 @@ class printer {
     if (not command.stops.empty()) (void)model.tokenizer();  // throws where there is none
   }
 
-  /// On a terminal, texts at several strengths stand beside the untouched one.
+  /// On a terminal, texts at several strengths stand beside the untouched one, and on a page all steered ones.
   void complete(std::vector<double>& strengths) const {
-    if (in_columns(strengths) and std::ranges::find(strengths, 0.0) == strengths.end())
-      strengths.insert(strengths.begin(), 0.0);
+    const bool beside = in_columns(strengths) or not command_.report.empty();
+    if (beside and std::ranges::find(strengths, 0.0) == strengths.end()) strengths.insert(strengths.begin(), 0.0);
   }
 
   /// A single text is printed on a terminal while it grows.
@@ -242,6 +251,11 @@ class printer {
     if (command_.stops.empty()) return after::go_on;
     const auto bytes = spell_.bytes(text.ids);
     return end_before(bytes, command_.stops) < bytes.size() ? after::end_text : after::go_on;
+  }
+
+  /// Ends the text that was printed while it grew.
+  void end(const std::vector<generated_text>& texts) {
+    if (live_) live_->finish(texts.front().ids);
   }
 
   /// `perplexities` is by text, or empty if nobody asked for it.
@@ -262,7 +276,6 @@ class printer {
       const auto title = title_of(text, options, prompts_.size());
       if (common_.verbose) tell_ledger(text, title);
       if (live_) {
-        live_->finish(text.ids);
         if (not fluency.empty()) found.text += fluency.substr(1) + "\n";
       } else if (in_columns(options.strengths)) {
         titles.push_back(title);
@@ -279,9 +292,12 @@ class printer {
 
   void write_page(const std::vector<generated_text>& texts, const std::vector<double>& perplexities) const {
     std::vector<report::continued_prompt> shown;
+    index_t last = 0;
     for (std::size_t k = 0; k < texts.size(); ++k) {
       const auto& text = texts[k];
-      if (k == 0 or texts[k - 1].prompt != text.prompt) shown.push_back({beginning_of(text), {}});
+      if (text.stopped == stop_reason::interrupted and text.ids.empty()) continue;  // it never began
+      if (shown.empty() or last != text.prompt) shown.push_back({beginning_of(text), {}});
+      last = text.prompt;
       shown.back().texts.push_back({.strength = text.strength,
                                     .sample = command_.samples > 1 ? static_cast<int>(text.sample) + 1 : 0,
                                     .pieces = pieces_of(text),
@@ -323,9 +339,11 @@ class printer {
   std::vector<report::text_piece> pieces_of(const generated_text& text) const {
     const auto whole = spell_.has_text() ? spell_.bytes(text.ids) : std::string();
     std::size_t left = end_before(whole, command_.stops);
+    const auto answers = answers_in(text.ids, prompt_of(text));
     std::vector<report::text_piece> pieces;
-    for (const int id : text.ids) {
-      const int answer = answer_of(prompt_of(text), id);
+    for (std::size_t k = 0; k < text.ids.size(); ++k) {
+      if (spell_.has_text() and left == 0) break;
+      const int id = text.ids[k], answer = answers[k];
       if (pieces.empty() or answer != 0 or pieces.back().answer != 0) pieces.push_back({{}, answer});
       const auto bytes = spell_.has_text() ? spell_.bytes({&id, 1}).substr(0, left) : "," + std::to_string(id);
       if (spell_.has_text()) left -= bytes.size();
@@ -401,6 +419,7 @@ output generate(const generate_command& command, const common_options& common) {
   const stopwatch time;
   const auto texts = steered ? steered_texts(*steered, command.steer.intervention, prompts, options)
                              : model->generate(prompts, options);
+  to.end(texts);
   index_t tokens = 0, rows = 0;
   for (const auto& text : texts) tokens += std::ssize(text.ids), rows += text.rows;
   note(common, "generated " + std::to_string(tokens) + " tokens in " + time.text() + ", " +

@@ -1055,7 +1055,7 @@ void describe(description& d, command_line& line) {
            c.log_probabilities);
     o.flag("--perplexity", "print each text's perplexity under the untouched model: how much fluency steering costs",
            c.perplexity);
-    o.file("--report", "HTML page to write: the texts beside each other, answers marked, with their perplexity",
+    o.file("--report", "HTML page to write: the texts beside the untouched ones, answers marked, with their perplexity",
            c.report);
   }
   {

@@ -60,7 +60,8 @@ std::string duration(double seconds) {
 }
 
 /// Floating-point operations that products of so many rows make in a second here, with the threads that were asked for.
-/// The matrices together are larger than a cache, as a model's are: few rows wait for the memory.
+/// The matrices together take 64 MB, so that few rows wait for the memory, as they do in a model; where a last cache holds
+/// them all, the time of few rows comes out too short.
 template <typename T>
 double measured_rate(index_t rows, int threads) {
   const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());

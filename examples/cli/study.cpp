@@ -123,13 +123,16 @@ study_subject subject_of(const std::string& model, const std::string& task, cons
 struct answered_pairs {
   int drawn = 0, right = 0;  ///< of those drawn, how many find the correct answer likelier than the wrong one
   int said = 0;              ///< how many find it the likeliest of all tokens
-  bool enough = true;        ///< whether every set that the parts run on has a prompt
+  int first_drawn = 0, first_right = 0;  ///< of the first draw alone: later ones may draw the same pairs again
+  bool enough = true;                    ///< whether every set that the parts run on has a prompt
 
   /// Any model finds the correct answer likelier once in two times. It answers if it does so more often than a coin, or
   /// if it ever says the answer.
-  bool any() const { return right > 0 and (said > 0 or wilson(rate(), drawn).low > 0.5); }
+  bool any() const { return right > 0 and (said > 0 or within().low > 0.5); }
   int answered() const { return any() ? right : 0; }
-  double rate() const { return static_cast<double>(right) / drawn; }
+  interval within() const {
+    return first_drawn == 0 ? interval{0, 1} : wilson(static_cast<double>(first_right) / first_drawn, first_drawn);
+  }
   bool can_be_studied() const { return any() and enough; }
 };
 
@@ -276,8 +279,14 @@ class running_study {
     for (const auto& part : prompts) {
       const auto printed = io::read_json_file(file_of(subject, part))["output"];
       for (const auto& set : printed["files"]) {
-        const int kept = set["prompts"];
-        counts.drawn += set["drawn"].get<int>(), counts.right += kept, counts.said += set["said"].get<int>();
+        if (not set.contains("said"))
+          throw error(error_kind::mismatch,
+                      "'" + file_of(subject, part).string() +
+                          "' is of an older trimtab, which did not count how often the model says "
+                          "the answer; give another --out");
+        const int kept = set["prompts"], drawn = set["drawn"];
+        counts.drawn += drawn, counts.right += kept, counts.said += set["said"].get<int>();
+        if (part.name == prompts.front().name) counts.first_drawn += drawn, counts.first_right += kept;
         const bool is_used =
             part.name == "lengths/prompts" or path(set["file"].get<std::string>()).filename() != "other-lengths.jsonl";
         counts.enough = counts.enough and (kept > 0 or not is_used);
@@ -302,7 +311,7 @@ class running_study {
       return "The untouched model answers " + of +
              " as the task says, and none of some set of train or test prompts, so nothing was fitted; ask for more "
              "prompts with --train and --test.";
-    const auto within = wilson(counts.rate(), counts.drawn);
+    const auto within = counts.within();
     std::string said = "The untouched model answers " + of + " as the task says; only those are used.";
     if (within.low <= 0.5 and within.high >= 0.5)
       said += " That is no more than a coin would: whether the model knows the task at all is doubtful.";
@@ -470,6 +479,19 @@ class running_study {
                                 prompts));
   }
 
+  /// How many lines of a file are not blank.
+  static int lines_of(const path& file) {
+    int lines = 0;
+    bool is_blank = true;
+    const io::input_file content(file);
+    for (const char c : content.text()) {
+      if (c == '\n') is_blank = true;
+      const bool begins = is_blank and c != ' ' and c != '\t' and c != '\r' and c != '\n';
+      if (begins) is_blank = false, ++lines;
+    }
+    return lines;
+  }
+
   /// Time and memory, from the plans of the largest fit and of one on a single prompt: parts take time by how many prompts
   /// they run, and by whether these run together.
   output plan() {
@@ -482,13 +504,13 @@ class running_study {
     report::table table(columns);
     double all_seconds = 0;
     for (const auto& subject : subjects_) {
-      const auto largest = plan_of_fit(subject, subject.with.train), single = plan_of_fit(subject, 1);
+      const auto largest = plan_of_fit(subject, subject.with.train);
       const auto seconds_of_pass = [&](const ordered_json& plan, int prompts) {
         return plan["seconds"].get<double>() / fit_part(subject, "plan", {}, prompts).passes;
       };
       // The plan of a file is that of all its prompts.
-      const double together = seconds_of_pass(largest, subject.with.train),
-                   alone = subject.is_file() ? together : seconds_of_pass(single, 1);
+      const double together = seconds_of_pass(largest, subject.is_file() ? lines_of(subject.task) : subject.with.train),
+                   alone = subject.is_file() ? together : seconds_of_pass(plan_of_fit(subject, 1), 1);
       std::size_t fits = 0;
       double bytes = 0, seconds = 0;
       for (const auto& [part, size] : largest["memory"].items()) bytes += size.get<double>();

@@ -122,21 +122,25 @@ void judge(study_report& to, const site_set& set, const fits_by_seed& own, const
 }
 
 /// A panel of the main figure: at x = 1, 2, 3 a mark for each policy and set of prompts, with its interval.
-report::line_chart panel(const std::string& title, const std::string& y_axis) {
+report::line_chart panel(const std::string& title, const std::string& y_axis, bool by_set = true) {
   report::line_chart chart{.title = title,
-                           .note = "Crosses are train prompts, points are test prompts; bars are 95 % intervals.",
+                           .note = by_set
+                                       ? "Crosses are train prompts, points are test prompts; bars are 95 % intervals."
+                                       : "Over draws of the prompts; bars are 95 % intervals.",
                            .x_axis = "1: mlp_out, 2: attn_out and mlp_out, 3: all three sites",
                            .y_axis = y_axis};
-  for (const auto& [policy, name] : policies)
-    for (const auto* set : {"train", "test"})
-      chart.lines.push_back({name + ", " + set, style_of(policy), false, true, {}, set == std::string("train")});
+  for (const auto& [policy, name] : policies) {
+    if (by_set) chart.lines.push_back({name + ", train", style_of(policy), false, true, {}, true});
+    chart.lines.push_back({name + (by_set ? ", test" : ""), style_of(policy), false, true, {}, false});
+  }
   return chart;
 }
 
-/// `line` is 0 and 1 for ActivScalar's train and test prompts, 2 and 3 for SteerVec's.
+/// `line` is the number of a line of the panel; lines stand beside each other.
 void add(report::line_chart& to, std::size_t sites, std::size_t line, double y, const interval& within) {
   auto& marks = to.lines[line];
-  marks.points.push_back({static_cast<double>(sites) + 1 + 0.12 * (static_cast<double>(line) - 1.5),
+  marks.points.push_back({static_cast<double>(sites) + 1 +
+                              0.12 * (static_cast<double>(line) - static_cast<double>(to.lines.size() - 1) / 2),
                           y,
                           marks.name + ": " + report::exact(y),
                           {},
@@ -151,7 +155,7 @@ void show(study_report& to) {
   to.heading("ActivScalar against SteerVec");
   auto effectiveness = panel("Effectiveness", "share of prompts that follow both strengths"),
        faithfulness = panel("Faithfulness", "KL divergence, answers left out"),
-       minimality = panel("Minimality", "log₁₀ of the parameters that are kept");
+       minimality = panel("Minimality", "log₁₀ of the parameters that are kept", false);
   std::vector<std::vector<std::string>> rows;
   std::vector<trade_off> trades;
   std::vector<std::size_t> of_policy;
@@ -185,16 +189,10 @@ void show(study_report& to) {
         add(faithfulness, s, line, mean(kl), around_mean(kl));
         ++line;
       }
-      add(minimality, s, 2 * p, mean(sizes), around_mean(sizes));
+      add(minimality, s, p, mean(sizes), around_mean(sizes));
     }
     judge(to, set, own, other);
   }
-  std::erase_if(minimality.lines, [](const auto& line) { return line.points.empty(); });
-  for (auto& line : minimality.lines) {  // it has no prompts
-    line.name.resize(line.name.find(','));
-    line.crossed = false;
-  }
-  minimality.note = "Over draws of the prompts; bars are 95 % intervals.";
 
   report::line_chart front{.title = "Trade-off",
                            .note =

@@ -204,18 +204,32 @@ TEST_CASE("generate ends before a stop text, and gives log probabilities") {
 TEST_CASE("A page shows texts at several strengths, their answers and their perplexity under the untouched model") {
   const model_for_cli model;
   const auto prompts = model.name("prompts.jsonl"), page = model.name("texts.html");
-  const auto texts_after = [&](const std::string& answers) {
+  const auto texts_after = [&](const std::string& answers, const std::vector<std::string>& more = {}) {
     std::ofstream(prompts) << "{\"ids\": [1, 2, 3]" + answers + "}\n{\"ids\": [3, 2]}\n";
-    return samples(
-        model, {"--prompts", prompts, "--max-new-tokens", "6", "--intervention", last_two_tokens(model), "--strengths",
-                "0,-1", "--temperature", "2", "--samples", "2", "--perplexity", "--report", page});
+    std::vector<std::string> arguments = {"--prompts",
+                                          prompts,
+                                          "--max-new-tokens",
+                                          "6",
+                                          "--intervention",
+                                          last_two_tokens(model),
+                                          "--strengths",
+                                          "0,-1",
+                                          "--temperature",
+                                          "2",
+                                          "--samples",
+                                          "2",
+                                          "--perplexity",
+                                          "--report",
+                                          page};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return samples(model, std::move(arguments));
   };
   const auto before = texts_after("");
   CHECK(occurrences(content_of(page), "<mark") == 0);
   const int correct = before[0]["ids"][0].get<int>(), wrong = before[0]["ids"][1].get<int>();
   REQUIRE(correct != wrong);
-  const auto found =
-      texts_after(", \"correct_id\": " + std::to_string(correct) + ", \"wrong_id\": " + std::to_string(wrong));
+  const auto stated = ", \"correct_id\": " + std::to_string(correct) + ", \"wrong_id\": " + std::to_string(wrong);
+  const auto found = texts_after(stated);
   CHECK(found == before);
   REQUIRE(found.size() == 8);
   int answers = 0;
@@ -244,6 +258,21 @@ TEST_CASE("A page shows texts at several strengths, their answers and their perp
   CHECK(occurrences(html, ", sample 2</figcaption>") == 4);
   CHECK(answers >= 2);
   CHECK(occurrences(html, "<mark") == answers);
+
+  // What a stop text cuts off is not shown: here an answer that is the stop text.
+  std::string said;
+  for (const auto& sample : before)
+    if (sample["prompt_ids"].size() == 3) said += sample["text"].get<std::string>();
+  const auto letter = std::ranges::find_if(said, [](char c) { return c >= 'a' and c <= 'z'; });
+  REQUIRE(letter != said.end());
+  const std::string stop(1, *letter);
+  const int its_id = sample(model, {"--prompt", stop, "--max-new-tokens", "0"})["prompt_ids"].back();
+  const auto ends_with_it = ", \"correct_id\": " + std::to_string(its_id) +
+                            ", \"wrong_id\": " + std::to_string(its_id == correct ? wrong : correct);
+  texts_after(ends_with_it);
+  CHECK(occurrences(content_of(page), "the correct answer\">") > 0);
+  texts_after(ends_with_it, {"--stop", stop});
+  CHECK(occurrences(content_of(page), "the correct answer\">") == 0);
   CHECK_THAT(run_trimtab(generate(model, {"--prompt", "abcd", "--max-new-tokens", "3", "--perplexity"})).out,
              ContainsSubstring("\nperplexity ") and ContainsSubstring(" under the untouched model\n"));
   CHECK_THAT(run_trimtab(generate(model, {"--prompt", "abcd", "--report", "nowhere/texts.html"})).err,

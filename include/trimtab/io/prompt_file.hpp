@@ -140,7 +140,7 @@ class prompt_line {
   }
 
   bool states(const std::string& answer) const {
-    return line_.has(answer) or line_.has(answer + "_id") or line_.has(answer + "_ids");
+    return line_.has("ids") ? line_.has(answer + "_id") or line_.has(answer + "_ids") : line_.has(answer);
   }
 
   static constexpr auto one_id = "a token id", list_of_ids = "an array of token ids";

@@ -120,6 +120,7 @@ TEST_CASE("Prompts to continue are strings, or objects whose answers may be miss
   CHECK(answered("{\"ids\": [4], \"correct_id\": 3, \"wrong_ids\": [1, 2]}") ==
         prompt_pair{.ids = {4}, .correct_id = 3, .wrong_id = 1, .all_wrong = {{1, 2}, {}}});
   CHECK(answered("{\"ids\": [4], \"correct_id\": 3}") == prompt_pair{.ids = {4}});  // one alone tells nothing apart
+  CHECK(answered("{\"ids\": [4], \"correct\": \" Italy\", \"wrong\": \" France\"}") == prompt_pair{.ids = {4}});
   CHECK_THAT(refusal(error_kind::bad_data, [&] { answered("{\"ids\": [4], \"correct_id\": 3, \"wrong_id\": 3}"); }),
              ContainsSubstring("has the same token as correct and as wrong answer"));
   const auto refused_text = [&](std::string_view content, error_kind kind = error_kind::bad_data) {
