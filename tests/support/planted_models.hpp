@@ -122,8 +122,8 @@ class planted_model {
  private:
   static constexpr int subjects = 80, filler = 2 * subjects;  ///< token ids; between the two are the answers
   /// The features after those of the subjects; the common answer has several, so that a vector needs many parameters.
-  static constexpr int own_answer = subjects, found = own_answer + subjects / 2, spill = found + 1, answer = spill + 1,
-                       answer_features = 4, features = answer + answer_features;
+  static constexpr int own_answer = subjects, found = own_answer + subjects / 2, spill = found + 1,
+                       common_answer = spill + 1, answer_features = 4, features = common_answer + answer_features;
   static constexpr double size = 0.25;  ///< of a feature of the answer in the last token
 
   static int answer_to(int j) { return subjects + 2 * j; }
@@ -142,7 +142,7 @@ class planted_model {
   }
 
   static void write_answer(host_matrix<float>& weight, index_t from, double times) {
-    for (int f = 0; f < answer_features; ++f) write_feature(weight, from, answer + f, times);
+    for (int f = 0; f < answer_features; ++f) write_feature(weight, from, common_answer + f, times);
   }
 
   planted what_;
