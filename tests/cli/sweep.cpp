@@ -144,7 +144,12 @@ TEST_CASE("Finished points are not computed again, and another sweep is told wha
 
 TEST_CASE("Ctrl-C ends a sweep with what is finished", "[sweep]") {
   const model_for_cli model;
-  const auto run = interrupt_trimtab(sweep_of(model, {"--vary", "steps=1,2000000", "--out", model.name("sweep")}));
+  const auto folder = model.name("sweep");
+  running_trimtab sweep(sweep_of(model, {"--vary", "steps=1,2000000", "--out", folder}));
+  for (int i = 0; i < 3000 and finished_in(folder) == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  sweep.signal(SIGINT);
+  const auto run = sweep.wait();
   CHECK(run.status == 0);
   CHECK_THAT(run.err, ContainsSubstring("1 of 2 points finished"));
   CHECK(run.json()["interrupted"] == true);
