@@ -7,7 +7,6 @@
 #include "memory.hpp"
 #include "talk.hpp"
 
-#include <trimtab/backend/eigen.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/io/huggingface/hub_cache.hpp>
 #include <trimtab/io/huggingface/weight_memory.hpp>
@@ -15,6 +14,7 @@
 #include <trimtab/report/text.hpp>
 #include <trimtab/train/sweep.hpp>
 #include <trimtab/train/tree_sum.hpp>
+#include <trimtab/trimtab.hpp>  // whole, so that products are those of the library
 
 #include <algorithm>
 #include <cstdint>
