@@ -107,28 +107,30 @@ class composition_of final : public any_composition {
   bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
              const std::function<void(std::size_t, const parameters&)>& finished,
              const sweep_options& options) const override {
-    const auto sum = objective_of(objective, 0);
-    std::vector<replica<std::remove_const_t<decltype(sum)>, adam>> replicas;
-    for (const auto& point : points)
-      replicas.push_back(replica_at(steering_, sum, optimizer, point.at, point.prompts, objective.strengths));
     return trimtab::sweep(
-        steering_, std::move(replicas), [&](std::size_t point, const auto& result) { finished(point, result.values); },
-        options);
+        steering_, replicas_of(points, objective, optimizer),
+        [&](std::size_t point, const auto& result) { finished(point, result.values); }, options);
   }
   double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const override {
     return trimtab::lambda_max(steering_, objective_of(objective, 0), prompts, objective.strengths);
   }
-  path_point next_on_path(std::span<const prompt_pair> prompts, const objective_options& objective,
-                          const adam& optimizer, std::optional<parameters> start,
-                          const path_options& options) const override {
-    const std::vector weights{*objective.lambda_m};
-    const trainer fits(steering_, objective_of(objective, weights.front()), optimizer);
-    return paths_of(
-               steering_,
-               std::vector{fits.replica_of(prompts, {.strengths = objective.strengths, .start = std::move(start)})},
-               weights, options)
-        .front()
-        .front();
+  void next_on_paths(std::span<const point_to_fit> points, std::span<const std::optional<parameters>> starts,
+                     const objective_options& objective, const adam& optimizer, index_t bytes,
+                     const path_options& options,
+                     const std::function<void(std::size_t, const path_point&)>& finished) const override {
+    auto replicas = replicas_of(points, objective, optimizer);
+    std::vector<index_t> sizes, steps;
+    for (std::size_t k = 0; k < replicas.size(); ++k) {
+      replicas[k].start = starts[k];
+      sizes.push_back(bytes_of_replica(steering_, replicas[k]));
+      steps.push_back(*replicas[k].steps);
+    }
+    for (const auto& pass : passes_of(sizes, steps, bytes)) {
+      std::vector<typename decltype(replicas)::value_type> riders;
+      for (const std::size_t k : pass) riders.push_back(std::move(replicas[k]));
+      trimtab::next_on_paths(steering_, std::move(riders), options,
+                             [&](std::size_t n, const path_point& point) { finished(pass[n], point); });
+    }
   }
   stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
                           const objective_options& objective) const override {
@@ -208,6 +210,15 @@ class composition_of final : public any_composition {
   }
 
  private:
+  auto replicas_of(std::span<const point_to_fit> points, const objective_options& objective,
+                   const adam& optimizer) const {
+    const auto sum = objective_of(objective, 0);
+    std::vector<replica<std::remove_const_t<decltype(sum)>, adam>> replicas;
+    for (const auto& point : points)
+      replicas.push_back(replica_at(steering_, sum, optimizer, point.at, point.prompts, objective.strengths));
+    return replicas;
+  }
+
   void add(loss_result& sum, const parameters& values, std::span<const prompt_pair> prompts,
            const objective_options& objective, double share) const {
     const auto& strengths = objective.strengths;

@@ -105,10 +105,13 @@ class any_composition : public any_layout {
                      const std::function<void(std::size_t, const parameters&)>& finished,
                      const sweep_options& options) const = 0;
   virtual double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const = 0;
-  /// One fit of a path, at the objective's weight of minimality.
-  virtual path_point next_on_path(std::span<const prompt_pair> prompts, const objective_options& objective,
-                                  const adam& optimizer, std::optional<parameters> start,
-                                  const path_options& options) const = 0;
+  /// The next points of several paths side by side, at the points' weights of minimality; see train/path.hpp. `starts`
+  /// has the parameters before each, or nothing for the first of a path. Passes take no more than `bytes` of
+  /// activations.
+  virtual void next_on_paths(std::span<const point_to_fit> points, std::span<const std::optional<parameters>> starts,
+                             const objective_options& objective, const adam& optimizer, index_t bytes,
+                             const path_options& options,
+                             const std::function<void(std::size_t, const path_point&)>& finished) const = 0;
   virtual stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
                                   const objective_options& objective) const = 0;
   /// Goes on to a minimum of the objective; see train/polish.hpp.

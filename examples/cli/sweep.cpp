@@ -335,19 +335,32 @@ class running {
     }
   }
 
+  /// At each weight the paths of a composition share their passes.
   void follow_paths() {
     report::progress_bar bar("path", static_cast<index_t>(points_.size()), not common_.quiet);
-    for (std::size_t k = 0; k < points_.size() and interrupt_watch::signal() == 0; ++k) {
-      point& p = points_[k];
-      if (p.figures or not is_own(k)) continue;
-      bar.show(static_cast<index_t>(k) + 1, "lambda-m " + rounded(p.at.lambda_m));
-      const bool is_first = k == 0 or points_[k - 1].chain != p.chain;
-      const auto next = composition_of(p).next_on_path(p.sets->front().pairs, objective_at(p), optimizer_at(p),
-                                                       is_first ? std::nullopt : std::optional(values_of(k - 1)),
-                                                       {.steps = p.at.steps});
-      finish(k, next.values, next.steps,
-             {{"steps", next.steps}, {"violation", next.violation}, {"stationary", next.is_stationary}});
-    }
+    const auto values = static_cast<std::size_t>(command_.path_values);
+    for (std::size_t at = 0; at < values; ++at)
+      for (std::size_t c = 0; c < composed_.size() and interrupt_watch::signal() == 0; ++c) {
+        std::vector<point_to_fit> next;
+        std::vector<std::optional<parameters>> starts;
+        std::vector<std::size_t> numbers;
+        for (std::size_t k = at; k < points_.size(); k += values) {
+          const point& p = points_[k];
+          if (p.composition != c or not is_own(k) or p.figures) continue;
+          next.push_back({p.sets->front().pairs, p.at});
+          starts.push_back(at == 0 ? std::nullopt : std::optional(values_of(k - 1)));
+          numbers.push_back(k);
+        }
+        if (next.empty()) continue;
+        bar.show(static_cast<index_t>(finished_) + 1, "lambda-m " + rounded(next.front().at.lambda_m));
+        composed_[c].composition->next_on_paths(
+            next, starts, command_.fit.objective, {.subgradient = command_.fit.subgradient},
+            bytes_of_pass(command_, memory_in_use()), {.go_on = [] { return interrupt_watch::signal() == 0; }},
+            [&](std::size_t n, const path_point& found) {
+              finish(numbers[n], found.values, found.steps,
+                     {{"steps", found.steps}, {"violation", found.violation}, {"stationary", found.is_stationary}});
+            });
+      }
   }
 
   /// The set that points are compared on: test prompts where there are any.

@@ -183,6 +183,33 @@ TEST_CASE("A path goes down from the largest weight, where nothing is kept", "[s
   CHECK(kept.json() == found);
 }
 
+TEST_CASE("Paths side by side have the points and the files that each has alone", "[sweep]") {
+  const model_for_cli model;
+  const auto paths = [&](const std::string& rates, const std::string& steps) {
+    const auto folder = model.name("paths-" + rates + "-" + steps);
+    const auto run = run_trimtab(sweep_of(model, {"--path", "4", "--vary", "lr=" + rates, "--vary", "steps=" + steps,
+                                                  "--sites", "attn_out", "--out", folder}));
+    return std::pair(run.json()["points"], files_in(folder));
+  };
+  const auto [together, files] = paths("0.01,0.05", "6,50");
+  REQUIRE(together.size() == 16);
+  std::size_t chain = 0;
+  for (const std::string rate : {"0.01", "0.05"})
+    for (const std::string steps : {"6", "50"}) {
+      const auto [alone, own_files] = paths(rate, steps);
+      for (std::size_t k = 0; k < 4; ++k) {
+        CAPTURE(rate, steps, k);
+        const auto name = [](std::size_t number) {
+          return "point-" + std::string(number < 10 ? "000" : "00") + std::to_string(number) + ".safetensors";
+        };
+        CHECK(together[4 * chain + k] == alone[k]);
+        CHECK(files.at(name(4 * chain + k)) == own_files.at(name(k)));
+      }
+      ++chain;
+    }
+  CHECK(together[15]["nonzero_parameters"] > 0);
+}
+
 TEST_CASE("Halves of the train prompts say which places are kept", "[sweep]") {
   const model_for_cli model;
   std::string lines;

@@ -9,6 +9,7 @@
 #include <trimtab/train/sweep.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -28,6 +29,7 @@ struct path_options {
   double tolerance = 1e-2;   ///< ends a fit: its largest violation (stationarity.hpp)
   index_t check_every = 20;  ///< steps between two looks at the violation, each of which costs about one step
   std::function<bool(std::size_t)> proceed = {};  ///< called before each λ with its number; false ends the path
+  std::function<bool()> go_on = {};  ///< called before each step; false leaves the points that have not ended
 };
 
 /// A fit at one λ.
@@ -76,7 +78,52 @@ objective::weighted_sum<Terms...> with_minimality(objective::weighted_sum<Terms.
   return sum;
 }
 
+/// The weight of minimality in an objective; 0 for one without.
+template <typename... Terms>
+double weight_of_minimality(const objective::weighted_sum<Terms...>& sum) {
+  double weight = 0;
+  const auto read = [&]<typename Term>(const objective::weighted<Term>& t) {
+    if constexpr (parameter_term<Term> and not logit_term<Term>) weight = t.weight;
+  };
+  std::apply([&](const auto&... t) { (read(t), ...); }, sum.terms);
+  return weight;
+}
+
 }  // namespace detail
+
+/// The next points of several paths, whose fits share their passes: each replica is fitted with its own objective, from
+/// its own start, to the end of its own `steps`, or of those of the options. Calls finished(k, point) for each replica
+/// as it ends. Every point has the bits that it has alone. Throws as `fit_run` does.
+template <typename Steering, typename Objective, typename Optimizer, std::invocable<std::size_t, path_point> Finished>
+void next_on_paths(const Steering& composition, std::vector<replica<Objective, Optimizer>> replicas,
+                   const path_options& options, Finished finished) {
+  if (options.check_every < 1)
+    throw error(error_kind::bad_argument, "the steps between two looks at a path are " +
+                                              std::to_string(options.check_every) + "; they must be 1 or more");
+  std::vector<index_t> most;
+  for (auto& r : replicas) {
+    most.push_back(r.steps.value_or(options.steps));
+    r.steps = std::nullopt;  // the run does not end a fit, this function does
+  }
+  fit_run<Steering, Objective, Optimizer> run(composition, replicas);
+  for (std::size_t left = replicas.size();;) {
+    for (std::size_t k = 0; k < replicas.size(); ++k) {
+      const bool is_last = run.steps() >= most[k];
+      if (run.has_ended(k) or not(is_last or run.steps() % options.check_every == 0)) continue;
+      const auto& r = replicas[k];
+      path_point here{
+          .lambda = detail::weight_of_minimality(r.objective), .values = run.result(k).values, .steps = run.steps()};
+      here.violation = stationarity_of(composition, r.objective, here.values, r.prompts, r.strengths).largest;
+      here.is_stationary = here.violation <= options.tolerance;
+      if (not here.is_stationary and not is_last) continue;
+      run.end(k);
+      --left;
+      finished(k, std::move(here));
+    }
+    if (left == 0 or (options.go_on and not options.go_on())) return;
+    run.step();
+  }
+}
 
 /// The paths of replicas that share their passes, such as those of several halves or seeds, at the same weights. Their
 /// own `steps` and the weight of their minimality are not used. Throws as `fit_run` does.
@@ -84,9 +131,6 @@ template <typename Steering, typename Objective, typename Optimizer>
 std::vector<std::vector<path_point>> paths_of(const Steering& composition,
                                               std::vector<replica<Objective, Optimizer>> replicas,
                                               std::span<const double> weights, const path_options& options = {}) {
-  if (options.check_every < 1)
-    throw error(error_kind::bad_argument, "the steps between two looks at a path are " +
-                                              std::to_string(options.check_every) + "; they must be 1 or more");
   std::vector<std::vector<path_point>> paths(replicas.size());
   for (std::size_t number = 0; number < weights.size(); ++number) {
     if (options.proceed and not options.proceed(number)) break;
@@ -94,24 +138,11 @@ std::vector<std::vector<path_point>> paths_of(const Steering& composition,
       r.objective = detail::with_minimality(r.objective, weights[number]);
       r.steps = std::nullopt;
     }
-    fit_run<Steering, Objective, Optimizer> run(composition, replicas);
-    for (std::size_t left = replicas.size(); left > 0;) {
-      const bool is_last = run.steps() >= options.steps;
-      for (std::size_t k = 0; k < replicas.size() and (is_last or run.steps() % options.check_every == 0); ++k) {
-        if (run.has_ended(k)) continue;
-        path_point here{.lambda = weights[number], .values = run.result(k).values, .steps = run.steps()};
-        here.violation =
-            stationarity_of(composition, replicas[k].objective, here.values, replicas[k].prompts, replicas[k].strengths)
-                .largest;
-        here.is_stationary = here.violation <= options.tolerance;
-        if (not here.is_stationary and not is_last) continue;
-        replicas[k].start = here.values;
-        paths[k].push_back(std::move(here));
-        run.end(k);
-        --left;
-      }
-      if (left > 0) run.step();
-    }
+    next_on_paths(composition, replicas, options, [&](std::size_t k, path_point point) {
+      replicas[k].start = point.values;
+      paths[k].push_back(std::move(point));
+    });
+    if (std::ranges::any_of(paths, [&](const auto& path) { return path.size() <= number; })) break;
   }
   return paths;
 }

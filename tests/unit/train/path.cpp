@@ -129,4 +129,10 @@ TEST_CASE("A path needs minimality in its objective, and may be ended") {
   const auto with = trainer(composed(), weighed(1)).replica_of(prompts);
   const path_options two{.steps = 2, .proceed = [](std::size_t number) { return number < 2; }};
   CHECK(paths_of(composed(), std::vector{with}, weights, two).front().size() == 2);
+
+  // Ended between two steps, it leaves the point out that it was at.
+  index_t steps = 0;
+  const path_options fifth{.steps = 2, .tolerance = 0, .go_on = [&] { return ++steps < 5; }};
+  CHECK(paths_of(composed(), std::vector{with}, weights, fifth).front().size() == 2);
+  CHECK(steps == 5);
 }
