@@ -4,6 +4,8 @@
 #include "data.hpp"
 #include "explained.hpp"
 #include "figures.hpp"
+#include "memory.hpp"
+#include "path_entries.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -50,6 +52,7 @@ explain::options options_for(const explain_command& command, const std::string& 
                              std::span<const prompt_pair> prompts) {
   const bool alone = command.methods.size() == 1;
   auto chosen = command.chosen;
+  chosen.memory = rest_of_bound(command.memory);
   chosen.seed = command.data.seed.value_or(1);
   if (method == "gradient") chosen.attribute = explain::attribution_kind::gradient;
   if (method == "integrated") chosen.attribute = explain::attribution_kind::integrated;
@@ -153,7 +156,8 @@ class explanation {
   void compare_with_fits(explained& one) {
     one.json["agreement"] = ordered_json::array();
     for (const auto& file : command_.against) {
-      const auto fit = read_steering(model_, file, common_).values;
+      const auto fit =
+          is_sweep(file) ? entries_on_path(model_, file, common_) : read_steering(model_, file, common_).values;
       if (not alone() and not shares_site(one.map, fit)) continue;  // another method may
       const auto agreed = agreement_with_fit(one.map, fit, file.string());
       auto& json = one.json["agreement"].emplace_back(ordered_json{{"with", file.string()}});

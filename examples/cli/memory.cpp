@@ -4,6 +4,8 @@
 
 #include "ranks.hpp"
 
+#include <trimtab/core/error.hpp>
+
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -85,6 +87,16 @@ index_t memory_bound(const std::optional<index_t>& asked) {
   if (asked) return *asked;
   const index_t left = memory_left();
   return left == unlimited ? unlimited : memory_in_use() + left / 5 * 4 / ranks_on_this_machine();
+}
+
+index_t rest_of_bound(const std::optional<index_t>& asked) {
+  if (not asked) return 0;
+  const index_t taken = memory_in_use();
+  if (taken >= *asked)
+    throw error(error_kind::memory, "the program, the model and the prompts take " +
+                                        bytes_text(static_cast<double>(taken)) + ", and --memory allows " +
+                                        bytes_text(static_cast<double>(*asked)) + "; allow more");
+  return *asked - taken;
 }
 
 }  // namespace trimtab::cli

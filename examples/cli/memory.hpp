@@ -20,4 +20,7 @@ index_t memory_left();
 /// left, which the ranks on this machine share.
 index_t memory_bound(const std::optional<index_t>& asked);
 
+/// What is left of a bound that was asked for; 0 without one. Throws `memory` where the process takes all of it already.
+index_t rest_of_bound(const std::optional<index_t>& asked);
+
 }  // namespace trimtab::cli

@@ -957,7 +957,8 @@ void describe(description& d, command_line& line) {
     o.choice("--ig-rule", "where these runs are, default midpoint", c.chosen.rule,
              {{"midpoint", midpoint}, {"left", left}, {"right", right}});
     o.repeated("--against", "PATH",
-               "intervention file whose places the ranking is compared with; may be given several times",
+               "intervention file whose places the ranking is compared with, or the folder of a sweep with --path, "
+               "whose places rank by when they entered; may be given several times",
                [&, &files = d.files](const std::string& value) {
                  c.against.push_back(path_of("--against", value));
                  files.inputs.push_back({"--against", c.against.back()});
@@ -972,9 +973,11 @@ void describe(description& d, command_line& line) {
            "file of prompt pairs to measure the curve on; places are then ranked on all of the other prompts",
            c.holdout);
     o.flag("--per-prompt", "with --json, add the scores of each prompt", c.per_prompt);
-    o.parsed("--memory", "SIZE",
-             "memory for all but the model and the scores, such as 500M or 2Gi; scores do not depend on it",
-             [&](const std::string& value) { c.chosen.memory = bytes_of("--memory", value); });
+    o.parsed(
+        "--memory", "SIZE",
+        "memory that the process may take, such as 500M or 2Gi; scores do not depend on it. Default: what the model "
+        "takes and 1 GiB, or more where the places of a single prompt need more",
+        [&](const std::string& value) { c.memory = bytes_of("--memory", value); });
     o.output("--report", "HTML page to write: what was asked, the figures, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
   }

@@ -180,7 +180,8 @@ struct explain_command {
   std::optional<std::vector<std::string>> sites = {};  ///< if not given, those of the method
   std::string positions = "absolute";
   std::vector<std::string> roles = {};  ///< for positions by role; empty: all that the prompts have
-  explain::options chosen = {};         ///< but for sites and positions
+  explain::options chosen = {};         ///< but for sites, positions and memory
+  std::optional<index_t> memory = {};   ///< that the process may take, in bytes
   bool per_prompt = false;
   std::vector<path> against = {};  ///< intervention files to compare the ranking with
   bool curve = false;

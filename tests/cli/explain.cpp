@@ -2,8 +2,11 @@
 
 #include "program.hpp"
 
+#include <trimtab/io/intervention_file.hpp>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -88,9 +91,24 @@ TEST_CASE("patching the stream that leaves the model closes the whole gap") {
 TEST_CASE("layers that were not asked for are null, and change no score of the others") {
   const explained_model model;
   const auto all = model({"--method", "patching"});
-  const auto one = model({"--method", "patching", "--layers", "1", "--sites", "mlp_out", "--memory", "100Ki"});
+  const auto one = model({"--method", "patching", "--layers", "1", "--sites", "mlp_out", "--memory", "200M"});
   CHECK(one["scores"]["mlp_out"][0] == io::json{nullptr, nullptr, nullptr, nullptr});
   CHECK(one["scores"]["mlp_out"][1] == all["scores"]["mlp_out"][1]);
+}
+
+TEST_CASE("explain keeps to the memory that it may take, and no score depends on it") {
+  const auto scored = [](const char* method, const std::string& memory) {
+    return run_trimtab({"explain", "--model", TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2", "--task", "ioi", "--test", "100",
+                        "--layers", "0", "--method", method, "--threads", "1", "--memory", memory, "--json"});
+  };
+  for (const auto* method : {"integrated", "patching"}) {
+    CAPTURE(method);
+    const auto much = scored(method, "1G"), little = scored(method, "100M");
+    CHECK(much.json()["scores"] == little.json()["scores"]);
+    CAPTURE(much.peak, little.peak);
+    CHECK(much.peak > 150'000'000);
+    CHECK(little.peak < 110'000'000);
+  }
 }
 
 TEST_CASE("direct attribution adds up, with heads on request") {
@@ -203,6 +221,54 @@ TEST_CASE("a ranking is compared with fits") {
       model.run({"--method", "gradient", "--sites", "attn_out", "--positions", "from_end", "--against", fit});
   CHECK(elsewhere.status == 1);
   CHECK_THAT(elsewhere.err, ContainsSubstring("at none of the sites"));
+}
+
+TEST_CASE("a ranking is compared with the order in which places enter a path") {
+  const explained_model model;
+  const auto folder = model.name("path");
+  const std::vector<std::string> sweep = {"sweep",       "--model",  model.path(), "--data",  model.pairs,
+                                          "--positions", "from_end", "--sites",    "mlp_out", "--steps",
+                                          "60",          "--lr",     "0.05"};
+  auto with_path = sweep;
+  with_path.insert(with_path.end(), {"--path", "6", "--out", folder});
+  const auto entry = run_trimtab(with_path).json()["entry"]["mlp_out"];
+  const std::vector<std::string> explained = {"--method",    "gradient", "--sites", "mlp_out",
+                                              "--positions", "from_end", "--json",  "--against"};
+  const auto against = [&](const std::string& name) {
+    auto options = explained;
+    options.push_back(name);
+    return model.run(options);
+  };
+
+  // The same as a fit whose scalars are those weights.
+  auto fit = io::read_intervention(folder + "/point-0005.safetensors");
+  auto& own = fit.interventions.front();
+  REQUIRE(entry.size() == own.layers.size());
+  std::vector<double> weights;
+  for (const auto& layer : entry)
+    for (const double weight : layer) weights.push_back(weight);
+  CHECK(std::ranges::count_if(weights, [](double x) { return x > 0; }) > 1);
+  own.parameters.front().numbers.values = weights;
+  const auto file = model.name("entries.safetensors");
+  io::write_intervention(file, fit);
+  auto found = against(folder).json()["agreement"][0], expected = against(file).json()["agreement"][0];
+  CHECK(found["with"] == folder);
+  found.erase("with"), expected.erase("with");
+  CHECK(found == expected);
+
+  std::filesystem::remove(folder + "/point-0005.json");
+  const auto unfinished = against(folder);
+  CHECK(unfinished.status == 1);
+  CHECK_THAT(unfinished.err, ContainsSubstring("holds 5 of the 6 points of its path"));
+  auto grid = sweep;
+  grid.insert(grid.end(), {"--vary", "lambda-m=0.1,0.01", "--out", model.name("grid")});
+  run_trimtab(grid);
+  CHECK_THAT(against(model.name("grid")).err, ContainsSubstring("holds no path"));
+  with_path.back() = model.name("two");
+  with_path.insert(with_path.end(), {"--vary", "lr=0.05,0.02"});
+  run_trimtab(with_path);
+  CHECK_THAT(against(model.name("two")).err, ContainsSubstring("holds several paths"));
+  CHECK_THAT(against(model.path()).err, ContainsSubstring("holds no sweep"));
 }
 
 TEST_CASE("roles of a ranking and of a fit are compared by their names, in whichever order the fit has them") {
@@ -412,7 +478,7 @@ TEST_CASE("explain refuses what it cannot do in one sentence") {
   refused(1, {"--method", "direct", "--sites", "resid_post"}, "'resid_post' is not");
   refused(1, {"--method", "logit-lens", "--sites", "mlp_out"}, "its only site is resid_post");
   refused(1, {"--method", "patching", "--layers", "2"}, "no layer 2");
-  refused(1, {"--method", "patching", "--memory", "1K"}, "allowed");
+  refused(1, {"--method", "patching", "--memory", "1K"}, "--memory allows 1.0 kB; allow more");
   refused(1, {"--method", "patching", "--memory", "3 apples"}, "a size in bytes");
   const auto plain = run_trimtab({"explain", "--model", model.path(), "--data", model.data(), "--method", "patching"});
   CHECK(plain.status == 1);

@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ struct outcome {
   int status = -1;  ///< the exit status; 128 + n if signal n ended the program, as in a shell
   std::string out = {};
   std::string err = {};
+  long peak = 0;  ///< the largest resident set, in bytes
 
   io::json json() const {
     CAPTURE(err);
@@ -117,9 +119,10 @@ class running_trimtab {
   }
   outcome wait() {
     int status = 0;
-    ::waitpid(std::exchange(child_, -1), &status, 0);
+    rusage used = {};
+    ::wait4(std::exchange(child_, -1), &status, 0, &used);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(file("out")),
-            content_of(file("err"))};
+            content_of(file("err")), used.ru_maxrss * 1024};
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/train/checkpoint.hpp>
 
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -35,15 +36,24 @@ class sweep_folder {
       write_file_atomically(about, json{{"format", format}, {"version", version}, {"asked", asked}}.dump(1) + "\n");
       return;
     }
-    const json_object found(read_json_file(about), about.string(), error_kind::bad_file);
-    if (found.text("format") != format) found.refuse("format", "\"" + std::string(format) + "\"");
-    fit_facts was;
-    for (const json_object facts = found.object("asked"); const auto& entry : facts.value().items())
-      was[entry.key()] = facts.text(entry.key());
-    if (const std::string differences = differences_of(was, asked); not differences.empty())
+    if (const std::string differences = differences_of(read_asked(), asked); not differences.empty())
       throw error(error_kind::mismatch, "'" + folder_.string() + "' holds another sweep: " + differences +
                                             "; give another folder, or repeat the options of that sweep");
   }
+
+  /// Opens the folder of an earlier run, to read from it. Throws `mismatch` for a folder without a sweep; `io`, and
+  /// `bad_file` for a malformed `sweep.json`.
+  explicit sweep_folder(std::filesystem::path folder) : folder_(std::move(folder)) {
+    if (not std::filesystem::exists(folder_ / "sweep.json"))
+      throw error(error_kind::mismatch, "'" + folder_.string() + "' holds no sweep: it has no sweep.json");
+    const fit_facts asked = read_asked();
+    if (const auto path = asked.find("path"); path != asked.end())
+      std::from_chars(path->second.data(), path->second.data() + path->second.size(), path_values_);
+  }
+
+  /// How many points a path of this sweep has; 0 for a sweep without a path. Known of a folder that was opened to be
+  /// read.
+  std::size_t path_values() const { return path_values_; }
 
   /// The figures of a point that an earlier run finished, as they were written. Throws `io` and `bad_file`.
   std::optional<std::string> figures(std::size_t point) const {
@@ -83,6 +93,16 @@ class sweep_folder {
  private:
   static constexpr const char* format = "trimtab-sweep-1";
 
+  fit_facts read_asked() const {
+    const auto about = folder_ / "sweep.json";
+    const json_object found(read_json_file(about), about.string(), error_kind::bad_file);
+    if (found.text("format") != format) found.refuse("format", "\"" + std::string(format) + "\"");
+    fit_facts asked;
+    for (const json_object facts = found.object("asked"); const auto& entry : facts.value().items())
+      asked[entry.key()] = facts.text(entry.key());
+    return asked;
+  }
+
   /// A sweep that was killed while it wrote `sweep.json` leaves a hidden file.
   void require_empty() const {
     for (const auto& entry : std::filesystem::directory_iterator(folder_))
@@ -92,6 +112,7 @@ class sweep_folder {
   }
 
   std::filesystem::path folder_;
+  std::size_t path_values_ = 0;
 };
 
 }  // namespace trimtab::io
