@@ -151,14 +151,76 @@ void add(report::line_chart& to, std::size_t sites, std::size_t line, double y, 
 
 interval around_mean(const std::vector<double>& values) { return mean_at_least(0, values).within; }
 
+struct traded_fit {
+  trade_off figures;
+  std::size_t policy;
+  std::vector<std::string> name;  ///< its sites, policy and seed, as tables write them
+};
+
+/// Two of the three figures that fits trade, whatever the third.
+struct traded_pair {
+  std::string file, title, x_axis, y_axis;
+  double (*x)(const trade_off&);
+  double (*y)(const trade_off&);
+  trade_off (*of)(const trade_off&);  ///< with the third figure alike for all
+};
+
+double flips(const trade_off& fit) { return fit.flip_rate; }
+double kl(const trade_off& fit) { return fit.kl; }
+double places(const trade_off& fit) { return static_cast<double>(fit.places); }
+
+const std::string flips_axis = "smallest flip rate", kl_axis = "KL divergence, answers left out",
+                  places_axis = "places that are kept";
+
+const traded_pair traded_pairs[] = {
+    {"flips-and-kl", "Flips and side effects", kl_axis, flips_axis, kl, flips,
+     [](const trade_off& fit) {
+       return trade_off{fit.flip_rate, fit.kl, 0};
+     }},
+    {"flips-and-places", "Flips and size", places_axis, flips_axis, places, flips,
+     [](const trade_off& fit) {
+       return trade_off{fit.flip_rate, 0, fit.places};
+     }},
+    {"kl-and-places", "Side effects and size", places_axis, kl_axis, places, kl, [](const trade_off& fit) {
+       return trade_off{0, fit.kl, fit.places};
+     }}};
+
+/// The fits that no other betters in these two figures, along the x axis.
+std::vector<std::size_t> front_in(const traded_pair& pair, const std::vector<traded_fit>& fits) {
+  std::vector<trade_off> alike;
+  for (const auto& fit : fits) alike.push_back(pair.of(fit.figures));
+  auto front = front_of(alike);
+  std::ranges::stable_sort(front, {}, [&](std::size_t k) { return pair.x(alike[k]); });
+  return front;
+}
+
+/// Every fit as a mark, and the front as a line.
+report::line_chart traded(const traded_pair& pair, const std::vector<traded_fit>& fits,
+                          const std::vector<std::size_t>& front) {
+  report::line_chart chart{.title = pair.title,
+                           .note =
+                               "Each mark is a fit, on test prompts; the line joins those that no other fit betters "
+                               "in these two figures.",
+                           .x_axis = pair.x_axis,
+                           .y_axis = pair.y_axis};
+  for (const auto& [policy, name] : policies) chart.lines.push_back({name, style_of(policy), false, true, {}});
+  for (const auto& [fit, policy, name] : fits)
+    chart.lines[policy].points.push_back({pair.x(fit), pair.y(fit),
+                                          "flip rate " + report::exact(fit.flip_rate) + ", KL " +
+                                              report::exact(fit.kl) + ", " + std::to_string(fit.places) + " places"});
+  report::chart_line joined{"front", 4};
+  for (const std::size_t k : front) joined.points.push_back({pair.x(fits[k].figures), pair.y(fits[k].figures)});
+  chart.lines.push_back(joined);
+  return chart;
+}
+
 void show(study_report& to) {
   to.heading("ActivScalar against SteerVec");
   auto effectiveness = panel("Effectiveness", "share of prompts that follow both strengths"),
        faithfulness = panel("Faithfulness", "KL divergence, answers left out"),
        minimality = panel("Minimality", "log₁₀ of the parameters that are kept", false);
   std::vector<std::vector<std::string>> rows;
-  std::vector<trade_off> trades;
-  std::vector<std::size_t> of_policy;
+  std::vector<traded_fit> fits_traded;
   for (std::size_t s = 0; s < std::size(site_sets); ++s) {
     const auto& set = site_sets[s];
     const auto own = read_fits(to, set, "activ-scalar"), other = read_fits(to, set, "steer-vec");
@@ -179,9 +241,10 @@ void show(study_report& to) {
                           fit["nonzero_sites"].dump()});
         }
         const auto& test = fits[seed].eval["test"];
-        trades.push_back({std::min(test["flip_rate"]["+1"].get<double>(), test["flip_rate"]["-1"].get<double>()),
-                          test["kl_masked"].get<double>(), fit["nonzero_sites"].get<index_t>()});
-        of_policy.push_back(p);
+        fits_traded.push_back({{std::min(test["flip_rate"]["+1"].get<double>(), test["flip_rate"]["-1"].get<double>()),
+                                test["kl_masked"].get<double>(), fit["nonzero_sites"].get<index_t>()},
+                               p,
+                               {set.sites, policies[p].second, std::to_string(seed + 1)}});
       }
       for (const auto* prompts : {"train", "test"}) {
         const auto follows = pooled(fits, prompts, follows_both), kl = pooled(fits, prompts, kl_of_each);
@@ -194,28 +257,17 @@ void show(study_report& to) {
     judge(to, set, own, other);
   }
 
-  report::line_chart front{.title = "Trade-off",
-                           .note =
-                               "Each mark is a fit, on test prompts; the number of its places stands beside those "
-                               "that no other fit betters in flips, KL and places at once.",
-                           .x_axis = "KL divergence, answers left out",
-                           .y_axis = "smallest flip rate"};
-  for (const auto& [policy, name] : policies) front.lines.push_back({name, style_of(policy), false, true, {}});
-  const auto best = front_of(trades);
-  for (std::size_t k = 0; k < trades.size(); ++k) {
-    const bool on_front = std::ranges::find(best, k) != best.end();
-    const auto places = std::to_string(trades[k].places);
-    front.lines[of_policy[k]].points.push_back({trades[k].kl,
-                                                trades[k].flip_rate,
-                                                "flip rate " + report::exact(trades[k].flip_rate) + ", KL " +
-                                                    report::exact(trades[k].kl) + ", " + places + " places",
-                                                on_front ? places : "",
-                                                {}});
+  std::vector<std::pair<std::string, report::line_chart>> charts{
+      {"effectiveness", effectiveness}, {"faithfulness", faithfulness}, {"minimality", minimality}};
+  std::vector<std::vector<std::string>> on_fronts;
+  for (const auto& pair : traded_pairs) {
+    const auto front = front_in(pair, fits_traded);
+    charts.emplace_back(pair.file, traded(pair, fits_traded, front));
+    for (const std::size_t k : front)
+      on_fronts.push_back({pair.file, fits_traded[k].name[0], fits_traded[k].name[1], fits_traded[k].name[2]});
   }
-  to.charts({{"effectiveness", effectiveness},
-             {"faithfulness", faithfulness},
-             {"minimality", minimality},
-             {"trade-off", front}});
+  to.charts(charts);
+  to.data("fronts", {"figures", "sites", "policy", "seed"}, on_fronts);
   to.table(
       "sites",
       {"sites", "policy", "seed", "prompts of", "prompts", "follow_both", "low", "high", "flip_rate_+1", "flip_rate_-1",

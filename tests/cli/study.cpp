@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -184,8 +185,17 @@ TEST_CASE("A study of a model that guesses says that it answers no pair, and fit
   CHECK(found["subjects"][0]["answered"] == 0);
   CHECK_THAT(found["subjects"][0]["sentence"].get<std::string>(),
              ContainsSubstring("answers none of") and ContainsSubstring("no more than a coin would"));
-  CHECK_FALSE(
-      std::filesystem::exists(out + "/" + std::filesystem::path(model.path()).filename().string() + "-many/sites"));
+  const auto subject = out + "/" + std::filesystem::path(model.path()).filename().string() + "-many";
+  CHECK_FALSE(std::filesystem::exists(subject + "/sites"));
+
+  // A folder of a version that did not count how often the model says the answer.
+  auto part = io::read_json_file(subject + "/prompts-1.json");
+  for (auto& set : part["output"]["files"]) set.erase("said");
+  std::ofstream(subject + "/prompts-1.json") << part.dump();
+  const auto resumed = run_trimtab(study_of(model, data, out));
+  CHECK(resumed.status == 1);
+  CHECK_THAT(resumed.err,
+             ContainsSubstring("prompts-1.json' is of an older trimtab") and ContainsSubstring("give another --out"));
 }
 
 TEST_CASE("A study's plan tells time and memory for each model, and writes nothing", "[study]") {

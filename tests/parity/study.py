@@ -215,14 +215,16 @@ class Subject:
         return found
 
     def kept(self, name):
-        """The number of parameters that are not zero, and of an ActivScalar which places are kept."""
+        """The numbers of parameters and of places that are not zero, and of an ActivScalar which places are kept."""
         tensors, metadata = read_safetensors(self.path(name + ".safetensors"))
         vectors = sorted(n for n in tensors if n.endswith(".vector"))
         parallel = "parallel" in json.loads(metadata["model"]).get("residual", "")
         if parallel and len(vectors) == 2:  # added to the same stream: one vector in two
-            return int(numpy.sum((tensors[vectors[0]] != 0) | (tensors[vectors[1]] != 0))), None
+            either = (tensors[vectors[0]] != 0) | (tensors[vectors[1]] != 0)
+            return int(numpy.sum(either)), int(numpy.sum(numpy.any(either, -1))), None
         flat = numpy.concatenate([tensors[n].ravel() for n in sorted(tensors)])
-        return int(numpy.sum(flat != 0)), flat != 0
+        places = sum(int(numpy.sum(numpy.any(tensors[n] != 0, -1))) for n in vectors) if vectors else None
+        return int(numpy.sum(flat != 0)), int(numpy.sum(flat != 0)) if places is None else places, flat != 0
 
     def check_sites(self):
         table = rows_of(self.path("tables", "sites.csv"))
@@ -238,7 +240,7 @@ class Subject:
                 for seed in range(1, self.seeds + 1):
                     base = f"sites/{short}/{policy}-{seed}"
                     found = self.evaluation(base + "-prompts")
-                    count, which = self.kept(base)
+                    count, in_places, which = self.kept(base)
                     kept.setdefault(named, []).append(count)
                     if policy == "activ-scalar":
                         places.append(which)
@@ -256,6 +258,7 @@ class Subject:
                             ("flip_rate_-1", numpy.mean(one["-1"])),
                             ("kl_masked", numpy.mean(one["kl"])),
                             ("kept", count),
+                            ("places", in_places),
                         ]:
                             compare(f"{self.name}, sites {line[:4]}, {column}", line[columns[column]], expected)
                         pool = pooled.setdefault((named, set_name), {"both": [], "kl": []})
@@ -283,6 +286,29 @@ class Subject:
                     shared.append(numpy.sum(places[a] & places[b]) / either if either else math.nan)
             estimate = student(shared) if shared else (None, None, None)
             self.judge(f"ActivScalar's places are stable over seeds, {title}", *estimate, 0.5)
+
+    def check_fronts(self):
+        """Which fits no other betters in two of flips, KL and places."""
+        table = rows_of(self.path("tables", "sites.csv"))
+        columns = {name: k for k, name in enumerate(table[0])}
+        fits = {}
+        for row in table[1:]:
+            if row[3] == "test":
+                worse = -min(float(row[columns["flip_rate_+1"]]), float(row[columns["flip_rate_-1"]]))
+                fits[tuple(row[:3])] = (worse, float(row[columns["kl_masked"]]), float(row[columns["places"]]))
+        stated = {}
+        for figures, *fit in rows_of(self.path("tables", "fronts.csv"))[1:]:
+            stated.setdefault(figures, set()).add(tuple(fit))
+        for figures, pair in [("flips-and-kl", (0, 1)), ("flips-and-places", (0, 2)), ("kl-and-places", (1, 2))]:
+            two = {fit: numpy.array([of[k] for k in pair]) for fit, of in fits.items()}
+            front = {
+                fit
+                for fit, own in two.items()
+                if not any(numpy.all(other <= own) and numpy.any(other < own) for other in two.values())
+            }
+            compare(f"{self.name}, size of the front {figures}", len(stated[figures]), len(front))
+            if stated[figures] != front:
+                problems.append(f"{self.name}: the front {figures} is not {sorted(front)}")
 
     def check_lengths(self):
         if not os.path.exists(self.path("lengths", "dyn-scalar.json")):
@@ -387,7 +413,7 @@ class Subject:
         table = rows_of(self.path("tables", "one-pair.csv"))
         for line, name in zip(table[1:], ["first-setting", "defaults"]):
             row = dict(zip(table[0], line))
-            count, which = self.kept("one-pair/" + name)
+            count, _, which = self.kept("one-pair/" + name)
             compare(f"{self.name}, one pair, {name}, kept", row["kept"], count)
             compare(f"{self.name}, one pair, {name}, parameters", row["parameters"], len(which))
 
@@ -400,7 +426,7 @@ class Subject:
             row, what = dict(zip(table[0], line)), f"{self.name}, hyperparameters {number}"
             if "failed" in point:
                 continue
-            test, (count, _) = point["test"], self.kept(f"hyperparameters/sweep/point-{number:04}")
+            test, (count, *_) = point["test"], self.kept(f"hyperparameters/sweep/point-{number:04}")
             rates = test["flip_rate"]
             tried.append((number, min(rates["+1"], rates["-1"]), test["kl_masked"], count))
             compare(f"{what}, places", row["places"], count)
@@ -446,6 +472,7 @@ def main(folder):
         seeds = len([n for n in os.listdir(base) if n.startswith("prompts-") and n.endswith(".json")])
         one = Subject(base, subject["model"], subject["task"], study["hypotheses"], seeds)
         one.check_sites()
+        one.check_fronts()
         one.check_lengths()
         one.check_directions()
         one.check_methods()
