@@ -5,7 +5,7 @@
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/weights.hpp>
 
-#include "support/features.hpp"
+#include "examples/circuits/features.hpp"
 
 #include <cmath>
 #include <concepts>
@@ -17,6 +17,8 @@
 /// epsilon of 1 and a small stream, which they leave nearly as it is: logits are almost linear in what the sites give.
 
 namespace trimtab::test {
+
+using namespace circuits;
 
 /// A `weight_source` of weights that are there.
 struct written_weights {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/compose.hpp>
 
+#include "examples/circuits/known_circuits.hpp"
 #include "support/explained.hpp"
-#include "support/known_circuits.hpp"
 #include "support/refusal.hpp"
 
 using namespace trimtab;
 using namespace trimtab::test;
+using namespace circuits;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {

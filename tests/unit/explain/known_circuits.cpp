@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/compose.hpp>
 
+#include "examples/circuits/known_circuits.hpp"
 #include "support/explained.hpp"
-#include "support/known_circuits.hpp"
 
 #include <cstdio>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace trimtab;
 using namespace trimtab::test;
+using namespace circuits;
 
 // How right each method is on models whose deciding places are known.
 
@@ -76,15 +76,6 @@ struct known {
 
 using enum explain::attribution_kind;
 using enum explain::patch_direction;
-
-circuit circuit_named(const std::string& name) {
-  const std::map<std::string, circuit> circuits{{"copying", circuit::copying},
-                                                {"fact", circuit::fact},
-                                                {"both", circuit::both},
-                                                {"redundant", circuit::redundant},
-                                                {"normed", circuit::normed}};
-  return circuits.at(name);
-}
 
 /// A sparse fit of a scalar for each place of attn_out and mlp_out.
 template <typename Known>
@@ -207,8 +198,9 @@ TEMPLATE_TEST_CASE("a real norm sees the size of the stream, which patching leav
 TEMPLATE_TEST_CASE("how right each method is", "", gpt2<eigen_backend<double>>, gpt_neox<eigen_backend<double>>) {
   using enum explain::ablation_kind;
   std::vector<std::string> right, wrong;
-  for (const std::string name : {"copying", "fact", "both", "redundant", "normed"}) {
-    const known<TestType> k(circuit_named(name));
+  for (const auto& [circuit_name, which] : all_circuits) {
+    const std::string name = circuit_name;
+    const known<TestType> k(which);
     /// Precision and recall of as many places as decide the answer, and the area under the ROC curve.
     const auto add = [&](const std::string& method, const marked& m) {
       char figures[64];

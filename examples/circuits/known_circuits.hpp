@@ -6,7 +6,7 @@
 #include <trimtab/model/config.hpp>
 #include <trimtab/model/weights.hpp>
 
-#include "support/features.hpp"
+#include "features.hpp"
 
 #include <cstddef>
 #include <set>
@@ -27,12 +27,18 @@
 ///     normed       as copying, with real norms; the MLP of layer 2 writes a decoy that depends on the subject and that
 ///                  nothing reads but the last norm
 ///
-/// The norms are the identity (support/features.hpp). Real norms see how large the stream is, which no exchange of subjects
+/// The norms are the identity (features.hpp). Real norms see how large the stream is, which no exchange of subjects
 /// changes: it writes one feature for another. Attention scores are so large that a pattern is one-hot.
 
-namespace trimtab::test {
+namespace circuits {
 
 enum class circuit { copying, fact, both, redundant, normed };
+
+constexpr std::pair<const char*, circuit> all_circuits[] = {{"copying", circuit::copying},
+                                                            {"fact", circuit::fact},
+                                                            {"both", circuit::both},
+                                                            {"redundant", circuit::redundant},
+                                                            {"normed", circuit::normed}};
 
 /// A `weight_source`, for GPT-2 or GPT-NeoX.
 class circuit_weights {
@@ -168,4 +174,4 @@ class circuit_weights {
 
 static_assert(weight_source<circuit_weights, float> and weight_source<const circuit_weights, double>);
 
-}  // namespace trimtab::test
+}  // namespace circuits

@@ -9,7 +9,9 @@
 /// its mean is 0: feature f is the channels 2 f and 2 f + 1. Norms that have gains of 2^40 and an epsilon of 2^80 are the
 /// identity on such a stream, to the last bit.
 
-namespace trimtab::test {
+namespace circuits {
+
+using namespace trimtab;
 
 constexpr double identity_gain = 0x1p40, identity_epsilon = 0x1p80;
 
@@ -51,4 +53,4 @@ block_weights<T> idle_block(index_t width, index_t hidden, double gain) {
           .mlp_out = zero_map<T>(hidden, width)};
 }
 
-}  // namespace trimtab::test
+}  // namespace circuits
