@@ -1,16 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How stable fits are, and which weight of minimality to take unless one is given.
+"""How stable fits are, which settings matter, and which weight of minimality to take unless one is given.
 
     python3 benchmarks/studies/stability.py build/release/trimtab OUT [--seeds N] [--threads N]
 
-sweeps the embedded models on both tasks and writes OUT/stability.md and OUT/stability.json. Every finished fit is kept
-in OUT, so the command goes on where it was ended. It needs nothing but Python.
+fits the embedded models on both tasks and writes OUT/stability.md and OUT/stability.json. Every finished fit is kept in
+OUT, so the command goes on where it was ended. It needs nothing but Python.
 
-A share s means lambda_m = s * lambda_max, the weight from which on nothing is learned. For each share: the smaller of
-the flip rates at both strengths on the test prompts, over seeds of the data (mean and worst), the places kept (median),
-and the Jaccard index of the places that two seeds keep, over all pairs of seeds. A seed draws new train and test
-prompts. Intervals are over seeds: the mean +- 1.96 standard errors.
+A share s means lambda_m = s * lambda_max, the weight from which on nothing is learned. There are four parts for each
+model, task and policy:
+
+    shares      for each share: the smaller of the flip rates at both strengths on the test prompts, over seeds of the
+                data (mean and worst), the places kept (median), and the Jaccard index of the places that two seeds keep
+    settings    at one share, for each learning rate and start: the same, and the Jaccard index with the fit of the same
+                seed that has the usual rate and start
+    halves      at that share, which places are kept in at least 80 % of the halves of the train prompts
+    ends        how far Adam's end is from a stationary point at each share, after how many steps
+
+A seed draws new train and test prompts. Intervals are over seeds: the mean +- 1.96 standard errors.
 """
 
 import argparse
@@ -21,11 +28,15 @@ import pathlib
 import statistics
 import struct
 import subprocess
+import time
 
+MODEL_FOLDER = pathlib.Path(__file__).resolve().parents[2] / "examples" / "models"
 MODELS = ("tiny-gpt2", "tiny-pythia")
 TASKS = ("ioi", "ccc")
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 POLICIES = ("activ-scalar", "steer-vec", "dyn-scalar")
+SHARE = 0.01  # of the parts that have one
+RATES, STARTS, STEPS = ("0.01", "0.03", "0.1"), ("identity", "normal:0.1"), (50, 200, 800)
 
 
 def kept_places(path):
@@ -65,73 +76,180 @@ def smaller_flip_rate(point):
 
 
 class Study:
-    def __init__(self, program, out, seeds, threads):
-        self.program, self.out, self.seeds = program, out, seeds
+    def __init__(self, program, out, threads):
+        self.program, self.out = program, out
         self.common = ["--json", "--quiet"] + (["--threads", str(threads)] if threads else [])
 
-    def sweep(self, name, model, task, *options):
-        """The points of a sweep, and the folder that holds their interventions."""
-        folder = self.out / name
-        where = pathlib.Path("examples/models") / model
-        command = [self.program, "sweep", "--model", str(where), "--task", task, "--out", str(folder), *options]
-        done = subprocess.run(command + self.common, capture_output=True, text=True)
+    def run(self, *command):
+        done = subprocess.run([self.program, *command, *self.common], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
-        return json.loads(done.stdout)["points"], folder
+        return json.loads(done.stdout)
 
-    def by_share(self, model, task, policy, seeds):
+    def sweep(self, name, model, task, policy, *options):
+        """What a sweep prints, and the places that each of its points keeps."""
+        folder = self.out / name
+        found = self.run("sweep", "--model", str(MODEL_FOLDER / model), "--task", task, "--policy", policy, "--out",
+                         str(folder), *options)
+        return found, [kept_places(folder / f"point-{n:04d}.safetensors") for n in range(len(found["points"]))]
+
+    def shares(self, name, model, task, policy, seeds):
         shares = ",".join(f"{share}max" for share in SHARES)
-        numbers = ",".join(str(seed) for seed in range(1, seeds + 1))
-        points, folder = self.sweep(f"share-{model}-{task}-{policy}", model, task, "--policy", policy, "--vary",
-                                    f"lambda-m={shares}", "--vary", f"seed={numbers}")
+        found, places = self.sweep(f"shares-{name}", model, task, policy, "--vary", f"lambda-m={shares}", "--vary",
+                                   f"seed={listed(seeds)}")
         rows = []
         for k, share in enumerate(SHARES):
-            own = range(k * seeds, (k + 1) * seeds)
-            flips = [smaller_flip_rate(points[n]) for n in own]
-            places = [kept_places(folder / f"point-{n:04d}.safetensors") for n in own]
-            pairs = [jaccard(a, b) for a, b in itertools.combinations(places, 2)]
-            # One value a seed, its mean over the others: pairs of seeds are not independent of each other.
-            by_seed = [statistics.fmean(jaccard(a, b) for j, b in enumerate(places) if j != i)
-                       for i, a in enumerate(places)]
-            rows.append({"share": share, "flip": mean_and_half(flips), "worst_flip": min(flips),
-                         "places": statistics.median(len(p) for p in places), "jaccard": statistics.fmean(pairs),
-                         "jaccard_half": mean_and_half(by_seed)[1],
-                         "always": len(set.intersection(*places))})
+            own = slice(k * seeds, (k + 1) * seeds)
+            rows.append({"share": share, **figures_of(found["points"][own], places[own])})
+        return rows, found["lambda_max"]
+
+    def settings(self, name, model, task, policy, seeds, lambda_m):
+        found, places = self.sweep(f"settings-{name}", model, task, policy, "--lambda-m", repr(lambda_m), "--vary",
+                                   f"lr={','.join(RATES)}", "--vary", f"start={','.join(STARTS)}", "--vary",
+                                   f"seed={listed(seeds)}")
+        # The order of the points is that of the axes in the program, so a setting is found by what a point says.
+        by_setting = {}
+        for point, kept in zip(found["points"], places):
+            by_setting.setdefault((float(point["lr"]), point["start"]), []).append((point["seed"], point, kept))
+        usual = {seed: kept for seed, _, kept in by_setting[(0.03, "identity")]}
+        rows = []
+        for (rate, start), fits in by_setting.items():
+            same = [jaccard(kept, usual[seed]) for seed, _, kept in fits]
+            rows.append({"lr": rate, "start": start, "same_seed": mean_and_half(same),
+                         **figures_of([point for _, point, _ in fits], [kept for _, _, kept in fits])})
+        return rows
+
+    def halves(self, name, model, task, policy):
+        found, _ = self.sweep(f"halves-{name}", model, task, policy, "--lambda-m", f"{SHARE}max", "--bootstrap", "10")
+        often = []
+        for site, layers in found["selected"].items():
+            for layer, row in enumerate(layers):
+                often += [(share, f"{site} {layer}, {position}") for position, share in enumerate(row)
+                          if share is not None and share >= 0.8]
+        return {"often": sorted(often, key=lambda place: (-place[0], place[1])),
+                "mean_kept": found["selection"]["mean_kept"],
+                "false_places_at_most": found["selection"]["false_places_at_most"]}
+
+    def ends(self, name, model, task, policy):
+        found, _ = self.sweep(f"ends-{name}", model, task, policy, "--vary",
+                              "lambda-m=" + ",".join(f"{share}max" for share in SHARES), "--vary",
+                              f"steps={','.join(map(str, STEPS))}")
+        rows = []
+        for n, point in enumerate(found["points"]):
+            file = self.out / f"ends-{name}" / f"point-{n:04d}.safetensors"
+            about = self.run("certify", "--model", str(MODEL_FOLDER / model), "--intervention", str(file), "--task", task,
+                             "--subsets", "0", "--precision", "double")
+            rows.append({"share": SHARES[n // len(STEPS)], "steps": point["steps"],
+                         "violation": about["stationarity"]["largest"]})
         return rows
 
 
-def table(rows):
-    lines = ["| share of λ_max | smaller flip rate | worst seed | places (median) | kept by every seed | Jaccard |",
-             "| --- | --- | --- | --- | --- | --- |"]
-    for r in rows:
-        mean, half = r["flip"]
-        lines.append(f"| {r['share']:g} | {mean:.2f} ± {half:.2f} | {r['worst_flip']:.2f} | {r['places']:g} | "
-                     f"{r['always']} | {r['jaccard']:.2f} ± {r['jaccard_half']:.2f} |")
-    return "\n".join(lines)
+def listed(count):
+    return ",".join(str(number) for number in range(1, count + 1))
+
+
+def figures_of(points, places):
+    """Of the fits of several seeds."""
+    flips = [smaller_flip_rate(point) for point in points]
+    pairs = [jaccard(a, b) for a, b in itertools.combinations(places, 2)]
+    # One value a seed, its mean over the others: pairs of seeds are not independent of each other.
+    by_seed = [statistics.fmean(jaccard(a, b) for j, b in enumerate(places) if j != i) for i, a in enumerate(places)]
+    return {"flip": mean_and_half(flips), "worst_flip": min(flips), "places": statistics.median(len(p) for p in places),
+            "kl": mean_and_half([point["test"]["kl_masked"] for point in points]),
+            "jaccard": statistics.fmean(pairs), "jaccard_half": mean_and_half(by_seed)[1],
+            "always": len(set.intersection(*places))}
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def pair(found, digits=2):
+    mean, half = found
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+FIGURES = ["smaller flip rate", "worst seed", "KL, answers left out", "places (median)", "kept by every seed", "Jaccard"]
+
+
+def cells(r):
+    return [pair(r["flip"]), f"{r['worst_flip']:.2f}", pair(r["kl"], 3), f"{r['places']:g}", r["always"],
+            pair((r["jaccard"], r["jaccard_half"]))]
+
+
+def text_of(found):
+    """The parts of a model, task and policy."""
+    text = table(["share of λ_max", *FIGURES], [[f"{r['share']:g}", *cells(r)] for r in found["shares"]])
+    text += f"\nλ_max is {found['lambda_max']:.3g} on the first draw. At {SHARE:g} of it:\n\n"
+    text += table(["learning rate", "start", *FIGURES, "Jaccard with 0.03, identity"],
+                  [[f"{r['lr']:g}", r["start"], *cells(r), pair(r["same_seed"])] for r in found["settings"]])
+    halves = found["halves"]
+    text += (f"\nOf 20 halves of the train prompts, the mean one keeps {halves['mean_kept']:.1f} places. In at least 80 % of "
+             f"them, {len(halves['often'])}, of which at most {halves['false_places_at_most']:.2f} by chance: "
+             + ("; ".join(f"{place} ({share:.0%})" for share, place in halves["often"][:12]) or "none")
+             + ("; …" if len(halves["often"]) > 12 else "") + ".\n\nLargest violation of stationarity, in units of λ:\n\n")
+    by_share = {}
+    for r in found["ends"]:
+        by_share.setdefault(r["share"], []).append(f"{r['violation']:.2g}")
+    return text + table(["share of λ_max", *(f"{n} steps" for n in STEPS)],
+                        [[f"{share:g}", *row] for share, row in by_share.items()])
+
+
+def default_of(found):
+    """The table that the default share is read from: each share over all models and tasks."""
+    rows = []
+    for k, share in enumerate(SHARES):
+        own = [one["shares"][k] for name, one in found.items() if name.startswith("activ-scalar")]
+        rows.append([f"{share:g}", f"{min(r['flip'][0] for r in own):.2f}", f"{min(r['worst_flip'] for r in own):.2f}",
+                     f"{statistics.fmean(r['jaccard'] for r in own):.2f}", f"{min(r['jaccard'] for r in own):.2f}",
+                     ", ".join(f"{r['places']:g}" for r in own)])
+    return table(["share of λ_max", "smallest mean flip rate", "worst seed", "mean Jaccard", "smallest Jaccard",
+                  "places (medians)"], rows)
+
+
+HEAD = """# How stable fits are
+
+Made by `python3 benchmarks/studies/stability.py build/release/trimtab OUT`. A share s of λ_max means λ_M = s λ_max; from λ_max on
+nothing is learned. The smaller flip rate is that of the two strengths, on 64 test prompts. A seed draws new train and test
+prompts; intervals are over seeds, the mean ± 1.96 standard errors. Jaccard is the index of the places that two seeds keep, over all
+pairs of seeds.
+
+"""
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("program")
     arguments.add_argument("out", type=pathlib.Path)
-    arguments.add_argument("--seeds", type=int, default=20)
+    arguments.add_argument("--seeds", type=int, default=20, help="of activ-scalar; other policies have at most 5")
     arguments.add_argument("--threads", type=int)
-    arguments.add_argument("--policies", default="activ-scalar", help="comma-separated, of " + ", ".join(POLICIES))
+    arguments.add_argument("--policies", default=",".join(POLICIES), help="comma-separated, of " + ", ".join(POLICIES))
     asked = arguments.parse_args()
     if asked.seeds < 3:
         arguments.error("--seeds is at least 3: two seeds have one Jaccard index, and no interval")
     asked.out.mkdir(parents=True, exist_ok=True)
-    study = Study(asked.program, asked.out, asked.seeds, asked.threads)
-    found, text = {}, []
-    for policy in asked.policies.split(","):
+    study = Study(asked.program, asked.out, asked.threads)
+    found = {}
+    start = time.monotonic()
+    for policy, model, task in itertools.product(asked.policies.split(","), MODELS, TASKS):
         seeds = asked.seeds if policy == "activ-scalar" else min(asked.seeds, 5)
-        for model, task in itertools.product(MODELS, TASKS):
-            rows = study.by_share(model, task, policy, seeds)
-            found[f"{policy} {model} {task}"] = rows
-            text.append(f"## {policy}, {model}, {task}, {seeds} seeds\n\n{table(rows)}\n")
-            print(text[-1], flush=True)
-    (asked.out / "stability.json").write_text(json.dumps(found, indent=1) + "\n")
-    (asked.out / "stability.md").write_text("\n".join(text))
+        name = f"{policy}-{model}-{task}"
+        one = {"seeds": seeds}
+        one["shares"], one["lambda_max"] = study.shares(name, model, task, policy, seeds)
+        one["settings"] = study.settings(name, model, task, policy, seeds, SHARE * one["lambda_max"])
+        one["halves"] = study.halves(name, model, task, policy)
+        one["ends"] = study.ends(name, model, task, policy)
+        found[name] = one
+        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
+        text = HEAD
+        if any(title.startswith("activ-scalar") for title in found):
+            text += "## The weight of minimality, over models and tasks\n\n" + default_of(found) + "\n"
+        for title, part in found.items():
+            text += f"## {title.replace('-tiny', ', tiny').replace('-ioi', ', ioi').replace('-ccc', ', ccc')}, "
+            text += f"{part['seeds']} seeds\n\n{text_of(part)}\n"
+        (asked.out / "stability.json").write_text(json.dumps(found, indent=1) + "\n")
+        (asked.out / "stability.md").write_text(text)
 
 
 if __name__ == "__main__":
