@@ -11,6 +11,7 @@
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/report/text.hpp>
 #include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
@@ -161,13 +162,14 @@ std::string text_of(const explain::certificate& found, const stationarity& s) {
     add(text_of(found.places[one.place]), one.without, one.necessary ? "yes" : "no");
   text += table.text(report::wants_colour(STDOUT_FILENO)) + "\n";
   const auto& subsets = found.subsets;
-  const auto size = std::to_string(subsets.smallest.front().size());
+  const auto size = subsets.smallest.front().size();
   const auto target = number(100 * found.target, 1) + " % of these flip rates";
   text += subsets.exact ? "Of all " + std::to_string(subsets.considered) +
                               " subsets of the kept places, the smallest "
                               "that reach " +
-                              target + " have " + size + " places:\n"
-                        : "Taking away one place after another, " + size + " places still reach " + target +
+                              target + " have " + report::counted(size, "place") + ":\n"
+                        : "Taking away one place after another, " + report::counted(size, "place") +
+                              (size == 1 ? " still reaches " : " still reach ") + target +
                               ". That is an upper bound; smaller sets were not ruled out:\n";
   for (const auto& set : subsets.smallest)
     text += "  " +

@@ -147,9 +147,10 @@ output plan_fit(const fit_command& given, const common_options& common) {
   found.json["seconds"] = seconds;
   found.json["touched"] = plan.touched;
 
-  found.text = std::to_string(train.size()) + " prompts, " + std::to_string(plan.rows) + " rows in a step, in " +
+  found.text = report::counted(train.size(), "prompt") + ", " + std::to_string(plan.rows) + " rows in a step, in " +
                report::counted(static_cast<std::size_t>(plan.chunks), "chunk") + " of at most " +
-               std::to_string(plan.chunk) + " prompts\n" + memory_text(plan) + work_text(steps, plan.flops, seconds);
+               report::counted(static_cast<std::size_t>(plan.chunk), "prompt") + "\n" + memory_text(plan) +
+               work_text(steps, plan.flops, seconds);
   for (const auto& [site, layers] : plan.touched) {
     found.text += site + ": tokens touched, by layer:";
     for (index_t tokens : layers) found.text += " " + std::to_string(tokens);

@@ -100,8 +100,9 @@ void show(study_report& to) {
                       std::to_string(count.second), cell(rate), cell(within.low), cell(within.high)});
       chart.lines.back().points.push_back({static_cast<double>(length),
                                            rate,
-                                           fits[k].title + ", " + std::to_string(length) + " tokens: " +
-                                               report::exact(rate) + " of " + std::to_string(count.second) + " prompts",
+                                           fits[k].title + ", " + std::to_string(length) +
+                                               " tokens: " + report::exact(rate) + " of " +
+                                               report::counted(static_cast<std::size_t>(count.second), "prompt"),
                                            {},
                                            {},
                                            within.low,

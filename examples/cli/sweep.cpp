@@ -21,6 +21,7 @@
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/report/text.hpp>
 #include <trimtab/text/joined.hpp>
 
 #include <functional>
@@ -79,7 +80,7 @@ class running {
     if (not command_.fit.report.empty()) write_page();
     if (interrupt_watch::signal() != 0) {
       tell("ended by " + interrupt_watch::name_of(interrupt_watch::signal()) + " with " + std::to_string(finished_) +
-           " of " + std::to_string(points_.size()) + " points finished" +
+           " of " + report::counted(points_.size(), "point") + " finished" +
            (command_.out.empty() ? "; without --out they are not kept"
                                  : "; the same command goes on from '" + command_.out.string() + "'"));
       found_.status = interrupt_watch::status_of(interrupt_watch::signal());
@@ -623,7 +624,8 @@ class running {
                                 {"stable_places", stable},
                                 {"mean_kept", mean_kept},
                                 {"false_places_at_most", bound}};
-    found_.text += std::to_string(stable) + " of " + std::to_string(kept.size()) + " places are kept in at least " +
+    found_.text += std::to_string(stable) + " of " + report::counted(kept.size(), "place") +
+                   (stable == 1 ? " is kept in at least " : " are kept in at least ") +
                    report::number(100 * threshold, 0) + " % of " + std::to_string(halves.size()) +
                    " halves of the train prompts, which keep " + rounded(mean_kept) +
                    " on average. Of places that a half keeps no more often than by chance, at most " + rounded(bound) +
