@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 
+SHARE_OF_PEAK = 0.75  # what `--plan` divides by; examples/cli/plan.cpp
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
@@ -80,9 +81,14 @@ def grid(options):
            options.threads, "--quiet"]
     varied = {"lambda-m": ["0.3", "0.1", "0.03", "0.01", "0.003"], "lr": ["0.01", "0.02", "0.03", "0.05", "0.1"],
               "seed": ["1", "2", "3"]}
+    axes = [word for name, values in varied.items() for word in ("--vary", f"{name}={','.join(values)}")]
+    planned = subprocess.run([str(word) for word in (options.program, "sweep", *run, *axes, "--plan", "--json")],
+                             check=True, capture_output=True, text=True)
+    floor = SHARE_OF_PEAK * json.loads(planned.stdout)["seconds"]
     with tempfile.TemporaryDirectory() as scratch:
-        sweep = seconds_of(options.program, "sweep", *run, "--out", pathlib.Path(scratch, "sweep"),
-                           *(word for name, values in varied.items() for word in ("--vary", f"{name}={','.join(values)}")))
+        sweep = seconds_of(options.program, "sweep", *run, "--out", pathlib.Path(scratch, "sweep"), *axes)
+        print(f"sweep {sweep:.0f} s, of which its products need {floor:.0f} s at the rate that products alone have here: "
+              f"{floor / sweep:.0%}", flush=True)
         loop = 0
         for number, chosen in enumerate(itertools.product(*varied.values())):
             settings = [word for name, value in zip(varied, chosen) for word in (f"--{name}", value)]
