@@ -116,7 +116,7 @@ class composition_of final : public any_composition {
   }
   void next_on_paths(std::span<const point_to_fit> points, std::span<const std::optional<parameters>> starts,
                      const objective_options& objective, const adam& optimizer, index_t bytes,
-                     const path_options& options,
+                     const path_options& options, const std::function<void(std::size_t, const std::string&)>& failed,
                      const std::function<void(std::size_t, const path_point&)>& finished) const override {
     auto replicas = replicas_of(points, objective, optimizer);
     std::vector<index_t> sizes, steps;
@@ -125,11 +125,25 @@ class composition_of final : public any_composition {
       sizes.push_back(bytes_of_replica(steering_, replicas[k]));
       steps.push_back(*replicas[k].steps);
     }
-    for (const auto& pass : passes_of(sizes, steps, bytes)) {
+    auto passes = passes_of(sizes, steps, bytes);
+    for (std::size_t p = 0; p < passes.size(); ++p) {
+      if (options.go_on and not options.go_on()) return;
+      auto left = passes[p];
       std::vector<typename decltype(replicas)::value_type> riders;
-      for (const std::size_t k : pass) riders.push_back(std::move(replicas[k]));
-      trimtab::next_on_paths(steering_, std::move(riders), options,
-                             [&](std::size_t n, const path_point& point) { finished(pass[n], point); });
+      for (const std::size_t k : left) riders.push_back(replicas[k]);
+      try {
+        trimtab::next_on_paths(steering_, std::move(riders), options, [&](std::size_t n, const path_point& point) {
+          finished(passes[p][n], point);
+          std::erase(left, passes[p][n]);
+        });
+      } catch (const error& problem) {
+        if (problem.kind() != error_kind::bad_argument) throw;
+        // The others give the same bits without the one that fails, so each that is left goes on alone.
+        if (left.size() == 1)
+          failed(left.front(), problem.what());
+        else
+          for (const std::size_t k : left) passes.push_back({k});
+      }
     }
   }
   stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,

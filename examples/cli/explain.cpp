@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,11 +49,11 @@ std::vector<std::string> sites_for(const std::string& method, const std::vector<
   return scored.empty() ? asked : scored;
 }
 
-explain::options options_for(const explain_command& command, const std::string& method,
+explain::options options_for(const explain_command& command, const common_options& common, const std::string& method,
                              std::span<const prompt_pair> prompts) {
   const bool alone = command.methods.size() == 1;
   auto chosen = command.chosen;
-  chosen.memory = rest_of_bound(command.memory);
+  chosen.memory = rest_of_bound(command.memory, common);
   chosen.seed = command.data.seed.value_or(1);
   if (method == "gradient") chosen.attribute = explain::attribution_kind::gradient;
   if (method == "integrated") chosen.attribute = explain::attribution_kind::integrated;
@@ -87,6 +88,9 @@ class explanation {
         common_(common),
         model_(model),
         prompts_(read_explained(model, command.data, std::ranges::any_of(command.methods, needs_corrupt))) {
+    for (const auto& name : command.against)
+      fits_.push_back(std::filesystem::is_directory(name) ? entries_on_path(model, name, common)
+                                                          : read_steering(model, name, common).values);
     if (command.holdout.empty()) return;
     const bool has_corrupt = std::ranges::any_of(prompts_, [](const auto& p) { return not p.corrupt_ids.empty(); });
     held_out_ = read_explained(model, {.train = command.holdout}, has_corrupt);
@@ -130,7 +134,7 @@ class explanation {
 
   explained score(const std::string& method) {
     const stopwatch time;
-    explained one{.chosen = options_for(command_, method, prompts_)};
+    explained one{.chosen = options_for(command_, common_, method, prompts_)};
     one.map = model_.explain(method, prompts_, one.chosen);
     note(common_, method + " scored " + counted(static_cast<std::size_t>(one.map.places.size()), "place") + " on " +
                       counted(prompts_.size(), "prompt") + " in " + time.text());
@@ -155,9 +159,9 @@ class explanation {
 
   void compare_with_fits(explained& one) {
     one.json["agreement"] = ordered_json::array();
-    for (const auto& file : command_.against) {
-      const auto fit =
-          is_sweep(file) ? entries_on_path(model_, file, common_) : read_steering(model_, file, common_).values;
+    for (std::size_t k = 0; k < fits_.size(); ++k) {
+      const auto& file = command_.against[k];
+      const auto& fit = fits_[k];
       if (not alone() and not shares_site(one.map, fit)) continue;  // another method may
       const auto agreed = agreement_with_fit(one.map, fit, file.string());
       auto& json = one.json["agreement"].emplace_back(ordered_json{{"with", file.string()}});
@@ -279,6 +283,7 @@ class explanation {
   const common_options& common_;
   const any_model& model_;
   std::vector<prompt_pair> prompts_, held_out_ = {};
+  std::vector<parameters> fits_ = {};  ///< that --against names
   std::vector<explained> methods_ = {};
   std::vector<std::string> left_out_ = {};
   report::explain_report shown_ = {};

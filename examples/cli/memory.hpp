@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "options.hpp"
+
 #include <trimtab/core/view.hpp>
 
 #include <optional>
@@ -20,7 +22,8 @@ index_t memory_left();
 /// left, which the ranks on this machine share.
 index_t memory_bound(const std::optional<index_t>& asked);
 
-/// What is left of a bound that was asked for; 0 without one. Throws `memory` where the process takes all of it already.
-index_t rest_of_bound(const std::optional<index_t>& asked);
+/// What is left of a bound that was asked for, 0 without one; all of it on a device, whose memory is another. Throws
+/// `memory` where the process takes all of it already.
+index_t rest_of_bound(const std::optional<index_t>& asked, const common_options& common);
 
 }  // namespace trimtab::cli

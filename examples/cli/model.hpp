@@ -106,11 +106,12 @@ class any_composition : public any_layout {
                      const sweep_options& options) const = 0;
   virtual double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const = 0;
   /// The next points of several paths side by side, at the points' weights of minimality; see train/path.hpp. `starts`
-  /// has the parameters before each, or nothing for the first of a path. Passes take no more than `bytes` of
-  /// activations.
+  /// has the parameters before each, or nothing for the first of a path. A pass takes as many as `bytes` of
+  /// activations hold, and at least one. `failed` is called with a point whose loss is no longer finite, and why.
   virtual void next_on_paths(std::span<const point_to_fit> points, std::span<const std::optional<parameters>> starts,
                              const objective_options& objective, const adam& optimizer, index_t bytes,
                              const path_options& options,
+                             const std::function<void(std::size_t, const std::string&)>& failed,
                              const std::function<void(std::size_t, const path_point&)>& finished) const = 0;
   virtual stationarity stationary(const parameters& values, std::span<const prompt_pair> prompts,
                                   const objective_options& objective) const = 0;

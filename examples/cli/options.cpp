@@ -975,8 +975,8 @@ void describe(description& d, command_line& line) {
     o.flag("--per-prompt", "with --json, add the scores of each prompt", c.per_prompt);
     o.parsed(
         "--memory", "SIZE",
-        "memory that the process may take, such as 500M or 2Gi; scores do not depend on it. Default: what the model "
-        "takes and 1 GiB, or more where the places of a single prompt need more",
+        "memory that the process may take, such as 500M or 2Gi, but for the activations that --curve keeps; scores do "
+        "not depend on it. Default: what the model takes and 1 GiB, or more where a single prompt needs more",
         [&](const std::string& value) { c.memory = bytes_of("--memory", value); });
     o.output("--report", "HTML page to write: what was asked, the figures, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);

@@ -7,8 +7,6 @@
 
 namespace trimtab::cli {
 
-bool is_sweep(const path& name) { return std::filesystem::is_directory(name); }
-
 parameters entries_on_path(const any_model& model, const path& folder, const common_options& common) {
   const auto refuse = [&](const std::string& why) {
     throw error(error_kind::mismatch, "'" + folder.string() + "' " + why);
@@ -21,14 +19,12 @@ parameters entries_on_path(const any_model& model, const path& folder, const com
   for (std::size_t k = 0; k < values; ++k) {
     const auto figures = sweep.figures(k);
     if (not figures)
-      refuse("holds " + std::to_string(k) + " of the " + std::to_string(values) +
-             " points of its path; the command that made it goes on from there");
+      refuse("lacks point " + std::to_string(k) + " of the " + std::to_string(values) +
+             " of its path; the command that made it goes on from there");
     const auto file = sweep.file("point", k, ".json");
     const io::json_object found(io::parse_json(*figures, file.string()), file.string(), error_kind::bad_file);
     points.push_back({.lambda = found.number("lambda_m"),
                       .values = read_steering(model, sweep.file("point", k, ".safetensors"), common).values});
-    if (not(points.back().values.layout == points.front().values.layout))
-      refuse("holds points of several compositions, and an order is that of one; sweep without --vary");
   }
   parameters entered = points.front().values;
   std::ranges::fill(entered.theta, 0);

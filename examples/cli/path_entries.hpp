@@ -8,9 +8,6 @@
 
 namespace trimtab::cli {
 
-/// Whether a path names the folder of a sweep, and not an intervention file.
-bool is_sweep(const path& name);
-
 /// Parameters whose records have the largest weight of minimality at which they were not zero as their first number,
 /// and zero otherwise. Throws `mismatch` for a sweep without a path, with several, or with one that is not finished,
 /// and what reading a sweep throws.

@@ -173,6 +173,7 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
   };
   fit_plan largest;  // of the pass that takes most
   std::size_t points = 0, passes = 0;
+  const index_t in_a_row = std::max<index_t>(1, command.path_values);  // fits of a path, one after another
   index_t steps = 0;
   double flops = 0;
   for (const fit_command& fit : compositions_of(command, folder->config())) {
@@ -191,18 +192,15 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
                                 lay_out(folder->config(), chosen_for(asked, train))->layout(train), train);
       }
       const fit_plan& plan = found->second;
-      for (index_t k = 0; k < std::max<index_t>(1, command.path_values); ++k) {
-        of_points.push_back(&plan);
-        bytes.push_back(part(plan, "activations") + part(plan, "logits") + part(plan, "parameters"));
-        steps_of_points.push_back(at.steps);
-        flops += plan.flops;
-        steps += at.steps;
-      }
+      of_points.push_back(&plan);
+      bytes.push_back(part(plan, "activations") + part(plan, "logits") + part(plan, "parameters"));
+      steps_of_points.push_back(at.steps);
+      flops += static_cast<double>(in_a_row) * plan.flops;
+      steps += in_a_row * at.steps;
     }
-    points += of_points.size();
-    // The fits of a path follow each other.
-    for (const auto& pass : passes_of(bytes, steps_of_points, command.path_values > 0 ? 0 : most)) {
-      ++passes;
+    points += of_points.size() * static_cast<std::size_t>(in_a_row);
+    for (const auto& pass : passes_of(bytes, steps_of_points, most)) {
+      passes += static_cast<std::size_t>(in_a_row);
       fit_plan together{.memory = {{"weights", weights}}};
       std::set<const fit_plan*> prompts;
       index_t untouched = 0;

@@ -152,9 +152,9 @@ void add(report::line_chart& to, std::size_t sites, std::size_t line, double y, 
 interval around_mean(const std::vector<double>& values) { return mean_at_least(0, values).within; }
 
 struct traded_fit {
-  trade_off figures;
-  std::size_t policy;
-  std::vector<std::string> name;  ///< its sites, policy and seed, as tables write them
+  trade_off figures = {};
+  std::size_t policy = 0;
+  std::string sites = {}, seed = {};
 };
 
 /// Two of the three figures that fits trade, whatever the third.
@@ -203,14 +203,15 @@ report::line_chart traded(const traded_pair& pair, const std::vector<traded_fit>
                                "in these two figures.",
                            .x_axis = pair.x_axis,
                            .y_axis = pair.y_axis};
+  chart.lines.push_back({"front", 4});
+  for (const std::size_t k : front)
+    chart.lines.front().points.push_back({pair.x(fits[k].figures), pair.y(fits[k].figures)});
   for (const auto& [policy, name] : policies) chart.lines.push_back({name, style_of(policy), false, true, {}});
-  for (const auto& [fit, policy, name] : fits)
-    chart.lines[policy].points.push_back({pair.x(fit), pair.y(fit),
-                                          "flip rate " + report::exact(fit.flip_rate) + ", KL " +
-                                              report::exact(fit.kl) + ", " + std::to_string(fit.places) + " places"});
-  report::chart_line joined{"front", 4};
-  for (const std::size_t k : front) joined.points.push_back({pair.x(fits[k].figures), pair.y(fits[k].figures)});
-  chart.lines.push_back(joined);
+  for (const auto& [fit, policy, sites, seed] : fits)
+    chart.lines[1 + policy].points.push_back({pair.x(fit), pair.y(fit),
+                                              "flip rate " + report::exact(fit.flip_rate) + ", KL " +
+                                                  report::exact(fit.kl) + ", " + std::to_string(fit.places) +
+                                                  " places"});
   return chart;
 }
 
@@ -244,7 +245,8 @@ void show(study_report& to) {
         fits_traded.push_back({{std::min(test["flip_rate"]["+1"].get<double>(), test["flip_rate"]["-1"].get<double>()),
                                 test["kl_masked"].get<double>(), fit["nonzero_sites"].get<index_t>()},
                                p,
-                               {set.sites, policies[p].second, std::to_string(seed + 1)}});
+                               set.sites,
+                               std::to_string(seed + 1)});
       }
       for (const auto* prompts : {"train", "test"}) {
         const auto follows = pooled(fits, prompts, follows_both), kl = pooled(fits, prompts, kl_of_each);
@@ -264,7 +266,8 @@ void show(study_report& to) {
     const auto front = front_in(pair, fits_traded);
     charts.emplace_back(pair.file, traded(pair, fits_traded, front));
     for (const std::size_t k : front)
-      on_fronts.push_back({pair.file, fits_traded[k].name[0], fits_traded[k].name[1], fits_traded[k].name[2]});
+      on_fronts.push_back(
+          {pair.file, fits_traded[k].sites, policies[fits_traded[k].policy].second, fits_traded[k].seed});
   }
   to.charts(charts);
   to.data("fronts", {"figures", "sites", "policy", "seed"}, on_fronts);

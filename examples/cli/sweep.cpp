@@ -183,7 +183,7 @@ class running {
     asked["steps"] = std::to_string(base.steps);
     if (not command_.vary_text.empty()) asked["vary"] = command_.vary_text;
     if (command_.path_values > 0)
-      asked["path"] = std::to_string(command_.path_values) + " values to " + exact(command_.path_end);
+      asked["path"] = io::sweep_folder::path_text(command_.path_values, exact(command_.path_end));
     if (command_.fit.subgradient) asked["subgradient"] = "on";
     asked["model"] = weights_hash_of(*first.composition, prompts);
     asked["prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
@@ -303,6 +303,14 @@ class running {
     count(k);
   }
 
+  void fail(std::size_t k, const std::string& why) {
+    auto figures = varied_of(points_[k]);
+    figures["failed"] = why;
+    warn("point " + std::to_string(k) + " failed: " + why);
+    points_[k].figures = std::move(figures);
+    count(k);
+  }
+
   /// All points of a composition that are not finished yet share their passes.
   void fit_all() {
     report::progress_bar bar("sweep", all_steps_, not common_.quiet);
@@ -325,18 +333,11 @@ class running {
                  bar.show(before + now.steps, std::to_string(finished_) + " of " + std::to_string(own_) + " points");
                  return interrupt_watch::signal() == 0;
                },
-           .failed =
-               [&](std::size_t n, const std::string& why) {
-                 auto figures = varied_of(points_[numbers[n]]);
-                 figures["failed"] = why;
-                 warn("point " + std::to_string(numbers[n]) + " failed: " + why);
-                 points_[numbers[n]].figures = std::move(figures);
-                 count(numbers[n]);
-               }});
+           .failed = [&](std::size_t n, const std::string& why) { fail(numbers[n], why); }});
     }
   }
 
-  /// At each weight the paths of a composition share their passes.
+  /// The paths of a composition go down side by side. One whose loss is no longer finite ends there.
   void follow_paths() {
     report::progress_bar bar("path", static_cast<index_t>(points_.size()), not common_.quiet);
     const auto values = static_cast<std::size_t>(command_.path_values);
@@ -348,6 +349,10 @@ class running {
         for (std::size_t k = at; k < points_.size(); k += values) {
           const point& p = points_[k];
           if (p.composition != c or not is_own(k) or p.figures) continue;
+          if (at > 0 and points_[k - 1].figures->contains("failed")) {
+            fail(k, "the fit before it on the path failed");
+            continue;
+          }
           next.push_back({p.sets->front().pairs, p.at});
           starts.push_back(at == 0 ? std::nullopt : std::optional(values_of(k - 1)));
           numbers.push_back(k);
@@ -357,6 +362,7 @@ class running {
         composed_[c].composition->next_on_paths(
             next, starts, command_.fit.objective, {.subgradient = command_.fit.subgradient},
             bytes_of_pass(command_, memory_in_use()), {.go_on = [] { return interrupt_watch::signal() == 0; }},
+            [&](std::size_t n, const std::string& why) { fail(numbers[n], why); },
             [&](std::size_t n, const path_point& found) {
               finish(numbers[n], found.values, found.steps,
                      {{"steps", found.steps}, {"violation", found.violation}, {"stationary", found.is_stationary}});
@@ -433,8 +439,10 @@ class running {
 
   void describe_path() {
     std::vector<path_point> path;
-    for (std::size_t k = 0; k < points_.size() and points_[k].chain == 0 and points_[k].figures; ++k)
+    for (std::size_t k = 0; k < points_.size() and points_[k].chain == 0 and points_[k].figures; ++k) {
+      if (points_[k].figures->contains("failed")) break;
       path.push_back({.lambda = points_[k].at.lambda_m, .values = values_of(k)});
+    }
     if (path.empty()) return;
     const auto entries = entries_of(path);
     const auto& layout = path.front().values.layout;

@@ -185,29 +185,54 @@ TEST_CASE("A path goes down from the largest weight, where nothing is kept", "[s
 
 TEST_CASE("Paths side by side have the points and the files that each has alone", "[sweep]") {
   const model_for_cli model;
-  const auto paths = [&](const std::string& rates, const std::string& steps) {
-    const auto folder = model.name("paths-" + rates + "-" + steps);
-    const auto run = run_trimtab(sweep_of(model, {"--path", "4", "--vary", "lr=" + rates, "--vary", "steps=" + steps,
-                                                  "--sites", "attn_out", "--out", folder}));
-    return std::pair(run.json()["points"], files_in(folder));
+  struct found {
+    io::json points;
+    std::vector<intervention_file> files;
   };
-  const auto [together, files] = paths("0.01,0.05", "6,50");
-  REQUIRE(together.size() == 16);
-  std::size_t chain = 0;
-  for (const std::string rate : {"0.01", "0.05"})
-    for (const std::string steps : {"6", "50"}) {
-      const auto [alone, own_files] = paths(rate, steps);
-      for (std::size_t k = 0; k < 4; ++k) {
-        CAPTURE(rate, steps, k);
-        const auto name = [](std::size_t number) {
-          return "point-" + std::string(number < 10 ? "000" : "00") + std::to_string(number) + ".safetensors";
-        };
-        CHECK(together[4 * chain + k] == alone[k]);
-        CHECK(files.at(name(4 * chain + k)) == own_files.at(name(k)));
-      }
-      ++chain;
+  const auto paths = [&](const std::string& margins, const std::string& rates) {
+    const auto folder = model.name("paths-" + margins + "-" + rates);
+    const auto run = run_trimtab(sweep_of(model, {"--path", "4", "--steps", "30", "--vary", "margin=" + margins,
+                                                  "--vary", "lr=" + rates, "--sites", "attn_out", "--out", folder}));
+    found all{run.json()["points"], {}};
+    for (std::size_t k = 0; k < all.points.size(); ++k) {
+      all.points[k].erase("on_front");  // among the others
+      const auto number = std::string(k < 10 ? "000" : "00") + std::to_string(k);
+      all.files.push_back(io::read_intervention(folder + "/point-" + number + ".safetensors"));
+      all.files.back().made.erase("command");  // says what was swept beside it
     }
-  CHECK(together[15]["nonzero_parameters"] > 0);
+    return all;
+  };
+  const auto together = paths("1,3", "0.01,0.05");
+  REQUIRE(together.points.size() == 16);
+  std::size_t first = 0;
+  for (const std::string margin : {"1", "3"})
+    for (const std::string rate : {"0.01", "0.05"}) {
+      const auto alone = paths(margin, rate);
+      REQUIRE(alone.points.size() == 4);
+      for (std::size_t k = 0; k < 4; ++k) {
+        CAPTURE(margin, rate, k);
+        CHECK(together.points[first + k] == alone.points[k]);
+        CHECK(together.files[first + k] == alone.files[k]);
+      }
+      first += 4;
+    }
+  CHECK(together.points[15]["nonzero_parameters"] > 0);
+}
+
+TEST_CASE("A path that fails ends alone", "[sweep]") {
+  const model_for_cli model;
+  const auto run = run_trimtab(sweep_of(model, {"--path", "4", "--steps", "30", "--vary", "lr=0.05,1e30,0.02",
+                                                "--sites", "attn_out", "--out", model.name("failing")}));
+  const auto points = run.json()["points"];
+  REQUIRE(points.size() == 12);
+  int failed = 0;
+  for (std::size_t k = 0; k < 12; ++k) {
+    CAPTURE(k, points[k]);
+    if (k / 4 != 1) CHECK(not points[k].contains("failed"));
+    failed += points[k].contains("failed");
+  }
+  CHECK(failed > 0);
+  CHECK_THAT(run.err, ContainsSubstring("failed: "));
 }
 
 TEST_CASE("Halves of the train prompts say which places are kept", "[sweep]") {

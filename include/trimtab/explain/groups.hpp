@@ -24,10 +24,11 @@ void each_group(std::span<const prompt_pair> prompts, index_t bound, Bytes bytes
     std::size_t count = 1;
     index_t tokens = std::ssize(prompts[first].ids);
     if (const index_t needed = bytes(tokens, 1); bound > 0 and needed > bound)
-      throw error(error_kind::memory, "these places of a prompt of " + std::to_string(tokens) + " tokens take " +
-                                          bytes_text(static_cast<double>(needed)) + " of memory, more than the " +
-                                          bytes_text(static_cast<double>(bound)) +
-                                          " allowed; allow more, or ask for fewer sites or layers at a time");
+      throw error(error_kind::memory,
+                  "these places of a prompt of " + std::to_string(tokens) + " tokens take " +
+                      bytes_text(static_cast<double>(needed)) + " of memory, more than the " +
+                      bytes_text(static_cast<double>(bound)) +
+                      " that are left for them; allow more, or ask for fewer sites or layers at a time");
     for (; first + count < prompts.size(); ++count) {
       const index_t more = tokens + std::ssize(prompts[first + count].ids);
       if (bytes(more, static_cast<index_t>(count) + 1) > most) break;

@@ -5,6 +5,7 @@
 #include <trimtab/io/files/atomic_file.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/json/json.hpp>
+#include <trimtab/text/utf8.hpp>
 #include <trimtab/train/checkpoint.hpp>
 
 #include <charconv>
@@ -30,6 +31,7 @@ class sweep_folder {
     std::error_code failed;
     std::filesystem::create_directories(folder_, failed);
     if (failed) throw error(error_kind::io, "cannot make the folder '" + folder_.string() + "': " + failed.message());
+    read_path(asked);
     const auto about = folder_ / "sweep.json";
     if (not std::filesystem::exists(about)) {
       require_empty();
@@ -46,13 +48,14 @@ class sweep_folder {
   explicit sweep_folder(std::filesystem::path folder) : folder_(std::move(folder)) {
     if (not std::filesystem::exists(folder_ / "sweep.json"))
       throw error(error_kind::mismatch, "'" + folder_.string() + "' holds no sweep: it has no sweep.json");
-    const fit_facts asked = read_asked();
-    if (const auto path = asked.find("path"); path != asked.end())
-      std::from_chars(path->second.data(), path->second.data() + path->second.size(), path_values_);
+    read_path(read_asked());
   }
 
-  /// How many points a path of this sweep has; 0 for a sweep without a path. Known of a folder that was opened to be
-  /// read.
+  /// The fact "path" of a sweep that goes down one.
+  static std::string path_text(index_t values, const std::string& end) {
+    return std::to_string(values) + " values to " + end;
+  }
+  /// How many points each path of this sweep has; 0 for a sweep without a path.
   std::size_t path_values() const { return path_values_; }
 
   /// The figures of a point that an earlier run finished, as they were written. Throws `io` and `bad_file`.
@@ -92,6 +95,15 @@ class sweep_folder {
 
  private:
   static constexpr const char* format = "trimtab-sweep-1";
+
+  void read_path(const fit_facts& asked) {
+    const auto path = asked.find("path");
+    if (path == asked.end()) return;
+    const auto* const end = path->second.data() + path->second.size();
+    if (std::from_chars(path->second.data(), end, path_values_).ec != std::errc())
+      throw error(error_kind::bad_file, "'" + folder_.string() + "' says of its path " + text::in_quotes(path->second) +
+                                            ", which does not begin with a number");
+  }
 
   fit_facts read_asked() const {
     const auto about = folder_ / "sweep.json";

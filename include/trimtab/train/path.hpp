@@ -29,7 +29,7 @@ struct path_options {
   double tolerance = 1e-2;   ///< ends a fit: its largest violation (stationarity.hpp)
   index_t check_every = 20;  ///< steps between two looks at the violation, each of which costs about one step
   std::function<bool(std::size_t)> proceed = {};  ///< called before each λ with its number; false ends the path
-  std::function<bool()> go_on = {};  ///< called before each step; false leaves the points that have not ended
+  std::function<bool()> go_on = {};  ///< called before each step; false ends the path before the point it is at
 };
 
 /// A fit at one λ.
@@ -126,7 +126,8 @@ void next_on_paths(const Steering& composition, std::vector<replica<Objective, O
 }
 
 /// The paths of replicas that share their passes, such as those of several halves or seeds, at the same weights. Their
-/// own `steps` and the weight of their minimality are not used. Throws as `fit_run` does.
+/// own `steps` and the weight of their minimality are not used. Paths that were ended differ in length by a point at most.
+/// Throws as `fit_run` does.
 template <typename Steering, typename Objective, typename Optimizer>
 std::vector<std::vector<path_point>> paths_of(const Steering& composition,
                                               std::vector<replica<Objective, Optimizer>> replicas,

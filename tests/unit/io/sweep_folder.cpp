@@ -62,6 +62,23 @@ TEST_CASE("A folder that is no sweep's is refused, and what a killed sweep leave
   CHECK_THAT(refusal(error_kind::io, [&] { io::sweep_folder(file, {}); }), ContainsSubstring("cannot make the folder"));
 }
 
+TEST_CASE("A folder that is only read says how long its paths are") {
+  const temporary_folder temporary;
+  const auto path = temporary.path() / "path";
+  const fit_facts asked{{"path", io::sweep_folder::path_text(20, "0.001")}};
+  CHECK(io::sweep_folder(path, asked).path_values() == 20);
+  CHECK(io::sweep_folder(path).path_values() == 20);
+  const auto grid = temporary.path() / "grid";
+  CHECK(io::sweep_folder(grid, {{"steps", "3"}}).path_values() == 0);
+  CHECK(io::sweep_folder(grid).path_values() == 0);
+  const auto none = temporary.path() / "none";
+  CHECK_THAT(refusal(error_kind::mismatch, [&] { io::sweep_folder{none}; }), ContainsSubstring("it has no sweep.json"));
+  CHECK(not std::filesystem::exists(none));
+  temporary.file("sweep.json", "{\"format\": \"trimtab-sweep-1\", \"asked\": {\"path\": \"many\"}}");
+  CHECK_THAT(refusal(error_kind::bad_file, [&] { io::sweep_folder{temporary.path()}; }),
+             ContainsSubstring("does not begin with a number"));
+}
+
 TEST_CASE("Files of a sweep that are no longer whole are named") {
   const temporary_folder temporary;
   const io::sweep_folder folder(temporary.path(), {});

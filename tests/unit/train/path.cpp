@@ -132,7 +132,7 @@ TEST_CASE("A path needs minimality in its objective, and may be ended") {
 
   // Ended between two steps, it leaves the point out that it was at.
   index_t steps = 0;
-  const path_options fifth{.steps = 2, .tolerance = 0, .go_on = [&] { return ++steps < 5; }};
+  const path_options fifth{.steps = 2, .tolerance = -1, .go_on = [&] { return ++steps < 5; }};
   CHECK(paths_of(composed(), std::vector{with}, weights, fifth).front().size() == 2);
   CHECK(steps == 5);
 }
