@@ -35,8 +35,9 @@ MODELS = ("tiny-gpt2", "tiny-pythia")
 TASKS = ("ioi", "ccc")
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 POLICIES = ("activ-scalar", "steer-vec", "dyn-scalar")
-SHARE = 0.01  # of the parts that have one
-RATES, STARTS, STEPS = ("0.01", "0.03", "0.1"), ("identity", "normal:0.1"), (50, 200, 800)
+RATE = {"activ-scalar": 0.03, "steer-vec": 0.01, "dyn-scalar": 0.001}  # the program's default
+SHARE, PAIRS, OFTEN = 0.01, 10, 0.8  # of the parts that have one share; of the halves
+STARTS, STEPS = ("identity", "normal:0.1"), (50, 200, 800)
 
 
 def kept_places(path):
@@ -86,12 +87,19 @@ class Study:
             raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
         return json.loads(done.stdout)
 
+    def run_once(self, file, *command):
+        """What a command prints, kept in a file."""
+        if not file.exists():
+            file.write_text(json.dumps(self.run(*command)), encoding="utf-8")
+        return json.loads(file.read_text(encoding="utf-8"))
+
     def sweep(self, name, model, task, policy, *options):
         """What a sweep prints, and the places that each of its points keeps."""
         folder = self.out / name
         found = self.run("sweep", "--model", str(MODEL_FOLDER / model), "--task", task, "--policy", policy, "--out",
                          str(folder), *options)
-        return found, [kept_places(folder / f"point-{n:04d}.safetensors") for n in range(len(found["points"]))]
+        return found, [None if "failed" in point else kept_places(folder / f"point-{n:04d}.safetensors")
+                       for n, point in enumerate(found["points"])]
 
     def shares(self, name, model, task, policy, seeds):
         shares = ",".join(f"{share}max" for share in SHARES)
@@ -105,40 +113,42 @@ class Study:
 
     def settings(self, name, model, task, policy, seeds, lambda_m):
         found, places = self.sweep(f"settings-{name}", model, task, policy, "--lambda-m", repr(lambda_m), "--vary",
-                                   f"lr={','.join(RATES)}", "--vary", f"start={','.join(STARTS)}", "--vary",
+                                   "lr=" + ",".join(f"{RATE[policy] * times:g}" for times in (1 / 3, 1, 3)), "--vary", f"start={','.join(STARTS)}", "--vary",
                                    f"seed={listed(seeds)}")
         # The order of the points is that of the axes in the program, so a setting is found by what a point says.
         by_setting = {}
         for point, kept in zip(found["points"], places):
             by_setting.setdefault((float(point["lr"]), point["start"]), []).append((point["seed"], point, kept))
-        usual = {seed: kept for seed, _, kept in by_setting[(0.03, "identity")]}
+        usual = {seed: kept for seed, _, kept in by_setting[(RATE[policy], "identity")]}
         rows = []
         for (rate, start), fits in by_setting.items():
-            same = [jaccard(kept, usual[seed]) for seed, _, kept in fits]
+            same = [jaccard(kept, usual[seed]) for seed, _, kept in fits if kept is not None and usual[seed] is not None]
             rows.append({"lr": rate, "start": start, "same_seed": mean_and_half(same),
                          **figures_of([point for _, point, _ in fits], [kept for _, _, kept in fits])})
         return rows
 
     def halves(self, name, model, task, policy):
-        found, _ = self.sweep(f"halves-{name}", model, task, policy, "--lambda-m", f"{SHARE}max", "--bootstrap", "10")
+        found, _ = self.sweep(f"halves-{name}", model, task, policy, "--lambda-m", f"{SHARE}max", "--bootstrap", str(PAIRS))
         often = []
         for site, layers in found["selected"].items():
             for layer, row in enumerate(layers):
                 often += [(share, f"{site} {layer}, {position}") for position, share in enumerate(row)
-                          if share is not None and share >= 0.8]
+                          if share is not None and share >= OFTEN]
         return {"often": sorted(often, key=lambda place: (-place[0], place[1])),
                 "mean_kept": found["selection"]["mean_kept"],
                 "false_places_at_most": found["selection"]["false_places_at_most"]}
 
     def ends(self, name, model, task, policy):
-        found, _ = self.sweep(f"ends-{name}", model, task, policy, "--vary",
+        found, places = self.sweep(f"ends-{name}", model, task, policy, "--vary",
                               "lambda-m=" + ",".join(f"{share}max" for share in SHARES), "--vary",
                               f"steps={','.join(map(str, STEPS))}")
         rows = []
-        for n, point in enumerate(found["points"]):
+        for n, (point, kept) in enumerate(zip(found["points"], places)):
             file = self.out / f"ends-{name}" / f"point-{n:04d}.safetensors"
-            about = self.run("certify", "--model", str(MODEL_FOLDER / model), "--intervention", str(file), "--task", task,
-                             "--subsets", "0", "--precision", "double")
+            if kept is None:
+                continue
+            about = self.run_once(self.out / f"end-{name}-{n:04d}.json", "certify", "--model", str(MODEL_FOLDER / model),
+                                  "--intervention", str(file), "--task", task, "--subsets", "0", "--precision", "double")
             rows.append({"share": SHARES[n // len(STEPS)], "steps": point["steps"],
                          "violation": about["stationarity"]["largest"]})
         return rows
@@ -150,11 +160,17 @@ def listed(count):
 
 def figures_of(points, places):
     """Of the fits of several seeds."""
+    failed = sum(kept is None for kept in places)
+    points = [point for point, kept in zip(points, places) if kept is not None]
+    places = [kept for kept in places if kept is not None]
+    if len(places) < 2:
+        return {"failed": failed, "flip": (math.nan, math.nan), "worst_flip": math.nan, "places": math.nan,
+                "kl": (math.nan, math.nan), "jaccard": math.nan, "jaccard_half": math.nan, "always": 0}
     flips = [smaller_flip_rate(point) for point in points]
     pairs = [jaccard(a, b) for a, b in itertools.combinations(places, 2)]
     # One value a seed, its mean over the others: pairs of seeds are not independent of each other.
     by_seed = [statistics.fmean(jaccard(a, b) for j, b in enumerate(places) if j != i) for i, a in enumerate(places)]
-    return {"flip": mean_and_half(flips), "worst_flip": min(flips), "places": statistics.median(len(p) for p in places),
+    return {"failed": failed, "flip": mean_and_half(flips), "worst_flip": min(flips), "places": statistics.median(len(p) for p in places),
             "kl": mean_and_half([point["test"]["kl_masked"] for point in points]),
             "jaccard": statistics.fmean(pairs), "jaccard_half": mean_and_half(by_seed)[1],
             "always": len(set.intersection(*places))}
@@ -175,18 +191,18 @@ FIGURES = ["smaller flip rate", "worst seed", "KL, answers left out", "places (m
 
 def cells(r):
     return [pair(r["flip"]), f"{r['worst_flip']:.2f}", pair(r["kl"], 3), f"{r['places']:g}", r["always"],
-            pair((r["jaccard"], r["jaccard_half"]))]
+            pair((r["jaccard"], r["jaccard_half"])) + (f" ({r['failed']} failed)" if r["failed"] else "")]
 
 
 def text_of(found):
     """The parts of a model, task and policy."""
     text = table(["share of λ_max", *FIGURES], [[f"{r['share']:g}", *cells(r)] for r in found["shares"]])
     text += f"\nλ_max is {found['lambda_max']:.3g} on the first draw. At {SHARE:g} of it:\n\n"
-    text += table(["learning rate", "start", *FIGURES, "Jaccard with 0.03, identity"],
+    text += table(["learning rate", "start", *FIGURES, "Jaccard with the usual rate and start"],
                   [[f"{r['lr']:g}", r["start"], *cells(r), pair(r["same_seed"])] for r in found["settings"]])
     halves = found["halves"]
-    text += (f"\nOf 20 halves of the train prompts, the mean one keeps {halves['mean_kept']:.1f} places. In at least 80 % of "
-             f"them, {len(halves['often'])}, of which at most {halves['false_places_at_most']:.2f} by chance: "
+    text += (f"\nOf {2 * PAIRS} halves of the train prompts, the mean one keeps {halves['mean_kept']:.1f} places. In at least "
+             f"{OFTEN:.0%} of them, {len(halves['often'])}, of which at most {halves['false_places_at_most']:.2f} by chance: "
              + ("; ".join(f"{place} ({share:.0%})" for share, place in halves["often"][:12]) or "none")
              + ("; …" if len(halves["often"]) > 12 else "") + ".\n\nLargest violation of stationarity, in units of λ:\n\n")
     by_share = {}
@@ -200,7 +216,7 @@ def default_of(found):
     """The table that the default share is read from: each share over all models and tasks."""
     rows = []
     for k, share in enumerate(SHARES):
-        own = [one["shares"][k] for name, one in found.items() if name.startswith("activ-scalar")]
+        own = [one["shares"][k] for one in found.values() if one["policy"] == "activ-scalar"]
         rows.append([f"{share:g}", f"{min(r['flip'][0] for r in own):.2f}", f"{min(r['worst_flip'] for r in own):.2f}",
                      f"{statistics.fmean(r['jaccard'] for r in own):.2f}", f"{min(r['jaccard'] for r in own):.2f}",
                      ", ".join(f"{r['places']:g}" for r in own)])
@@ -235,7 +251,7 @@ def main():
     for policy, model, task in itertools.product(asked.policies.split(","), MODELS, TASKS):
         seeds = asked.seeds if policy == "activ-scalar" else min(asked.seeds, 5)
         name = f"{policy}-{model}-{task}"
-        one = {"seeds": seeds}
+        one = {"policy": policy, "model": model, "task": task, "seeds": seeds}
         one["shares"], one["lambda_max"] = study.shares(name, model, task, policy, seeds)
         one["settings"] = study.settings(name, model, task, policy, seeds, SHARE * one["lambda_max"])
         one["halves"] = study.halves(name, model, task, policy)
@@ -243,13 +259,12 @@ def main():
         found[name] = one
         print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
         text = HEAD
-        if any(title.startswith("activ-scalar") for title in found):
+        if any(part["policy"] == "activ-scalar" for part in found.values()):
             text += "## The weight of minimality, over models and tasks\n\n" + default_of(found) + "\n"
-        for title, part in found.items():
-            text += f"## {title.replace('-tiny', ', tiny').replace('-ioi', ', ioi').replace('-ccc', ', ccc')}, "
-            text += f"{part['seeds']} seeds\n\n{text_of(part)}\n"
-        (asked.out / "stability.json").write_text(json.dumps(found, indent=1) + "\n")
-        (asked.out / "stability.md").write_text(text)
+        for part in found.values():
+            text += f"## {part['policy']}, {part['model']}, {part['task']}, {part['seeds']} seeds\n\n{text_of(part)}\n"
+        (asked.out / "stability.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (asked.out / "stability.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
