@@ -99,8 +99,8 @@ TEST_CASE("layers that were not asked for are null, and change no score of the o
 #if not defined(__SANITIZE_ADDRESS__)  // which takes memory of its own
 TEST_CASE("explain keeps to the memory that it may take, and no score depends on it") {
   const auto scored = [](const char* method, const std::string& memory) {
-    return run_trimtab({"explain", "--model", TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2", "--task", "ioi", "--test", "100",
-                        "--layers", "0", "--method", method, "--threads", "1", "--memory", memory, "--json"});
+    return run_trimtab({"explain", "--model", TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2", "--task", "ioi", "--layers", "0",
+                        "--method", method, "--threads", "1", "--memory", memory, "--json"});
   };
   for (const auto* method : {"integrated", "patching"}) {
     CAPTURE(method);
