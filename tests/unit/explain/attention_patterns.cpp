@@ -100,5 +100,5 @@ TEST_CASE("heads that the model lacks, and memory that does not do, are refused"
   CHECK_THAT(refused(bad_argument, {}), ContainsSubstring("no heads"));
   CHECK_THAT(refused(bad_argument, {{0, 1}, {3, 0}}), ContainsSubstring("layers are 0 to 2"));
   CHECK_THAT(refused(bad_argument, {{0, 2}}), ContainsSubstring("no head 0.2; each layer has heads 0 to 1"));
-  CHECK_THAT(refused(memory, {{0, 0}}, 100), ContainsSubstring("allowed"));
+  CHECK_THAT(refused(memory, {{0, 0}}, 100), ContainsSubstring("that are left for them"));
 }

@@ -169,7 +169,7 @@ TEST_CASE("attribution refuses what it cannot do") {
   refuses(bad_argument, {.metric = kl, .direction = explain::patch_direction::noising}, "KL divergence is 0");
   refuses(bad_argument, {.attribute = integrated, .steps = 0}, "at least one step");
   refuses(bad_data, {.positions = positions::role({"object"})}, "object");
-  refuses(memory, {.memory = 1000}, "more than the 1.0 KB allowed");
+  refuses(memory, {.memory = 1000}, "more than the 1.0 KB that are left for them");
   prompts[1].corrupt_ids.clear();
   refuses(bad_data, {}, "prompt pair 2 has no corrupt prompt");
   prompts[1].corrupt_ids = prompts[1].ids;

@@ -155,7 +155,7 @@ TEMPLATE_TEST_CASE("patching depends neither on other places, other prompts, mem
   CHECK(same_bits(explain::patching(small_model<TestType, float>(3), prompts, chosen).scores, whole.scores));
   tight.memory = 10'000;
   CHECK_THAT(refusal(error_kind::memory, [&] { explain::patching(model, prompts, tight); }),
-             Catch::Matchers::ContainsSubstring("more than the 10.0 KB allowed"));
+             Catch::Matchers::ContainsSubstring("more than the 10.0 KB that are left for them"));
 }
 
 TEST_CASE("tokens that share a position are patched together") {
