@@ -41,7 +41,8 @@ std::vector<std::vector<path_point>> paths(const Model& model, const std::vector
   std::vector<typename decltype(learner)::replica_type> riders;
   for (const std::size_t count : prompts_of_each)
     riders.push_back(learner.replica_of(std::span(prompts()).first(count)));
-  return paths_of(composed(model), riders, std::vector{0.3, 0.05}, {.steps = 8, .check_every = 4});
+  const path_options options{.steps = 8, .check_every = 4};
+  return paths_of(composed(model), riders, std::vector{0.3, 0.05}, options);
 }
 
 }  // namespace
