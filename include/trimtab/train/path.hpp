@@ -92,8 +92,9 @@ double weight_of_minimality(const objective::weighted_sum<Terms...>& sum) {
 }  // namespace detail
 
 /// The next points of several paths, whose fits share their passes: each replica is fitted with its own objective, from
-/// its own start, to the end of its own `steps`, or of those of the options. Calls finished(k, point) for each replica
-/// as it ends. Every point has the bits that it has alone. Throws as `fit_run` does.
+/// its own start, until its largest violation is within the tolerance or it has made its own `steps` (those of the
+/// options, if it has none). Calls finished(k, point) for each replica as it ends. Every point has the bits that it has
+/// alone. Throws as `fit_run` does.
 template <typename Steering, typename Objective, typename Optimizer, std::invocable<std::size_t, path_point> Finished>
 void next_on_paths(const Steering& composition, std::vector<replica<Objective, Optimizer>> replicas,
                    const path_options& options, Finished finished) {
