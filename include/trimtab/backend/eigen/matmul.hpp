@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/fetch.hpp>
 #include <trimtab/backend/eigen/linear.hpp>
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
@@ -33,12 +34,6 @@ struct strided {
   T* row(index_t i) const { return data + i * stride; }
 };
 
-/// The share of the next slice that one block of rows prefetches while it multiplies.
-struct share_of_next {
-  slice_place place;
-  index_t from, step;  ///< in bytes: in each square, and for each of the square's rows
-};
-
 /// Hides from the compiler what it knows of x.
 template <typename T>
 void forget(T& x) {
@@ -48,10 +43,15 @@ void forget(T& x) {
 /// How many pieces of at most `most` make up `extent`.
 constexpr index_t pieces_of(index_t extent, index_t most) { return (extent + most - 1) / most; }
 
-/// `Rows` rows: y = start + x · slice. Where it is not null, `widened` takes the slice's numbers as T.
+/// Products of fewer rows are one block, which fetches every line of a panel's row; each of several blocks fetches one.
+template <typename T>
+inline constexpr int few_rows = (tile<T>::rows + 1) / 2;
+
+/// `Rows` rows: y = start + x · slice, while fetching `coming`. Where it is not null, `widened` takes the slice's numbers as
+/// T.
 template <int Rows, typename T, typename Stored, bool Keeps = false>
 void multiply_block(index_t depth, const Stored* slice, strided<const T> x, strided<const T> start, strided<T> y,
-                    share_of_next next, [[maybe_unused]] T* widened) {
+                    fetch_order coming, [[maybe_unused]] T* widened) {
   using namespace Eigen::internal;
   constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
   // All loops over `sums` are unrolled, because an array that any variable indexes is kept in memory.
@@ -62,33 +62,37 @@ void multiply_block(index_t depth, const Stored* slice, strided<const T> x, stri
     sums[i][1] = ploadu<packet<T>>(start.row(i) + lanes);
   }
   // One pointer per four rows, because a pointer for each would need too many registers.
-  constexpr int group = 4;
-  const T* rows[(Rows + group - 1) / group];
+  constexpr int four = 4;
+  const T* rows[(Rows + four - 1) / four];
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; i += group) rows[i / group] = x.row(i);
+  for (int i = 0; i < Rows; i += four) rows[i / four] = x.row(i);
   index_t stride = x.stride;
   const Stored* const end = slice + depth * columns;
-  for (index_t square = 0; slice < end; ++square) {
-    const char* coming = next.place.square(square) + next.from;
-    const Stored* const square_end = std::min(slice + columns * columns, end);
-    for (; slice < square_end; slice += columns) {
-      fetch(coming);
-      coming += next.step;
-      const packet<T> left = load<T>(slice), right = load<T>(slice + lanes);
-      if constexpr (Keeps) {
-        pstoreu(widened, left);
-        pstoreu(widened + lanes, right);
-        widened += columns;
-      }
-      forget(stride);
+  for (const char* group = coming.first; slice < end; group += coming.group_distance) {
+    const Stored* const group_end = std::min(slice + coming.group * columns, end);
+    for (const char* turn = group; slice < group_end; turn += coming.turn_distance) {
+      const Stored* const turn_end = std::min(slice + coming.turn * columns, group_end);
+      for (const char* line = turn; slice < turn_end; slice += columns, line += coming.turn_step) {
+        if constexpr (Rows < few_rows<T>)
+          for (index_t from = 0; from < coming.step; from += line_bytes) fetch(line + from);
+        else
+          fetch(line);
+        const packet<T> left = load<T>(slice), right = load<T>(slice + lanes);
+        if constexpr (Keeps) {
+          pstoreu(widened, left);
+          pstoreu(widened + lanes, right);
+          widened += columns;
+        }
+        forget(stride);
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        const packet<T> a = pset1<packet<T>>(rows[i / group][i % group * stride]);
-        sums[i][0] = pmadd(a, left, sums[i][0]);
-        sums[i][1] = pmadd(a, right, sums[i][1]);
-      }
+        for (int i = 0; i < Rows; ++i) {
+          const packet<T> a = pset1<packet<T>>(rows[i / four][i % four * stride]);
+          sums[i][0] = pmadd(a, left, sums[i][0]);
+          sums[i][1] = pmadd(a, right, sums[i][1]);
+        }
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; i += group) ++rows[i / group];
+        for (int i = 0; i < Rows; i += four) ++rows[i / four];
+      }
     }
   }
 #pragma GCC unroll 16
@@ -116,32 +120,32 @@ void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view
       scratch<struct product, T>((cut::depth + Weights::part_rows) * cut::columns + Weights::part_rows * x_stride);
   T* const last_panel_room = slice_room + cut::depth * cut::columns;
   T* const x_room = last_panel_room + Weights::part_rows * cut::columns;
-  const index_t blocks = pieces_of(count, cut::rows);
+  constexpr index_t lines = pieces_of(cut::columns * index_t{sizeof(typename Weights::element)}, line_bytes);
+  static_assert(lines <= few_rows<T>);
+  const index_t blocks = std::max(pieces_of(count, cut::rows), count < few_rows<T> ? 1 : lines);
   const index_t slice_depth = w.slice_depth(count);
   for (index_t k = 0; k < w.depth(); k += slice_depth) {
     const index_t depth = std::min(slice_depth, w.depth() - k);
     const bool is_end = k + depth == w.depth();
     for (index_t i = 0; i < count; ++i) std::copy_n(x.row(first + i) + k, depth, x_room + i * x_stride);
     for (index_t p = first_panel; p < end_panel; ++p) {
-      const slice_place next = w.place_to_fetch(
-          w.place(p, k), p + 1 < end_panel ? w.place(p + 1, k) : w.place(first_panel, is_end ? 0 : k + depth),
-          blocks == 1);
+      const index_t next_p = p + 1 < end_panel ? p + 1 : first_panel;
+      const index_t next_k = p + 1 < end_panel ? k : is_end ? 0 : k + depth;
       // The last panel may be wider than what is left of y.
       const index_t columns = std::min<index_t>(cut::columns, y.cols - p * cut::columns);
       const strided<T> out = columns == cut::columns ? strided<T>{y.row(first) + p * cut::columns, y.cols}
                                                      : strided<T>{last_panel_room, cut::columns};
       const strided<const T> start =
           k > 0 ? strided<const T>{out.data, out.stride} : strided<const T>{bias ? bias + p * cut::columns : zeros, 0};
-      constexpr index_t row_bytes = cut::columns * sizeof(typename Weights::element);
       const auto multiply_blocks = [&]<bool Keeps, typename Stored>(const Stored* from, index_t b, index_t end) {
         for (; b < end; ++b) {  // their heights differ by one at most
           const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
           block_kernels<T, Stored, Keeps>[static_cast<std::size_t>(height - 1)](
               depth, from, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
-              {next, cut::columns * row_bytes * b / blocks, row_bytes / blocks}, slice_room);
+              w.order(next_p, next_k, depth, b, blocks), slice_room);
         }
       };
-      const auto* const slice = w.slice(p, k, depth, slice_room, next, blocks == 1);
+      const auto* const slice = w.slice(p, k, depth, slice_room, next_p, next_k, blocks == 1);
       bool is_widened = false;
       if constexpr (not std::same_as<decltype(slice), const T* const>) {
         is_widened = blocks > 2;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/fetch.hpp>
 #include <trimtab/backend/eigen/matmul.hpp>
 #include <trimtab/backend/eigen/target.hpp>
 
@@ -62,11 +63,10 @@ struct packed {
 template <typename T>
 void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, strided<const T> x,
                      strided<const T> start, strided<T> y) {
-  const share_of_next nothing{{reinterpret_cast<const char*>(w.data), 0}, 0, 0};
   for (index_t j = 0; j < columns; j += tile<T>::columns)
     block_kernels<T>[static_cast<std::size_t>(rows - 1)](depth, w.at(0, j), x,
                                                          {start.data + (start.stride > 0 ? j : 0), start.stride},
-                                                         {y.data + j, y.stride}, nothing, nullptr);
+                                                         {y.data + j, y.stride}, fetch_order::nothing(), nullptr);
 }
 
 }  // namespace TRIMTAB_TARGET

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/fetch.hpp>
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
@@ -82,17 +83,6 @@ class panels {
   array<Stored> numbers_;
 };
 
-/// A slice in memory: squares of as many rows as a tile has columns, `distance` bytes apart.
-struct slice_place {
-  const char* first;
-  index_t distance;
-
-  const char* square(index_t n) const { return first + n * distance; }
-};
-
-/// Prefetches the cache line at `p`.
-inline void fetch(const char* p) { __builtin_prefetch(p, 0, 3); }
-
 /// Transposes n vectors of n numbers: interleaves the first half of the vectors with the second, log2(n) times.
 template <typename Packet, int... I>
 void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
@@ -130,17 +120,20 @@ struct as_packed {
 
   index_t depth() const { return w.depth(); }
   index_t columns() const { return w.columns(); }
-  slice_place place(index_t p, index_t k) const {
-    return {reinterpret_cast<const char*>(w.at(p, k)), index_t{tile<T>::columns} * tile<T>::columns * sizeof(Stored)};
-  }
   static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
-  /// What to prefetch while the slice at `now` is multiplied. If only a `few` rows use it, they wait for memory: panels
-  /// lie one after another, and a distance of 8 KB is enough.
-  static slice_place place_to_fetch(slice_place now, slice_place next, bool few) {
-    return few ? slice_place{now.first + 8192, now.distance} : next;
+  /// How block `b` of `blocks` fetches its share of the slice of panel p from depth k on.
+  fetch_order order(index_t p, index_t k, index_t depth, index_t b, index_t blocks) const {
+    constexpr index_t columns = tile<T>::columns, row = columns * index_t{sizeof(Stored)}, pieces = 8;
+    const char* const first = reinterpret_cast<const char*>(w.at(p, k));
+    const index_t piece = depth / pieces * row;
+    // With more blocks the product waits for multiplications.
+    return blocks <= 2 and piece >= memory_pieces::least_in_turn
+               ? fetch_order::in_turn({first, piece, piece}, pieces, piece * b / blocks, row / blocks, depth / pieces)
+               : fetch_order::by_pieces({first, columns * row, columns * row}, columns * row * b / blocks, row / blocks,
+                                        columns);
   }
   /// The slice of panel p from depth k on, [depth][tile columns].
-  const Stored* slice(index_t p, index_t k, index_t, T*, slice_place, bool) const { return w.at(p, k); }
+  const Stored* slice(index_t p, index_t k, index_t, T*, index_t, index_t, bool) const { return w.at(p, k); }
 };
 
 /// Wᵀ as the product dy Wᵀ reads it: its panel p is the p-th square of every panel of W, transposed.
@@ -152,37 +145,47 @@ struct turned_over {
 
   index_t depth() const { return w.columns(); }
   index_t columns() const { return w.depth(); }
-  slice_place place(index_t p, index_t k) const {
-    constexpr int columns = tile<T>::columns;
-    const char* const first = reinterpret_cast<const char*>(w.at(k / columns, p * columns));
-    return {first, reinterpret_cast<const char*>(w.at(k / columns + 1, p * columns)) - first};
+  /// How block `b` of `blocks` fetches its share of the slice of panel p from depth k on.
+  fetch_order order(index_t p, index_t k, index_t, index_t b, index_t blocks) const {
+    constexpr index_t columns = tile<T>::columns, row = columns * index_t{sizeof(Stored)};
+    return fetch_order::by_pieces(place(p, k), columns * row * b / blocks, row / blocks, columns);
   }
-
-  static slice_place place_to_fetch(slice_place, slice_place next, bool) { return next; }
   /// Products of few rows wait for memory: short slices read it nearly sequentially, so it is prefetched.
   static constexpr index_t slice_depth(index_t rows) {
     return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
   }
-  /// The slice, transposed into `room`. If too `few` rows use it to prefetch the next slice while they multiply, that
-  /// is done here; otherwise it would delay the loads of this one.
-  const T* slice(index_t p, index_t k, index_t depth, T* room, slice_place next, bool few) const {
-    for (index_t from = 0; from < depth; from += tile<T>::columns) {
-      const Stored* const square = w.at((k + from) / tile<T>::columns, p * tile<T>::columns);
-      T* const turned = room + from * tile<T>::columns;
-      if (few)
-        turn_over(square, turned, [coming = next.square(from / tile<T>::columns)]() mutable {
-          fetch(std::exchange(coming, coming + tile<T>::lanes * sizeof(Stored)));
-        });
-      else
-        turn_over(square, turned, [] {});
-    }
+  /// The slice, transposed into `room`. If the rows are `few`, one block, the slice of panel `next_p` from depth `next_k` on
+  /// is fetched meanwhile, and once more while the block multiplies: without the second time, rows took up to a fifth
+  /// longer. With more rows it would delay the loads of this slice.
+  const T* slice(index_t p, index_t k, index_t depth, T* room, index_t next_p, index_t next_k, bool few) const {
+    const auto turn_all_over = [&](auto loading) {
+      for (index_t from = 0; from < depth; from += tile<T>::columns)
+        turn_over(w.at((k + from) / tile<T>::columns, p * tile<T>::columns), room + from * tile<T>::columns, loading);
+    };
+    if (few)
+      turn_all_over([coming = fetch_walk(packet_by_packet(next_p, next_k, depth))]() mutable { fetch(coming.next()); });
+    else
+      turn_all_over([] {});
     return room;
   }
 
  private:
+  memory_pieces place(index_t p, index_t k) const {
+    constexpr index_t columns = tile<T>::columns;
+    const char* const first = reinterpret_cast<const char*>(w.at(k / columns, p * columns));
+    return {first, reinterpret_cast<const char*>(w.at(k / columns + 1, p * columns)) - first,
+            columns * columns * index_t{sizeof(Stored)}};
+  }
+  fetch_order packet_by_packet(index_t p, index_t k, index_t depth) const {
+    constexpr index_t pieces = 4, packet = tile<T>::lanes * index_t{sizeof(Stored)};
+    const memory_pieces all = place(p, k);
+    return all.bytes >= memory_pieces::least_in_turn and depth % (pieces * tile<T>::columns) == 0
+               ? fetch_order::in_turn(all, pieces, 0, packet, all.bytes / packet)
+               : fetch_order::by_pieces(all, 0, packet, all.bytes / packet);
+  }
   /// `loading()` is called with each packet.
   template <typename F>
-  static void turn_over(const Stored* square, T* turned, F loading) {
+  static void turn_over(const Stored* square, T* turned, F& loading) {
     using namespace Eigen::internal;
     constexpr int lanes = tile<T>::lanes, columns = tile<T>::columns;
     for (int row = 0; row < columns; row += lanes)

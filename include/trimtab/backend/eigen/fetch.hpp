@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/core/view.hpp>
+
+/// In what order weights are prefetched. Products of few rows wait for memory, and a processor reads ahead only within a
+/// page of 4 KB: eight pages in turn, a line of each at a time, arrive up to 1.4 times as fast as one page after another
+/// (benchmarks/RESULTS.md).
+
+namespace trimtab::eigen {
+inline namespace TRIMTAB_TARGET {
+
+inline constexpr index_t line_bytes = 64;
+
+/// Prefetches the cache line at `p`.
+inline void fetch(const char* p) { __builtin_prefetch(p, 0, 3); }
+
+/// Memory in pieces of `bytes` bytes that begin `distance` bytes apart.
+struct memory_pieces {
+  /// Pieces of 2 KB were not read faster in turn.
+  static constexpr index_t least_in_turn = 2049;
+
+  const char* first;
+  index_t distance, bytes;
+};
+
+/// What to fetch, `step` bytes at a time: `turn` times, `turn_step` bytes apart, make a turn; turns begin `turn_distance`
+/// bytes apart and make groups of `group` times, which begin `group_distance` bytes apart.
+struct fetch_order {
+  const char* first;
+  index_t step, turn, turn_step, group, turn_distance, group_distance;
+
+  /// One piece after another: of each, from its byte `from` on, `times` times.
+  static fetch_order by_pieces(memory_pieces of, index_t from, index_t step, index_t times) {
+    return {of.first + from, step, times, step, times, 0, of.distance};
+  }
+  /// The same of `count` pieces in turn.
+  static fetch_order in_turn(memory_pieces of, index_t count, index_t from, index_t step, index_t times) {
+    return {of.first + from, step, count, of.distance, count * times, step, count * of.distance};
+  }
+  static fetch_order nothing() { return {nullptr, 0, 1, 0, 1, 0, 0}; }
+};
+
+/// Walks in that order.
+class fetch_walk {
+ public:
+  explicit fetch_walk(const fetch_order& order) : order_(order), turn_(order.first), at_(order.first) {}
+
+  /// Where to fetch next.
+  const char* next() {
+    const char* const now = at_;
+    at_ += order_.turn_step;
+    if (++in_turn_ < order_.turn) return now;
+    in_turn_ = 0;
+    at_ = turn_ += order_.turn_distance;
+    in_group_ += order_.turn;
+    if (in_group_ < order_.group) return now;
+    in_group_ = 0;
+    at_ = turn_ = order_.first += order_.group_distance;
+    return now;
+  }
+
+ private:
+  fetch_order order_;
+  const char *turn_, *at_;
+  index_t in_turn_ = 0, in_group_ = 0;
+};
+
+}  // namespace TRIMTAB_TARGET
+}  // namespace trimtab::eigen
