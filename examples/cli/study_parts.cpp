@@ -51,7 +51,7 @@ study_part eval_part(const study_subject& subject, const std::string& name, cons
 
 std::vector<study_part> prompt_parts(const study_subject& subject) {
   std::vector<study_part> parts;
-  const auto prompts = [&](const std::string& name, const std::vector<std::string>& options) {
+  const auto prompts = [&](const std::string& name, const std::vector<std::string>& options, int others) {
     const auto out = subject.file(name);
     const auto from = subject.is_file() ? std::vector<std::string>{"task", "--data", subject.task}
                                         : std::vector<std::string>{"task", subject.task};
@@ -64,16 +64,18 @@ std::vector<study_part> prompt_parts(const study_subject& subject) {
                     {"--out", out.string()}}),
          {out / "train.jsonl", out / "test.jsonl", out / "other-lengths.jsonl"},
          // As if every second pair were answered; a prompt alone waits for the weights as long as two strengths.
-         4.0 * (subject.with.train + subject.with.test),
+         4.0 * (subject.with.train + subject.with.test + others),
          true});
   };
   for (int seed = 1; seed <= subject.with.seeds; ++seed)
-    prompts("prompts-" + std::to_string(seed), {"--other-lengths", "0", "--seed", std::to_string(seed)});
+    prompts("prompts-" + std::to_string(seed), {"--other-lengths", "0", "--seed", std::to_string(seed)}, 0);
   if (not subject.lengths.empty()) {
     std::string lengths;
     for (const int length : subject.lengths) lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
-    prompts("lengths/prompts", {"--templates", subject.templates, "--lengths", lengths, "--other-lengths",
-                                std::to_string(subject.with.test), "--seed", "1"});
+    prompts("lengths/prompts",
+            {"--templates", subject.templates, "--lengths", lengths, "--other-lengths",
+             std::to_string(subject.with.test), "--seed", "1"},
+            subject.with.test);
   }
   return parts;
 }

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -39,10 +40,12 @@ class prompt_filter {
  public:
   prompt_filter(kept_prompts which, const any_model& model) : which_(which), model_(model) {}
 
-  kept_set first_kept(std::span<const prompt_pair> from, std::size_t wanted) {
+  /// With `or_none` it ends as soon as too few remain, without asking about them.
+  kept_set first_kept(std::span<const prompt_pair> from, std::size_t wanted, bool or_none = false) {
     kept_set set;
     for (const auto& pair : from) {
       if (set.pairs.size() == wanted) break;
+      if (or_none and set.pairs.size() + (from.size() - set.drawn) < wanted) break;
       ++set.drawn;
       const bool any = which_ == kept_prompts::all;
       const auto answer = any ? untouched_answer{} : answer_to(pair);
@@ -73,33 +76,40 @@ class prompt_filter {
 /// The sets that a task or a file gives: train, test, and other lengths.
 using kept_sets = std::array<kept_set, 3>;
 
-/// Those of a task. Where some prompts are left out, up to 16 times as many are drawn.
+/// Those of a task. Where some prompts are left out, up to 16 times as many are drawn, until there are enough.
 kept_sets of_task(const any_model& model, const data_options& data, std::uint64_t seed, int other_lengths) {
   const auto plain = task::ioi_options{};
   const int wanted[] = {data.train_count.value_or(plain.train), data.test_count.value_or(plain.test), other_lengths};
   prompt_filter filter(data.only, model);
-  kept_sets found;
-  for (int times = 1; times <= (data.only == kept_prompts::all ? 1 : 16); times *= 2) {
+  const auto draw = [&](int times) {
     auto more = data;
     more.train_count = times * wanted[0];
     more.test_count = times * wanted[1];
-    task::prompt_sets sets;
-    try {
-      sets = make_task(model, more, seed, times * wanted[2]);
-    } catch (const error& problem) {
-      if (times > 1 and problem.kind() == error_kind::bad_data) break;  // there are no more
-      throw;
-    }
-    bool enough = true;
+    return make_task(model, more, seed, times * wanted[2]);
+  };
+  /// With `or_none`, nothing unless every set has enough.
+  const auto kept_of = [&](const task::prompt_sets& sets, bool or_none) -> std::optional<kept_sets> {
+    kept_sets found;
     std::size_t k = 0;
     for (const auto* pairs : {&sets.train, &sets.test, &sets.test_other_lengths}) {
       const auto count = std::min(pairs->size(), static_cast<std::size_t>(wanted[k]));
-      found[k] = filter.first_kept(*pairs, count);
-      enough = enough and found[k++].pairs.size() == count;
+      found[k] = filter.first_kept(*pairs, count, or_none);
+      if (or_none and found[k].pairs.size() < count) return {};
+      ++k;
     }
-    if (enough) break;
+    return found;
+  };
+  auto sets = draw(1);
+  for (int times = 2; data.only != kept_prompts::all and times <= 16; times *= 2) {
+    if (auto found = kept_of(sets, true)) return *std::move(found);
+    try {
+      sets = draw(times);
+    } catch (const error& problem) {
+      if (problem.kind() == error_kind::bad_data) break;  // there are no more
+      throw;
+    }
   }
-  return found;
+  return *kept_of(sets, false);
 }
 
 /// Those of a file, drawn without replacement. Where it has too few, both sets get their share.
