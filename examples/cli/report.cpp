@@ -12,12 +12,15 @@
 #include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
+#include <stdexcept>
 #include <system_error>
 
 /// `trimtab report`: interventions from files, measured and shown side by side.
@@ -62,6 +65,22 @@ void convert(const std::string& svg, const path& file) {
   refuse_picture(file);
 }
 
+/// The shape and the choice of the prompts that a fit with these arguments drew; nothing else of the result counts.
+data_options drawing_of(const std::vector<std::string>& arguments, const std::string& task, const path& name) {
+  std::vector<std::string> words = {"trimtab", "fit", "--model=folder", "--task=" + task};  // the folder is not read
+  std::ranges::copy_if(arguments, std::back_inserter(words), [](const std::string& word) {
+    return word.starts_with("--templates=") or word.starts_with("--lengths=") or word.starts_with("--only=");
+  });
+  std::vector<const char*> pointers;
+  for (const auto& word : words) pointers.push_back(word.c_str());
+  try {
+    return parse(static_cast<int>(pointers.size()), pointers.data()).fit.data;
+  } catch (const std::runtime_error& problem) {  // usage_error, or trimtab's own
+    throw error(error_kind::bad_file, "'" + name.string() + "', metadata made.arguments: " + problem.what() +
+                                          "; give prompts by --task or --data");
+  }
+}
+
 /// Where the prompts for an intervention file's report come from: the command line, else the task that it was fitted
 /// on. A path that the file names is not opened: whoever made the file must not choose which files are read here.
 data_options data_of(const report_command& command, const intervention_file& file, const path& name) {
@@ -82,13 +101,11 @@ data_options data_of(const report_command& command, const intervention_file& fil
   };
   data.train_count = count("train");
   data.test_count = count("test");
-  if (file.made.contains("arguments"))
-    for (const auto& word : arguments_in(file.made, name.string()))
-      for (const std::string option : {"--templates", "--lengths", "--only"})
-        if (word.starts_with(option + "="))
-          throw error(error_kind::bad_argument, "'" + name.string() + "' was fitted with " +
-                                                    text::in_quotes(word, '\'') + "; give --task " + data.task +
-                                                    " and " + option);
+  if (file.made.contains("arguments")) {
+    const auto drawn = drawing_of(arguments_in(file.made, name.string()), data.task, name);
+    if (not data.shape.is_chosen()) data.shape = drawn.shape;
+    if (data.only == kept_prompts::all) data.only = drawn.only;
+  }
   return data;
 }
 

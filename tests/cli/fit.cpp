@@ -4,6 +4,7 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -264,6 +265,46 @@ TEST_CASE("Columns of heat maps are named by what all prompts share, everywhere"
     CHECK(text.find("[io]") == text.npos);
     CHECK_THAT(text, ContainsSubstring("␣to"));
     for (const auto* const number_of_token : {">#2", ",#2", "\n#2"}) CHECK(text.find(number_of_token) == text.npos);
+  }
+}
+
+TEST_CASE("A report draws the prompts that the fit drew, whatever chose them") {
+  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
+  if (not std::filesystem::exists(model / "model.safetensors")) {
+    WARN("skipped: no '" + model.string() + "'");
+    return;
+  }
+  const temporary_folder folder;
+  const auto name = [&](const std::string& file) { return (folder.path() / file).string(); };
+  const auto fit = name("i.safetensors");
+  for (const std::vector<std::string>& chosen : {std::vector<std::string>{"--task", "ioi", "--templates", "0,1"},
+                                                 {"--task", "ioi", "--lengths", "14,15"},
+                                                 {"--task", "ccc", "--lengths", "all", "--only", "right"}}) {
+    auto all = chosen;
+    all.insert(all.end(), {"--train", "8", "--test", "8", "--seed", "3"});
+    auto fitted = all;
+    fitted.insert(fitted.begin(),
+                  {"fit", "--model", model.string(), "--positions", "from_end", "--steps", "1", "--out", fit});
+    REQUIRE(run_trimtab(fitted).status == 0);
+    const auto page = [&](const std::vector<std::string>& options) {
+      std::vector<std::string> words = {"report", fit, "--model", model.string(), "--out", name("page.html")};
+      words.insert(words.end(), options.begin(), options.end());
+      const auto run = run_trimtab(words);
+      CAPTURE(run.err);
+      REQUIRE(run.status == 0);
+      return content_of(name("page.html"));
+    };
+    const auto implied = page({});
+    CHECK(implied == page(all));
+    for (const char* const left_out : {"--lengths", "--only", "--templates"}) {
+      auto fewer = all;
+      const auto found = std::ranges::find(fewer, std::string(left_out));
+      if (found == fewer.end()) continue;
+      fewer.erase(found, found + 2);
+      CAPTURE(left_out);
+      CHECK(implied != page(fewer));
+    }
+    if (chosen[1] == "ccc") CHECK(page({"--only", "wrong"}) != implied);  // what is given besides counts
   }
 }
 
