@@ -19,7 +19,8 @@ function(trimtab_compile_fail)
       add_test(NAME compile_fail/${name}/${half}
         COMMAND "${CMAKE_COMMAND}" --build "${CMAKE_BINARY_DIR}" --config $<CONFIG> --target ${target})
       # Two builds must not run in one folder at the same time.
-      set_tests_properties(compile_fail/${name}/${half} PROPERTIES RESOURCE_LOCK build_folder LABELS compile_fail)
+      set_tests_properties(compile_fail/${name}/${half} PROPERTIES RESOURCE_LOCK build_folder LABELS compile_fail
+        COST 10)
     endforeach()
     target_compile_definitions(compile_fail_${name}_misuse PRIVATE TRIMTAB_MISUSE)
     set_tests_properties(compile_fail/${name}/misuse PROPERTIES PASS_REGULAR_EXPRESSION "error: [^\n]*${sentence}")
