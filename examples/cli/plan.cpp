@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -65,7 +66,9 @@ std::string duration(double seconds) {
 template <typename T>
 double measured_rate(index_t rows, int threads) {
   const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());
-  constexpr index_t size = 1024, most_rows = 192, turns = 5;
+  constexpr index_t size = 1024, most_rows = 192;
+  constexpr std::size_t least_turns = 5;
+  constexpr double least_seconds = 0.25;  // the rate of a moment is too uncertain on a machine that others share
   rows = std::clamp<index_t>(rows, 1, most_rows);
   host_matrix<T> numbers(size, size);
   std::ranges::fill(numbers.values, T(0.1));  // which takes all of T's digits, as weights do
@@ -73,13 +76,16 @@ double measured_rate(index_t rows, int threads) {
   for (int k = 0; k < 16; ++k) maps.push_back(cpu.prepare(numbers.view(), {}));
   auto from = cpu.allocate(rows * size), to = cpu.allocate(rows * size);
   std::vector<double> seconds;
-  for (int turn = 0; turn <= turns; ++turn) {
+  const auto turn = [&] {
     const stopwatch watch;
     for (const auto& map : maps) cpu.multiply(map, from.view(rows, size), to.view(rows, size));
-    if (turn > 0) seconds.push_back(watch.seconds());  // the first turn touches the memory
-  }
-  std::ranges::nth_element(seconds, seconds.begin() + turns / 2);
-  return 2.0 * static_cast<double>(rows * size * size) * static_cast<double>(maps.size()) / seconds[turns / 2];
+    return watch.seconds();
+  };
+  turn();  // touches the memory
+  for (const stopwatch all; seconds.size() < least_turns or all.seconds() < least_seconds;) seconds.push_back(turn());
+  const auto middle = seconds.begin() + std::ssize(seconds) / 2;
+  std::ranges::nth_element(seconds, middle);
+  return 2.0 * static_cast<double>(rows * size * size) * static_cast<double>(maps.size()) / *middle;
 }
 
 /// `rows` of a step, all strengths together.
