@@ -20,6 +20,14 @@ std::vector<std::string> keys_of(const io::json& object) {
   return keys;
 }
 
+/// The folder of the embedded model; empty, with a warning, where there is none.
+std::filesystem::path tiny_gpt2() {
+  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
+  if (std::filesystem::exists(model / "model.safetensors")) return model;
+  WARN("skipped: no '" + model.string() + "'");
+  return {};
+}
+
 }  // namespace
 
 TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
@@ -243,11 +251,8 @@ TEST_CASE("Sets have the names that they have: a file alone is data, and train a
 }
 
 TEST_CASE("Columns of heat maps are named by what all prompts share, everywhere") {
-  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
-  if (not std::filesystem::exists(model / "model.safetensors")) {
-    WARN("skipped: no '" + model.string() + "'");
-    return;
-  }
+  const auto model = tiny_gpt2();
+  if (model.empty()) return;
   const temporary_folder folder;
   const auto name = [&](const std::string& file) { return (folder.path() / file).string(); };
   const auto fit =
@@ -269,11 +274,8 @@ TEST_CASE("Columns of heat maps are named by what all prompts share, everywhere"
 }
 
 TEST_CASE("A report draws the prompts that the fit drew, whatever chose them") {
-  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
-  if (not std::filesystem::exists(model / "model.safetensors")) {
-    WARN("skipped: no '" + model.string() + "'");
-    return;
-  }
+  const auto model = tiny_gpt2();
+  if (model.empty()) return;
   const temporary_folder folder;
   const auto name = [&](const std::string& file) { return (folder.path() / file).string(); };
   const auto fit = name("i.safetensors");
@@ -340,11 +342,8 @@ TEST_CASE("Ctrl-C ends a fit after its step and keeps what was learned") {
 }
 
 TEST_CASE("A task of the literature steers the embedded model") {
-  const auto model = std::filesystem::path(TRIMTAB_EXAMPLE_MODELS) / "tiny-gpt2";
-  if (not std::filesystem::exists(model / "model.safetensors")) {
-    WARN("skipped: no '" + model.string() + "'");
-    return;
-  }
+  const auto model = tiny_gpt2();
+  if (model.empty()) return;
   const temporary_folder folder;
   const auto file = (folder.path() / "ccc.safetensors").string();
   const auto fitted = run_trimtab({"fit", "--model", model.string(), "--task", "ccc", "--steps", "10", "--lr", "0.1",
