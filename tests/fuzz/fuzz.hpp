@@ -4,6 +4,8 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include "support/temporary_folder.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +17,6 @@
 #include <string_view>
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /// What the fuzz targets share. A target is a function of bytes. libFuzzer (https://llvm.org/docs/LibFuzzer.html)
@@ -84,28 +85,16 @@ inline std::string safetensors_of(std::string_view text) {
 }
 
 /// A new empty folder, in main memory if the system has such a file system; removed when the program ends.
-class scratch_folder {
+class scratch_folder : public test::temporary_folder {
  public:
-  scratch_folder() {
-    const auto memory = std::filesystem::path("/dev/shm");
-    std::error_code ignored;
-    const auto parent =
-        std::filesystem::is_directory(memory, ignored) ? memory : std::filesystem::temp_directory_path();
-    auto name = (parent / "trimtab-fuzz-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  const std::filesystem::path& path() const { return path_; }
+  scratch_folder() : temporary_folder(place()) {}
 
  private:
-  std::filesystem::path path_ = {};
+  static std::filesystem::path place() {
+    const auto memory = std::filesystem::path("/dev/shm");
+    std::error_code ignored;
+    return std::filesystem::is_directory(memory, ignored) ? memory : std::filesystem::temp_directory_path();
+  }
 };
 
 /// A file whose content is overwritten in place, which is faster than making a new file for every input.

@@ -16,8 +16,9 @@ namespace trimtab::test {
 
 class temporary_folder {
  public:
-  temporary_folder() {
-    auto name = (std::filesystem::temp_directory_path() / "trimtab-test-XXXXXX").string();
+  temporary_folder() : temporary_folder(std::filesystem::temp_directory_path()) {}
+  explicit temporary_folder(const std::filesystem::path& parent) {
+    auto name = (parent / "trimtab-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + name);
     path_ = name;
   }
