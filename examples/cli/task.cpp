@@ -87,7 +87,7 @@ kept_sets of_task(const any_model& model, const data_options& data, std::uint64_
     more.test_count = times * wanted[1];
     return make_task(model, more, seed, times * wanted[2]);
   };
-  /// With `or_none`, nothing unless every set has enough.
+  // With `or_none`, nothing unless every set has enough.
   const auto kept_of = [&](const task::prompt_sets& sets, bool or_none) -> std::optional<kept_sets> {
     kept_sets found;
     std::size_t k = 0;

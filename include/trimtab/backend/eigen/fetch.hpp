@@ -18,11 +18,11 @@ inline void fetch(const char* p) { __builtin_prefetch(p, 0, 3); }
 
 /// Memory in pieces of `bytes` bytes that begin `distance` bytes apart.
 struct memory_pieces {
-  /// Pieces of 2 KB were not read faster in turn.
-  static constexpr index_t least_in_turn = 2049;
-
   const char* first;
   index_t distance, bytes;
+
+  /// Pieces of 2 KB were not read faster in turn.
+  bool are_long() const { return bytes > 2048; }
 };
 
 /// What to fetch, `step` bytes at a time: `turn` times, `turn_step` bytes apart, make a turn; turns begin `turn_distance`
@@ -39,7 +39,10 @@ struct fetch_order {
   static fetch_order in_turn(memory_pieces of, index_t count, index_t from, index_t step, index_t times) {
     return {of.first + from, step, count, of.distance, count * times, step, count * of.distance};
   }
-  static fetch_order nothing() { return {nullptr, 0, 1, 0, 1, 0, 0}; }
+  /// Nothing new in so many times: always the line at `p`, because a prefetch of no page searches for it each time.
+  static fetch_order nothing(const void* p, index_t times) {
+    return by_pieces({static_cast<const char*>(p), 0, 0}, 0, 0, times);
+  }
 };
 
 /// Walks in that order.

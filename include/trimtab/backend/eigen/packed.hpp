@@ -63,10 +63,11 @@ struct packed {
 template <typename T>
 void multiply_packed(index_t rows, index_t depth, index_t columns, packed<T> w, strided<const T> x,
                      strided<const T> start, strided<T> y) {
+  const auto nothing = fetch_order::nothing(w.data, depth);
   for (index_t j = 0; j < columns; j += tile<T>::columns)
     block_kernels<T>[static_cast<std::size_t>(rows - 1)](depth, w.at(0, j), x,
                                                          {start.data + (start.stride > 0 ? j : 0), start.stride},
-                                                         {y.data + j, y.stride}, fetch_order::nothing(), nullptr);
+                                                         {y.data + j, y.stride}, nothing, nullptr);
 }
 
 }  // namespace TRIMTAB_TARGET

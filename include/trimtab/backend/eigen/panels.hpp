@@ -126,9 +126,10 @@ struct as_packed {
     constexpr index_t columns = tile<T>::columns, row = columns * index_t{sizeof(Stored)}, pieces = 8;
     const char* const first = reinterpret_cast<const char*>(w.at(p, k));
     const index_t piece = depth / pieces * row;
+    const memory_pieces all{first, piece, piece};
     // With more blocks the product waits for multiplications.
-    return blocks <= 2 and piece >= memory_pieces::least_in_turn
-               ? fetch_order::in_turn({first, piece, piece}, pieces, piece * b / blocks, row / blocks, depth / pieces)
+    return blocks <= 2 and all.are_long()
+               ? fetch_order::in_turn(all, pieces, piece * b / blocks, row / blocks, depth / pieces)
                : fetch_order::by_pieces({first, columns * row, columns * row}, columns * row * b / blocks, row / blocks,
                                         columns);
   }
@@ -179,7 +180,7 @@ struct turned_over {
   fetch_order packet_by_packet(index_t p, index_t k, index_t depth) const {
     constexpr index_t pieces = 4, packet = tile<T>::lanes * index_t{sizeof(Stored)};
     const memory_pieces all = place(p, k);
-    return all.bytes >= memory_pieces::least_in_turn and depth % (pieces * tile<T>::columns) == 0
+    return all.are_long() and depth % (pieces * tile<T>::columns) == 0
                ? fetch_order::in_turn(all, pieces, 0, packet, all.bytes / packet)
                : fetch_order::by_pieces(all, 0, packet, all.bytes / packet);
   }
