@@ -10,9 +10,11 @@
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/stored.hpp>
+#include <trimtab/core/stored_matrix.hpp>
 
 #include <algorithm>
 #include <concepts>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,14 @@ class eigen_backend {
 
   linear prepare(matrix_view<const T> weight, matrix_view<const T> bias, bool transposed = false) const {
     return linear(threads_, weight, bias, transposed, weights_ == weight_type::float32);
+  }
+  std::optional<linear> prepare(const stored_matrix& weight, matrix_view<const T> bias) const {
+    const bool wide = weights_ == weight_type::float32;
+    if (weights_ != weight_type::as_in_file and not(wide and std::same_as<T, float>)) return std::nullopt;
+    return linear::from_file(threads_, weight, bias, wide);
+  }
+  void copy_rows(const linear& w, index_t first, matrix_view<T> rows) const {
+    w.visit([&](const auto& packed) { packed.copy_rows(threads_, first, rows); });
   }
   void multiply(const linear& w, matrix_view<const T> x, matrix_view<T> y) const { eigen::multiply(threads_, w, x, y); }
   void multiply_backward(const linear& w, matrix_view<const T> d_y, matrix_view<T> d_x) const {

@@ -6,8 +6,10 @@
 #include <trimtab/core/ragged.hpp>
 #include <trimtab/core/records.hpp>
 #include <trimtab/core/stored.hpp>
+#include <trimtab/core/stored_matrix.hpp>
 
 #include <concepts>
+#include <optional>
 #include <vector>
 
 /// What a backend provides: memory, products with frozen matrices, attention, and running row functions over rows.
@@ -61,6 +63,23 @@ concept linear_backend = storage_backend<B> and std::move_constructible<typename
   b.multiply_backward(linear, c, m);
   { b.make_table(c, &linear) } -> std::same_as<typename B::table>;
   b.look_up(table, ids, m);
+};
+
+/// A backend that keeps matrices as they are stored.
+///
+/// Satisfied by: `eigen_backend<...>`.
+/// `prepare(stored, b)` is `prepare` of the matrix that lies in a file; nothing where it has to be read and converted first.
+/// `copy_rows(linear, first, rows)` sets `rows` [n, out] to the rows of W from `first` on, and
+/// `bias()` is b, or zeros.
+template <typename B>
+concept storing_backend = linear_backend<B> and
+    requires(const B& b, const typename B::linear& linear, const stored_matrix& stored,
+             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c, index_t n) {
+  { b.prepare(stored, c) } -> std::same_as<std::optional<typename B::linear>>;
+  b.copy_rows(linear, n, m);
+  { linear.inputs() } -> std::same_as<index_t>;
+  { linear.outputs() } -> std::same_as<index_t>;
+  { linear.bias() } -> std::same_as<const typename B::scalar*>;
 };
 
 /// Causal softmax attention over a ragged batch, and over texts that grow.

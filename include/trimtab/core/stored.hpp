@@ -61,6 +61,9 @@ constexpr bool is_finite(double x) {
   return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
 }
 
+constexpr bool is_finite(float16 x) { return (x.bits & 0x7c00u) != 0x7c00u; }
+constexpr bool is_finite(bfloat16 x) { return (x.bits & 0x7f80u) != 0x7f80u; }
+
 namespace detail {
 
 /// The bits of the nearest number of a type with 16 bits, `exponent_bits` of them for the exponent. Ties go to even,

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/backend.hpp>
 #include <trimtab/model/batch.hpp>
+#include <trimtab/model/prepare.hpp>
 #include <trimtab/model/rounded_weights.hpp>
 #include <trimtab/model/weights.hpp>
 #include <trimtab/model/weights_hash.hpp>
@@ -11,6 +12,9 @@
 
 #include <cmath>
 #include <future>
+#include <memory>
+#include <mutex>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,13 +44,14 @@ struct frozen_block {
   frozen_norm<B> norm_2;
   typename B::linear mlp_in, mlp_out;
 
-  frozen_block(const B& backend, const block_weights<T>& w)
+  template <typename Matrix>
+  frozen_block(const B& backend, const block_weights<T, Matrix>& w)
       : norm_1(backend, w.norm_1),
-        qkv(backend.prepare(w.qkv.weight.view(), w.qkv.bias.view())),
-        attn_out(backend.prepare(w.attn_out.weight.view(), w.attn_out.bias.view())),
+        qkv(detail::prepared(backend, w.qkv.weight, w.qkv.bias.view())),
+        attn_out(detail::prepared(backend, w.attn_out.weight, w.attn_out.bias.view())),
         norm_2(backend, w.norm_2),
-        mlp_in(backend.prepare(w.mlp_in.weight.view(), w.mlp_in.bias.view())),
-        mlp_out(backend.prepare(w.mlp_out.weight.view(), w.mlp_out.bias.view())) {}
+        mlp_in(detail::prepared(backend, w.mlp_in.weight, w.mlp_in.bias.view())),
+        mlp_out(detail::prepared(backend, w.mlp_out.weight, w.mlp_out.bias.view())) {}
 };
 
 template <tensor_backend B>
@@ -58,10 +63,9 @@ class frozen_model {
   template <weight_source<scalar> Source>
   explicit frozen_model(Source&& source, B backend)
       : frozen_model(source.config(), rounded(source.template outer<scalar>(), backend.weights()), std::move(backend)) {
-    weights_hash hash = outer_hash_;
     const auto read = [&](index_t layer) {
       auto weights = rounded(source.template block<scalar>(layer), backend_.weights());
-      hash.add(weights);
+      if constexpr (not storing_backend<B>) hash_->read.add(weights);
       return weights;
     };
     // A block is read while the one before it is prepared; where no thread can be started, when it is needed.
@@ -75,7 +79,14 @@ class frozen_model {
       if (l + 1 < config_.layers) next = begin_to_read(l + 1);
       blocks_.emplace_back(backend_, weights);
     }
-    weights_hash_ = hash.text();
+  }
+  /// The backend takes large matrices from their files.
+  template <unread_weight_source<scalar> Source>
+  explicit frozen_model(Source&& source, B backend) requires storing_backend<B>
+      : frozen_model(source.config(), source.template unread_outer<scalar>(), std::move(backend)) {
+    blocks_.reserve(static_cast<std::size_t>(config_.layers));
+    for (index_t l = 0; l < config_.layers; ++l)
+      blocks_.emplace_back(backend_, source.template unread_block<scalar>(l));
   }
 
   const model_config& config() const { return config_; }
@@ -96,8 +107,15 @@ class frozen_model {
     return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
   }
 
-  /// A hash of the weights' values (model/weights_hash.hpp): 16 hexadecimal digits.
-  const std::string& hash_of_weights() const { return weights_hash_; }
+  /// A hash of the weights' values (model/weights_hash.hpp): 16 hexadecimal digits. A backend that shows its numbers is asked
+  /// for them when the hash is, because hashing takes as long as loading.
+  const std::string& hash_of_weights() const {
+    std::call_once(hash_->known, [&] {
+      if constexpr (storing_backend<B>) add_kept_weights(hash_->read);
+      hash_->text = hash_->read.text();
+    });
+    return hash_->text;
+  }
   /// Where the weights are from.
   const weights_origin& origin() const { return origin_; }
 
@@ -114,8 +132,17 @@ class frozen_model {
   weights_origin origin_ = {};
 
  private:
-  frozen_model(model_config config, outer_weights<scalar> outer, B backend);
+  struct hash {
+    std::once_flag known = {};
+    weights_hash read = {};  ///< of what was read so far
+    std::string text = {};
+  };
+
+  template <typename Matrix>
+  frozen_model(model_config config, const outer_weights<scalar, Matrix>& outer, B backend);
   void make_rotary_tables();
+  /// All weights in the order of `weights_hash`.
+  void add_kept_weights(weights_hash& hash) const requires storing_backend<B>;
 
   model_config config_;
   B backend_;
@@ -125,22 +152,56 @@ class frozen_model {
   typename B::table token_embedding_;  // after the unembedding, which it may share
   typename B::memory rotary_cosine_, rotary_sine_;
   std::vector<frozen_block<B>> blocks_ = {};
-  weights_hash outer_hash_ = {};
-  std::string weights_hash_ = {};
+  bool is_tied_;
+  std::shared_ptr<hash> hash_ = std::make_shared<hash>();
 };
 
 template <tensor_backend B>
-frozen_model<B>::frozen_model(model_config config, outer_weights<scalar> outer, B backend)
+template <typename Matrix>
+frozen_model<B>::frozen_model(model_config config, const outer_weights<scalar, Matrix>& outer, B backend)
     : config_(std::move(config)),
       backend_(std::move(backend)),
       position_embedding_(backend_.upload(outer.position_embedding.view())),
       norm_final_(backend_, outer.norm_final),
-      unembedding_(backend_.prepare(outer.unembedding.empty() ? outer.token_embedding.view() : outer.unembedding.view(),
-                                    {}, true)),
+      unembedding_(
+          detail::prepared(backend_, outer.unembedding.empty() ? outer.token_embedding : outer.unembedding, {}, true)),
       token_embedding_(
-          backend_.make_table(outer.token_embedding.view(), outer.unembedding.empty() ? &unembedding_ : nullptr)) {
-  outer_hash_.add(outer);
+          detail::prepared_table(backend_, outer.token_embedding, outer.unembedding.empty() ? &unembedding_ : nullptr)),
+      is_tied_(outer.unembedding.empty()) {
+  if constexpr (not storing_backend<B>) hash_->read.add(outer);
   make_rotary_tables();
+}
+
+template <tensor_backend B>
+void frozen_model<B>::add_kept_weights(weights_hash& to) const requires storing_backend<B> {
+  const auto add_table = [&](const typename B::table& rows) {
+    to.template add_rows<scalar>(config_.vocabulary, config_.width, [&](index_t first, matrix_view<scalar> some) {
+      std::vector<int> ids(static_cast<std::size_t>(some.rows));
+      std::iota(ids.begin(), ids.end(), static_cast<int>(first));
+      const typename B::indices on_backend = backend_.upload(std::move(ids));
+      backend_.look_up(rows, on_backend.data(), some);
+    });
+  };
+  const auto add_row = [&](const typename B::memory& row) { to.add(backend_.download(row.view(1, config_.width))); };
+  const auto add_norm = [&](const frozen_norm<B>& norm) { add_row(norm.gain), add_row(norm.bias); };
+  const auto add_map = [&](const typename B::linear& map) {
+    to.template add_rows<scalar>(map.inputs(), map.outputs(), [&](index_t first, matrix_view<scalar> some) {
+      backend_.copy_rows(map, first, some);
+    });
+    to.add(backend_.download({map.bias(), 1, map.outputs()}));
+  };
+  const bool has_positions = config_.rotary_channels == 0;
+  add_table(token_embedding_);
+  to.add(has_positions ? backend_.download(position_embedding()) : host_matrix<scalar>());
+  add_norm(norm_final_);
+  if (is_tied_)
+    to.add(host_matrix<scalar>());
+  else
+    add_table(backend_.make_table({}, &unembedding_));
+  for (const frozen_block<B>& block : blocks_) {
+    add_norm(block.norm_1), add_norm(block.norm_2);
+    for (const auto* map : {&block.qkv, &block.attn_out, &block.mlp_in, &block.mlp_out}) add_map(*map);
+  }
 }
 
 template <tensor_backend B>

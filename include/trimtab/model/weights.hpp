@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/stored_matrix.hpp>
 #include <trimtab/core/view.hpp>
 #include <trimtab/model/config.hpp>
 
@@ -14,10 +15,19 @@
 
 namespace trimtab {
 
-/// y = x W + b with W [in, out] and b [1, out].
+/// A matrix that a model's backend takes from its file, or else reads.
 template <typename T>
+struct unread_matrix {
+  stored_matrix file = {};                       ///< without `read` where its type is none of those that are kept
+  std::function<host_matrix<T>()> convert = {};  ///< reads it
+
+  bool empty() const { return not convert; }
+};
+
+/// y = x W + b with W [in, out] and b [1, out]. Here and below, `Matrix` is how large matrices are held.
+template <typename T, typename Matrix = host_matrix<T>>
 struct linear_weights {
-  host_matrix<T> weight = {};
+  Matrix weight = {};
   host_matrix<T> bias = {};
 };
 
@@ -28,23 +38,23 @@ struct layer_norm_weights {
   host_matrix<T> bias = {};
 };
 
-template <typename T>
+template <typename T, typename Matrix = host_matrix<T>>
 struct block_weights {
-  layer_norm_weights<T> norm_1 = {};  ///< before the attention
-  linear_weights<T> qkv = {};         ///< [D, 3D]
-  linear_weights<T> attn_out = {};    ///< [D, D]
-  layer_norm_weights<T> norm_2 = {};  ///< before the MLP
-  linear_weights<T> mlp_in = {};      ///< [D, F]
-  linear_weights<T> mlp_out = {};     ///< [F, D]
+  layer_norm_weights<T> norm_1 = {};        ///< before the attention
+  linear_weights<T, Matrix> qkv = {};       ///< [D, 3D]
+  linear_weights<T, Matrix> attn_out = {};  ///< [D, D]
+  layer_norm_weights<T> norm_2 = {};        ///< before the MLP
+  linear_weights<T, Matrix> mlp_in = {};    ///< [D, F]
+  linear_weights<T, Matrix> mlp_out = {};   ///< [F, D]
 };
 
 /// Everything outside the blocks.
-template <typename T>
+template <typename T, typename Matrix = host_matrix<T>>
 struct outer_weights {
-  host_matrix<T> token_embedding = {};     ///< [V, D]
+  Matrix token_embedding = {};             ///< [V, D]
   host_matrix<T> position_embedding = {};  ///< [context, D]; empty for rotary positions
   layer_norm_weights<T> norm_final = {};
-  host_matrix<T> unembedding = {};  ///< [V, D]; empty when tied to the token embedding
+  Matrix unembedding = {};  ///< [V, D]; empty when tied to the token embedding
 };
 
 /// Where the weights came from.
@@ -63,6 +73,16 @@ concept weight_source = requires(S& source, index_t layer) {
   { source.config() } -> std::convertible_to<model_config>;
   { source.template block<T>(layer) } -> std::same_as<block_weights<T>>;
   { source.template outer<T>() } -> std::same_as<outer_weights<T>>;
+};
+
+/// A source whose large matrices can stay in their files until the backend takes them, in the layout that `block` and
+/// `outer` have, as maps [in, out]: an embedding [V, D] is the map [D, V].
+///
+/// Satisfied by: `io::model_folder`.
+template <typename S, typename T>
+concept unread_weight_source = weight_source<S, T> and requires(S& source, index_t layer) {
+  { source.template unread_block<T>(layer) } -> std::same_as<block_weights<T, unread_matrix<T>>>;
+  { source.template unread_outer<T>() } -> std::same_as<outer_weights<T, unread_matrix<T>>>;
 };
 
 }  // namespace trimtab

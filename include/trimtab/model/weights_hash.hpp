@@ -5,6 +5,7 @@
 #include <trimtab/model/hash.hpp>
 #include <trimtab/model/weights.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -22,17 +23,21 @@ class weights_hash {
  public:
   template <typename T>
   void add(const host_matrix<T>& m) {
-    constexpr std::size_t lanes = 8, numbers = 2 * lanes;
     add_shape(m.rows, m.cols);
-    const auto bits = [&](std::size_t i) {
-      return i < m.values.size() ? std::uint64_t{std::bit_cast<std::uint32_t>(value(m.values[i]))} : 0;
-    };
-    for (std::size_t i = 0; i < m.values.size(); i += numbers)
-      for (std::size_t lane = 0; lane < lanes; ++lane) {
-        std::uint64_t& state = states_[lane];
-        state = (state ^ bits(i + lane) ^ bits(i + lanes + lane) << 32) * 0x100000001b3u;
-        state ^= state >> 32;
-      }
+    add_numbers(std::span<const T>(m.values));
+  }
+  /// A matrix that is not in one piece: set(first, view) sets the view to its rows from `first` on.
+  template <typename T, typename Set>
+  void add_rows(index_t rows, index_t cols, const Set& set) {
+    constexpr index_t numbers_at_once = index_t{1} << 18;
+    const index_t at_once = std::max<index_t>(1, numbers_at_once / (numbers * cols)) * numbers;  // whole groups
+    host_matrix<T> some(std::min(at_once, rows), cols);
+    add_shape(rows, cols);
+    for (index_t first = 0; first < rows; first += at_once) {
+      const matrix_view<T> now{some.values.data(), std::min(at_once, rows - first), cols};
+      set(first, now);
+      add_numbers(std::span<const T>(now.data, static_cast<std::size_t>(now.size())));
+    }
   }
 
   template <typename T>
@@ -55,6 +60,29 @@ class weights_hash {
   }
 
  private:
+  static constexpr index_t lanes = 8, numbers = 2 * lanes;  // of a group, which is hashed at once
+
+  template <typename T>
+  void add_numbers(std::span<const T> values) {
+    std::array<float, numbers> group{};
+    const auto add_group = [&] {
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        std::uint64_t& state = states_[lane];
+        state = (state ^ std::bit_cast<std::uint32_t>(group[lane]) ^
+                 std::uint64_t{std::bit_cast<std::uint32_t>(group[lanes + lane])} << 32) *
+                0x100000001b3u;
+        state ^= state >> 32;
+      }
+    };
+    for (; values.size() >= group.size(); values = values.subspan(group.size())) {
+      std::ranges::transform(values.first(group.size()), group.begin(), value<T>);
+      add_group();
+    }
+    if (values.empty()) return;
+    group.fill(0);
+    std::ranges::transform(values, group.begin(), value<T>);
+    add_group();
+  }
   template <typename T>
   static float value(T x) {
     const float narrow = static_cast<float>(static_cast<double>(x));

@@ -2,16 +2,19 @@
 #pragma once
 
 #include <trimtab/backend/eigen/memory.hpp>
+#include <trimtab/backend/eigen/pack_stored.hpp>
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
 #include <trimtab/core/stored.hpp>
+#include <trimtab/core/stored_matrix.hpp>
 
 #include <algorithm>
 #include <cassert>
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -43,8 +46,19 @@ class linear {
   /// W is `weight` or its transpose. Unless it is kept `wide`, it is stored in the narrowest type that holds each of its
   /// numbers exactly.
   linear(int threads, matrix_view<const T> weight, matrix_view<const T> bias, bool transposed, bool wide)
-      : panels_(pack(threads, weight, transposed, wide)), bias_(panels<T>::whole_tiles(outputs()) * tile<T>::columns) {
-    if (not bias.empty()) std::copy_n(bias.data, outputs(), bias_.data());
+      : linear(pack(threads, weight, transposed, wide), bias) {}
+
+  /// The same from a file. Nothing where a number is not finite, or where T is neither float nor double.
+  static std::optional<linear> from_file(int threads, const stored_matrix& weight, matrix_view<const T> bias,
+                                         bool wide) {
+    if constexpr (std::same_as<T, float>) {
+      if (not wide and is_of(threads, weight, weight_type::float16))
+        return filled<stored::float16>(threads, weight, bias);
+      if (not wide and is_of(threads, weight, weight_type::bfloat16))
+        return filled<stored::bfloat16>(threads, weight, bias);
+    }
+    if constexpr (std::same_as<T, float> or std::same_as<T, double>) return filled<T>(threads, weight, bias);
+    return std::nullopt;
   }
 
   index_t inputs() const {
@@ -62,6 +76,24 @@ class linear {
   const std::shared_ptr<const any_panels>& shared_panels() const { return panels_; }
 
  private:
+  linear(std::shared_ptr<const any_panels> panels_of_weight, matrix_view<const T> bias)
+      : panels_(std::move(panels_of_weight)), bias_(panels<T>::whole_tiles(outputs()) * tile<T>::columns) {
+    if (not bias.empty()) std::copy_n(bias.data, outputs(), bias_.data());
+  }
+
+  /// Whether the numbers of a file are of the type, or are floats that all fit in it.
+  static bool is_of(int threads, const stored_matrix& weight, weight_type type) {
+    if (weight.type != weight_type::float32) return weight.type == type;
+    return type == weight_type::float16 ? all_held_as<stored::float16>(threads, weight)
+                                        : all_held_as<stored::bfloat16>(threads, weight);
+  }
+  template <typename Stored>
+  static std::optional<linear> filled(int threads, const stored_matrix& weight, matrix_view<const T> bias) {
+    panels<T, Stored> packed(weight.inputs, weight.outputs);
+    if (not fill_panels(threads, weight, packed)) return std::nullopt;
+    return linear(std::make_shared<const any_panels>(std::move(packed)), bias);
+  }
+
   template <typename Stored>
   static bool all_fit(matrix_view<const T> m) {
     for (index_t i = 0; i < m.rows; ++i) {  // row by row, since a float that is none usually comes early

@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <utility>
 
-/// Memory of the CPU backend: owned, move-only arrays, aligned for SIMD. New numbers are zero. Large arrays ask for
-/// huge pages, from which large weights are read up to a fifth faster.
+/// Memory of the CPU backend: owned, move-only arrays, aligned for SIMD. New numbers are zero unless asked otherwise. Large
+/// arrays ask for huge pages, from which large weights are read up to a fifth faster.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {
@@ -22,8 +22,13 @@ template <typename T>
 class array {
  public:
   array() = default;
-  explicit array(index_t count) : values_(allocate(count)), size_(count) {
-    std::uninitialized_fill_n(values_.get(), count, T{});
+  explicit array(index_t count) : array(uninitialized(count)) { std::uninitialized_fill_n(values_.get(), count, T{}); }
+  /// Numbers that are set before they are read, by several threads at once: the first to touch a page waits for it.
+  static array uninitialized(index_t count) {
+    array a;
+    a.values_ = allocate(count);
+    a.size_ = count;
+    return a;
   }
   array(array&& other) noexcept : values_(std::move(other.values_)), size_(std::exchange(other.size_, 0)) {}
   array& operator=(array&& other) noexcept {

@@ -37,6 +37,12 @@ struct tile {
 template <typename T, typename Stored = T>
 class panels {
  public:
+  /// Room for a matrix: whoever makes it sets every number, the padding as well.
+  panels(index_t depth, index_t columns)
+      : depth_(depth),
+        columns_(columns),
+        padded_depth_(whole_tiles(depth_) * width),
+        numbers_(array<Stored>::uninitialized(whole_tiles(columns_) * padded_depth_ * width)) {}
   /// W is `weight` [depth, columns] or, `transposed`, its transpose; `Stored` holds its numbers exactly.
   panels(int threads, matrix_view<const T> weight, bool transposed)
       : depth_(transposed ? weight.cols : weight.rows),
@@ -60,6 +66,21 @@ class panels {
   index_t columns() const { return columns_; }
   /// Panel p from row k on.
   const Stored* at(index_t p, index_t k) const { return numbers_.data() + (p * padded_depth_ + k) * width; }
+  Stored* at(index_t p, index_t k) { return numbers_.data() + (p * padded_depth_ + k) * width; }
+  index_t padded_depth() const { return padded_depth_; }
+  /// Rows of W from row `first` on, to `to` [rows, columns].
+  void copy_rows(int threads, index_t first, matrix_view<T> to) const {
+    parallel_for(threads, whole_tiles(columns_), to.size(), [&](index_t p) {
+      for (index_t k = 0; k < to.rows; ++k) {
+        const Stored* const from = at(p, first + k);
+        T* const row = to.row(k) + p * width;
+        if (p * width + width <= columns_)
+          for (index_t j = 0; j < width; j += tile<T>::lanes) Eigen::internal::pstoreu(row + j, load<T>(from + j));
+        else
+          std::transform(from, from + (columns_ - p * width), row, as_computed);
+      }
+    });
+  }
   /// Column j of W, to `to` [depth].
   void copy_column(index_t j, T* to) const {
     const Stored* const from = at(j / width, 0) + j % width;

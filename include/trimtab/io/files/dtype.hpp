@@ -54,6 +54,16 @@ constexpr bool is_real(dtype type) {
   return type == dtype::f64 or type == dtype::f32 or type == dtype::f16 or type == dtype::bf16;
 }
 
+/// The type as one in which frozen weights are kept, if it is one.
+constexpr std::optional<weight_type> kept_type(dtype type) {
+  switch (type) {
+    case dtype::f32: return weight_type::float32;
+    case dtype::f16: return weight_type::float16;
+    case dtype::bf16: return weight_type::bfloat16;
+    default: return std::nullopt;
+  }
+}
+
 constexpr std::optional<dtype> dtype_named(std::string_view name) {
   for (std::size_t i = 0; i < detail::dtypes.size(); ++i)
     if (detail::dtypes[i].name == name) return static_cast<dtype>(i);

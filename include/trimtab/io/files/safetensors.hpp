@@ -57,6 +57,13 @@ class safetensors_file {
     return content;
   }
 
+  /// Reads a tensor's bytes from an offset on, as long as this object is there; several threads may at once.
+  std::function<void(std::size_t, std::span<std::byte>)> reader(std::string_view name) const {
+    return [this, begin = header_.data_begin + entry(name).begin](std::size_t offset, std::span<std::byte> to) {
+      file_.read(begin + offset, to);
+    };
+  }
+
   /// The numbers of a tensor: a scalar as [1, 1], rank 1 as [1, n], higher ranks as [product of the leading, last].
   template <readable_scalar T>
   host_matrix<T> read(std::string_view name, non_finite policy = non_finite::refuse) const {

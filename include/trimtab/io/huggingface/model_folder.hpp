@@ -137,6 +137,22 @@ class model_folder {
     return weights;
   }
 
+  /// The same with large matrices that are still in the files, which are open as long as the folder is.
+  template <readable_scalar T>
+  block_weights<T, unread_matrix<T>> unread_block(index_t layer) const {
+    assert(layer >= 0 and layer < config().layers);
+    block_weights<T, unread_matrix<T>> weights;
+    each_of_block(layer, [&](const stored_weight& weight, auto member) { set(member(weights), weight, false); });
+    if (options_.progress) options_.progress(layer + 1, config().layers);
+    return weights;
+  }
+  template <readable_scalar T>
+  outer_weights<T, unread_matrix<T>> unread_outer() const {
+    outer_weights<T, unread_matrix<T>> weights;
+    each_of_outer([&](const stored_weight& weight, auto member) { set(member(weights), weight, true); });
+    return weights;
+  }
+
   /// The weights of a block, and those outside of the blocks, as model_layout.hpp lists them.
   template <typename Visit>
   void each_of_block(index_t layer, Visit visit) const {
@@ -168,6 +184,20 @@ class model_folder {
   host_matrix<T> read(const stored_weight& weight) const {
     if (not weight.is_stored) return {1, weight.shape.back()};
     return in_memory(weights_.read<T>(weight.name, policy_), weight, config());
+  }
+
+  template <readable_scalar T>
+  void set(host_matrix<T>& to, const stored_weight& weight, bool) const {
+    to = read<T>(weight);
+  }
+  template <readable_scalar T>
+  void set(unread_matrix<T>& to, const stored_weight& weight, bool is_embedding) const {
+    to.convert = [this, weight] { return read<T>(weight); };
+    const auto type = kept_type(weights_.type(weight.name));
+    if (not type) return;
+    to.file = as_map(weight, is_embedding, config());
+    to.file.type = *type;
+    to.file.read = weights_.reader(weight.name);
   }
 
   /// Of two tied matrices, a folder may hold either.
@@ -205,6 +235,6 @@ class model_folder {
   std::vector<std::string> warnings_ = {};
 };
 
-static_assert(weight_source<model_folder, float> and weight_source<const model_folder, double>);
+static_assert(unread_weight_source<model_folder, float> and unread_weight_source<const model_folder, double>);
 
 }  // namespace trimtab::io

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/stored_matrix.hpp>
 #include <trimtab/core/view.hpp>
 #include <trimtab/io/huggingface/model_config_file.hpp>
 #include <trimtab/io/huggingface/weight_files.hpp>
@@ -110,6 +111,19 @@ host_matrix<T> in_memory(host_matrix<T> stored, const stored_weight& weight, con
   auto row = host_matrix<T>(1, stored.cols);
   for (index_t i = 0; i < stored.cols; ++i) row(0, column_of(i)) = stored(0, i);
   return row;
+}
+
+/// A matrix that stays in the file, as the map that it is in memory. An embedding [V, D] is the map [D, V].
+inline stored_matrix as_map(const stored_weight& weight, bool is_embedding, const model_config& config) {
+  const index_t rows = weight.shape.front(), cols = weight.shape.back();
+  const bool by_output = is_embedding or weight.order != stored_order::in_out;
+  stored_matrix matrix{.inputs = by_output ? cols : rows, .outputs = by_output ? rows : cols, .by_output = by_output};
+  if (weight.order == stored_order::out_in_by_head) {
+    const detail::by_head column_of{config.width, config.head_width()};
+    matrix.file_rows.resize(static_cast<std::size_t>(rows));
+    for (index_t row = 0; row < rows; ++row) matrix.file_rows[static_cast<std::size_t>(column_of(row))] = row;
+  }
+  return matrix;
 }
 
 /// The inverse: what a file holds of a weight in memory.

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -120,6 +121,11 @@ class weight_files {
   template <readable_scalar T>
   host_matrix<T> read(std::string_view name, non_finite policy) const {
     return at(name).template read<T>(place_of(name).full_name, policy);
+  }
+
+  /// Reads the weight's bytes from an offset on, as long as this object is there; several threads may at once.
+  std::function<void(std::size_t, std::span<std::byte>)> reader(std::string_view name) const {
+    return at(name).reader(place_of(name).full_name);
   }
 
   /// Gives the weight `from`, which must be there, the name `to`, which must not.

@@ -38,6 +38,63 @@ TEST_CASE("A folder becomes the model that its weights make") {
   CHECK(model.backend().threads() == 1);
 }
 
+namespace {
+
+/// A folder that hands all its weights out of memory.
+struct read_first {
+  const io::model_folder& folder;
+
+  const model_config& config() const { return folder.config(); }
+  template <typename T>
+  block_weights<T> block(index_t layer) const {
+    return folder.block<T>(layer);
+  }
+  template <typename T>
+  outer_weights<T> outer() const {
+    return folder.outer<T>();
+  }
+};
+
+template <typename Model>
+void check_types(const model_config& config, bool tied) {
+  const auto source = random_weights(config, 5, tied);
+  for (const io::dtype type : {io::dtype::f32, io::dtype::f16, io::dtype::bf16, io::dtype::f64})
+    for (const weight_type kept : {weight_type::as_in_file, weight_type::float32, weight_type::bfloat16})
+      for (const int threads : {1, 3}) {
+        CAPTURE(config.architecture, tied, io::name_of(type), static_cast<int>(kept), threads);
+        const auto folder = temporary_folder();
+        write_model_folder(folder.path(), source, {.type = type});
+        const io::model_folder opened(folder.path());
+        const auto packed = Model(opened, typename Model::backend_type(threads, kept));
+        const auto expected = Model(read_first{opened}, typename Model::backend_type(threads, kept));
+        const std::vector<std::vector<int>> prompts = {{1, 2, 3}, {7}};
+        CHECK(logits(packed, prompts).values == logits(expected, prompts).values);
+        CHECK(packed.hash_of_weights() == expected.hash_of_weights());
+        if (kept != weight_type::bfloat16)
+          CHECK(packed.hash_of_weights() == hash_of_weights<typename Model::scalar>(opened));
+      }
+}
+
+}  // namespace
+
+TEST_CASE("Matrices that are packed out of the file are those that are read first, in every type and order") {
+  const model_config neox = {.architecture = "gpt_neox",
+                             .layers = 2,
+                             .width = 24,
+                             .heads = 2,
+                             .hidden = 40,
+                             .context = 9,
+                             .vocabulary = 70,
+                             .rotary_channels = 6,
+                             .parallel_residual = true};
+  for (const bool tied : {true, false}) {
+    check_types<gpt2<cpu>>(small, tied);
+    check_types<gpt_neox<cpu>>(neox, tied);
+    check_types<gpt2<eigen_backend<double>>>(small, tied);
+    check_types<gpt_neox<eigen_backend<double>>>(neox, tied);
+  }
+}
+
 TEST_CASE("A folder without a tokenizer loads; only using the tokenizer throws") {
   const auto folder = temporary_folder();
   write_model_folder(folder.path(), random_weights(small));
