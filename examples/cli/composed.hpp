@@ -176,7 +176,7 @@ class composition_of final : public any_composition {
 
   /// Runs some prompts at a time, which bounds the memory; the loss is a mean over prompts.
   loss_result loss(const parameters& values, std::span<const prompt_pair> prompts, const objective_options& objective,
-                   bool with_gradient) const override {
+                   bool with_gradient, const any_communicator& ranks) const override {
     check_prompts(prompts, steering_.model().config().vocabulary);
     loss_result sum;
     sum.gradient.assign(with_gradient ? values.theta.size() : 0, 0.0);
@@ -184,9 +184,29 @@ class composition_of final : public any_composition {
     std::vector<prompt_pair> sorted(prompts.begin(), prompts.end());
     const auto stays = std::ranges::stable_partition(sorted, std::logical_not{}, &prompt_pair::retained);
     const auto steers = std::span(sorted).first(sorted.size() - stays.size());
+    std::vector<std::pair<std::span<const prompt_pair>, double>> parts;  // and their share of the mean
     for (const std::span<const prompt_pair> group : {steers, std::span<prompt_pair>(stays)})
       for (const std::span<const prompt_pair> some : group | ranges::views::chunk(64))
-        add(sum, values, some, objective, static_cast<double>(some.size()) / static_cast<double>(group.size()));
+        parts.emplace_back(some, static_cast<double>(some.size()) / static_cast<double>(group.size()));
+    const any_communicator& sharing = with_gradient ? any_communicator() : ranks;
+    const item_range own = own_share(sharing, std::ssize(parts));
+    std::vector<terms_of_part> terms;
+    std::vector<double> by_prompt;  // the logit difference at each strength, and the divergence
+    for (index_t k = own.first; k < own.last; ++k) {
+      const auto& [some, share] = parts[static_cast<std::size_t>(k)];
+      terms.push_back(add(by_prompt, sum.gradient, values, some, objective, share));
+    }
+    for (const terms_of_part& part : gathered(sharing, std::move(terms))) {
+      sum.effectiveness += part.effectiveness;
+      sum.faithfulness += part.faithfulness;
+      if (part.is_retained) sum.retention = sum.retention.value_or(0) + part.retention;
+    }
+    by_prompt = gathered(sharing, std::move(by_prompt));
+    for (auto number = by_prompt.begin(); number != by_prompt.end();) {
+      loss_result::prompt& one = sum.prompts.emplace_back();
+      for (const double strength : objective.strengths) one.logit_diff[strength] = *number++;
+      one.kl = *number++;
+    }
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
                objective.lambda_r * sum.retention.value_or(0);
@@ -233,25 +253,31 @@ class composition_of final : public any_composition {
     return replicas;
   }
 
-  void add(loss_result& sum, const parameters& values, std::span<const prompt_pair> prompts,
-           const objective_options& objective, double share) const {
+  /// The share that some prompts have in each term.
+  struct terms_of_part {
+    double effectiveness = 0, faithfulness = 0, retention = 0;
+    bool is_retained = false;
+  };
+
+  terms_of_part add(std::vector<double>& by_prompt, std::vector<double>& gradient, const parameters& values,
+                    std::span<const prompt_pair> prompts, const objective_options& objective, double share) const {
     const auto& strengths = objective.strengths;
     const auto terms = objective_of(objective, 0);
-    const auto found = sum.gradient.empty() ? objective_at(steering_, terms, values, prompts, strengths)
-                                            : objective_and_gradient(steering_, terms, values, prompts, strengths);
-    sum.effectiveness += share * found.loss.terms[0].value;
-    sum.faithfulness += share * found.loss.terms[1].value;
-    if (prompts.front().retained) sum.retention = sum.retention.value_or(0) + share * found.loss.terms[3].value;
-    for (std::size_t n = 0; n < prompts.size() and not prompts.front().retained; ++n) {
-      loss_result::prompt one;
+    const auto found = gradient.empty() ? objective_at(steering_, terms, values, prompts, strengths)
+                                        : objective_and_gradient(steering_, terms, values, prompts, strengths);
+    const bool is_retained = prompts.front().retained;
+    for (std::size_t n = 0; n < prompts.size() and not is_retained; ++n) {
+      double kl = 0;
       for (std::size_t b = 0; b < strengths.size(); ++b) {
         const std::size_t sequence = b * prompts.size() + n;
-        one.logit_diff[strengths[b]] = found.logit_diffs[sequence];
-        one.kl += found.loss.terms[1].per_sequence[sequence] / static_cast<double>(strengths.size());
+        by_prompt.push_back(found.logit_diffs[sequence]);
+        kl += found.loss.terms[1].per_sequence[sequence] / static_cast<double>(strengths.size());
       }
-      sum.prompts.push_back(std::move(one));
+      by_prompt.push_back(kl);
     }
-    for (std::size_t i = 0; i < sum.gradient.size(); ++i) sum.gradient[i] += share * found.gradient[i];
+    for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += share * found.gradient[i];
+    return {share * found.loss.terms[0].value, share * found.loss.terms[1].value,
+            is_retained ? share * found.loss.terms[3].value : 0, is_retained};
   }
 
   dynamic_steering<Model> steering_;

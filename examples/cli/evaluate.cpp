@@ -4,6 +4,7 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "per_prompt.hpp"
+#include "ranks.hpp"
 #include "talk.hpp"
 
 #include <trimtab/io/files/atomic_file.hpp>
@@ -43,16 +44,17 @@ output eval(const eval_command& command, const common_options& common) {
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
   for (const auto& set : sets) {
     if (set.pairs.empty()) continue;
-    const auto figures = measured(*composition, values, set, objective.strengths, common);
+    const auto figures = measured(*composition, values, set, objective.strengths, common, all_ranks());
     add_metrics(set.name, figures, found);
     if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
     if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);
-    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false));
+    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false, all_ranks()));
   }
   if (const auto retained = read_retained(*model, command.data.retain, file.keys(), sets.front().pairs);
       not retained.empty())
     add_retention(*composition, values, retained, objective, found);
   add_counts(count_parameters(values), found);
+  if (all_ranks().size() > 1) found.json["ranks"] = prompts_of_ranks(sets.front().pairs.size());
   if (not command.per_prompt_csv.empty()) io::write_file_atomically(command.per_prompt_csv, csv);
   found.json["objective"] = terms;
   return found;

@@ -6,6 +6,7 @@
 #include "figures.hpp"
 #include "memory.hpp"
 #include "path_entries.hpp"
+#include "ranks.hpp"
 #include "report.hpp"
 #include "talk.hpp"
 
@@ -54,6 +55,7 @@ explain::options options_for(const explain_command& command, const common_option
   const bool alone = command.methods.size() == 1;
   auto chosen = command.chosen;
   chosen.memory = rest_of_bound(command.memory, common);
+  chosen.ranks = all_ranks();
   chosen.seed = command.data.seed.value_or(1);
   if (method == "gradient") chosen.attribute = explain::attribution_kind::gradient;
   if (method == "integrated") chosen.attribute = explain::attribution_kind::integrated;
@@ -102,6 +104,7 @@ class explanation {
     for (const auto& one : methods_) shown_.methods.push_back(one.shown);
     if (methods_.size() > 1) compare();
     output found = alone() ? one_method() : several_methods();
+    if (all_ranks().size() > 1) found.json["ranks"] = prompts_of_ranks(prompts_.size());
     if (not common_.quiet)
       for (const auto& one : methods_)
         for (const auto& map : one.shown.maps.front().maps) {

@@ -92,8 +92,9 @@ int fail(int status, const std::string& problem) {
 void silence(command_line& line) {
   line.common.quiet = true;
   line.common.verbose = false;
-  for (path* output : {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint,
-                       &line.sweep.fit.report})
+  for (path* output :
+       {&line.fit.out, &line.fit.report, &line.fit.heatmap.file, &line.fit.trace, &line.fit.checkpoint,
+        &line.sweep.fit.report, &line.eval.per_prompt_csv, &line.explain.report, &line.explain.heatmap.file})
     output->clear();
 }
 

@@ -9,9 +9,11 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace trimtab::cli {
 
@@ -34,6 +36,13 @@ bool is_first_rank() { return told({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COM
 
 const any_communicator& all_ranks() { return ranks; }
 int ranks_on_this_machine() { return on_this_machine; }
+
+nlohmann::ordered_json prompts_of_ranks(std::size_t prompts) {
+  std::vector<index_t> own;
+  for (int rank = 0; rank < ranks.size(); ++rank)
+    own.push_back(share_of(rank, ranks.size(), static_cast<index_t>(prompts)).count());
+  return {{"count", ranks.size()}, {"prompts", own}};
+}
 
 bool any_rank(bool mine) {
   const std::byte own{static_cast<unsigned char>(mine)};
@@ -67,10 +76,11 @@ void rank_session::abort_all(int) {}
 
 rank_session::rank_session(const std::string& command) {
   if (ranks_started() < 2) return;
-  if (command != "fit" and command != "sweep")
+  constexpr std::array sharing{"fit", "sweep", "eval", "explain"};
+  if (std::ranges::find(sharing, command) == sharing.end())
     throw error(error_kind::bad_argument,
                 "`trimtab " + command + "` was started with " + std::to_string(ranks_started()) +
-                    " ranks; only `fit` and `sweep` share their work, so start it without mpirun");
+                    " ranks; only `fit`, `sweep`, `eval` and `explain` share their work, so start it without mpirun");
   held_ = std::make_unique<session>();
 #ifdef TRIMTAB_CLI_MPI
   const parallel::mpi world;

@@ -3,6 +3,9 @@
 
 #include <trimtab/core/communicator.hpp>
 
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -35,6 +38,9 @@ class rank_session {
 const any_communicator& all_ranks();
 /// How many of them are on this machine.
 int ranks_on_this_machine();
+
+/// How many there are, and how many of the prompts each one does.
+nlohmann::ordered_json prompts_of_ranks(std::size_t prompts);
 
 /// Whether any rank says yes; every rank asks.
 bool any_rank(bool mine);

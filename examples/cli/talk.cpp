@@ -3,6 +3,7 @@
 #include "talk.hpp"
 
 #include "figures.hpp"
+#include "ranks.hpp"
 
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/text/utf8.hpp>
@@ -16,7 +17,9 @@ double stopwatch::seconds() const {
 }
 std::string stopwatch::text() const { return rounded(seconds()) + " s"; }
 
-void tell(const std::string& sentence) { std::cerr << "trimtab: " << text::one_line(sentence) << std::endl; }
+void tell(const std::string& sentence) {
+  if (is_first_rank()) std::cerr << "trimtab: " << text::one_line(sentence) << std::endl;
+}
 
 void warn(const std::string& sentence) { tell("warning: " + sentence); }
 
@@ -30,11 +33,12 @@ std::string text_of(const model_config& config) {
 }
 
 metrics measured(const any_composition& composition, const parameters& values, const named_prompts& set,
-                 const std::vector<double>& strengths, const common_options& common) {
+                 const std::vector<double>& strengths, const common_options& common, const any_communicator& ranks) {
   const stopwatch watch;
   report::progress_bar bar("evaluate " + set.name, static_cast<index_t>(set.pairs.size()), not common.quiet);
   auto found = composition.measure(
-      values, set.pairs, {.strengths = strengths, .progress = [&](index_t done, index_t) { bar.show(done); }});
+      values, set.pairs,
+      {.strengths = strengths, .progress = [&](index_t done, index_t) { bar.show(done); }, .ranks = ranks});
   note(common, "measured the " + counted(set.pairs.size(), "prompt") + " of '" + set.name + "' in " + watch.text());
   return found;
 }

@@ -22,7 +22,7 @@ class stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Prints one line on standard error, with the control characters in names of files replaced.
+/// The first rank prints one line on standard error, with the control characters in names of files replaced.
 void tell(const std::string& sentence);
 
 /// Does the same for a warning, also with --quiet.
@@ -34,8 +34,9 @@ void note(const common_options& common, const std::string& sentence);
 /// "gpt2, 12 layers of width 768, 50257 tokens"
 std::string text_of(const model_config& config);
 
-/// Measures one set of prompts, with a progress bar.
+/// Measures one set of prompts, which all these ranks share, with a progress bar.
 metrics measured(const any_composition& composition, const parameters& values, const named_prompts& set,
-                 const std::vector<double>& strengths, const common_options& common);
+                 const std::vector<double>& strengths, const common_options& common,
+                 const any_communicator& ranks = {});
 
 }  // namespace trimtab::cli

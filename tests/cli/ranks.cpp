@@ -119,6 +119,40 @@ TEST_CASE("Ranks that share a fit change no bit of it") {
   }
 }
 
+TEST_CASE("Ranks that share prompts measure and explain what one does") {
+  if (not has_mpirun()) return;
+  const model_for_cli model;
+  const auto fitted = model.name("fitted");
+  REQUIRE(run_trimtab(fit_of(model, {"--steps", "5", "--out", fitted})).status == 0);
+  const auto csv = model.name("csv"), page = model.name("page.html");
+  const auto command =
+      GENERATE_COPY(arguments{"eval", "--intervention", fitted, "--per-prompt"},
+                    arguments{"eval", "--intervention", fitted, "--per-prompt-csv", csv},
+                    arguments{"explain", "--method", "gradient", "--per-prompt", "--report", page},
+                    arguments{"explain", "--method", "ablation,direct,logit-lens", "--curve", "--report", page});
+  const auto all = with(command, {"--model", model.path(), "--data", model.data(), "--json"});
+  const auto one = run_trimtab(all);
+  CAPTURE(command, one.err);
+  REQUIRE(one.status == 0);
+  const auto written = [&] {
+    return std::pair(std::filesystem::exists(csv) ? content_of(csv) : "",
+                     std::filesystem::exists(page) ? content_of(page) : "");
+  };
+  const auto files = written();
+  for (const int ranks : {2, 3}) {
+    std::filesystem::remove(csv), std::filesystem::remove(page);
+    const auto run = run_ranks(ranks, model, all);
+    CAPTURE(run.err);
+    REQUIRE(run.status == 0);
+    auto json = io::parse_json(run.out, "standard output");
+    CHECK(json["ranks"]["count"] == ranks);
+    CHECK(json["ranks"]["prompts"].size() == static_cast<std::size_t>(ranks));
+    json.erase("ranks");
+    CHECK((json == io::parse_json(one.out, "standard output")));
+    CHECK((written() == files));
+  }
+}
+
 TEST_CASE("Ranks that share a sweep leave the files of one rank, byte for byte") {
   if (not has_mpirun()) return;
   const model_for_cli model;
@@ -192,7 +226,7 @@ TEST_CASE("Ranks that cannot work end together, with one sentence of the program
   const model_for_cli model;
   const auto other = run_ranks(2, model, {"inspect", model.path()});
   CHECK(other.status == 1);
-  CHECK_THAT(other.err, ContainsSubstring("only `fit` and `sweep` share their work"));
+  CHECK_THAT(other.err, ContainsSubstring("only `fit`, `sweep`, `eval` and `explain` share their work"));
   const auto missing = run_ranks(2, model, fit_of(model, {"--resume", model.name("nowhere")}));
   CHECK(missing.status == 1);
   CHECK_THAT(missing.err, ContainsSubstring("nowhere"));

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/view.hpp>
+
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,6 +33,33 @@ struct alone {
     return {{mine.begin(), mine.end()}};
   }
 };
+
+/// Items numbered from `first` to before `last`.
+struct item_range {
+  index_t first, last;
+
+  index_t count() const { return last - first; }
+};
+
+/// Which of n items one of so many ranks does: as many as the others, and all before those of the next rank.
+constexpr item_range share_of(int rank, int ranks, index_t n) { return {n * rank / ranks, n * (rank + 1) / ranks}; }
+/// Those of the calling rank.
+template <communicator C>
+item_range own_share(const C& ranks, index_t n) {
+  return share_of(ranks.rank(), ranks.size(), n);
+}
+
+/// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else.
+template <communicator C, typename Item>
+  requires std::is_trivially_copyable_v<Item> std::vector<Item> gathered(const C& ranks, std::vector<Item> mine) {
+    if (ranks.size() == 1) return mine;
+    std::vector<Item> all;
+    for (const std::vector<std::byte>& bytes : ranks.all_gather(std::as_bytes(std::span(mine)))) {
+      all.resize(all.size() + bytes.size() / sizeof(Item));
+      std::ranges::copy(bytes, std::as_writable_bytes(std::span(all)).last(bytes.size()).begin());
+    }
+    return all;
+  }
 
 /// A communicator chosen at run time: what talks once a step need not be compiled for each kind.
 class any_communicator {

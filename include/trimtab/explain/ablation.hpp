@@ -200,7 +200,7 @@ place_map ablation(const transformer<B, A>& model, std::span<const prompt_pair> 
     for (std::vector<double>& scores : exact.map().per_prompt)
       for (double& score : scores) score = 0 - score;
     place_map map = exact.finished();
-    map.clean = detail::mean_of(untouched);
+    map.clean = detail::mean_of(gathered(chosen.ranks, std::move(untouched)));
     return map;
   });
 }

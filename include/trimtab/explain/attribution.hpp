@@ -87,7 +87,7 @@ class attribution_of {
         sites_(map_.places) {}
 
   place_map gradient() {
-    each_group(all_, chosen_.memory, bytes(1, 0), [&](std::size_t first, prompts some) {
+    each_group(chosen_.ranks, all_, chosen_.memory, bytes(1, 0), [&](std::size_t first, prompts some) {
       const batch<B> rows(backend_, config_, ids_of(some));
       workspace<B> memory(backend_);
       const score_sums<B> sums(backend_, config_, map_, first, some);
@@ -103,7 +103,7 @@ class attribution_of {
 
   place_map patching() {
     const bool denoising = chosen_.direction == patch_direction::denoising;
-    each_group(all_, chosen_.memory, bytes(1, 1), [&](std::size_t first, prompts some) {
+    each_group(chosen_.ranks, all_, chosen_.memory, bytes(1, 1), [&](std::size_t first, prompts some) {
       const auto clean_ids = ids_of(some), corrupt_ids = corrupt_ids_of(some);
       const recorded_run<Model> other(model_, denoising ? clean_ids : corrupt_ids, map_.places, {.activations = true});
       const batch<B> rows(backend_, config_, denoising ? corrupt_ids : clean_ids);
@@ -125,7 +125,7 @@ class attribution_of {
 
   place_map integrated() {
     const index_t runs = chosen_.steps;
-    each_group(all_, chosen_.memory, bytes(runs, 2), [&](std::size_t first, prompts some) {
+    each_group(chosen_.ranks, all_, chosen_.memory, bytes(runs, 2), [&](std::size_t first, prompts some) {
       const recorded_run<Model> clean(model_, ids_of(some), map_.places, {.activations = true});
       const recorded_run<Model> corrupt(model_, corrupt_ids_of(some), map_.places, {.activations = true});
       const scorer<B> score(backend_, chosen_.metric, some, clean.logits());
@@ -182,9 +182,10 @@ class attribution_of {
     to.insert(to.end(), values.begin(), values.end());
   }
   place_map finished() {
-    map_.clean = mean_of(clean_);
-    if (not corrupt_.empty()) map_.corrupt = mean_of(corrupt_);
-    take_means(map_);
+    const auto clean = gathered(chosen_.ranks, clean_), corrupt = gathered(chosen_.ranks, corrupt_);
+    map_.clean = mean_of(clean);
+    if (not corrupt.empty()) map_.corrupt = mean_of(corrupt);
+    take_means(map_, chosen_.ranks);
     return std::move(map_);
   }
 

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -185,34 +187,39 @@ place_map direct_logit(const transformer<B, A>& model, std::span<const prompt_pa
   return with_memory_for("attribute", [&] {
     place_map map = detail::empty_map("direct", config, chosen, prompts);
     std::vector<double> clean;
+    std::map<std::string, std::vector<double>> addends;  // each prompt's
     const auto bytes = [&](index_t tokens, index_t count) {
       const index_t kept = 2 * config.vocabulary + (5 + 3 * config.layers) * config.width;
       return bytes_of_pass<T>(config, {tokens, tokens, count}, {0, config.layers}, {no_hooks{}, config.layers},
                               pass_use::forward_only) +
              (tokens * config.width + count * kept) * static_cast<index_t>(sizeof(T));
     };
-    detail::each_group(prompts, chosen.memory, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
-      const detail::direct_shares<Model> shares(model, some, map.places);
-      const auto values = detail::scorer<B>(model.backend(), chosen.metric, some).values(shares.logits(), nullptr);
-      clean.insert(clean.end(), values.begin(), values.end());
-      for (const auto& [name, of_prompts] : shares.addends())
-        for (double x : of_prompts) map.addends[name] += x / static_cast<double>(prompts.size());
-      for (std::size_t b = 0; b < map.places.blocks.size(); ++b) {
-        const parameter_block& block = map.places.blocks[b];
-        for (std::size_t k = 0; k < block.layers.size(); ++k) {
-          const std::vector<double> found = shares.of(model, b, k);
-          for (std::size_t n = 0; n < some.size(); ++n) {
-            const int position = positions_of(block.positions, some[n]).back();
-            for (index_t part = 0; position >= 0 and part < block.parts; ++part)
-              map.per_prompt[first + n][static_cast<std::size_t>(block.layer_offset(block.layers[k]) +
-                                                                 position * block.parts + part)] =
-                  found[n * static_cast<std::size_t>(block.parts) + static_cast<std::size_t>(part)];
+    detail::each_group(
+        chosen.ranks, prompts, chosen.memory, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
+          const detail::direct_shares<Model> shares(model, some, map.places);
+          const auto values = detail::scorer<B>(model.backend(), chosen.metric, some).values(shares.logits(), nullptr);
+          clean.insert(clean.end(), values.begin(), values.end());
+          for (const auto& [name, of_prompts] : shares.addends())
+            std::ranges::copy(of_prompts, std::back_inserter(addends[name]));
+          for (std::size_t b = 0; b < map.places.blocks.size(); ++b) {
+            const parameter_block& block = map.places.blocks[b];
+            for (std::size_t k = 0; k < block.layers.size(); ++k) {
+              const std::vector<double> found = shares.of(model, b, k);
+              for (std::size_t n = 0; n < some.size(); ++n) {
+                const int position = positions_of(block.positions, some[n]).back();
+                for (index_t part = 0; position >= 0 and part < block.parts; ++part)
+                  map.per_prompt[first + n][static_cast<std::size_t>(block.layer_offset(block.layers[k]) +
+                                                                     position * block.parts + part)] =
+                      found[n * static_cast<std::size_t>(block.parts) + static_cast<std::size_t>(part)];
+              }
+            }
           }
-        }
-      }
-    });
-    map.clean = detail::mean_of(clean);
-    detail::take_means(map);
+        });
+    for (const char* name : {"embedding", "position_embedding", "constant"})
+      for (double x : gathered(chosen.ranks, std::move(addends[name])))
+        map.addends[name] += x / static_cast<double>(prompts.size());
+    map.clean = detail::mean_of(gathered(chosen.ranks, std::move(clean)));
+    detail::take_means(map, chosen.ranks);
     return map;
   });
 }

@@ -25,11 +25,12 @@ class exact_map {
         config_(model.config()),
         all_(prompts),
         memory_(chosen.memory),
+        ranks_(chosen.ranks),
         map_(empty_map(std::move(method), config_, chosen, prompts)) {}
 
   place_map& map() { return map_; }
 
-  /// f(first, prompts) for groups of prompts that fit the bound together with one pass. `runs` untouched runs of each
+  /// f(first, prompts) for groups of the rank's prompts that fit the bound together with one pass. `runs` untouched runs of each
   /// are kept, and `further` bytes by the caller.
   template <typename F>
   void each_group(index_t runs, F f, index_t further = 0) {
@@ -37,7 +38,7 @@ class exact_map {
       return further + kept_bytes(runs, tokens, count) +
              exchanged_runs<Model>::bytes(config_, map_.places.blocks.front().layers.front(), longest(), longest(), 1);
     };
-    detail::each_group(all_, memory_, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
+    detail::each_group(ranks_, all_, memory_, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
       index_t tokens = 0;
       for (const prompt_pair& p : some) tokens += std::ssize(p.ids);
       const index_t most = memory_ > 0 ? memory_ : usual_bound;
@@ -69,7 +70,7 @@ class exact_map {
   }
 
   place_map finished() {
-    take_means(map_);
+    take_means(map_, ranks_);
     return std::move(map_);
   }
 
@@ -102,6 +103,7 @@ class exact_map {
   const model_config& config_;
   std::span<const prompt_pair> all_;
   index_t memory_;
+  any_communicator ranks_;
   index_t left_ = 0;
   place_map map_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/core/view.hpp>
@@ -37,6 +38,15 @@ void each_group(std::span<const prompt_pair> prompts, index_t bound, Bytes bytes
     f(first, prompts.subspan(first, count));
     first += count;
   }
+}
+
+/// The same with the prompts of the calling rank; the index is among all.
+template <typename Bytes, typename F>
+void each_group(const any_communicator& ranks, std::span<const prompt_pair> prompts, index_t bound, Bytes bytes, F f) {
+  const item_range own = own_share(ranks, std::ssize(prompts));
+  const auto begin = static_cast<std::size_t>(own.first);
+  each_group(prompts.subspan(begin, static_cast<std::size_t>(own.count())), bound, bytes,
+             [&](std::size_t first, std::span<const prompt_pair> some) { f(begin + first, some); });
 }
 
 }  // namespace trimtab::explain::detail

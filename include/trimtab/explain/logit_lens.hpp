@@ -45,6 +45,12 @@ lens_reading read_lens(std::span<const T> logits, const prompt_pair& p) {
           static_cast<int>(top - logits.begin())};
 }
 
+/// A reading at a place of the map; the layer is the map's.
+struct placed_reading {
+  std::size_t layer, position;
+  lens_reading reading;
+};
+
 /// The mean of readings, one after another.
 class mean_reading {
  public:
@@ -89,57 +95,62 @@ place_map logit_lens(const transformer<B, A>& model, std::span<const prompt_pair
     place_map map = detail::empty_map("logit-lens", config, chosen, prompts);
     const parameter_block& block = map.places.blocks.front();
     std::vector<double> clean;
+    std::vector<detail::placed_reading> readings;
     std::vector<std::vector<detail::mean_reading>> means(
         block.layers.size(), std::vector<detail::mean_reading>(static_cast<std::size_t>(block.positions.count())));
     const auto bytes = [&](index_t tokens, index_t) {  // every token has logits, in memory and on the host
       return 2 * detail::bytes_of_run<T>(map.places, config, tokens, tokens, {.activations = true});
     };
-    detail::each_group(prompts, chosen.memory, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
-      const detail::recorded_run<Model> run(model, ids_of(some), map.places, {.activations = true}, scored::all);
-      workspace<B> memory(model.backend());
-      std::vector<int> prompt, last;
-      for (std::size_t n = 0; n < some.size(); ++n) {
-        prompt.insert(prompt.end(), some[n].ids.size(), static_cast<int>(n));
-        last.push_back(static_cast<int>(prompt.size()) - 1);
-      }
-      const index_t rows = std::ssize(prompt);
-      const matrix_view<T> answers = memory.take(std::ssize(some), config.vocabulary);
-      model.backend().forward(copy_row{}, answers.rows, answers.cols,
-                              selected_row(name::h, run.logits(), memory.take(last)), each_row(name::out, answers));
-      const int* const prompts_of_rows = memory.take(std::move(prompt));
-      const detail::scorer<B> score(model.backend(), chosen.metric, some, answers);
-      const std::vector<double> untouched = score.values(answers, nullptr);
-      clean.insert(clean.end(), untouched.begin(), untouched.end());
-
-      const matrix_view<T> stream = memory.take(rows, config.width), norm = memory.take(rows, config.width);
-      const matrix_view<T> logits = memory.take(rows, config.vocabulary);
-      for (std::size_t k = 0; k < block.layers.size(); ++k) {
-        model.backend().copy(run.at(0, k), stream);
-        model.unembed(stream, norm, logits);
-        const std::vector<double> values = score.values(logits, prompts_of_rows);
-        const host_matrix<T> host = model.backend().download(logits);
-        for (std::size_t n = 0; n < some.size(); ++n) {
-          const std::vector<int> positions = positions_of(block.positions, some[n]);
-          for (std::size_t i = 0; i < positions.size(); ++i) {
-            if (positions[i] < 0) continue;
-            const auto row = static_cast<std::size_t>(run.first_row(n)) + i;
-            const auto sharing = static_cast<double>(std::ranges::count(positions, positions[i]));
-            map.per_prompt[first + n][static_cast<std::size_t>(block.layer_offset(block.layers[k]) + positions[i])] +=
-                values[row] / sharing;
-            means[k][static_cast<std::size_t>(positions[i])].add(detail::read_lens(
-                std::span<const T>(host.values)
-                    .subspan(row * static_cast<std::size_t>(host.cols), static_cast<std::size_t>(host.cols)),
-                some[n]));
+    detail::each_group(
+        chosen.ranks, prompts, chosen.memory, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
+          const detail::recorded_run<Model> run(model, ids_of(some), map.places, {.activations = true}, scored::all);
+          workspace<B> memory(model.backend());
+          std::vector<int> prompt, last;
+          for (std::size_t n = 0; n < some.size(); ++n) {
+            prompt.insert(prompt.end(), some[n].ids.size(), static_cast<int>(n));
+            last.push_back(static_cast<int>(prompt.size()) - 1);
           }
-        }
-      }
-    });
+          const index_t rows = std::ssize(prompt);
+          const matrix_view<T> answers = memory.take(std::ssize(some), config.vocabulary);
+          model.backend().forward(copy_row{}, answers.rows, answers.cols,
+                                  selected_row(name::h, run.logits(), memory.take(last)), each_row(name::out, answers));
+          const int* const prompts_of_rows = memory.take(std::move(prompt));
+          const detail::scorer<B> score(model.backend(), chosen.metric, some, answers);
+          const std::vector<double> untouched = score.values(answers, nullptr);
+          clean.insert(clean.end(), untouched.begin(), untouched.end());
+
+          const matrix_view<T> stream = memory.take(rows, config.width), norm = memory.take(rows, config.width);
+          const matrix_view<T> logits = memory.take(rows, config.vocabulary);
+          for (std::size_t k = 0; k < block.layers.size(); ++k) {
+            model.backend().copy(run.at(0, k), stream);
+            model.unembed(stream, norm, logits);
+            const std::vector<double> values = score.values(logits, prompts_of_rows);
+            const host_matrix<T> host = model.backend().download(logits);
+            for (std::size_t n = 0; n < some.size(); ++n) {
+              const std::vector<int> positions = positions_of(block.positions, some[n]);
+              for (std::size_t i = 0; i < positions.size(); ++i) {
+                if (positions[i] < 0) continue;
+                const auto row = static_cast<std::size_t>(run.first_row(n)) + i;
+                const auto sharing = static_cast<double>(std::ranges::count(positions, positions[i]));
+                map.per_prompt[first + n][static_cast<std::size_t>(block.layer_offset(block.layers[k]) +
+                                                                   positions[i])] += values[row] / sharing;
+                readings.push_back({k, static_cast<std::size_t>(positions[i]),
+                                    detail::read_lens(std::span<const T>(host.values)
+                                                          .subspan(row * static_cast<std::size_t>(host.cols),
+                                                                   static_cast<std::size_t>(host.cols)),
+                                                      some[n])});
+              }
+            }
+          }
+        });
+    for (const detail::placed_reading& r : gathered(chosen.ranks, std::move(readings)))
+      means[r.layer][r.position].add(r.reading);
     for (const auto& layer : means) {
-      std::vector<lens_reading>& readings = map.lens.emplace_back();
-      for (const detail::mean_reading& m : layer) readings.push_back(m.empty() ? lens_reading{} : m.mean());
+      std::vector<lens_reading>& shown = map.lens.emplace_back();
+      for (const detail::mean_reading& m : layer) shown.push_back(m.empty() ? lens_reading{} : m.mean());
     }
-    map.clean = detail::mean_of(clean);
-    detail::take_means(map);
+    map.clean = detail::mean_of(gathered(chosen.ranks, std::move(clean)));
+    detail::take_means(map, chosen.ranks);
     return map;
   });
 }

@@ -83,6 +83,8 @@ place_map patching(const transformer<B, A>& model, std::span<const prompt_pair> 
           });
     });
     place_map map = exact.finished();
+    clean_values = gathered(chosen.ranks, std::move(clean_values));
+    corrupt_values = gathered(chosen.ranks, std::move(corrupt_values));
     map.clean = detail::mean_of(clean_values);
     map.corrupt = detail::mean_of(corrupt_values);
     detail::take_shares(map, denoising ? clean_values : corrupt_values, denoising ? corrupt_values : clean_values);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/layers.hpp>
 #include <trimtab/core/position.hpp>
@@ -14,6 +15,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <span>
@@ -57,6 +59,7 @@ struct options {
   /// A bound, in bytes, on what a map needs besides the model and its scores. It changes no score. 0: 1 GiB, or more
   /// where a single prompt needs more.
   index_t memory = 0;
+  any_communicator ranks = {};  ///< they share the prompts; all of them get the map
 };
 
 inline constexpr double no_score = std::numeric_limits<double>::quiet_NaN();
@@ -193,9 +196,16 @@ inline place_map empty_map(std::string method, const model_config& config, const
   return map;
 }
 
-/// Sets scores and counts from `per_prompt`.
-inline void take_means(place_map& map) {
+/// Sets scores and counts from `per_prompt`, to which every rank gives the rows of its prompts.
+inline void take_means(place_map& map, const any_communicator& ranks) {
   const auto size = static_cast<std::size_t>(map.places.size());
+  const item_range own = own_share(ranks, std::ssize(map.per_prompt));
+  std::vector<double> rows;
+  for (index_t n = own.first; n < own.last and ranks.size() > 1; ++n)
+    std::ranges::copy(map.per_prompt[static_cast<std::size_t>(n)], std::back_inserter(rows));
+  rows = gathered(ranks, std::move(rows));
+  for (std::size_t n = 0; n < map.per_prompt.size() and ranks.size() > 1; ++n)
+    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(n * size), size, map.per_prompt[n].begin());
   map.scores.assign(size, 0);
   map.counts.assign(size, 0);
   for (const std::vector<double>& scores : map.per_prompt)

@@ -141,10 +141,11 @@ ranking_curve measure_curve(const Model& model, std::span<const prompt_pair> pro
                                                                           : corrupt->first_row(e.prompt) + token);
           return rows;
         });
+    const item_range own = own_share(chosen.ranks, std::ssize(measured));
     const auto values_of = [&](const std::vector<bool>& kept) {
       std::vector<typename kept_runs<Model>::run> each;
-      for (std::size_t n = 0; n < measured.size(); ++n) each.push_back({n, &kept});
-      return runs(each);
+      for (index_t n = own.first; n < own.last; ++n) each.push_back({static_cast<std::size_t>(n), &kept});
+      return gathered(chosen.ranks, runs(each));
     };
     const std::size_t count = scores.size();
     const std::vector<double> of_none = values_of(std::vector<bool>(count, false));

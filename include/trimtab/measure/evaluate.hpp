@@ -12,6 +12,8 @@
 #include <trimtab/steer/steered.hpp>
 
 #include <range/v3/view/chunk.hpp>
+#include <range/v3/view/drop.hpp>
+#include <range/v3/view/take.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -90,13 +92,21 @@ class evaluation {
       for (double beta : options_.strengths) prepare(m, beta);
       prepare(m, 0);
     }
+    const item_range own = own_share(options_.ranks, std::ssize(prompts_));
     index_t done = 0;
-    for (const std::span<const prompt_pair> some : prompts_ | ranges::views::chunk(options_.prompts_at_once)) {
-      measure(some, static_cast<std::size_t>(done));
+    for (const std::span<const prompt_pair> some :
+         prompts_.subspan(static_cast<std::size_t>(own.first), static_cast<std::size_t>(own.count())) |
+             ranges::views::chunk(options_.prompts_at_once)) {
+      measure(some, static_cast<std::size_t>(own.first + done));
       done += std::ssize(some);
-      if (options_.progress) options_.progress(done, std::ssize(prompts_));
+      if (options_.progress) options_.progress(done * std::ssize(prompts_) / own.count(), std::ssize(prompts_));
     }
-    for (metrics& m : found_) count_rates(m);
+    for (metrics& m : found_) {
+      for (auto& [beta, each] : m.per_prompt)
+        each = gathered(options_.ranks, std::vector(each.begin() + own.first, each.begin() + own.last));
+      add_up(m);
+      count_rates(m);
+    }
     return std::move(found_);
   }
 
@@ -131,29 +141,26 @@ class evaluation {
     const host_matrix<T> steered_rows = backend.download(logits), reference_rows = backend.download(reference);
     const auto sequences_of_a_set = static_cast<index_t>(texts.size() * options_.strengths.size());
     for (std::size_t set = 0; set < sets_.size(); ++set) {
-      add_divergences(found_[set], kl[set], some.size(), first);
-      add_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, texts,
-                  some.size(), first);
+      note_divergences(found_[set], kl[set], some.size(), first);
+      note_answers(found_[set], steered_rows, static_cast<index_t>(set) * sequences_of_a_set, reference_rows, texts,
+                   some.size(), first);
     }
   }
 
-  void add_divergences(metrics& m, const loss_values& kl, std::size_t prompts, std::size_t first) const {
-    const auto add = [&](std::size_t term, double metrics::*mean, double strength_metrics::*at) {
+  void note_divergences(metrics& m, const loss_values& kl, std::size_t prompts, std::size_t first) const {
+    const auto note = [&](std::size_t term, double strength_metrics::*at) {
       const std::vector<double>& each = kl.terms[term].per_sequence;
-      for (std::size_t i = 0; i < each.size(); ++i) {
-        m.*mean += share_of_all_ * each[i];
-        m.at[options_.strengths[i / prompts]].*at += share_ * each[i];
+      for (std::size_t i = 0; i < each.size(); ++i)
         m.per_prompt[options_.strengths[i / prompts]][first + i % prompts].*at = each[i];
-      }
     };
-    add(0, &metrics::kl_masked, &strength_metrics::kl_masked);
-    add(1, &metrics::kl_full, &strength_metrics::kl_full);
+    note(0, &strength_metrics::kl_masked);
+    note(1, &strength_metrics::kl_full);
   }
 
   /// `first_row` is where the set's sequences begin among the steered rows.
-  void add_answers(metrics& m, const host_matrix<T>& steered_rows, index_t first_row,
-                   const host_matrix<T>& reference_rows, std::span<const prompt_pair> texts, std::size_t pairs,
-                   std::size_t first) const {
+  void note_answers(metrics& m, const host_matrix<T>& steered_rows, index_t first_row,
+                    const host_matrix<T>& reference_rows, std::span<const prompt_pair> texts, std::size_t pairs,
+                    std::size_t first) const {
     const auto row = [](const host_matrix<T>& rows, index_t i) {
       return std::span<const T>(rows.values)
           .subspan(static_cast<std::size_t>(i * rows.cols), static_cast<std::size_t>(rows.cols));
@@ -170,11 +177,6 @@ class evaluation {
     for (index_t k = 0; k < static_cast<index_t>(pairs); ++k) {
       const answer_reading before = read(reference_rows, 0, k);
       const auto note = [&](double beta, const answer_reading& reading) {
-        strength_metrics& at = m.at[beta];
-        at.logit_diff += share_ * reading.logit_diff;
-        at.probability_correct += share_ * reading.probability_correct;
-        at.probability_wrong += share_ * reading.probability_wrong;
-        m.logit_diffs[beta].push_back(reading.logit_diff);
         strength_metrics& own = m.per_prompt[beta][first + static_cast<std::size_t>(k)];
         own.logit_diff = reading.logit_diff;
         own.flip_rate = follows(beta, reading.logit_diff) ? 1 : 0;
@@ -187,6 +189,28 @@ class evaluation {
         if (options_.strengths[b] != 0)
           note(options_.strengths[b], read(steered_rows, first_row + static_cast<index_t>(b) * n, k));
     }
+  }
+
+  /// Sets means from the figures of each prompt: their order is that of the prompts, whoever measured them.
+  void add_up(metrics& m) const {
+    for (const auto& [beta, each] : m.per_prompt) {
+      strength_metrics& at = m.at[beta];
+      for (const strength_metrics& p : each) {
+        at.logit_diff += share_ * p.logit_diff;
+        at.probability_correct += share_ * p.probability_correct;
+        at.probability_wrong += share_ * p.probability_wrong;
+        at.kl_masked += share_ * p.kl_masked;
+        at.kl_full += share_ * p.kl_full;
+        m.logit_diffs[beta].push_back(p.logit_diff);
+      }
+    }
+    for (index_t first = 0; first < std::ssize(prompts_); first += options_.prompts_at_once)
+      for (double beta : options_.strengths)
+        for (const strength_metrics& p :
+             m.per_prompt[beta] | ranges::views::drop(first) | ranges::views::take(options_.prompts_at_once)) {
+          m.kl_masked += share_of_all_ * p.kl_masked;
+          m.kl_full += share_of_all_ * p.kl_full;
+        }
   }
 
   /// Rates are counts divided once.

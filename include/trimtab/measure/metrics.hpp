@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/core/view.hpp>
 
 #include <functional>
@@ -42,6 +43,7 @@ struct evaluate_options {
   std::vector<double> strengths = {+1.0, -1.0};
   index_t prompts_at_once = 32;                         ///< bounds the memory; affects only the last bits of means
   std::function<void(index_t, index_t)> progress = {};  ///< called as progress(prompts done, prompts in total)
+  any_communicator ranks = {};                          ///< they share the prompts; all of them get the metrics
 };
 
 }  // namespace trimtab

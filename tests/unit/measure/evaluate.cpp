@@ -3,6 +3,7 @@
 
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
+#include "support/thread_ranks.hpp"
 
 #include <cmath>
 
@@ -112,6 +113,31 @@ TEST_CASE("How many prompts are run at once changes nothing but the last bits of
     CHECK(std::abs(m.kl_masked - all.kl_masked) < 1e-15);
     CHECK(std::abs(m.at.at(1).probability_correct - all.at.at(1).probability_correct) < 1e-15);
     CHECK(m.flip_rate_both == all.flip_rate_both);
+  }
+}
+
+TEST_CASE("Ranks that share the prompts of an evaluation get the bits of one") {
+  const auto prompts = ragged_prompts();
+  const auto steering = composition();
+  const auto values = random_parameters(steering.layout(prompts));
+  const evaluate_options options{.strengths = {1, -1, 0.5}, .prompts_at_once = 2};
+  const auto alone = evaluate(steering, values, prompts, options);
+  for (const int count : {2, 3, 8}) {
+    std::vector<char> same(static_cast<std::size_t>(count));
+    thread_ranks::run(count, [&](const thread_ranks& own) {
+      auto shared = options;
+      shared.ranks = own;
+      const auto m = evaluate(steering, values, prompts, shared);
+      bool equal = m.logit_diffs == alone.logit_diffs and m.kl_masked == alone.kl_masked and
+                   m.kl_full == alone.kl_full and m.flip_rate_both == alone.flip_rate_both and
+                   m.top_other_same == alone.top_other_same;
+      for (const auto& [beta, at] : alone.at)
+        equal = equal and m.at.at(beta).logit_diff == at.logit_diff and m.at.at(beta).kl_full == at.kl_full and
+                m.at.at(beta).probability_wrong == at.probability_wrong and m.at.at(beta).flip_rate == at.flip_rate;
+      same[static_cast<std::size_t>(own.rank())] = equal;
+    });
+    CAPTURE(count);
+    CHECK(same == std::vector<char>(same.size(), 1));
   }
 }
 
