@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "memory.hpp"
 #include "talk.hpp"
 
 #include <trimtab/io/intervention_file.hpp>
@@ -210,10 +211,13 @@ output certify(const certify_command& command, const common_options& common) {
                                           {.target = command.target,
                                            .exhaustive_up_to = command.subsets,
                                            .strengths = objective.strengths,
-                                           .progress = [&](index_t done, index_t all) {
-                                             if (all != total) bar.emplace("certify", total = all, not common.quiet);
-                                             bar->show(done);
-                                           }});
+                                           .progress =
+                                               [&](index_t done, index_t all) {
+                                                 if (all != total)
+                                                   bar.emplace("certify", total = all, not common.quiet);
+                                                 bar->show(done);
+                                               },
+                                           .memory = left_for_work(command.memory, common)});
   bar.reset();
 
   output result;

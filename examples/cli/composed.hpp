@@ -38,7 +38,8 @@ host_matrix<double> widened(const host_matrix<T>& from) {
 /// The CPU backend that the options ask for.
 template <typename T>
 eigen_backend<T> backend_for(const common_options& common) {
-  return eigen_backend<T>(common.threads > 0 ? common.threads : eigen::available_threads(), common.weights);
+  return eigen_backend<T>(common.threads > 0 ? common.threads : eigen::available_threads(), common.weights,
+                          weights_of_machine());
 }
 
 /// The number of a site. Throws `mismatch` for one that the model's blocks lack.

@@ -159,6 +159,16 @@ std::string before_prompts(const any_folder& model) {
   return model.has_tokenizer() ? model.tokenizer().decode(model.tokenizer().before()) : "";
 }
 
+std::vector<chosen_at> chosen_in(const intervention_file& file) {
+  std::vector<chosen_at> chosen;
+  for (const auto& i : file.interventions) {
+    chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
+    one.parameters = declared_parameters(i);
+    chosen.push_back(std::move(one));
+  }
+  return chosen;
+}
+
 steered_model read_steering(const any_model& model, const path& file, const common_options& common) {
   steered_model result{io::read_intervention(file), nullptr, {}};
   const auto& read = result.file;
@@ -169,14 +179,8 @@ steered_model read_steering(const any_model& model, const path& file, const comm
   if (const auto now = before_prompts(model); model.has_tokenizer() and now != then)
     warn("'" + file.string() + "' was fitted on prompts with " + shown(then) + " before their text, and now " +
          "they have " + shown(now) + "; --bos and --no-bos choose");
-  std::vector<chosen_at> chosen;
-  for (const auto& i : read.interventions) {
-    chosen_at one{.site = i.site, .policy = i.policy, .layers = layers::list(i.layers), .positions = i.positions};
-    one.parameters = declared_parameters(i);
-    chosen.push_back(std::move(one));
-  }
   try {
-    result.composition = model.compose(chosen);
+    result.composition = model.compose(chosen_in(read));
     result.values = result.composition->fit_to(read, {.allow_other_weights = common.allow_other_weights});
   } catch (const error& problem) {
     throw error(problem.kind(), "'" + file.string() + "': " + problem.what());

@@ -62,6 +62,9 @@ std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, c
 /// prompt.
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt);
 
+/// The interventions of a file.
+std::vector<chosen_at> chosen_in(const intervention_file& file);
+
 /// An intervention from a file, composed with its model.
 struct steered_model {
   intervention_file file;

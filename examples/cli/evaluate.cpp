@@ -3,7 +3,9 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "memory.hpp"
 #include "per_prompt.hpp"
+#include "plan.hpp"
 #include "ranks.hpp"
 #include "talk.hpp"
 
@@ -33,6 +35,7 @@ ordered_json terms_of(const loss_result& found) {
 }  // namespace
 
 output eval(const eval_command& command, const common_options& common) {
+  if (command.plan) return plan_eval(command, common);
   require_writable(command.per_prompt_csv);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
@@ -42,9 +45,10 @@ output eval(const eval_command& command, const common_options& common) {
   auto terms = ordered_json::object();
   const auto sets =
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
+  const index_t memory = left_for_work(command.memory, common);
   for (const auto& set : sets) {
     if (set.pairs.empty()) continue;
-    const auto figures = measured(*composition, values, set, objective.strengths, common, all_ranks());
+    const auto figures = measured(*composition, values, set, objective.strengths, common, memory, all_ranks());
     add_metrics(set.name, figures, found);
     if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
     if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);

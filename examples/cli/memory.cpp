@@ -89,14 +89,19 @@ index_t memory_bound(const std::optional<index_t>& asked) {
   return left == unlimited ? unlimited : memory_in_use() + left / 5 * 4 / ranks_on_this_machine();
 }
 
+index_t left_for_work(const std::optional<index_t>& asked, const common_options& common) {
+  if (common.backend == machine::cuda) return asked.value_or(0);
+  return rest_of_bound(memory_bound(asked), common);
+}
+
 index_t rest_of_bound(const std::optional<index_t>& asked, const common_options& common) {
   if (not asked) return 0;
   if (common.backend == machine::cuda) return *asked;
   const index_t taken = memory_in_use();
   if (taken >= *asked)
     throw error(error_kind::memory, "the program takes " + bytes_text(static_cast<double>(taken)) +
-                                        " with the model and the prompts, and --memory allows " +
-                                        bytes_text(static_cast<double>(*asked)) + "; allow more");
+                                        " with the model and the prompts, and may take " +
+                                        bytes_text(static_cast<double>(*asked)) + "; allow more with --memory");
   return *asked - taken;
 }
 

@@ -22,6 +22,10 @@ index_t memory_left();
 /// left, which the ranks on this machine share.
 index_t memory_bound(const std::optional<index_t>& asked);
 
+/// What the bound leaves for work on the CPU, 0 for no bound: on a device, whose memory is another, unless one was asked
+/// for. Throws `memory` where the process takes all of it already.
+index_t left_for_work(const std::optional<index_t>& asked, const common_options& common);
+
 /// What is left of a bound that was asked for, 0 without one; all of it on a device, whose memory is another. Throws
 /// `memory` where the process takes all of it already.
 index_t rest_of_bound(const std::optional<index_t>& asked, const common_options& common);

@@ -580,6 +580,14 @@ void add_bound(options_of o, size_options& to, const std::string& what) {
   o.flag("--plan", "tell the memory, operations and time that the " + what + " will take, and fit nothing", to.plan);
 }
 
+/// The same for work that is cut as the memory allows.
+void add_bound(options_of o, std::optional<index_t>& memory) {
+  o.parsed("--memory", "SIZE",
+           "memory that the process may take, such as 500M or 2Gi; no figure depends on it. Default: 80 % of what is "
+           "available",
+           [&memory](const std::string& value) { memory = bytes_of("--memory", value); });
+}
+
 /// What a fit may take of the machine, and how its steps are cut.
 void add_size(options_of o, fit_command& c) {
   o.group("Size");
@@ -822,6 +830,7 @@ void describe(description& d, command_line& line) {
            c.target, 0, false);
     o.count("--subsets", "most places of which all subsets are measured, default 12", c.subsets, 0, 24);
     o.flag("--polish", "go on to a minimum of the objective first; minima are exact with --precision double", c.polish);
+    add_bound(o, c.memory);
     o.output("--out", "intervention file to write what was polished to", c.out);
   }
   {
@@ -839,6 +848,8 @@ void describe(description& d, command_line& line) {
     o.group("Options");
     o.flag("--per-prompt", "with --json, add the figures of each prompt", c.per_prompt);
     o.output("--per-prompt-csv", "CSV file to write: the figures of each prompt at each strength", c.per_prompt_csv);
+    add_bound(o, c.memory);
+    o.flag("--plan", "tell the memory, operations and time that the evaluation will take, and measure nothing", c.plan);
   }
   {
     auto& c = line.task;

@@ -225,6 +225,7 @@ struct certify_command {
   index_t subsets = 12;
   bool polish = false;  ///< goes on to a minimum first
   path out = {};        ///< for the polished intervention
+  std::optional<index_t> memory = {};
 };
 
 struct report_command {
@@ -242,6 +243,8 @@ struct eval_command {
   objective_options objective;
   bool per_prompt = false;
   path per_prompt_csv = {};
+  std::optional<index_t> memory = {};  ///< bytes that the process may take
+  bool plan = false;                   ///< tells what the evaluation will need instead
 };
 
 struct check_command {

@@ -115,6 +115,16 @@ std::string work_text(index_t steps, double flops, double seconds) {
          " Tflop, about " + duration(seconds) + " on the CPU of this machine\n";
 }
 
+std::string touched_text(const fit_plan& plan) {
+  std::string text;
+  for (const auto& [site, layers] : plan.touched) {
+    text += site + ": tokens touched, by layer:";
+    for (index_t tokens : layers) text += " " + std::to_string(tokens);
+    text += "\n";
+  }
+  return text;
+}
+
 /// A line where the plan is beyond the bound.
 std::string complaint_of(const fit_plan& plan, const size_options& size, const std::string& what) {
   const index_t bound = memory_bound(size.memory);
@@ -127,6 +137,61 @@ std::string complaint_of(const fit_plan& plan, const size_options& size, const s
 index_t steps_of(const fit_command& command, index_t prompts) {
   if (command.size.epochs == 0) return command.steps;
   return std::min(command.steps, command.size.epochs * command.size.batches.an_epoch(prompts));
+}
+
+output plan_eval(const eval_command& command, const common_options& common) {
+  const auto folder = open_folder(command.model, common);
+  const auto& config = folder->config();
+  const auto file = io::read_intervention(command.intervention);
+  require_fits(file, config, {}, "'" + command.intervention.string() + "'");
+  const auto sets =
+      read_data(*folder, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
+  const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
+  const auto strengths = std::ssize(command.objective.strengths);
+  const index_t weights = bytes_of_weights(command.model, common), program = memory_in_use();
+  const index_t left = std::max<index_t>(1, memory_bound(command.memory) - weights - program);
+  const index_t first = first_layer_of_pass(layout, config);
+  fit_plan plan{.memory = {{"weights", weights}}};
+  index_t largest = 0;
+  std::size_t prompts = 0;
+  for (const auto& set : sets) {
+    prompts += set.pairs.size();
+    for (std::span<const prompt_pair> rest = set.pairs; not rest.empty();) {
+      const bool in_double = common.precision == arithmetic::in_double;
+      const auto fits = in_double ? &prompts_that_fit<double> : &prompts_that_fit<float>;
+      const auto bytes = in_double ? &bytes_of_evaluation<double> : &bytes_of_evaluation<float>;
+      const auto count =
+          static_cast<std::size_t>(fits(config, layout, rest, strengths, evaluate_options{}.prompts_at_once, left));
+      const auto texts = with_continuations(rest.first(count));
+      index_t tokens = 0;
+      for (const prompt_pair& text : texts) {
+        const index_t length = std::ssize(text.ids);
+        tokens += length;
+        // Twice: once for the figures, once for the terms of the objective.
+        plan.flops += 2 * 2 *
+                      (multiply_adds(config, length, 0, 0) +
+                       static_cast<double>(strengths) * multiply_adds(config, length, 0, first) +
+                       static_cast<double>((1 + strengths) * config.width * config.vocabulary));
+      }
+      plan.rows = std::max(plan.rows, tokens * strengths);
+      largest = std::max(largest, bytes(config, layout, std::ssize(texts), tokens, strengths));
+      rest = rest.subspan(count);
+    }
+  }
+  plan.memory.emplace_back("activations", largest);
+  plan.memory.emplace_back("program", program);
+  plan.touched = touched_by(layout, sets.front().pairs, config);
+  const double seconds = seconds_of(plan.flops, plan.rows, common);
+
+  output found;
+  found.json["rows"] = plan.rows;
+  found.json["memory"] = memory_json(plan);
+  found.json["flops"] = plan.flops;
+  found.json["seconds"] = seconds;
+  found.json["touched"] = plan.touched;
+  found.text = report::counted(prompts, "prompt") + ", at most " + std::to_string(plan.rows) + " rows in a pass\n" +
+               memory_text(plan) + "about " + duration(seconds) + " on the CPU of this machine\n" + touched_text(plan);
+  return found;
 }
 
 output plan_fit(const fit_command& given, const common_options& common) {
@@ -157,12 +222,7 @@ output plan_fit(const fit_command& given, const common_options& common) {
                report::counted(static_cast<std::size_t>(plan.chunks), "chunk") + " of at most " +
                report::counted(static_cast<std::size_t>(plan.chunk), "prompt") + "\n" + memory_text(plan) +
                work_text(steps, plan.flops, seconds);
-  for (const auto& [site, layers] : plan.touched) {
-    found.text += site + ": tokens touched, by layer:";
-    for (index_t tokens : layers) found.text += " " + std::to_string(tokens);
-    found.text += "\n";
-  }
-  found.text += complaint_of(plan, command.size, "fit");
+  found.text += touched_text(plan) + complaint_of(plan, command.size, "fit");
   return found;
 }
 

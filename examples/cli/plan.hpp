@@ -16,6 +16,9 @@ index_t steps_of(const fit_command& command, index_t prompts);
 /// `fit --plan`: reads the folder's configuration and tokenizer and the prompts, and no weights.
 output plan_fit(const fit_command& command, const common_options& common);
 
+/// `eval --plan`: the same for an evaluation.
+output plan_eval(const eval_command& command, const common_options& common);
+
 /// `sweep --plan`: the same over all points.
 output plan_sweep(const sweep_command& command, const common_options& common);
 

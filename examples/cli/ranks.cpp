@@ -6,6 +6,7 @@
 
 #ifdef TRIMTAB_CLI_MPI
 #  include <trimtab/parallel/mpi.hpp>
+#  include <trimtab/parallel/node_weights.hpp>
 #endif
 
 #include <algorithm>
@@ -56,6 +57,10 @@ struct rank_session::session {
   parallel::mpi_session mpi = {};
 };
 
+std::shared_ptr<shared_weights> weights_of_machine() {
+  return on_this_machine > 1 ? std::make_shared<parallel::node_weights>() : nullptr;
+}
+
 void rank_session::abort_all(int status) {
   if (ranks.size() > 1) parallel::mpi_session::abort(status);
 }
@@ -69,6 +74,8 @@ struct rank_session::session {
                                         " ranks; build it where CMake finds MPI, or start it without mpirun");
   }
 };
+
+std::shared_ptr<shared_weights> weights_of_machine() { return nullptr; }
 
 void rank_session::abort_all(int) {}
 

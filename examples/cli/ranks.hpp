@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trimtab/core/communicator.hpp>
+#include <trimtab/core/shared_weights.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -38,6 +39,9 @@ class rank_session {
 const any_communicator& all_ranks();
 /// How many of them are on this machine.
 int ranks_on_this_machine();
+
+/// Memory for weights that the ranks on this machine share; null for one that is alone there.
+std::shared_ptr<shared_weights> weights_of_machine();
 
 /// How many there are, and how many of the prompts each one does.
 nlohmann::ordered_json prompts_of_ranks(std::size_t prompts);

@@ -33,12 +33,15 @@ std::string text_of(const model_config& config) {
 }
 
 metrics measured(const any_composition& composition, const parameters& values, const named_prompts& set,
-                 const std::vector<double>& strengths, const common_options& common, const any_communicator& ranks) {
+                 const std::vector<double>& strengths, const common_options& common, index_t memory,
+                 const any_communicator& ranks) {
   const stopwatch watch;
   report::progress_bar bar("evaluate " + set.name, static_cast<index_t>(set.pairs.size()), not common.quiet);
-  auto found = composition.measure(
-      values, set.pairs,
-      {.strengths = strengths, .progress = [&](index_t done, index_t) { bar.show(done); }, .ranks = ranks});
+  auto found = composition.measure(values, set.pairs,
+                                   {.strengths = strengths,
+                                    .memory = memory,
+                                    .progress = [&](index_t done, index_t) { bar.show(done); },
+                                    .ranks = ranks});
   note(common, "measured the " + counted(set.pairs.size(), "prompt") + " of '" + set.name + "' in " + watch.text());
   return found;
 }

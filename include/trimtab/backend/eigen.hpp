@@ -9,13 +9,16 @@
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/error.hpp>
+#include <trimtab/core/shared_weights.hpp>
 #include <trimtab/core/stored.hpp>
 #include <trimtab/core/stored_matrix.hpp>
 
 #include <algorithm>
 #include <concepts>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// The CPU backend: Eigen's packets and a team of threads. Results are the same bits for any number of threads.
@@ -41,9 +44,11 @@ class eigen_backend {
 
   /// As many threads as `eigen::available_threads()`.
   eigen_backend() : eigen_backend(eigen::available_threads()) {}
-  /// Throws `bad_argument` for less than one thread.
-  explicit eigen_backend(int threads, weight_type weights = stored::type_of<Weights>)
-      : threads_(threads), weights_(weights) {
+  /// Matrices that are packed out of files are put into `shared` memory, if any. Throws `bad_argument` for less than one
+  /// thread.
+  explicit eigen_backend(int threads, weight_type weights = stored::type_of<Weights>,
+                         std::shared_ptr<shared_weights> shared = nullptr)
+      : threads_(threads), weights_(weights), shared_(std::move(shared)) {
     if (threads < 1)
       throw error(error_kind::bad_argument,
                   "the number of threads is " + std::to_string(threads) + "; it must be at least 1");
@@ -74,7 +79,7 @@ class eigen_backend {
   std::optional<linear> prepare(const stored_matrix& weight, matrix_view<const T> bias) const {
     const bool wide = weights_ == weight_type::float32;
     if (weights_ != weight_type::as_in_file and not(wide and std::same_as<T, float>)) return std::nullopt;
-    return linear::from_file(threads_, weight, bias, wide);
+    return linear::from_file(threads_, weight, bias, wide, shared_.get());
   }
   void copy_rows(const linear& w, index_t first, matrix_view<T> rows) const {
     w.visit([&](const auto& packed) { packed.copy_rows(threads_, first, rows); });
@@ -151,6 +156,7 @@ class eigen_backend {
  private:
   int threads_;
   weight_type weights_;
+  std::shared_ptr<shared_weights> shared_;
 };
 
 static_assert(tensor_backend<eigen_backend<float>>);

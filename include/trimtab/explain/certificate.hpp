@@ -84,6 +84,7 @@ struct certificate_options {
   index_t exhaustive_up_to = 12;  ///< places of which all subsets are measured
   std::vector<double> strengths = {+1.0, -1.0};
   std::function<void(index_t, index_t)> progress = {};  ///< called as progress(sets measured, sets in all so far)
+  index_t memory = 0;                                   ///< bytes to be used besides the model, at most; 0: no bound
 };
 
 namespace detail {
@@ -137,16 +138,24 @@ class certifier {
   /// Measures some sets in each pass.
   std::vector<metrics> measure(std::span<const place_set> sets) {
     constexpr index_t sequences = 512, prompts_at_once = 32;
-    const auto at_once = static_cast<std::size_t>(
-        std::max<index_t>(1, sequences / (prompts_at_once * std::max<index_t>(1, std::ssize(options_.strengths)))));
+    const index_t strengths = std::max<index_t>(1, std::ssize(options_.strengths));
+    const auto bytes = [&](index_t count) {  // of one prompt, the longest
+      const auto longest = std::ranges::max_element(prompts_, {}, [](const prompt_pair& p) { return p.ids.size(); });
+      return bytes_of_evaluation<typename Steering::model_type::scalar>(composition_.model().config(), values_.layout,
+                                                                        1, std::ssize(longest->ids), count * strengths);
+    };
+    index_t most = std::max<index_t>(1, sequences / (prompts_at_once * strengths));
+    while (options_.memory > 0 and most > 1 and bytes(most) > options_.memory) --most;
+    const auto at_once = static_cast<std::size_t>(most);
     all_ += std::ssize(sets);
     std::vector<metrics> found;
     for (std::size_t first = 0; first < sets.size(); first += at_once) {
       std::vector<parameters> some;
       for (const place_set& set : sets.subspan(first, std::min(at_once, sets.size() - first)))
         some.push_back(values_of(set));
-      for (metrics& m : evaluate(composition_, some, prompts_,
-                                 {.strengths = options_.strengths, .prompts_at_once = prompts_at_once}))
+      for (metrics& m :
+           evaluate(composition_, some, prompts_,
+                    {.strengths = options_.strengths, .prompts_at_once = prompts_at_once, .memory = options_.memory}))
         found.push_back(std::move(m));
       done_ += std::ssize(some);
       if (options_.progress) options_.progress(done_, all_);

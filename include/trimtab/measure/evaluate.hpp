@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/measure/evaluation_memory.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>
@@ -11,8 +12,6 @@
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
 
-#include <range/v3/view/chunk.hpp>
-#include <range/v3/view/drop.hpp>
 #include <range/v3/view/take.hpp>
 
 #include <algorithm>
@@ -82,7 +81,6 @@ class evaluation {
         prompts_(prompts),
         options_(options),
         share_(1 / static_cast<double>(prompts.size())),
-        share_of_all_(share_ / static_cast<double>(options.strengths.size())),
         found_(sets.size()) {}
 
   std::vector<metrics> run() {
@@ -93,13 +91,16 @@ class evaluation {
       prepare(m, 0);
     }
     const item_range own = own_share(options_.ranks, std::ssize(prompts_));
-    index_t done = 0;
-    for (const std::span<const prompt_pair> some :
-         prompts_.subspan(static_cast<std::size_t>(own.first), static_cast<std::size_t>(own.count())) |
-             ranges::views::chunk(options_.prompts_at_once)) {
-      measure(some, static_cast<std::size_t>(own.first + done));
-      done += std::ssize(some);
-      if (options_.progress) options_.progress(done * std::ssize(prompts_) / own.count(), std::ssize(prompts_));
+    for (index_t first = own.first; first < own.last;) {
+      const index_t count = prompts_that_fit<T>(
+          composition_.model().config(), sets_.front().layout,
+          prompts_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(own.last - first)),
+          std::ssize(options_.strengths) * std::ssize(sets_), options_.prompts_at_once, options_.memory);
+      measure(prompts_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+              static_cast<std::size_t>(first));
+      first += count;
+      if (options_.progress)
+        options_.progress((first - own.first) * std::ssize(prompts_) / own.count(), std::ssize(prompts_));
     }
     for (metrics& m : found_) {
       for (auto& [beta, each] : m.per_prompt)
@@ -204,13 +205,10 @@ class evaluation {
         m.logit_diffs[beta].push_back(p.logit_diff);
       }
     }
-    for (index_t first = 0; first < std::ssize(prompts_); first += options_.prompts_at_once)
-      for (double beta : options_.strengths)
-        for (const strength_metrics& p :
-             m.per_prompt[beta] | ranges::views::drop(first) | ranges::views::take(options_.prompts_at_once)) {
-          m.kl_masked += share_of_all_ * p.kl_masked;
-          m.kl_full += share_of_all_ * p.kl_full;
-        }
+    for (double beta : options_.strengths) {
+      m.kl_masked += m.at[beta].kl_masked / static_cast<double>(options_.strengths.size());
+      m.kl_full += m.at[beta].kl_full / static_cast<double>(options_.strengths.size());
+    }
   }
 
   /// Rates are counts divided once.
@@ -236,7 +234,7 @@ class evaluation {
   std::span<const parameters> sets_;
   std::span<const prompt_pair> prompts_;
   const evaluate_options& options_;
-  double share_, share_of_all_;
+  double share_;
   std::vector<metrics> found_;
 };
 

@@ -53,13 +53,26 @@ class mpi_session {
     MPI_Request others = MPI_REQUEST_NULL;
     ::MPI_Ibarrier(MPI_COMM_WORLD, &others);
     detail::wait_for(others);
+    for (MPI_Win& window : windows()) {
+      ::MPI_Win_unlock_all(window);
+      ::MPI_Win_free(&window);
+    }
     ::MPI_Finalize();
   }
+
+  /// Keeps a window, which is locked for all ranks, until the session ends.
+  static void keep(MPI_Win window) { windows().push_back(window); }
 
   /// Ends the programs of all ranks with this exit status: for a rank that cannot go on.
   [[noreturn]] static void abort(int status) {
     ::MPI_Abort(MPI_COMM_WORLD, status);
     std::abort();  // MPI_Abort does not return
+  }
+
+ private:
+  static std::vector<MPI_Win>& windows() {
+    static std::vector<MPI_Win> kept;
+    return kept;
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/random.hpp>
 #include <trimtab/model/pass_memory.hpp>
+#include <trimtab/steer/layout_hooks.hpp>
 #include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/steer/sequence.hpp>
 #include <trimtab/steer/steered.hpp>
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,30 +22,6 @@ namespace trimtab {
 
 /// The activations that a fit saves for its backward pass, where nothing else is asked for, in bytes.
 inline constexpr index_t usual_chunk_bytes = index_t{1} << 30;
-
-namespace detail {
-
-/// The sites and layers of a layout, for the plan of a pass.
-struct layout_hooks {
-  const parameter_layout& layout;
-
-  template <hook_site>
-  static constexpr bool has = true;
-  template <hook_site Site>
-  bool active(index_t layer) const {
-    return std::ranges::any_of(layout.blocks, [&](const parameter_block& block) {
-      return block.site == Site::text and block.layer_number(layer) >= 0;
-    });
-  }
-  index_t lowest_layer() const {
-    index_t lowest = std::numeric_limits<index_t>::max();
-    for (const parameter_block& block : layout.blocks)
-      if (not block.layers.empty()) lowest = std::min(lowest, block.layers.front());
-    return lowest;
-  }
-};
-
-}  // namespace detail
 
 /// The memory of a step on some prompts at all strengths, in bytes.
 struct step_bytes {

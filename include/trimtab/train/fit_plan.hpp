@@ -17,13 +17,32 @@
 
 namespace trimtab {
 
+/// By site and layer: how many tokens of the prompts change.
+using tokens_touched = std::map<std::string, std::vector<index_t>>;
+
+inline tokens_touched touched_by(const parameter_layout& layout, std::span<const prompt_pair> prompts,
+                                 const model_config& config) {
+  tokens_touched touched;
+  for (const parameter_block& block : layout.blocks) {
+    std::vector<index_t>& by_layer = touched[block.site];
+    by_layer.resize(static_cast<std::size_t>(config.layers));
+    index_t here = 0;
+    for (const prompt_pair& p : prompts)
+      here +=
+          block.layers.empty() ? 0 : std::ranges::count_if(block.positions.records(p), [](int r) { return r >= 0; });
+    for (index_t l : block.layers)
+      by_layer[static_cast<std::size_t>(l)] = std::max(by_layer[static_cast<std::size_t>(l)], here);
+  }
+  return touched;
+}
+
 struct fit_plan {
   index_t rows = 0;    ///< that a step computes, all strengths together; with mini-batches, the largest step
   index_t chunk = 0;   ///< prompts in a chunk
   index_t chunks = 1;  ///< in that step
   std::vector<std::pair<std::string, index_t>> memory = {};  ///< bytes by part
   double flops = 0;                                          ///< floating-point operations of all steps
-  std::map<std::string, std::vector<index_t>> touched = {};  ///< by site and layer: tokens of the prompts that change
+  tokens_touched touched = {};
 
   index_t bytes() const {
     index_t sum = 0;
@@ -31,8 +50,6 @@ struct fit_plan {
     return sum;
   }
 };
-
-namespace detail {
 
 /// Multiply-adds of a pass forward over a text of `tokens`, of which the first `past` have no rows. In the last layer
 /// only the last token goes past the attention.
@@ -48,8 +65,6 @@ inline double multiply_adds(const model_config& c, index_t tokens, index_t past,
   }
   return sum;
 }
-
-}  // namespace detail
 
 /// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory alone.
 template <typename T>
@@ -70,9 +85,9 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
     const index_t length = std::ssize(prompts[static_cast<std::size_t>(s.prompt)].ids);
     rows += length - s.past, tokens += length, past += s.past;
     longest = std::max(longest, length);
-    forward += detail::multiply_adds(config, length, s.past, first_layer);
-    untouched += detail::multiply_adds(config, length, 0, 0);
-    again += detail::multiply_adds(config, length, 0, 0) - detail::multiply_adds(config, length, 0, first_layer);
+    forward += multiply_adds(config, length, s.past, first_layer);
+    untouched += multiply_adds(config, length, 0, 0);
+    again += multiply_adds(config, length, 0, 0) - multiply_adds(config, length, 0, first_layer);
   }
   const auto unembed = static_cast<double>(config.width * config.vocabulary * count);
   const auto betas = static_cast<double>(strengths.size());
@@ -103,16 +118,7 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
       {"untouched", (seen_at_once * baseline_row + plan.chunk * config.vocabulary + count * config.width) * number},
       {"parameters", largest.parameters + layout.size() * 3 * static_cast<index_t>(sizeof(double))}};
 
-  for (const parameter_block& block : layout.blocks) {
-    std::vector<index_t>& by_layer = plan.touched[block.site];
-    by_layer.resize(static_cast<std::size_t>(config.layers));
-    index_t here = 0;
-    for (const prompt_pair& p : prompts)
-      here +=
-          block.layers.empty() ? 0 : std::ranges::count_if(block.positions.records(p), [](int r) { return r >= 0; });
-    for (index_t l : block.layers)
-      by_layer[static_cast<std::size_t>(l)] = std::max(by_layer[static_cast<std::size_t>(l)], here);
-  }
+  plan.touched = touched_by(layout, prompts, config);
   return plan;
 }
 

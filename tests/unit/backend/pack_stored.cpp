@@ -159,3 +159,54 @@ TEST_CASE("An error of reading reaches the caller, whichever thread met it") {
   for (const int threads : {1, 3})
     CHECK_THROWS_WITH(eigen_backend<float>(threads).prepare(in_file, {}), "the file ended");
 }
+
+namespace {
+
+/// The memory of two processes, of which the first one fills.
+struct two_processes {
+  std::vector<std::shared_ptr<void>> rooms = {};
+  std::vector<bool> said = {};
+};
+
+class shared_by_two final : public shared_weights {
+ public:
+  shared_by_two(std::shared_ptr<two_processes> both, bool is_first) : both_(std::move(both)), is_first_(is_first) {}
+
+  bool fills() const override { return is_first_; }
+  std::shared_ptr<void> room(index_t bytes) override {
+    if (is_first_)
+      both_->rooms.push_back(std::shared_ptr<void>(new (std::align_val_t(64))
+                                                       std::byte[static_cast<std::size_t>(bytes)],
+                                                   [](void* p) { ::operator delete[](p, std::align_val_t(64)); }));
+    return both_->rooms[asked_++];
+  }
+  bool filled(bool well) override {
+    if (is_first_) both_->said.push_back(well);
+    return both_->said[heard_++];
+  }
+
+ private:
+  std::shared_ptr<two_processes> both_;
+  bool is_first_;
+  std::size_t asked_ = 0, heard_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("Of processes that share weights one reads them, and the others find what it says") {
+  const auto both = std::make_shared<two_processes>();
+  const eigen_backend<float> first(2, weight_type::as_in_file, std::make_shared<shared_by_two>(both, true));
+  const eigen_backend<float> second(2, weight_type::as_in_file, std::make_shared<shared_by_two>(both, false));
+  auto w = random_matrix<stored::bfloat16>(70, 90);
+  const auto in_file = stored_as<stored::bfloat16>(w, true);
+  auto unread = in_file;
+  unread.read = [](std::size_t, std::span<std::byte>) { throw error(error_kind::io, "read"); };
+  const auto filled = first.prepare(in_file, {}), found = second.prepare(unread, {});
+  REQUIRE((filled and found));
+  CHECK(rows_of(second, *found).values == w.values);
+  CHECK(rows_of(first, *filled).values == w.values);
+
+  w(3, 4) = std::numeric_limits<float>::infinity();
+  CHECK_FALSE(first.prepare(stored_as<stored::bfloat16>(w, true), {}));
+  CHECK_FALSE(second.prepare(unread, {}));
+}

@@ -102,7 +102,7 @@ TEST_CASE("The metrics agree with a direct computation from the logits") {
   CHECK(m.kl_masked > 0.01);
 }
 
-TEST_CASE("How many prompts are run at once changes nothing but the last bits of sums") {
+TEST_CASE("How many prompts are run at once, by number or by memory, changes nothing") {
   const auto prompts = ragged_prompts();
   const auto steering = composition();
   const auto values = random_parameters(steering.layout(prompts));
@@ -110,10 +110,26 @@ TEST_CASE("How many prompts are run at once changes nothing but the last bits of
   for (index_t at_once : {1, 3, 7}) {
     const auto m = evaluate(steering, values, prompts, {.prompts_at_once = at_once});
     CHECK(m.logit_diffs == all.logit_diffs);
-    CHECK(std::abs(m.kl_masked - all.kl_masked) < 1e-15);
-    CHECK(std::abs(m.at.at(1).probability_correct - all.at.at(1).probability_correct) < 1e-15);
+    CHECK(m.kl_masked == all.kl_masked);
+    CHECK(m.at.at(1).probability_correct == all.at.at(1).probability_correct);
     CHECK(m.flip_rate_both == all.flip_rate_both);
   }
+  const auto bytes = [&](index_t texts, index_t tokens) {
+    return bytes_of_evaluation<double>(model().config(), values.layout, texts, tokens, 2);
+  };
+  CHECK(bytes(2, 10) > bytes(1, 7));
+  for (const index_t memory : {bytes(1, 7), bytes(2, 12), bytes(7, 28)}) {
+    std::vector<index_t> done;
+    const auto m = evaluate(steering, values, prompts,
+                            {.memory = memory, .progress = [&](index_t n, index_t) { done.push_back(n); }});
+    CHECK(m.kl_masked == all.kl_masked);
+    CHECK(m.logit_diffs == all.logit_diffs);
+    CHECK(done == (memory == bytes(1, 7)    ? std::vector<index_t>{2, 3, 4, 5, 6, 7}
+                   : memory == bytes(2, 12) ? std::vector<index_t>{2, 4, 7}
+                                            : std::vector<index_t>{7}));
+  }
+  CHECK_THAT(refusal(error_kind::memory, [&] { evaluate(steering, values, prompts, {.memory = bytes(1, 7) - 1}); }),
+             ContainsSubstring("a prompt of 7 tokens takes"));
 }
 
 TEST_CASE("Ranks that share the prompts of an evaluation get the bits of one") {

@@ -6,6 +6,7 @@
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/core/shared_weights.hpp>
 #include <trimtab/core/stored.hpp>
 #include <trimtab/core/stored_matrix.hpp>
 
@@ -48,16 +49,17 @@ class linear {
   linear(int threads, matrix_view<const T> weight, matrix_view<const T> bias, bool transposed, bool wide)
       : linear(pack(threads, weight, transposed, wide), bias) {}
 
-  /// The same from a file. Nothing where a number is not finite, or where T is neither float nor double.
-  static std::optional<linear> from_file(int threads, const stored_matrix& weight, matrix_view<const T> bias,
-                                         bool wide) {
+  /// The same from a file, in `shared` memory unless that is null. Nothing where a number is not finite, or where T is
+  /// neither float nor double.
+  static std::optional<linear> from_file(int threads, const stored_matrix& weight, matrix_view<const T> bias, bool wide,
+                                         shared_weights* shared) {
     if constexpr (std::same_as<T, float>) {
       if (not wide and is_of(threads, weight, weight_type::float16))
-        return filled<stored::float16>(threads, weight, bias);
+        return filled<stored::float16>(threads, weight, bias, shared);
       if (not wide and is_of(threads, weight, weight_type::bfloat16))
-        return filled<stored::bfloat16>(threads, weight, bias);
+        return filled<stored::bfloat16>(threads, weight, bias, shared);
     }
-    if constexpr (std::same_as<T, float> or std::same_as<T, double>) return filled<T>(threads, weight, bias);
+    if constexpr (std::same_as<T, float> or std::same_as<T, double>) return filled<T>(threads, weight, bias, shared);
     return std::nullopt;
   }
 
@@ -88,9 +90,15 @@ class linear {
                                         : all_held_as<stored::bfloat16>(threads, weight);
   }
   template <typename Stored>
-  static std::optional<linear> filled(int threads, const stored_matrix& weight, matrix_view<const T> bias) {
-    panels<T, Stored> packed(weight.inputs, weight.outputs);
-    if (not fill_panels(threads, weight, packed)) return std::nullopt;
+  static std::optional<linear> filled(int threads, const stored_matrix& weight, matrix_view<const T> bias,
+                                      shared_weights* shared) {
+    const index_t bytes = panels<T, Stored>::bytes(weight.inputs, weight.outputs);
+    const std::shared_ptr<void> room = shared != nullptr ? shared->room(bytes) : nullptr;
+    panels<T, Stored> packed(weight.inputs, weight.outputs, room);
+    bool finite = true;
+    if (not room or shared->fills()) finite = fill_panels(threads, weight, packed);
+    if (room) finite = shared->filled(finite);
+    if (not finite) return std::nullopt;
     return linear(std::make_shared<const any_panels>(std::move(packed)), bias);
   }
 

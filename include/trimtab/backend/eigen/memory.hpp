@@ -30,6 +30,14 @@ class array {
     a.size_ = count;
     return a;
   }
+  /// Memory that something else owns.
+  static array at(std::shared_ptr<void> owned, index_t count) {
+    array a;
+    T* const first = static_cast<T*>(owned.get());
+    a.values_ = pointer(first, {.owner = std::move(owned)});
+    a.size_ = count;
+    return a;
+  }
   array(array&& other) noexcept : values_(std::move(other.values_)), size_(std::exchange(other.size_, 0)) {}
   array& operator=(array&& other) noexcept {
     values_ = std::move(other.values_);
@@ -48,7 +56,10 @@ class array {
 
   struct aligned_delete {
     std::align_val_t alignment = {};
-    void operator()(T* p) const { ::operator delete(p, alignment); }
+    std::shared_ptr<void> owner = {};  ///< of memory that is not deleted here
+    void operator()(T* p) const {
+      if (not owner) ::operator delete(p, alignment);
+    }
   };
   using pointer = std::unique_ptr<T[], aligned_delete>;
 

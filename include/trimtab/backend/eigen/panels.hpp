@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <memory>
 #include <utility>
 
 /// A frozen matrix W [depth, columns] cut into panels as wide as two SIMD registers, [panel][depth][tile columns], so
@@ -37,12 +38,14 @@ struct tile {
 template <typename T, typename Stored = T>
 class panels {
  public:
-  /// Room for a matrix: whoever makes it sets every number, the padding as well.
-  panels(index_t depth, index_t columns)
+  /// Room for a matrix, or for one in `memory` of `bytes(depth, columns)`: whoever makes it sets every number, the padding
+  /// as well.
+  panels(index_t depth, index_t columns, std::shared_ptr<void> memory = nullptr)
       : depth_(depth),
         columns_(columns),
         padded_depth_(whole_tiles(depth_) * width),
-        numbers_(array<Stored>::uninitialized(whole_tiles(columns_) * padded_depth_ * width)) {}
+        numbers_(memory ? array<Stored>::at(std::move(memory), count(depth, columns))
+                        : array<Stored>::uninitialized(count(depth, columns))) {}
   /// W is `weight` [depth, columns] or, `transposed`, its transpose; `Stored` holds its numbers exactly.
   panels(int threads, matrix_view<const T> weight, bool transposed)
       : depth_(transposed ? weight.cols : weight.rows),
@@ -87,11 +90,17 @@ class panels {
     for (index_t k = 0; k < depth_; ++k) to[k] = as_computed(from[k * width]);
   }
 
+  static index_t bytes(index_t depth, index_t columns) {
+    return count(depth, columns) * static_cast<index_t>(sizeof(Stored));
+  }
   static index_t whole_tiles(index_t extent) { return (extent + width - 1) / width; }
 
  private:
   static constexpr index_t width = tile<T>::columns;
 
+  static index_t count(index_t depth, index_t columns) {
+    return whole_tiles(columns) * whole_tiles(depth) * width * width;
+  }
   static Stored as_stored(T number) {
     if constexpr (std::same_as<T, Stored>)
       return number;
