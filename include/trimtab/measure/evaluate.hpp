@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <trimtab/measure/evaluation_memory.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/steer/check_prompts.hpp>
 #include <trimtab/steer/continuations.hpp>
+#include <trimtab/steer/evaluation_memory.hpp>
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/logit_difference.hpp>
 #include <trimtab/steer/loss.hpp>
