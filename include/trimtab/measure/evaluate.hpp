@@ -12,8 +12,6 @@
 #include <trimtab/steer/loss.hpp>
 #include <trimtab/steer/steered.hpp>
 
-#include <range/v3/view/take.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
