@@ -34,6 +34,7 @@ class objective_of_file {
     auto o = command_.objective;
     take("--lambda-f", "lambda_f", o.lambda_f);
     take("--margin", "margin", o.margin);
+    if (file_.made.contains("lambda_r")) take("--lambda-r", "lambda_r", o.lambda_r);
     if (not given("--lambda-m")) o.lambda_m = number("--lambda-m", "lambda_m");
     take("--psi", "psi", o.psi, psi_words);
     take("--kl", "kl", o.kl, kl_words);
@@ -191,20 +192,24 @@ output certify(const certify_command& command, const common_options& common) {
   const auto objective = objective_of_file(command, file).objective();
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
-  if (const auto retained = file.made.find("retain"); retained != file.made.end())
-    warn("the fit also kept the prompts of " + text::in_quotes(retained->second) +
-         " as they are, which this certificate leaves out");
+  // The objective is that of the fit, with the prompts that it retained; places are measured on those to steer.
+  path stays = command.data.retain;
+  if (const auto retained = file.made.find("retain"); stays.empty() and retained != file.made.end())
+    stays = retained->second;
+  auto fitted_on = prompts;
+  const auto retained = read_retained(*model, stays, file.keys(), prompts);
+  fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
   std::optional<polished> better;
   if (command.polish) {
-    better = composition->polish(values, prompts, objective);
+    better = composition->polish(values, fitted_on, objective);
     values = better->values;
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
   }
-  const auto s = composition->stationary(values, prompts, objective);
+  const auto s = composition->stationary(values, fitted_on, objective);
   std::optional<report::progress_bar> bar;
   index_t total = 0;
   const auto found = composition->certify(values, prompts,

@@ -130,11 +130,18 @@ std::string to_text(const std::string& name, const metrics& m) {
          error(&strength_metrics::top_other_same, 3) + "\n\n";
 }
 
+ordered_json retention_json(const any_composition& composition, const parameters& values,
+                            const std::vector<prompt_pair>& retained, const objective_options& objective) {
+  return {{"prompts", retained.size()},
+          {"kl_full", composition.loss(values, retained, objective, false).retention.value_or(0)}};
+}
+
 void add_retention(const any_composition& composition, const parameters& values,
                    const std::vector<prompt_pair>& retained, const objective_options& objective, output& to) {
-  const auto kl = composition.loss(values, retained, objective, false).retention.value_or(0);
-  to.json["retain"] = {{"prompts", retained.size()}, {"kl_full", kl}};
-  to.text += "retained, " + std::to_string(retained.size()) + " prompts: KL over all tokens " + rounded(kl) + "\n";
+  const auto found = retention_json(composition, values, retained, objective);
+  to.json["retain"] = found;
+  to.text += "retained, " + std::to_string(retained.size()) + " prompts: KL over all tokens " +
+             rounded(found["kl_full"].get<double>()) + "\n";
 }
 
 void add_counts(const parameter_counts& c, output& to) {

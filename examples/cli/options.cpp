@@ -767,6 +767,8 @@ void describe(description& d, command_line& line) {
     o.count("--bootstrap", "pairs of random halves of the train prompts: how often is each place kept?", c.bootstrap, 1,
             100'000);
     o.file("--holdout", "further prompt pairs, to measure the knee on", c.holdout);
+    add_retained(o, c.fit.data.retain, c.fit.objective);
+    o.group("Options");
     add_bound(o, c.fit.size, "sweep");
     o.parsed("--out", "DIR", "folder for every finished fit; a sweep that was interrupted goes on from there",
              [&c](const std::string& value) { c.out = path_of("--out", value); });
@@ -824,6 +826,8 @@ void describe(description& d, command_line& line) {
     add_other_weights(o, line.common);
     add_data(o, c.data, line.common);
     add_objective(o, c.objective);
+    add_retained(o, c.data.retain, c.objective);
+    o.group("Options");
     o.real("--target",
            "share of the whole intervention's flip rate that fewer places must reach at every strength, "
            "default 0.95",
@@ -1305,7 +1309,7 @@ command_line parse(int argc, const char* const* argv) {
   }
   for (const auto& [command, file] :
        {std::pair("fit", &line.fit.data.retain), std::pair("eval", &line.eval.data.retain),
-        std::pair("loss", &line.loss.data.retain)})
+        std::pair("loss", &line.loss.data.retain), std::pair("sweep", &line.sweep.fit.data.retain)})
     if (name == command and file->empty() and command_of(app, name)->get_option("--lambda-r")->count() > 0)
       throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
   if (line.name == "fit") take_method(line.fit, *command_of(app, "fit"));
@@ -1313,8 +1317,8 @@ command_line parse(int argc, const char* const* argv) {
     require_data(line.certify.data, d.files);
     if (not line.certify.out.empty() and not line.certify.polish)
       throw usage_error("--out goes with --polish, which changes the intervention");
-    for (const auto* option :
-         {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction", "--minimality", "--strengths"})
+    for (const auto* option : {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction",
+                               "--minimality", "--strengths", "--lambda-r"})
       if (command_of(app, "certify")->get_option(option)->count() > 0) line.certify.given.insert(option);
   }
   if (line.name == "eval") require_data(line.eval.data, d.files);

@@ -251,11 +251,14 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
       const auto [found, is_new] = plans.try_emplace({at.seed, at.steps});
       if (is_new) {
         const auto sets = read_data(*folder, fit.data, at.seed, keys_of(asked));
-        const auto& train = sets.front().pairs;
+        auto train = sets.front().pairs;
+        const auto retained = read_retained(*folder, fit.data.retain, keys_of(asked), train);
+        const auto chosen = chosen_for(asked, train);
+        train.insert(train.end(), retained.begin(), retained.end());
         fit_command one = fit;
         one.steps = at.steps;
-        found->second = plan_of(one, common, weights, folder->config(),
-                                lay_out(folder->config(), chosen_for(asked, train))->layout(train), train);
+        found->second =
+            plan_of(one, common, weights, folder->config(), lay_out(folder->config(), chosen)->layout(train), train);
       }
       const fit_plan& plan = found->second;
       of_points.push_back(&plan);

@@ -47,10 +47,22 @@ struct composed_once {
 };
 
 /// One fit of the sweep, and what is known of it once it has ended.
+/// What a seed's fits are made on and measured on.
+struct prompts_of_seed {
+  std::vector<named_prompts> sets = {};
+  std::vector<prompt_pair> retained = {};  ///< that are to stay as they are
+
+  std::vector<prompt_pair> fitted_on() const {
+    auto all = sets.front().pairs;
+    all.insert(all.end(), retained.begin(), retained.end());
+    return all;
+  }
+};
+
 struct point {
   std::size_t composition = 0;
   fit_settings at = {};
-  const std::vector<named_prompts>* sets = nullptr;
+  const prompts_of_seed* data = nullptr;
   std::size_t chain = 0;  ///< of a path: points with the same number follow each other
   std::optional<ordered_json> figures = {};
   std::optional<parameters> values = {};  ///< until then, and after a resumed sweep, nothing
@@ -94,11 +106,12 @@ class running {
     for (auto& command : compositions_of(command_, model_->config())) {
       composed_once one{.command = std::move(command)};
       one.asked = asked_by(one.command);
-      const auto& sets = data(one.asked, base_seed());
-      const auto chosen = chosen_for(one.asked, sets.front().pairs);
-      require_measurable(chosen, sets);
+      const prompts_of_seed& read = data(one.asked, base_seed());
+      const auto chosen = chosen_for(one.asked, read.sets.front().pairs);
+      require_measurable(chosen, read.sets);
       one.composition = model_->compose(chosen);
-      require_room(one.command, common_, *model_, one.composition->layout(sets.front().pairs), sets.front().pairs);
+      const auto fitted_on = read.fitted_on();
+      require_room(one.command, common_, *model_, one.composition->layout(fitted_on), fitted_on);
       const auto& o = command_.fit.objective;
       const auto defaults = one.composition->defaults();
       one.base = {.lambda_f = o.lambda_f,
@@ -115,7 +128,7 @@ class running {
   void lay_out_points() {
     for (std::size_t c = 0; c < composed_.size(); ++c)
       for (const fit_settings& at : grid(command_.axes, composed_[c].base)) {
-        point one{.composition = c, .at = at, .sets = &data(composed_[c].asked, at.seed)};
+        point one{.composition = c, .at = at, .data = &data(composed_[c].asked, at.seed)};
         if (command_.path_values > 0) {
           one.chain = chains_++;
           for (const double lambda : path_weights(lambda_max_of(one), command_.path_values, command_.path_end)) {
@@ -156,7 +169,7 @@ class running {
       if (is_own(k)) continue;
       points_[k].figures ? count(k) : recall(k);
     }
-    const auto prompts = points_.front().sets->front().pairs.size();
+    const auto prompts = points_.front().data->sets.front().pairs.size();
     found_.json["ranks"] = {{"count", counts.size()},
                             {"prompts", std::vector(counts.size(), prompts)},
                             {"points", counts},
@@ -167,7 +180,7 @@ class running {
   void open_folder() {
     if (command_.out.empty()) return;
     const auto& first = composed_.front();
-    const auto& prompts = points_.front().sets->front().pairs;
+    const auto& prompts = points_.front().data->sets.front().pairs;
     auto asked = made_by(command_.fit, objective_at(points_.front()), optimizer_at(points_.front()), command_.fit.steps,
                          base_seed(), *model_, common_);
     for (const auto* varied : {"lambda_f", "lambda_m", "margin", "learning_rate", "steps"}) asked.erase(varied);
@@ -187,6 +200,8 @@ class running {
     if (command_.fit.subgradient) asked["subgradient"] = "on";
     asked["model"] = weights_hash_of(*first.composition, prompts);
     asked["prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
+    if (const auto& stay = points_.front().data->retained; not stay.empty())
+      asked["retained"] = trimtab::detail::text_of(std::span<const prompt_pair>(stay));
     if (not is_first_rank()) meet_all_ranks();  // the first one makes the folder
     folder_.emplace(command_.out, asked);
     if (is_first_rank()) meet_all_ranks();
@@ -201,12 +216,15 @@ class running {
   std::uint64_t base_seed() const { return command_.fit.data.seed.value_or(1); }
 
   /// The prompts of a seed, for these positions; read once.
-  const std::vector<named_prompts>& data(const std::vector<at_option>& asked, std::uint64_t seed) {
+  const prompts_of_seed& data(const std::vector<at_option>& asked, std::uint64_t seed) {
     std::string key = std::to_string(command_.fit.data.task.empty() ? 0 : seed);
     for (const auto& at : asked) key += " " + at.positions + text::joined(at.roles, "+");
     auto found = data_.find(key);
-    if (found == data_.end())
-      found = data_.emplace(key, read_data(*model_, command_.fit.data, seed, keys_of(asked))).first;
+    if (found == data_.end()) {
+      prompts_of_seed read{read_data(*model_, command_.fit.data, seed, keys_of(asked))};
+      read.retained = read_retained(*model_, command_.fit.data.retain, keys_of(asked), read.sets.front().pairs);
+      found = data_.emplace(key, std::move(read)).first;
+    }
     return found->second;
   }
 
@@ -225,7 +243,9 @@ class running {
     command.init = p.at.start;
     command.init_seed = p.at.seed;
     auto made = made_by(command, objective_at(p), optimizer_at(p), steps, p.at.seed, *model_, common_);
-    add_provenance(command, *p.sets, common_, made);
+    auto read = p.data->sets;
+    read.push_back({"retained", p.data->retained});
+    add_provenance(command, read, common_, made);
     // No command of its own goes on from the fit before it on a path.
     if (command_.path_values > 0) made.erase("arguments");
     return made;
@@ -236,7 +256,7 @@ class running {
     const auto key = std::tuple(p.composition, p.at.seed, p.at.margin);
     auto found = lambda_max_.find(key);
     if (found == lambda_max_.end())
-      found = lambda_max_.emplace(key, composition_of(p).lambda_max(p.sets->front().pairs, objective_at(p))).first;
+      found = lambda_max_.emplace(key, composition_of(p).lambda_max(p.data->sets.front().pairs, objective_at(p))).first;
     return found->second;
   }
 
@@ -284,12 +304,14 @@ class running {
     auto figures = varied_of(p);
     if (not more.is_null()) figures.update(more);
     figures["untouched"] = ordered_json::object();
-    for (const auto& set : *p.sets) {
+    for (const auto& set : p.data->sets) {
       if (set.pairs.empty()) continue;
       const auto m = composition_of(p).measure(values, set.pairs, {.strengths = command_.fit.objective.strengths});
       figures[set.name] = to_json(m);
       figures["untouched"][set.name] = untouched_json(m);
     }
+    if (not p.data->retained.empty())
+      figures["retain"] = retention_json(composition_of(p), values, p.data->retained, objective_at(p));
     const auto counts = count_parameters(values);
     figures["parameters"] = counts.parameters;
     figures["nonzero_parameters"] = counts.nonzero_parameters;
@@ -319,7 +341,7 @@ class running {
       std::vector<std::size_t> numbers;
       for (std::size_t k = 0; k < points_.size(); ++k)
         if (points_[k].composition == c and is_own(k) and not points_[k].figures) {
-          left.push_back({points_[k].sets->front().pairs, points_[k].at});
+          left.push_back({points_[k].data->fitted_on(), points_[k].at});
           numbers.push_back(k);
         }
       if (left.empty()) continue;
@@ -353,7 +375,7 @@ class running {
             fail(k, "the fit before it on the path failed");
             continue;
           }
-          next.push_back({p.sets->front().pairs, p.at});
+          next.push_back({p.data->fitted_on(), p.at});
           starts.push_back(at == 0 ? std::nullopt : std::optional(values_of(k - 1)));
           numbers.push_back(k);
         }
@@ -433,7 +455,7 @@ class running {
   std::vector<position_key> resolved_keys(const point& p) const {
     auto keys = keys_of(composed_[p.composition].asked);
     for (auto& key : keys)
-      if (key.by() == position_key::kind::absolute) key = key.resolved(p.sets->front().pairs);
+      if (key.by() == position_key::kind::absolute) key = key.resolved(p.data->sets.front().pairs);
     return keys;
   }
 
@@ -451,7 +473,7 @@ class running {
     std::vector<std::pair<double, report::path_line>> lines;
     std::size_t record = 0;
     for (const parameter_block& block : layout.blocks) {
-      const auto names = model_->names_of(block.positions, points_.front().sets->front().pairs);
+      const auto names = model_->names_of(block.positions, points_.front().data->sets.front().pairs);
       for (index_t r = 0; r < block.records(); ++r, ++record) {
         if (entries[record] == 0) continue;
         const index_t layer = block.layers[static_cast<std::size_t>(r / block.records_per_layer())];
@@ -473,7 +495,8 @@ class running {
       if (not p.on_front) continue;
       const auto k = static_cast<std::size_t>(std::stoul(p.name.substr(p.name.find(' '))));
       const point& at = points_[k];
-      fits.push_back(cli::describe(composition_of(at), values_of(k), *at.sets, {}, p.name, made_at(at, at.at.steps)));
+      fits.push_back(
+          cli::describe(composition_of(at), values_of(k), at.data->sets, {}, p.name, made_at(at, at.at.steps)));
       p.link = "#fit-1." + std::to_string(fits.size());
     }
     const auto title = "sweep on " + name_of(command_.fit.model);
@@ -534,8 +557,9 @@ class running {
                    rounded(found_.json["hypervolume"].get<double>()) + " (flip rate × KL × places)\n\n" + fresh_text_;
   }
 
-  /// Pairs of complementary halves of the train prompts.
-  std::vector<point_to_fit> halves_of(const std::vector<prompt_pair>& train, const fit_settings& at) const {
+  /// Pairs of complementary halves of the train prompts, each with all prompts to retain.
+  std::vector<point_to_fit> halves_of(const std::vector<prompt_pair>& train, const std::vector<prompt_pair>& retained,
+                                      const fit_settings& at) const {
     random_generator random(base_seed());
     std::vector<point_to_fit> halves;
     std::vector<std::size_t> order(train.size());
@@ -545,6 +569,7 @@ class running {
       for (const std::size_t first : {std::size_t{0}, order.size() / 2}) {
         point_to_fit half{.at = at};
         for (std::size_t n = first; n < first + order.size() / 2; ++n) half.prompts.push_back(train[order[n]]);
+        half.prompts.insert(half.prompts.end(), retained.begin(), retained.end());
         halves.push_back(std::move(half));
       }
     }
@@ -554,7 +579,7 @@ class running {
   /// Fits all halves that no earlier run fitted, and gives each fit to `use`; false where a signal ended it.
   bool fit_halves(const std::vector<point_to_fit>& halves, const std::function<void(const parameters&)>& use) {
     const auto& composition = *composed_.front().composition;
-    const point as_point{.at = halves.front().at, .sets = &data(composed_.front().asked, base_seed())};
+    const point as_point{.at = halves.front().at, .data = &data(composed_.front().asked, base_seed())};
     auto made = made_at(as_point, as_point.at.steps);
     made.erase("arguments");  // no command of its own fits a half
     std::vector<point_to_fit> left;
@@ -585,13 +610,14 @@ class running {
   /// Fits complementary halves of the train prompts, and counts how often each place is kept (Shah and Samworth 2013).
   void select() {
     const composed_once& c = composed_.front();
-    const auto& train = data(c.asked, base_seed()).front().pairs;
+    const prompts_of_seed& read = data(c.asked, base_seed());
+    const auto& train = read.sets.front().pairs;
     if (train.size() < 2)
       throw error(error_kind::bad_data, "--bootstrap halves the train prompts, and there is only " +
                                             std::to_string(train.size()) + "; give more");
     auto at = c.base;
     if (command_.fit.objective.lambda_m_share) at.lambda_m *= lambda_max_of(points_.front());
-    const auto halves = halves_of(train, at);
+    const auto halves = halves_of(train, read.retained, at);
     std::vector<double> kept;
     parameter_layout layout;
     double mean_kept = 0;
@@ -643,7 +669,7 @@ class running {
   const sweep_command& command_;
   const common_options& common_;
   std::unique_ptr<any_model> model_;
-  std::map<std::string, std::vector<named_prompts>> data_ = {};
+  std::map<std::string, prompts_of_seed> data_ = {};
   std::vector<composed_once> composed_ = {};
   std::vector<point> points_ = {};
   std::size_t chains_ = 0;

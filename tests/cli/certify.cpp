@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
 using namespace trimtab;
 using namespace trimtab::test;
@@ -131,4 +133,28 @@ TEST_CASE("Polishing ends at a minimum, in fit and in certify alike", "[certify]
   CHECK(
       run_trimtab({"certify", "--model", model.path(), "--intervention", file, "--data", model.data(), "--out", better})
           .status == 2);
+}
+
+TEST_CASE("The certificate of a fit that retained prompts is about the objective with them", "[certify]") {
+  const model_for_cli model;
+  const auto stays = model.name("stays.jsonl"), file = model.name("i.safetensors");
+  std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n{\"ids\": [1, 1, 2, 3]}\n";
+  const std::vector<std::string> on{"--model", model.path(), "--data", model.data(), "--precision", "double", "--json"};
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.end(), on.begin(), on.end());
+    return run_trimtab(words);
+  };
+  REQUIRE(run({"fit", "--sites", "resid_post", "--steps", "60", "--lambda-m", "0.01", "--psi", "softplus", "--retain",
+               stays, "--lambda-r", "20", "--polish", "--out", file})
+              .status == 0);
+  const auto largest = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"certify", "--intervention", file, "--subsets", "0"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words).json()["stationarity"]["largest"].get<double>();
+  };
+  CHECK(largest({}) < 1e-6);
+  CHECK(largest({"--retain", stays}) == largest({}));
+  CHECK(largest({"--lambda-r", "5", "--retain", stays}) > 0.1);
+  std::filesystem::remove(stays);
+  CHECK_THAT(run({"certify", "--intervention", file, "--subsets", "0"}).err, ContainsSubstring("stays.jsonl"));
 }

@@ -89,6 +89,55 @@ TEST_CASE("A fit that needs more memory than it may take is refused with a chunk
   CHECK(run_trimtab(fit_of(model, {"--memory", "1G", "--steps", "1"})).status == 0);
 }
 
+TEST_CASE("An evaluation and a certificate take the memory that they may, and change no figure") {
+  const model_for_cli model;
+  const auto fitted = model.name("fitted");
+  REQUIRE(run_trimtab(fit_of(model, {"--steps", "5", "--out", fitted})).status == 0);
+  const auto command = GENERATE(arguments{"eval", "--per-prompt"}, arguments{"certify", "--subsets", "3"});
+  const auto all = command + arguments{"--model",    model.path(), "--intervention", fitted, "--data",
+                                       model.data(), "--json",     "--threads",      "1"};
+  const auto plain = run_trimtab(all);
+  CAPTURE(command, plain.err);
+  REQUIRE(plain.status == 0);
+  CHECK(run_trimtab(all + arguments{"--memory", "1G"}).out == plain.out);
+  // Hardly more than the program takes without the work.
+  const auto idle = run_trimtab({"logits", "--model", model.path(), "--ids", "1", "--json", "--threads", "1"}).peak;
+  const auto tight = run_trimtab(all + arguments{"--memory", std::to_string(idle + 3'000'000)});
+  CAPTURE(tight.err);
+  CHECK(tight.status == 0);
+  CHECK(tight.out == plain.out);
+  const auto refused = run_trimtab(all + arguments{"--memory", "1M"});
+  CHECK(refused.status == 1);
+  CHECK(refused.error_lines() == 1);
+  CHECK_THAT(refused.err, ContainsSubstring("may take 1.0 MB"));
+}
+
+TEST_CASE("The plan of an evaluation reads no weight, and its parts are those of its work") {
+  const model_for_cli model;
+  const auto fitted = model.name("fitted");
+  REQUIRE(run_trimtab(fit_of(model, {"--steps", "5", "--out", fitted})).status == 0);
+  const auto plan = [&](const arguments& more) {
+    return run_trimtab(arguments{"eval", "--model", model.path(), "--intervention", fitted, "--data", model.data(),
+                                 "--json", "--plan"} +
+                       more)
+        .json();
+  };
+  const auto whole = plan({});
+  CHECK(whole["rows"] > 0);
+  CHECK(whole["seconds"] > 0);
+  for (const auto* part : {"weights", "activations", "program"}) CHECK(whole["memory"][part] > 0);
+  CHECK(whole["touched"]["attn_out"].size() == whole["touched"]["resid_post"].size());
+  const auto more = plan({"--strengths", "1,-1,2,-2"});
+  CHECK(more["rows"] == 2 * whole["rows"].get<index_t>());
+  CHECK(more["flops"] > whole["flops"]);
+  CHECK(more["memory"]["activations"] > whole["memory"]["activations"]);
+  CHECK(plan({"--memory", std::to_string(whole["memory"]["weights"].get<index_t>() +
+                                         whole["memory"]["program"].get<index_t>() + 400'000)})["rows"] <
+        whole["rows"]);
+  std::filesystem::remove(model.path() + "/model.safetensors");
+  CHECK(plan({})["flops"] == whole["flops"]);
+}
+
 TEST_CASE("The bits of a fit in chunks depend on nothing but the chunk, and it resumes") {
   const model_for_cli model;
   const auto file = [&](const std::string& name, const arguments& more) {

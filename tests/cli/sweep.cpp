@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 using namespace trimtab;
@@ -66,6 +67,36 @@ TEST_CASE("Each point of a sweep has the figures and the file of that fit alone"
         of_sweep.made.erase("command"), of_fit.made.erase("command");
         CHECK(of_sweep == of_fit);
       }
+}
+
+TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep"), stays = model.name("stays.jsonl"), file = model.name("alone.safetensors");
+  std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n{\"ids\": [1, 1, 2, 3]}\n";
+  const std::vector<std::string> how{"--steps", "6", "--retain", stays, "--lambda-r", "20"};
+  const auto found =
+      run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.002", "--out", folder, "--bootstrap", "1"})));
+  CAPTURE(found.err);
+  REQUIRE(found.status == 0);
+  for (const std::size_t k : {0, 1}) {
+    const auto alone = run_trimtab(with({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(),
+                                         "--lambda-m", k == 0 ? "0.05" : "0.002", "--out", file, "--json"},
+                                        how))
+                           .json();
+    const auto& point = found.json()["points"][k];
+    for (const auto* key : {"train", "test", "retain", "nonzero_sites"}) CHECK(point[key] == alone[key]);
+    CHECK(point["retain"]["prompts"] == 2);
+    auto of_sweep = io::read_intervention(folder + "/point-000" + std::to_string(k) + ".safetensors"),
+         of_fit = io::read_intervention(file);
+    of_sweep.made.erase("command"), of_fit.made.erase("command");
+    CHECK(of_sweep == of_fit);
+  }
+  std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n";
+  const auto other = run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.002", "--out", folder})));
+  CHECK(other.status == 1);
+  CHECK_THAT(other.err, ContainsSubstring("retained"));
+  CHECK_THAT(run_trimtab(sweep_of(model, {"--vary", "lr=0.1,0.2", "--lambda-r", "2"})).err,
+             ContainsSubstring("--lambda-r goes with --retain"));
 }
 
 TEST_CASE("The front holds what no other point betters, and the knee is on it", "[sweep]") {
