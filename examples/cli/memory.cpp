@@ -83,10 +83,10 @@ index_t memory_left() {
   return left;
 }
 
-index_t memory_bound(const std::optional<index_t>& asked) {
+index_t memory_bound(const std::optional<index_t>& asked, index_t known) {
   if (asked) return *asked;
   const index_t left = memory_left();
-  return left == unlimited ? unlimited : memory_in_use() + left / 5 * 4 / ranks_on_this_machine();
+  return left == unlimited ? unlimited : std::max(memory_in_use(), known) + left / 5 * 4 / ranks_on_this_machine();
 }
 
 index_t left_for_work(const std::optional<index_t>& asked, const common_options& common) {

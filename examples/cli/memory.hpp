@@ -19,8 +19,9 @@ index_t memory_in_use();
 index_t memory_left();
 
 /// The most that the process may take in all: what was asked for, or what it takes now and 80 % of what is
-/// left, which the ranks on this machine share.
-index_t memory_bound(const std::optional<index_t>& asked);
+/// left, which the ranks on this machine share. It takes at least `known` bytes: of weights that ranks share, those that it
+/// has not touched yet are not in its resident set.
+index_t memory_bound(const std::optional<index_t>& asked, index_t known = 0);
 
 /// What the bound leaves for work on the CPU, 0 for no bound: on a device, whose memory is another, unless one was asked
 /// for. Throws `memory` where the process takes all of it already.

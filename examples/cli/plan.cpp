@@ -314,7 +314,7 @@ void require_room(const fit_command& command, const common_options& common, cons
   };
   const fit_plan plan = with_chunk(command.size.chunk);
   const index_t beside = std::max<index_t>(0, memory_in_use() - plan.memory.front().second);  // but for the weights
-  const index_t bound = memory_bound(command.size.memory);
+  const index_t bound = memory_bound(command.size.memory, weights + beside);
   const auto fits = [&](const fit_plan& some) { return some.bytes() + beside <= bound; };
   if (fits(plan)) return;
   index_t least = 0, most = plan.chunk;  // the largest that fits, if any does, is `least`
