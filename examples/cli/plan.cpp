@@ -126,8 +126,8 @@ std::string touched_text(const fit_plan& plan) {
 }
 
 /// A line where the plan is beyond the bound.
-std::string complaint_of(const fit_plan& plan, const size_options& size, const std::string& what) {
-  const index_t bound = memory_bound(size.memory);
+std::string complaint_of(const fit_plan& plan, const std::optional<index_t>& memory, const std::string& what) {
+  const index_t bound = memory_bound(memory);
   if (plan.bytes() <= bound) return {};
   return "that is more than the " + size_text(bound) + " that the " + what + " may take\n";
 }
@@ -149,7 +149,7 @@ output plan_eval(const eval_command& command, const common_options& common) {
   const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
   const auto strengths = std::ssize(command.objective.strengths);
   const index_t weights = bytes_of_weights(command.model, common), program = memory_in_use();
-  const index_t left = std::max<index_t>(1, memory_bound(command.memory) - weights - program);
+  const index_t left = std::max<index_t>(0, memory_bound(command.memory) - weights - program);  // 0: see the complaint
   const index_t first = first_layer_of_pass(layout, config);
   fit_plan plan{.memory = {{"weights", weights}}};
   index_t largest = 0;
@@ -190,7 +190,8 @@ output plan_eval(const eval_command& command, const common_options& common) {
   found.json["seconds"] = seconds;
   found.json["touched"] = plan.touched;
   found.text = report::counted(prompts, "prompt") + ", at most " + std::to_string(plan.rows) + " rows in a pass\n" +
-               memory_text(plan) + "about " + duration(seconds) + " on the CPU of this machine\n" + touched_text(plan);
+               memory_text(plan) + "about " + duration(seconds) + " on the CPU of this machine\n" + touched_text(plan) +
+               complaint_of(plan, command.memory, "evaluation");
   return found;
 }
 
@@ -222,7 +223,7 @@ output plan_fit(const fit_command& given, const common_options& common) {
                report::counted(static_cast<std::size_t>(plan.chunks), "chunk") + " of at most " +
                report::counted(static_cast<std::size_t>(plan.chunk), "prompt") + "\n" + memory_text(plan) +
                work_text(steps, plan.flops, seconds);
-  found.text += touched_text(plan) + complaint_of(plan, command.size, "fit");
+  found.text += touched_text(plan) + complaint_of(plan, command.size.memory, "fit");
   return found;
 }
 
@@ -299,7 +300,7 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
   found.json["seconds"] = seconds;
   found.text = report::counted(points, "fit") + ", at most " + std::to_string(largest.rows) + " rows in a pass\n" +
                memory_text(largest) + work_text(steps, flops, seconds) +
-               complaint_of(largest, command.fit.size, "sweep");
+               complaint_of(largest, command.fit.size.memory, "sweep");
   return found;
 }
 

@@ -125,11 +125,11 @@ TEST_CASE("Ranks that share prompts measure and explain what one does") {
   const auto fitted = model.name("fitted");
   REQUIRE(run_trimtab(fit_of(model, {"--steps", "5", "--out", fitted})).status == 0);
   const auto csv = model.name("csv"), page = model.name("page.html");
-  const auto command =
-      GENERATE_COPY(arguments{"eval", "--intervention", fitted, "--per-prompt"},
-                    arguments{"eval", "--intervention", fitted, "--per-prompt-csv", csv},
-                    arguments{"explain", "--method", "gradient", "--per-prompt", "--report", page},
-                    arguments{"explain", "--method", "ablation,direct,logit-lens", "--curve", "--report", page});
+  const std::vector<arguments> commands{{"eval", "--intervention", fitted, "--per-prompt"},
+                                        {"eval", "--intervention", fitted, "--per-prompt-csv", csv},
+                                        {"explain", "--method", "gradient", "--per-prompt", "--report", page},
+                                        {"explain", "--method", "ablation", "--curve", "--report", page}};
+  const auto& command = commands[static_cast<std::size_t>(GENERATE(0, 1, 2, 3))];
   const auto all = with(command, {"--model", model.path(), "--data", model.data(), "--json"});
   const auto one = run_trimtab(all);
   CAPTURE(command, one.err);
