@@ -5,8 +5,10 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "memory.hpp"
+#include "plan.hpp"
 #include "talk.hpp"
 
+#include <trimtab/io/files/input_file.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/report/table.hpp>
@@ -196,17 +198,27 @@ output certify(const certify_command& command, const common_options& common) {
   path stays = command.data.retain;
   if (const auto retained = file.made.find("retain"); stays.empty() and retained != file.made.end())
     stays = retained->second;
+  if (stays.empty() and command.given.contains("--lambda-r"))
+    throw error(error_kind::bad_argument, "--lambda-r goes with --retain, and the fit of '" +
+                                              command.intervention.string() +
+                                              "' retained no prompts; give --retain, or leave out --lambda-r");
+  if (command.data.retain.empty() and not stays.empty() and not io::is_present(stays))
+    throw error(error_kind::io,
+                "'" + stays.string() + "', whose prompts the fit retained, is not there; give --retain");
   auto fitted_on = prompts;
   const auto retained = read_retained(*model, stays, file.keys(), prompts);
   fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
+  const index_t memory = left_for_work(command.memory, common);
+  require_gradient_pass(model->config(), values.layout, fitted_on, objective.strengths, common, memory);
   std::optional<polished> better;
   if (command.polish) {
     better = composition->polish(values, fitted_on, objective);
     values = better->values;
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);
+    if (not stays.empty()) made["retain"] = stays.string(), made["lambda_r"] = exact(objective.lambda_r);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
   }
   const auto s = composition->stationary(values, fitted_on, objective);
@@ -222,7 +234,7 @@ output certify(const certify_command& command, const common_options& common) {
                                                    bar.emplace("certify", total = all, not common.quiet);
                                                  bar->show(done);
                                                },
-                                           .memory = left_for_work(command.memory, common)});
+                                           .memory = memory});
   bar.reset();
 
   output result;

@@ -6,7 +6,6 @@
 
 #include <trimtab/trimtab.hpp>
 
-#include <range/v3/view/chunk.hpp>
 #include <range/v3/view/transform.hpp>
 
 #include <algorithm>
@@ -175,9 +174,9 @@ class composition_of final : public any_composition {
     return report::describe(steering_, values, sets, std::move(history), named);
   }
 
-  /// Runs some prompts at a time, which bounds the memory; the loss is a mean over prompts.
+  /// Runs some prompts at a time, which bounds the memory; what each gives is added up in their order.
   loss_result loss(const parameters& values, std::span<const prompt_pair> prompts, const objective_options& objective,
-                   bool with_gradient, const any_communicator& ranks) const override {
+                   bool with_gradient, const any_communicator& ranks, index_t memory) const override {
     check_prompts(prompts, steering_.model().config().vocabulary);
     loss_result sum;
     sum.gradient.assign(with_gradient ? values.theta.size() : 0, 0.0);
@@ -185,29 +184,15 @@ class composition_of final : public any_composition {
     std::vector<prompt_pair> sorted(prompts.begin(), prompts.end());
     const auto stays = std::ranges::stable_partition(sorted, std::logical_not{}, &prompt_pair::retained);
     const auto steers = std::span(sorted).first(sorted.size() - stays.size());
-    std::vector<std::pair<std::span<const prompt_pair>, double>> parts;  // and their share of the mean
-    for (const std::span<const prompt_pair> group : {steers, std::span<prompt_pair>(stays)})
-      for (const std::span<const prompt_pair> some : group | ranges::views::chunk(64))
-        parts.emplace_back(some, static_cast<double>(some.size()) / static_cast<double>(group.size()));
-    const any_communicator& sharing = with_gradient ? any_communicator() : ranks;
-    const item_range own = own_share(sharing, std::ssize(parts));
-    std::vector<terms_of_part> terms;
-    std::vector<double> by_prompt;  // the logit difference at each strength, and the divergence
-    for (index_t k = own.first; k < own.last; ++k) {
-      const auto& [some, share] = parts[static_cast<std::size_t>(k)];
-      terms.push_back(add(by_prompt, sum.gradient, values, some, objective, share));
+    for (const std::vector<double>& one : terms_of(sum.gradient, values, steers, objective, ranks, memory)) {
+      sum.effectiveness += one[0] / static_cast<double>(steers.size());
+      sum.faithfulness += one[1] / static_cast<double>(steers.size());
+      loss_result::prompt& shown = sum.prompts.emplace_back(loss_result::prompt{.kl = one[1]});
+      for (std::size_t b = 0; b < objective.strengths.size(); ++b)
+        shown.logit_diff[objective.strengths[b]] = one[3 + b];
     }
-    for (const terms_of_part& part : gathered(sharing, std::move(terms))) {
-      sum.effectiveness += part.effectiveness;
-      sum.faithfulness += part.faithfulness;
-      if (part.is_retained) sum.retention = sum.retention.value_or(0) + part.retention;
-    }
-    by_prompt = gathered(sharing, std::move(by_prompt));
-    for (auto number = by_prompt.begin(); number != by_prompt.end();) {
-      loss_result::prompt& one = sum.prompts.emplace_back();
-      for (const double strength : objective.strengths) one.logit_diff[strength] = *number++;
-      one.kl = *number++;
-    }
+    for (const std::vector<double>& one : terms_of(sum.gradient, values, std::span(stays), objective, ranks, memory))
+      sum.retention = sum.retention.value_or(0) + one[2] / static_cast<double>(stays.size());
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
                objective.lambda_r * sum.retention.value_or(0);
@@ -254,31 +239,46 @@ class composition_of final : public any_composition {
     return replicas;
   }
 
-  /// The share that some prompts have in each term.
-  struct terms_of_part {
-    double effectiveness = 0, faithfulness = 0, retention = 0;
-    bool is_retained = false;
-  };
-
-  terms_of_part add(std::vector<double>& by_prompt, std::vector<double>& gradient, const parameters& values,
-                    std::span<const prompt_pair> prompts, const objective_options& objective, double share) const {
+  /// The terms of prompts that are all to be steered, or all to stay, with a row for each: effectiveness, divergence and
+  /// retention, means over strengths, and the logit difference at each strength. The ranks share the prompts unless a
+  /// gradient is asked for, which is added up in groups of a fixed size.
+  std::vector<std::vector<double>> terms_of(std::vector<double>& gradient, const parameters& values,
+                                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                                            const any_communicator& ranks, index_t memory) const {
+    constexpr index_t at_once = 64;
+    const bool with_gradient = not gradient.empty();
     const auto& strengths = objective.strengths;
+    const auto betas = static_cast<double>(strengths.size());
     const auto terms = objective_of(objective, 0);
-    const auto found = gradient.empty() ? objective_at(steering_, terms, values, prompts, strengths)
-                                        : objective_and_gradient(steering_, terms, values, prompts, strengths);
-    const bool is_retained = prompts.front().retained;
-    for (std::size_t n = 0; n < prompts.size() and not is_retained; ++n) {
-      double kl = 0;
-      for (std::size_t b = 0; b < strengths.size(); ++b) {
-        const std::size_t sequence = b * prompts.size() + n;
-        by_prompt.push_back(found.logit_diffs[sequence]);
-        kl += found.loss.terms[1].per_sequence[sequence] / static_cast<double>(strengths.size());
+    const item_range own = own_share(with_gradient ? any_communicator() : ranks, std::ssize(prompts));
+    std::vector<double> rows;
+    for (index_t first = own.first; first < own.last;) {
+      const auto left = prompts.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(own.last - first));
+      const auto some = left.first(static_cast<std::size_t>(
+          prompts_that_fit<typename Model::scalar>(steering_.model().config(), values.layout, left,
+                                                   std::ssize(strengths), at_once, with_gradient ? 0 : memory)));
+      const auto found = with_gradient ? objective_and_gradient(steering_, terms, values, some, strengths)
+                                       : objective_at(steering_, terms, values, some, strengths);
+      for (std::size_t n = 0; n < some.size(); ++n) {
+        const auto mean = [&](std::size_t term) {
+          double sum_of_strengths = 0;
+          for (std::size_t b = 0; b < strengths.size(); ++b)
+            sum_of_strengths += found.loss.terms[term].per_sequence[b * some.size() + n] / betas;
+          return sum_of_strengths;
+        };
+        const bool stays = prompts.front().retained;
+        rows.insert(rows.end(), {stays ? 0 : mean(0), stays ? 0 : mean(1), stays ? mean(3) : 0});
+        for (std::size_t b = 0; b < strengths.size(); ++b) rows.push_back(found.logit_diffs[b * some.size() + n]);
       }
-      by_prompt.push_back(kl);
+      const double share = static_cast<double>(some.size()) / static_cast<double>(prompts.size());
+      for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += share * found.gradient[i];
+      first += std::ssize(some);
     }
-    for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += share * found.gradient[i];
-    return {share * found.loss.terms[0].value, share * found.loss.terms[1].value,
-            is_retained ? share * found.loss.terms[3].value : 0, is_retained};
+    rows = gathered(with_gradient ? any_communicator() : ranks, std::move(rows));
+    std::vector<std::vector<double>> by_prompt;
+    for (auto number = rows.begin(); number != rows.end(); number += static_cast<std::ptrdiff_t>(3 + strengths.size()))
+      by_prompt.emplace_back(number, number + static_cast<std::ptrdiff_t>(3 + strengths.size()));
+    return by_prompt;
   }
 
   dynamic_steering<Model> steering_;

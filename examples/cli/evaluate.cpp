@@ -52,11 +52,11 @@ output eval(const eval_command& command, const common_options& common) {
     add_metrics(set.name, figures, found);
     if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
     if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);
-    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false, all_ranks()));
+    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false, all_ranks(), memory));
   }
   if (const auto retained = read_retained(*model, command.data.retain, file.keys(), sets.front().pairs);
       not retained.empty())
-    add_retention(*composition, values, retained, objective, found);
+    add_retention(*composition, values, retained, objective, found, all_ranks(), memory);
   add_counts(count_parameters(values), found);
   if (all_ranks().size() > 1) found.json["ranks"] = prompts_of_ranks(sets.front().pairs.size());
   if (not command.per_prompt_csv.empty()) io::write_file_atomically(command.per_prompt_csv, csv);

@@ -131,14 +131,16 @@ std::string to_text(const std::string& name, const metrics& m) {
 }
 
 ordered_json retention_json(const any_composition& composition, const parameters& values,
-                            const std::vector<prompt_pair>& retained, const objective_options& objective) {
+                            const std::vector<prompt_pair>& retained, const objective_options& objective,
+                            const any_communicator& ranks, index_t memory) {
   return {{"prompts", retained.size()},
-          {"kl_full", composition.loss(values, retained, objective, false).retention.value_or(0)}};
+          {"kl_full", composition.loss(values, retained, objective, false, ranks, memory).retention.value_or(0)}};
 }
 
 void add_retention(const any_composition& composition, const parameters& values,
-                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to) {
-  const auto found = retention_json(composition, values, retained, objective);
+                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to,
+                   const any_communicator& ranks, index_t memory) {
+  const auto found = retention_json(composition, values, retained, objective, ranks, memory);
   to.json["retain"] = found;
   to.text += "retained, " + std::to_string(retained.size()) + " prompts: KL over all tokens " +
              rounded(found["kl_full"].get<double>()) + "\n";

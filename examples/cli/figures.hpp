@@ -27,10 +27,12 @@ std::string to_text(const std::string& name, const metrics& m);
 
 /// What becomes of prompts that are to stay as they are.
 ordered_json retention_json(const any_composition& composition, const parameters& values,
-                            const std::vector<prompt_pair>& retained, const objective_options& objective);
+                            const std::vector<prompt_pair>& retained, const objective_options& objective,
+                            const any_communicator& ranks = {}, index_t memory = 0);
 /// Adds "retain": what becomes of prompts that are to stay as they are.
 void add_retention(const any_composition& composition, const parameters& values,
-                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to);
+                   const std::vector<prompt_pair>& retained, const objective_options& objective, output& to,
+                   const any_communicator& ranks = {}, index_t memory = 0);
 
 /// Adds "parameters", "nonzero_parameters", "nonzero_sites" and "l1".
 void add_counts(const parameter_counts& c, output& to);

@@ -59,14 +59,25 @@ std::vector<std::string> control_groups() {
   return folders;
 }
 
-/// What the control groups leave.
+/// "name 123" of a file of a control group.
+index_t number_named(const std::string& file, const std::string& name) {
+  std::ifstream in(file);
+  std::string first;
+  for (index_t number = 0; in >> first >> number;)
+    if (first == name) return number;
+  return 0;
+}
+
+/// What the control groups leave. Pages of files that nobody maps, such as those of weights that were just read, go where
+/// room is needed.
 index_t left_by_groups() {
   index_t least = unlimited;
   for (const auto& folder : control_groups())
     for (const auto& [limit, used] :
          {std::pair("/memory.max", "/memory.current"), std::pair("/memory.limit_in_bytes", "/memory.usage_in_bytes")})
       if (const auto most = number_in(folder + limit), now = number_in(folder + used); most and now)
-        least = std::min(least, std::max<index_t>(0, *most - *now));
+        least = std::min(least, std::clamp<index_t>(
+                                    *most - *now + number_named(folder + "/memory.stat", "inactive_file"), 0, *most));
   return least;
 }
 

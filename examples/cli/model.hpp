@@ -125,10 +125,10 @@ class any_composition : public any_layout {
   virtual report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,
                                       std::vector<loss_values> history,
                                       const report::describe_options& options) const = 0;
-  /// These ranks share the prompts, unless a gradient is asked for.
+  /// Unless a gradient is asked for, these ranks share the prompts, and a pass takes at most so many bytes (0: any).
   virtual loss_result loss(const parameters& values, std::span<const prompt_pair> prompts,
-                           const objective_options& objective, bool with_gradient,
-                           const any_communicator& ranks = {}) const = 0;
+                           const objective_options& objective, bool with_gradient, const any_communicator& ranks = {},
+                           index_t memory = 0) const = 0;
   virtual host_matrix<double> logits(const parameters& values, const prompt_pair& prompt, double strength,
                                      scored where) const = 0;
   virtual std::vector<generated_text> generate(const parameters& values, std::span<const prompt_pair> prompts,

@@ -146,29 +146,31 @@ output plan_eval(const eval_command& command, const common_options& common) {
   require_fits(file, config, {}, "'" + command.intervention.string() + "'");
   const auto sets =
       read_data(*folder, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
+  const auto retained = read_retained(*folder, command.data.retain, file.keys(), sets.front().pairs);
   const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
   const auto strengths = std::ssize(command.objective.strengths);
   const index_t weights = bytes_of_weights(command.model, common), program = memory_in_use();
-  const index_t left = std::max<index_t>(0, memory_bound(command.memory) - weights - program);  // 0: see the complaint
+  const index_t left = memory_bound(command.memory) - weights - program;
   const index_t first = first_layer_of_pass(layout, config);
   fit_plan plan{.memory = {{"weights", weights}}};
   index_t largest = 0;
   std::size_t prompts = 0;
-  for (const auto& set : sets) {
-    prompts += set.pairs.size();
-    for (std::span<const prompt_pair> rest = set.pairs; not rest.empty();) {
-      const bool in_double = common.precision == arithmetic::in_double;
-      const auto fits = in_double ? &prompts_that_fit<double> : &prompts_that_fit<float>;
-      const auto bytes = in_double ? &bytes_of_evaluation<double> : &bytes_of_evaluation<float>;
-      const auto count =
-          static_cast<std::size_t>(fits(config, layout, rest, strengths, evaluate_options{}.prompts_at_once, left));
+  const bool in_double = common.precision == arithmetic::in_double;
+  const auto fits = in_double ? &prompts_that_fit<double> : &prompts_that_fit<float>;
+  const auto bytes = in_double ? &bytes_of_evaluation<double> : &bytes_of_evaluation<float>;
+  const auto add = [&](std::span<const prompt_pair> rest, double times) {
+    prompts += rest.size();
+    while (not rest.empty()) {
+      std::size_t count = 1;  // where not even one fits, the complaint says so
+      if (bytes(config, layout, 1, std::ssize(rest.front().ids), strengths) <= left)
+        count =
+            static_cast<std::size_t>(fits(config, layout, rest, strengths, evaluate_options{}.prompts_at_once, left));
       const auto texts = with_continuations(rest.first(count));
       index_t tokens = 0;
       for (const prompt_pair& text : texts) {
         const index_t length = std::ssize(text.ids);
         tokens += length;
-        // Twice: once for the figures, once for the terms of the objective.
-        plan.flops += 2 * 2 *
+        plan.flops += times * 2 *
                       (multiply_adds(config, length, 0, 0) +
                        static_cast<double>(strengths) * multiply_adds(config, length, 0, first) +
                        static_cast<double>((1 + strengths) * config.width * config.vocabulary));
@@ -177,7 +179,9 @@ output plan_eval(const eval_command& command, const common_options& common) {
       largest = std::max(largest, bytes(config, layout, std::ssize(texts), tokens, strengths));
       rest = rest.subspan(count);
     }
-  }
+  };
+  for (const auto& set : sets) add(set.pairs, 2);  // once for the figures, once for the terms of the objective
+  add(retained, 1);
   plan.memory.emplace_back("activations", largest);
   plan.memory.emplace_back("program", program);
   plan.touched = touched_by(layout, sets.front().pairs, config);
@@ -331,6 +335,18 @@ void require_room(const fit_command& command, const common_options& common, cons
                                : "; not even one prompt at a time fits: use a smaller model, or a larger --memory"));
 }
 
+void require_gradient_pass(const model_config& config, const parameter_layout& layout,
+                           std::span<const prompt_pair> prompts, std::span<const double> strengths,
+                           const common_options& common, index_t memory) {
+  const index_t bytes = common.precision == arithmetic::in_double
+                            ? bytes_of_step<double>(config, layout, prompts, strengths).total()
+                            : bytes_of_step<float>(config, layout, prompts, strengths).total();
+  if (memory == 0 or bytes <= memory) return;
+  throw error(error_kind::memory, "whether it is a minimum is computed on all prompts at once, which takes " +
+                                      size_text(bytes) + ", more than the " + size_text(memory) +
+                                      " that are left for it; give fewer prompts, or a larger --memory");
+}
+
 ordered_json work_of_ranks(const fit_command& command, const common_options& common, const any_folder& model,
                            const parameter_layout& layout, std::span<const prompt_pair> prompts, int ranks) {
   const fit_plan plan = plan_of(command, common, 0, model.config(), layout, prompts);
@@ -340,7 +356,7 @@ ordered_json work_of_ranks(const fit_command& command, const common_options& com
   std::vector<index_t> own;
   index_t most = 0;
   for (int rank = 0; rank < ranks; ++rank) {
-    const auto [first, last] = chunks_of_rank(plan.chunks, rank, ranks);
+    const auto [first, last] = share_of(rank, ranks, plan.chunks);
     own.push_back(std::min(last * plan.chunk, in_step) - std::min(first * plan.chunk, in_step));
     most = std::max(most, std::ssize(subtrees_of(first, last)) * layout.size() * number);
   }

@@ -58,7 +58,8 @@ struct rank_session::session {
 };
 
 std::shared_ptr<shared_weights> weights_of_machine() {
-  return on_this_machine > 1 ? std::make_shared<parallel::node_weights>() : nullptr;
+  // All ranks make it together, also one that is alone on its machine.
+  return ranks.size() > 1 ? std::make_shared<parallel::node_weights>() : nullptr;
 }
 
 void rank_session::abort_all(int status) {

@@ -40,7 +40,7 @@ const any_communicator& all_ranks();
 /// How many of them are on this machine.
 int ranks_on_this_machine();
 
-/// Memory for weights that the ranks on this machine share; null for one that is alone there.
+/// Memory for weights that the ranks on this machine share; null without ranks.
 std::shared_ptr<shared_weights> weights_of_machine();
 
 /// How many there are, and how many of the prompts each one does.

@@ -46,7 +46,6 @@ struct composed_once {
   fit_settings base = {};
 };
 
-/// One fit of the sweep, and what is known of it once it has ended.
 /// What a seed's fits are made on and measured on.
 struct prompts_of_seed {
   std::vector<named_prompts> sets = {};
@@ -59,6 +58,7 @@ struct prompts_of_seed {
   }
 };
 
+/// One fit of the sweep, and what is known of it once it has ended.
 struct point {
   std::size_t composition = 0;
   fit_settings at = {};
@@ -162,7 +162,11 @@ class running {
     if (not is_first_rank()) return false;
     for (const auto& bytes : failed_on) {
       const auto failed = ordered_json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-      for (const auto& [k, figures] : failed.items()) points_[std::stoul(k)].figures = figures;
+      for (const auto& [k, figures] : failed.items()) {
+        point& p = points_[std::stoul(k)];
+        if (not p.figures) warn("point " + k + " failed: " + figures["failed"].get<std::string>());
+        p.figures = figures;
+      }
     }
     for (std::size_t k = 0; k < points_.size(); ++k) {
       ++counts[rank_of(k)];
@@ -256,7 +260,7 @@ class running {
     const auto key = std::tuple(p.composition, p.at.seed, p.at.margin);
     auto found = lambda_max_.find(key);
     if (found == lambda_max_.end())
-      found = lambda_max_.emplace(key, composition_of(p).lambda_max(p.data->sets.front().pairs, objective_at(p))).first;
+      found = lambda_max_.emplace(key, composition_of(p).lambda_max(p.data->fitted_on(), objective_at(p))).first;
     return found->second;
   }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -124,12 +125,21 @@ TEST_CASE("Ranks that share prompts measure and explain what one does") {
   const model_for_cli model;
   const auto fitted = model.name("fitted");
   REQUIRE(run_trimtab(fit_of(model, {"--steps", "5", "--out", fitted})).status == 0);
+  const auto many = model.name("many.jsonl"), stays = model.name("stays.jsonl");
+  {
+    std::ofstream prompts(many), retained(stays);
+    for (int k = 0; k < 70; ++k) {  // more than are run at once
+      prompts << "{\"ids\": [" << k % 7 << ", 1, " << k % 5 << ", 4], \"correct_id\": 3, \"wrong_id\": 5}\n";
+      retained << "[" << k % 6 << ", 2, 3, " << k % 4 << "]\n";
+    }
+  }
   const auto csv = model.name("csv"), page = model.name("page.html");
   const std::vector<arguments> commands{{"eval", "--intervention", fitted, "--per-prompt"},
+                                        {"eval", "--intervention", fitted, "--test", many, "--retain", stays},
                                         {"eval", "--intervention", fitted, "--per-prompt-csv", csv},
                                         {"explain", "--method", "gradient", "--per-prompt", "--report", page},
                                         {"explain", "--method", "ablation", "--curve", "--report", page}};
-  const auto& command = commands[static_cast<std::size_t>(GENERATE(0, 1, 2, 3))];
+  const auto& command = commands[static_cast<std::size_t>(GENERATE(0, 1, 2, 3, 4))];
   const auto all = with(command, {"--model", model.path(), "--data", model.data(), "--json"});
   const auto one = run_trimtab(all);
   CAPTURE(command, one.err);

@@ -112,6 +112,26 @@ TEST_CASE("An evaluation and a certificate take the memory that they may, and ch
   CHECK_THAT(refused.err, ContainsSubstring("may take 1.0 MB"));
 }
 
+#if not defined(__SANITIZE_ADDRESS__)  // which takes memory of its own
+TEST_CASE("An evaluation keeps to the memory that it may take") {
+  const model_for_cli model;
+  const std::string tiny = TRIMTAB_EXAMPLE_MODELS "/tiny-gpt2";
+  const auto fitted = model.name("fitted");
+  REQUIRE(run_trimtab({"fit", "--model", tiny, "--task", "ioi", "--train", "2", "--test", "2", "--steps", "1", "--out",
+                       fitted, "--quiet"})
+              .status == 0);
+  const auto measured = [&](const std::string& memory) {
+    return run_trimtab({"eval", "--model", tiny, "--task", "ioi", "--train", "64", "--test", "2", "--intervention",
+                        fitted, "--strengths", "1,-1,2,-2,3,-3,4,-4", "--threads", "1", "--memory", memory, "--json"});
+  };
+  const auto much = measured("1G"), little = measured("60M");
+  CAPTURE(much.peak, little.peak, little.err);
+  CHECK(much.out == little.out);
+  CHECK(much.peak > 80'000'000);
+  CHECK(little.peak < 66'000'000);
+}
+#endif
+
 TEST_CASE("The plan of an evaluation reads no weight, and its parts are those of its work") {
   const model_for_cli model;
   const auto fitted = model.name("fitted");

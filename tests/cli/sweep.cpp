@@ -75,13 +75,13 @@ TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "
   std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n{\"ids\": [1, 1, 2, 3]}\n";
   const std::vector<std::string> how{"--steps", "6", "--retain", stays, "--lambda-r", "20"};
   const auto run =
-      run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.002", "--out", folder, "--bootstrap", "1"})));
+      run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.1max", "--out", folder, "--bootstrap", "1"})));
   CAPTURE(run.err);
   REQUIRE(run.status == 0);
   const auto found = run.json();
   for (const std::size_t k : {0, 1}) {
     const auto alone = run_trimtab(with({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(),
-                                         "--lambda-m", k == 0 ? "0.05" : "0.002", "--out", file, "--json"},
+                                         "--lambda-m", k == 0 ? "0.05" : "0.1max", "--out", file, "--json"},
                                         how))
                            .json();
     const auto& point = found["points"][k];

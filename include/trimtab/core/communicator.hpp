@@ -41,7 +41,7 @@ struct item_range {
   index_t count() const { return last - first; }
 };
 
-/// Which of n items one of so many ranks does: as many as the others, and all before those of the next rank.
+/// Which of n items one of so many ranks does: as many as the others, give or take one, and all before those of the next.
 constexpr item_range share_of(int rank, int ranks, index_t n) { return {n * rank / ranks, n * (rank + 1) / ranks}; }
 /// Those of the calling rank.
 template <communicator C>
@@ -49,7 +49,8 @@ item_range own_share(const C& ranks, index_t n) {
   return share_of(ranks.rank(), ranks.size(), n);
 }
 
-/// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else.
+/// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else. A rank that throws before it
+/// comes here leaves the others waiting; a program ends them then, as `mpi_session::abort` does.
 template <communicator C, typename Item>
   requires std::is_trivially_copyable_v<Item> std::vector<Item> gathered(const C& ranks, std::vector<Item> mine) {
     if (ranks.size() == 1) return mine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/explain/corrupt.hpp>
 #include <trimtab/explain/gradient_run.hpp>
 #include <trimtab/explain/groups.hpp>

@@ -5,6 +5,8 @@
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/core/settings.hpp>
 #include <trimtab/measure/evaluate.hpp>
+#include <trimtab/steer/continuations.hpp>
+#include <trimtab/steer/evaluation_memory.hpp>
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/parameters.hpp>
 
@@ -14,6 +16,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -94,7 +97,13 @@ class certifier {
  public:
   certifier(const Steering& composition, const parameters& values, std::span<const prompt_pair> prompts,
             const certificate_options& options)
-      : composition_(composition), values_(values), prompts_(prompts), options_(options) {}
+      : composition_(composition), values_(values), prompts_(prompts), options_(options) {
+    for (std::size_t n = 0; n < prompts.size(); ++n) {
+      index_t texts = 0, tokens = 0;
+      for (const prompt_pair& text : with_continuations(prompts.subspan(n, 1))) ++texts, tokens += std::ssize(text.ids);
+      sizes_.emplace(texts, tokens);
+    }
+  }
 
   certificate run() {
     found_.places = kept_places(values_);
@@ -139,10 +148,13 @@ class certifier {
   std::vector<metrics> measure(std::span<const place_set> sets) {
     constexpr index_t sequences = 512, prompts_at_once = 32;
     const index_t strengths = std::max<index_t>(1, std::ssize(options_.strengths));
-    const auto bytes = [&](index_t count) {  // of one prompt, the longest
-      const auto longest = std::ranges::max_element(prompts_, {}, [](const prompt_pair& p) { return p.ids.size(); });
-      return bytes_of_evaluation<typename Steering::model_type::scalar>(composition_.model().config(), values_.layout,
-                                                                        1, std::ssize(longest->ids), count * strengths);
+    const auto bytes = [&](index_t count) {  // of the prompt that takes most
+      index_t largest = 0;
+      for (const auto& [texts, tokens] : sizes_)
+        largest =
+            std::max(largest, bytes_of_evaluation<typename Steering::model_type::scalar>(
+                                  composition_.model().config(), values_.layout, texts, tokens, count * strengths));
+      return largest;
     };
     index_t most = std::max<index_t>(1, sequences / (prompts_at_once * strengths));
     while (options_.memory > 0 and most > 1 and bytes(most) > options_.memory) --most;
@@ -220,6 +232,7 @@ class certifier {
   std::span<const prompt_pair> prompts_;
   const certificate_options& options_;
   certificate found_ = {};
+  std::set<std::pair<index_t, index_t>> sizes_ = {};  ///< the texts and tokens of each prompt, continuations included
   index_t done_ = 0, all_ = 0;
 };
 

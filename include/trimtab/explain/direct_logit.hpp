@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/explain/groups.hpp>
 #include <trimtab/explain/metric.hpp>
 #include <trimtab/row/math.hpp>
@@ -55,6 +56,9 @@ struct share_of {
     return r.sum([&](auto j) { return r.h(j) * r(frozen_norm::direction, j); });
   }
 };
+
+/// What the metric has besides places.
+inline constexpr std::array direct_addends{"embedding", "position_embedding", "constant"};
 
 template <typename Model>
 class direct_shares {
@@ -113,12 +117,12 @@ class direct_shares {
     const auto add = [&](const char* name, auto addend) { addends_.emplace_back(name, shares(addend, direction_)); };
     const matrix_view<T> embedding = memory_.take(count_, config_.width);
     model.embed_tokens(memory_.take(std::move(token)), embedding);
-    add("embedding", each_row(name::h, embedding));
+    add(direct_addends[0], each_row(name::h, embedding));
     if (config_.rotary_channels == 0)
-      add("position_embedding", selected_row(name::h, model.position_embedding(), memory_.take(std::move(position))));
+      add(direct_addends[1], selected_row(name::h, model.position_embedding(), memory_.take(std::move(position))));
     else
-      addends_.emplace_back("position_embedding", std::vector<double>(prompts.size()));
-    addends_.emplace_back("constant",
+      addends_.emplace_back(direct_addends[1], std::vector<double>(prompts.size()));
+    addends_.emplace_back(direct_addends[2],
                           shares(all_rows(name::h, model.norm_final().bias.view(1, config_.width)), after_norm_));
   }
 
@@ -215,7 +219,7 @@ place_map direct_logit(const transformer<B, A>& model, std::span<const prompt_pa
             }
           }
         });
-    for (const char* name : {"embedding", "position_embedding", "constant"})
+    for (const char* name : detail::direct_addends)  // also on a rank without a prompt
       for (double x : gathered(chosen.ranks, std::move(addends[name])))
         map.addends[name] += x / static_cast<double>(prompts.size());
     map.clean = detail::mean_of(gathered(chosen.ranks, std::move(clean)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/explain/groups.hpp>
 #include <trimtab/explain/metric.hpp>
 #include <trimtab/explain/recorded_run.hpp>

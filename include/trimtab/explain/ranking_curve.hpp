@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/core/random.hpp>
 #include <trimtab/explain/ablation.hpp>
 #include <trimtab/explain/corrupt.hpp>

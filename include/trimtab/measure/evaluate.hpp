@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/communicator.hpp>
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/metrics.hpp>
 #include <trimtab/objective/faithfulness.hpp>

@@ -41,7 +41,7 @@ struct metrics {
 
 struct evaluate_options {
   std::vector<double> strengths = {+1.0, -1.0};
-  index_t prompts_at_once = 32;                         ///< at most; no figure depends on it
+  index_t prompts_at_once = 32;                         ///< at most; on the CPU no figure depends on it
   index_t memory = 0;                                   ///< bytes to be used besides the model, at most; 0: no bound
   std::function<void(index_t, index_t)> progress = {};  ///< called as progress(prompts done, prompts in total)
   any_communicator ranks = {};                          ///< they share the prompts; all of them get the metrics

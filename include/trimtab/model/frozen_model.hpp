@@ -85,8 +85,10 @@ class frozen_model {
   explicit frozen_model(Source&& source, B backend) requires storing_backend<B>
       : frozen_model(source.config(), source.template unread_outer<scalar>(), std::move(backend)) {
     blocks_.reserve(static_cast<std::size_t>(config_.layers));
-    for (index_t l = 0; l < config_.layers; ++l)
+    for (index_t l = 0; l < config_.layers; ++l) {
       blocks_.emplace_back(backend_, source.template unread_block<scalar>(l));
+      source.took_block(l);
+    }
   }
 
   const model_config& config() const { return config_; }
@@ -111,8 +113,9 @@ class frozen_model {
   /// for them when the hash is, because hashing takes as long as loading.
   const std::string& hash_of_weights() const {
     std::call_once(hash_->known, [&] {
-      if constexpr (storing_backend<B>) add_kept_weights(hash_->read);
-      hash_->text = hash_->read.text();
+      weights_hash all = hash_->read;
+      if constexpr (storing_backend<B>) add_kept_weights(all);
+      hash_->text = all.text();
     });
     return hash_->text;
   }
@@ -134,7 +137,7 @@ class frozen_model {
  private:
   struct hash {
     std::once_flag known = {};
-    weights_hash read = {};  ///< of what was read so far
+    weights_hash read = {};  ///< of what was read, on a backend that does not show what it keeps
     std::string text = {};
   };
 
@@ -153,7 +156,7 @@ class frozen_model {
   typename B::memory rotary_cosine_, rotary_sine_;
   std::vector<frozen_block<B>> blocks_ = {};
   bool is_tied_;
-  std::shared_ptr<hash> hash_ = std::make_shared<hash>();
+  std::unique_ptr<hash> hash_ = std::make_unique<hash>();  // which lets a model move
 };
 
 template <tensor_backend B>

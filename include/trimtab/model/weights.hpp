@@ -18,7 +18,7 @@ namespace trimtab {
 /// A matrix that a model's backend takes from its file, or else reads.
 template <typename T>
 struct unread_matrix {
-  stored_matrix file = {};                       ///< without `read` where its type is none of those that are kept
+  stored_matrix file = {};                       ///< its `read` is empty for a type that no backend keeps, such as F64
   std::function<host_matrix<T>()> convert = {};  ///< reads it
 
   bool empty() const { return not convert; }
@@ -76,13 +76,15 @@ concept weight_source = requires(S& source, index_t layer) {
 };
 
 /// A source whose large matrices can stay in their files until the backend takes them, in the layout that `block` and
-/// `outer` have, as maps [in, out]: an embedding [V, D] is the map [D, V].
+/// `outer` have, as maps [in, out]: an embedding [V, D] is the map [D, V]. It is told
+/// of each block that was taken.
 ///
 /// Satisfied by: `io::model_folder`.
 template <typename S, typename T>
 concept unread_weight_source = weight_source<S, T> and requires(S& source, index_t layer) {
   { source.template unread_block<T>(layer) } -> std::same_as<block_weights<T, unread_matrix<T>>>;
   { source.template unread_outer<T>() } -> std::same_as<outer_weights<T, unread_matrix<T>>>;
+  source.took_block(layer);
 };
 
 }  // namespace trimtab

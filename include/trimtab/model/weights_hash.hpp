@@ -15,7 +15,7 @@
 
 /// A hash of a model's weights by value, in the layout of model/weights.hpp: types, names and files in which they were
 /// stored do not matter. Values are hashed as float, so that a model has one hash in float and in double. Eight words
-/// are hashed in parallel, so that hashing does not slow down reading.
+/// are hashed in parallel.
 
 namespace trimtab {
 

@@ -18,17 +18,18 @@ namespace trimtab::parallel {
 ///     gpt2<eigen_backend<float>> model(folder, eigen_backend<float>(4, weight_type::as_in_file,
 ///                                                                   std::make_shared<parallel::node_weights>()));
 ///
-/// The first rank of a machine reads the folder. The windows stay until the `mpi_session` ends, because freeing one needs
-/// all ranks, and a rank that fails must not wait for the others. Where a machine has no room for a window, each rank
-/// keeps the matrix for itself.
+/// All ranks make one together. The first rank of a machine reads what is shared: the matrices that are kept as the folder
+/// stores them. Every rank reads the rest, and keeps matrices for itself where its machine has no room for a window
+/// (`/dev/shm`) or no other rank. The windows stay until the `mpi_session` ends, because freeing one needs all ranks, and
+/// a rank that fails must not wait for the others.
 class node_weights final : public shared_weights {
  public:
   explicit node_weights(MPI_Comm all = MPI_COMM_WORLD) {
     int rank = 0;
     ::MPI_Comm_rank(all, &rank);
     ::MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node_);
-    ::MPI_Comm_set_errhandler(node_, MPI_ERRORS_RETURN);
     ::MPI_Comm_rank(node_, &rank_);
+    ::MPI_Comm_size(node_, &size_);
   }
   node_weights(const node_weights&) = delete;
   node_weights& operator=(const node_weights&) = delete;
@@ -38,11 +39,14 @@ class node_weights final : public shared_weights {
   std::shared_ptr<void> room(index_t bytes) override {
     constexpr index_t alignment = 64;
     const index_t size = bytes + alignment;
+    if (size_ == 1) return nullptr;
     if (not first_says(has_room(size))) return nullptr;
     void* own = nullptr;
     MPI_Win window = MPI_WIN_NULL;
+    ::MPI_Comm_set_errhandler(node_, MPI_ERRORS_RETURN);  // this call may fail, and each rank then keeps its own
     const bool made = ::MPI_Win_allocate_shared(fills() ? size : 0, 1, MPI_INFO_NULL, node_, static_cast<void*>(&own),
                                                 &window) == MPI_SUCCESS;
+    ::MPI_Comm_set_errhandler(node_, MPI_ERRORS_ARE_FATAL);
     if (not all_say(made)) return nullptr;
     ::MPI_Win_lock_all(MPI_MODE_NOCHECK, window);
     mpi_session::keep(window);
@@ -54,6 +58,7 @@ class node_weights final : public shared_weights {
     // Pages begin at multiples of the alignment in every process, so that each shifts the address by as much.
     const auto address = reinterpret_cast<std::uintptr_t>(first);
     const auto beyond = address % alignment;
+    // Without an owner: the session frees the window.
     return {std::shared_ptr<void>(), static_cast<std::byte*>(first) + (beyond > 0 ? alignment - beyond : 0)};
   }
 
@@ -90,7 +95,7 @@ class node_weights final : public shared_weights {
 
   MPI_Comm node_ = MPI_COMM_NULL;
   MPI_Win last_ = MPI_WIN_NULL;
-  int rank_ = 0;
+  int rank_ = 0, size_ = 1;
 };
 
 }  // namespace trimtab::parallel

@@ -117,7 +117,7 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   void share();
 
   bool learns() const { return made_ < last_; }
-  chunk_run chunks_of(int rank) const { return chunks_of_rank(std::ssize(chunks_), rank, ranks_.size()); }
+  item_range chunks_of(int rank) const { return share_of(rank, ranks_.size(), std::ssize(chunks_)); }
   std::shared_ptr<const baseline<Model>> untouched(const chunk& part) const;
 
   const Steering& composition_;

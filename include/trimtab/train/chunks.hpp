@@ -74,12 +74,4 @@ inline std::vector<index_t> prompts_of_step(index_t prompts, const mini_batches&
   return {begin, begin + std::min<index_t>(batches.size, all.end() - begin)};
 }
 
-/// The chunks first, ..., last - 1 of `chunks` that a rank of several runs.
-struct chunk_run {
-  index_t first = 0, last = 0;
-};
-inline chunk_run chunks_of_rank(index_t chunks, int rank, int ranks) {
-  return {chunks * rank / ranks, chunks * (rank + 1) / ranks};
-}
-
 }  // namespace trimtab

@@ -8,9 +8,13 @@
 #include "support/catch.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <new>
 #include <numeric>
+#include <span>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -209,4 +213,18 @@ TEST_CASE("Of processes that share weights one reads them, and the others find w
   w(3, 4) = std::numeric_limits<float>::infinity();
   CHECK_FALSE(first.prepare(stored_as<stored::bfloat16>(w, true), {}));
   CHECK_FALSE(second.prepare(unread, {}));
+}
+
+TEST_CASE("Where there is no room to share, each process reads for itself") {
+  class without_room final : public shared_weights {
+   public:
+    bool fills() const override { return false; }
+    std::shared_ptr<void> room(index_t) override { return nullptr; }
+    bool filled(bool) override { throw error(error_kind::io, "nothing was shared"); }
+  };
+  const auto w = random_matrix<stored::float16>(70, 90);
+  const eigen_backend<float> backend(2, weight_type::as_in_file, std::make_shared<without_room>());
+  const auto own = backend.prepare(stored_as<stored::float16>(w, true), {});
+  REQUIRE(own);
+  CHECK(rows_of(backend, *own).values == w.values);
 }

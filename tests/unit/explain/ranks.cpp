@@ -4,6 +4,8 @@
 #include "support/exchanged.hpp"
 #include "support/thread_ranks.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <span>
 #include <string>

@@ -132,6 +132,25 @@ TEST_CASE("How many prompts are run at once, by number or by memory, changes not
              ContainsSubstring("a prompt of 7 tokens takes"));
 }
 
+TEST_CASE("A prompt with one answer has the same figures beside one with sets of answers or long ones") {
+  auto prompts = ragged_prompts();
+  const auto steering = composition();
+  const auto values = random_parameters(steering.layout(prompts));
+  const auto plain = evaluate(steering, values, std::span(prompts).first(3));
+  prompts[3].all_correct.ids = {prompts[3].correct_id, (prompts[3].correct_id + 1) % 23};
+  prompts[5].correct_rest = {4, 1};
+  for (const index_t at_once : {2, 7}) {
+    const auto mixed = evaluate(steering, values, prompts, {.prompts_at_once = at_once});
+    for (const auto& [beta, each] : plain.per_prompt)
+      for (std::size_t n = 0; n < each.size(); ++n) {
+        CAPTURE(at_once, beta, n);
+        CHECK(mixed.per_prompt.at(beta)[n].kl_masked == each[n].kl_masked);
+        CHECK(mixed.per_prompt.at(beta)[n].kl_full == each[n].kl_full);
+        CHECK(mixed.per_prompt.at(beta)[n].logit_diff == each[n].logit_diff);
+      }
+  }
+}
+
 TEST_CASE("Ranks that share the prompts of an evaluation get the bits of one") {
   const auto prompts = ragged_prompts();
   const auto steering = composition();

@@ -9,7 +9,6 @@
 #include <trimtab/core/stored_matrix.hpp>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <concepts>
 #include <cstddef>

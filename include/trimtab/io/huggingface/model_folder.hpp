@@ -143,8 +143,10 @@ class model_folder {
     assert(layer >= 0 and layer < config().layers);
     block_weights<T, unread_matrix<T>> weights;
     each_of_block(layer, [&](const stored_weight& weight, auto member) { set(member(weights), weight, false); });
-    if (options_.progress) options_.progress(layer + 1, config().layers);
     return weights;
+  }
+  void took_block(index_t layer) const {
+    if (options_.progress) options_.progress(layer + 1, config().layers);
   }
   template <readable_scalar T>
   outer_weights<T, unread_matrix<T>> unread_outer() const {
