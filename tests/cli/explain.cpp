@@ -480,7 +480,7 @@ TEST_CASE("explain refuses what it cannot do in one sentence") {
   refused(1, {"--method", "direct", "--sites", "resid_post"}, "'resid_post' is not");
   refused(1, {"--method", "logit-lens", "--sites", "mlp_out"}, "its only site is resid_post");
   refused(1, {"--method", "patching", "--layers", "2"}, "no layer 2");
-  refused(1, {"--method", "patching", "--memory", "1K"}, "--memory allows 1.0 KB; allow more");
+  refused(1, {"--method", "patching", "--memory", "1K"}, "may take 1.0 KB; allow more with --memory");
   refused(1, {"--method", "patching", "--memory", "3 apples"}, "a size in bytes");
   const auto plain = run_trimtab({"explain", "--model", model.path(), "--data", model.data(), "--method", "patching"});
   CHECK(plain.status == 1);

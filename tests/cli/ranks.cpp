@@ -130,7 +130,7 @@ TEST_CASE("Ranks that share prompts measure and explain what one does") {
     std::ofstream prompts(many), retained(stays);
     for (int k = 0; k < 70; ++k) {  // more than are run at once
       prompts << "{\"ids\": [" << k % 7 << ", 1, " << k % 5 << ", 4], \"correct_id\": 3, \"wrong_id\": 5}\n";
-      retained << "[" << k % 6 << ", 2, 3, " << k % 4 << "]\n";
+      retained << "{\"ids\": [" << k % 6 << ", 2, 3, " << k % 4 << "]}\n";
     }
   }
   const auto csv = model.name("csv"), page = model.name("page.html");

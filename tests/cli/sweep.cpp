@@ -74,14 +74,14 @@ TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "
   const auto folder = model.name("sweep"), stays = model.name("stays.jsonl"), file = model.name("alone.safetensors");
   std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n{\"ids\": [1, 1, 2, 3]}\n";
   const std::vector<std::string> how{"--steps", "6", "--retain", stays, "--lambda-r", "20"};
-  const auto run =
-      run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.1max", "--out", folder, "--bootstrap", "1"})));
+  const auto run = run_trimtab(
+      sweep_of(model, with(how, {"--vary", "lambda-m=0.2max,0.1max", "--out", folder, "--bootstrap", "1"})));
   CAPTURE(run.err);
   REQUIRE(run.status == 0);
   const auto found = run.json();
   for (const std::size_t k : {0, 1}) {
     const auto alone = run_trimtab(with({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(),
-                                         "--lambda-m", k == 0 ? "0.05" : "0.1max", "--out", file, "--json"},
+                                         "--lambda-m", k == 0 ? "0.2max" : "0.1max", "--out", file, "--json"},
                                         how))
                            .json();
     const auto& point = found["points"][k];
@@ -89,11 +89,12 @@ TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "
     CHECK(point["retain"]["prompts"] == 2);
     auto of_sweep = io::read_intervention(folder + "/point-000" + std::to_string(k) + ".safetensors"),
          of_fit = io::read_intervention(file);
-    of_sweep.made.erase("command"), of_fit.made.erase("command");
+    for (auto* file_of : {&of_sweep, &of_fit})  // the fit says how its weight was asked for, the point what it is
+      for (const auto* key : {"command", "arguments", "lambda_m_share"}) file_of->made.erase(key);
     CHECK(of_sweep == of_fit);
   }
   std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n";
-  const auto other = run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.05,0.002", "--out", folder})));
+  const auto other = run_trimtab(sweep_of(model, with(how, {"--vary", "lambda-m=0.2max,0.1max", "--out", folder})));
   CHECK(other.status == 1);
   CHECK_THAT(other.err, ContainsSubstring("retained"));
   CHECK_THAT(run_trimtab(sweep_of(model, {"--vary", "lr=0.1,0.2", "--lambda-r", "2"})).err,
