@@ -31,10 +31,9 @@ class array {
     return a;
   }
   /// Memory that something else owns.
-  static array at(std::shared_ptr<void> owned, index_t count) {
+  static array at(const std::shared_ptr<void>& owned, index_t count) {
     array a;
-    T* const first = static_cast<T*>(owned.get());
-    a.values_ = pointer(first, {.owner = std::move(owned)});
+    a.values_ = pointer(static_cast<T*>(owned.get()), {.owner = owned});
     a.size_ = count;
     return a;
   }

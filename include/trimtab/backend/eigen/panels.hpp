@@ -40,11 +40,11 @@ class panels {
  public:
   /// Room for a matrix, or for one in `memory` of `bytes(depth, columns)`: whoever makes it sets every number, the padding
   /// as well.
-  panels(index_t depth, index_t columns, std::shared_ptr<void> memory = nullptr)
+  panels(index_t depth, index_t columns, const std::shared_ptr<void>& memory = nullptr)
       : depth_(depth),
         columns_(columns),
         padded_depth_(whole_tiles(depth_) * width),
-        numbers_(memory ? array<Stored>::at(std::move(memory), count(depth, columns))
+        numbers_(memory ? array<Stored>::at(memory, count(depth, columns))
                         : array<Stored>::uninitialized(count(depth, columns))) {}
   /// W is `weight` [depth, columns] or, `transposed`, its transpose; `Stored` holds its numbers exactly.
   panels(int threads, matrix_view<const T> weight, bool transposed)
