@@ -184,15 +184,16 @@ class composition_of final : public any_composition {
     std::vector<prompt_pair> sorted(prompts.begin(), prompts.end());
     const auto stays = std::ranges::stable_partition(sorted, std::logical_not{}, &prompt_pair::retained);
     const auto steers = std::span(sorted).first(sorted.size() - stays.size());
-    for (const std::vector<double>& one : terms_of(sum.gradient, values, steers, objective, ranks, memory)) {
-      sum.effectiveness += one[0] / static_cast<double>(steers.size());
-      sum.faithfulness += one[1] / static_cast<double>(steers.size());
-      loss_result::prompt& shown = sum.prompts.emplace_back(loss_result::prompt{.kl = one[1]});
-      for (std::size_t b = 0; b < objective.strengths.size(); ++b)
-        shown.logit_diff[objective.strengths[b]] = one[3 + b];
+    const auto of_steered = terms_of(sum.gradient, values, steers, objective, ranks, memory);
+    auto difference = of_steered.logit_diffs.begin();
+    for (const prompt_terms& one : of_steered.each) {
+      sum.effectiveness += one.effectiveness / static_cast<double>(steers.size());
+      sum.faithfulness += one.kl / static_cast<double>(steers.size());
+      loss_result::prompt& shown = sum.prompts.emplace_back(loss_result::prompt{.kl = one.kl});
+      for (const double strength : objective.strengths) shown.logit_diff[strength] = *difference++;
     }
-    for (const std::vector<double>& one : terms_of(sum.gradient, values, std::span(stays), objective, ranks, memory))
-      sum.retention = sum.retention.value_or(0) + one[2] / static_cast<double>(stays.size());
+    for (const prompt_terms& one : terms_of(sum.gradient, values, std::span(stays), objective, ranks, memory).each)
+      sum.retention = sum.retention.value_or(0) + one.retention / static_cast<double>(stays.size());
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
                objective.lambda_r * sum.retention.value_or(0);
@@ -239,19 +240,28 @@ class composition_of final : public any_composition {
     return replicas;
   }
 
-  /// The terms of prompts that are all to be steered, or all to stay, with a row for each: effectiveness, divergence and
-  /// retention, means over strengths, and the logit difference at each strength. The ranks share the prompts unless a
-  /// gradient is asked for, which is added up in groups of a fixed size.
-  std::vector<std::vector<double>> terms_of(std::vector<double>& gradient, const parameters& values,
-                                            std::span<const prompt_pair> prompts, const objective_options& objective,
-                                            const any_communicator& ranks, index_t memory) const {
+  /// Means over strengths.
+  struct prompt_terms {
+    double effectiveness = 0, kl = 0, retention = 0;
+  };
+  struct terms_of_prompts {
+    std::vector<prompt_terms> each = {};
+    std::vector<double> logit_diffs = {};  ///< [prompts][strengths]
+  };
+
+  /// The terms of prompts that are all to be steered, or all to stay. The ranks share the prompts unless a gradient is asked
+  /// for, which is added up in groups of a fixed size.
+  terms_of_prompts terms_of(std::vector<double>& gradient, const parameters& values,
+                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                            const any_communicator& ranks, index_t memory) const {
     constexpr index_t at_once = 64;
     const bool with_gradient = not gradient.empty();
     const auto& strengths = objective.strengths;
     const auto betas = static_cast<double>(strengths.size());
     const auto terms = objective_of(objective, 0);
-    const item_range own = own_share(with_gradient ? any_communicator() : ranks, std::ssize(prompts));
-    std::vector<double> rows;
+    const any_communicator sharing = with_gradient ? any_communicator() : ranks;
+    const item_range own = own_share(sharing, std::ssize(prompts));
+    terms_of_prompts own_terms;
     for (index_t first = own.first; first < own.last;) {
       const auto left = prompts.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(own.last - first));
       const auto some = left.first(static_cast<std::size_t>(
@@ -266,19 +276,16 @@ class composition_of final : public any_composition {
             sum_of_strengths += found.loss.terms[term].per_sequence[b * some.size() + n] / betas;
           return sum_of_strengths;
         };
-        const bool stays = prompts.front().retained;
-        rows.insert(rows.end(), {stays ? 0 : mean(0), stays ? 0 : mean(1), stays ? mean(3) : 0});
-        for (std::size_t b = 0; b < strengths.size(); ++b) rows.push_back(found.logit_diffs[b * some.size() + n]);
+        own_terms.each.push_back(some[n].retained ? prompt_terms{.retention = mean(3)}
+                                                  : prompt_terms{.effectiveness = mean(0), .kl = mean(1)});
+        for (std::size_t b = 0; b < strengths.size(); ++b)
+          own_terms.logit_diffs.push_back(found.logit_diffs[b * some.size() + n]);
       }
       const double share = static_cast<double>(some.size()) / static_cast<double>(prompts.size());
       for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += share * found.gradient[i];
       first += std::ssize(some);
     }
-    rows = gathered(with_gradient ? any_communicator() : ranks, std::move(rows));
-    std::vector<std::vector<double>> by_prompt;
-    for (auto number = rows.begin(); number != rows.end(); number += static_cast<std::ptrdiff_t>(3 + strengths.size()))
-      by_prompt.emplace_back(number, number + static_cast<std::ptrdiff_t>(3 + strengths.size()));
-    return by_prompt;
+    return {gathered(sharing, std::move(own_terms.each)), gathered(sharing, std::move(own_terms.logit_diffs))};
   }
 
   dynamic_steering<Model> steering_;

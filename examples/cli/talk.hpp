@@ -34,8 +34,7 @@ void note(const common_options& common, const std::string& sentence);
 /// "gpt2, 12 layers of width 768, 50257 tokens"
 std::string text_of(const model_config& config);
 
-/// Measures one set of prompts, which all these ranks share, with a progress bar; see
-/// `evaluate_options` for the memory.
+/// Measures one set of prompts, with a progress bar. The last two are those of `evaluate_options`.
 metrics measured(const any_composition& composition, const parameters& values, const named_prompts& set,
                  const std::vector<double>& strengths, const common_options& common, index_t memory = 0,
                  const any_communicator& ranks = {});

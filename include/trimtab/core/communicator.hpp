@@ -51,16 +51,17 @@ item_range own_share(const C& ranks, index_t n) {
 
 /// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else. A rank that throws before it
 /// comes here leaves the others waiting; a program ends them then, as `mpi_session::abort` does.
-template <communicator C, typename Item>
-  requires std::is_trivially_copyable_v<Item> std::vector<Item> gathered(const C& ranks, std::vector<Item> mine) {
-    if (ranks.size() == 1) return mine;
-    std::vector<Item> all;
-    for (const std::vector<std::byte>& bytes : ranks.all_gather(std::as_bytes(std::span(mine)))) {
-      all.resize(all.size() + bytes.size() / sizeof(Item));
-      std::ranges::copy(bytes, std::as_writable_bytes(std::span(all)).last(bytes.size()).begin());
-    }
-    return all;
+template <typename Item, communicator C>
+std::vector<Item> gathered(const C& ranks, std::vector<Item> mine) {
+  static_assert(std::is_trivially_copyable_v<Item>, "ranks give each other numbers, or structs of nothing else");
+  if (ranks.size() == 1) return mine;
+  std::vector<Item> all;
+  for (const std::vector<std::byte>& bytes : ranks.all_gather(std::as_bytes(std::span(mine)))) {
+    all.resize(all.size() + bytes.size() / sizeof(Item));
+    std::ranges::copy(bytes, std::as_writable_bytes(std::span(all)).last(bytes.size()).begin());
   }
+  return all;
+}
 
 /// A communicator chosen at run time: what talks once a step need not be compiled for each kind.
 class any_communicator {

@@ -196,16 +196,26 @@ inline place_map empty_map(std::string method, const model_config& config, const
   return map;
 }
 
-/// Sets scores and counts from `per_prompt`, to which every rank gives the rows of its prompts.
-inline void take_means(place_map& map, const any_communicator& ranks) {
-  const auto size = static_cast<std::size_t>(map.places.size());
+/// Completes `per_prompt`, of which each rank has the rows of its own prompts.
+inline void take_rows_of_ranks(place_map& map, const any_communicator& ranks) {
+  if (ranks.size() == 1) return;
+  const auto size = static_cast<std::ptrdiff_t>(map.places.size());
   const item_range own = own_share(ranks, std::ssize(map.per_prompt));
   std::vector<double> rows;
-  for (index_t n = own.first; n < own.last and ranks.size() > 1; ++n)
+  for (index_t n = own.first; n < own.last; ++n)
     std::ranges::copy(map.per_prompt[static_cast<std::size_t>(n)], std::back_inserter(rows));
   rows = gathered(ranks, std::move(rows));
-  for (std::size_t n = 0; n < map.per_prompt.size() and ranks.size() > 1; ++n)
-    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(n * size), size, map.per_prompt[n].begin());
+  auto next = rows.begin();
+  for (std::vector<double>& row : map.per_prompt) {
+    std::copy_n(next, size, row.begin());
+    next += size;
+  }
+}
+
+/// Sets scores and counts from what all ranks have in `per_prompt`.
+inline void take_means(place_map& map, const any_communicator& ranks) {
+  take_rows_of_ranks(map, ranks);
+  const auto size = static_cast<std::size_t>(map.places.size());
   map.scores.assign(size, 0);
   map.counts.assign(size, 0);
   for (const std::vector<double>& scores : map.per_prompt)

@@ -8,6 +8,7 @@
 #include "support/hub_cache.hpp"
 #include "support/random_weights.hpp"
 #include "support/refusal.hpp"
+#include "support/small_models.hpp"
 #include "support/small_tokenizer_json.hpp"
 #include "support/stored_model.hpp"
 #include "support/temporary_folder.hpp"
@@ -78,20 +79,11 @@ void check_types(const model_config& config, bool tied) {
 }  // namespace
 
 TEST_CASE("Matrices that are packed out of the file are those that are read first, in every type and order") {
-  const model_config neox = {.architecture = "gpt_neox",
-                             .layers = 2,
-                             .width = 24,
-                             .heads = 2,
-                             .hidden = 40,
-                             .context = 9,
-                             .vocabulary = 70,
-                             .rotary_channels = 6,
-                             .parallel_residual = true};
   for (const bool tied : {true, false}) {
     check_types<gpt2<cpu>>(small, tied);
-    check_types<gpt_neox<cpu>>(neox, tied);
+    check_types<gpt_neox<cpu>>(small_neox_parallel::config(), tied);
     check_types<gpt2<eigen_backend<double>>>(small, tied);
-    check_types<gpt_neox<eigen_backend<double>>>(neox, tied);
+    check_types<gpt_neox<eigen_backend<double>>>(small_neox_parallel::config(), tied);
   }
 }
 
