@@ -18,6 +18,8 @@ endif()
 set(CMAKE_CUDA_ARCHITECTURES 90 CACHE STRING "Compute capability of the devices, as 90 for an H100 or H200")
 enable_language(CUDA)
 
+find_package(NCCL QUIET)  # ranks with a GPU each then share a fit through it
+
 add_library(trimtab_cuda_program INTERFACE)
 target_link_libraries(trimtab_cuda_program INTERFACE trimtab_cuda)
 # Without -Wpedantic, because nvcc gives the host compiler thousands of line directives that are not in the standard.

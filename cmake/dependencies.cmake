@@ -4,7 +4,7 @@
 
 include("${CMAKE_CURRENT_LIST_DIR}/fetch.cmake")
 
-list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")  # FindPCRE2, Findutf8proc
+list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")  # FindNCCL, FindPCRE2, Findutf8proc
 
 # Of dependencies that are fetched as sources, only the libraries are built.
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)

@@ -11,12 +11,12 @@ install(EXPORT trimtab-compose-targets NAMESPACE trimtab:: DESTINATION "${packag
 install(TARGETS trimtab EXPORT trimtab-targets FILE_SET HEADERS COMPONENT development)
 install(EXPORT trimtab-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
 
-# The components `cuda` and `mpi` are headers and lists of flags, so they are installed whether or not this build found a
-# toolkit or MPI.
-install(TARGETS trimtab_cuda EXPORT trimtab-cuda-targets FILE_SET HEADERS COMPONENT development)
-install(TARGETS trimtab_mpi EXPORT trimtab-mpi-targets FILE_SET HEADERS COMPONENT development)
-install(EXPORT trimtab-mpi-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
-install(EXPORT trimtab-cuda-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
+# The other components are headers and lists of flags, so they are installed whether or not this build found a toolkit, MPI
+# or NCCL.
+foreach(component IN ITEMS cuda mpi nccl)
+  install(TARGETS trimtab_${component} EXPORT trimtab-${component}-targets FILE_SET HEADERS COMPONENT development)
+  install(EXPORT trimtab-${component}-targets NAMESPACE trimtab:: DESTINATION "${package_dir}" COMPONENT development)
+endforeach()
 
 string(REPLACE ";" " " TRIMTAB_COMPOSE_DEPENDENCIES_IN_A_LINE "${TRIMTAB_COMPOSE_DEPENDENCIES}")
 string(REPLACE ";" " " TRIMTAB_DEPENDENCIES_IN_A_LINE "${TRIMTAB_DEPENDENCIES}")
@@ -26,6 +26,7 @@ install(
   FILES
     "${CMAKE_CURRENT_BINARY_DIR}/trimtab-config.cmake"
     "${CMAKE_CURRENT_BINARY_DIR}/trimtab-config-version.cmake"
+    cmake/FindNCCL.cmake
     cmake/FindPCRE2.cmake
     cmake/Findutf8proc.cmake
   DESTINATION "${package_dir}"

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trimtab::cli {
@@ -28,7 +29,9 @@ int told(std::initializer_list<const char*> names, int otherwise) {
 }
 
 any_communicator ranks;
-int on_this_machine = 1;
+struct {
+  int rank = 0, count = 1;
+} here;
 
 }  // namespace
 
@@ -36,7 +39,9 @@ int ranks_started() { return told({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM
 bool is_first_rank() { return told({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"}, 0) == 0; }
 
 const any_communicator& all_ranks() { return ranks; }
-int ranks_on_this_machine() { return on_this_machine; }
+int ranks_on_this_machine() { return here.count; }
+int rank_on_this_machine() { return here.rank; }
+void share_through(any_communicator joined) { ranks = std::move(joined); }
 
 nlohmann::ordered_json prompts_of_ranks(std::size_t prompts) {
   std::vector<index_t> own;
@@ -92,7 +97,8 @@ rank_session::rank_session(const std::string& command) {
   held_ = std::make_unique<session>();
 #ifdef TRIMTAB_CLI_MPI
   const parallel::mpi world;
-  on_this_machine = world.on_this_machine();
+  const auto found = world.on_this_machine();
+  here = {found.rank, found.count};
   ranks = world;
 #endif
 }

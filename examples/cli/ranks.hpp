@@ -37,8 +37,12 @@ class rank_session {
 
 /// All ranks.
 const any_communicator& all_ranks();
-/// How many of them are on this machine.
+/// How many of them are on this machine, and which of these this one is.
 int ranks_on_this_machine();
+int rank_on_this_machine();
+
+/// From now on the ranks share through this, which is made of `all_ranks`: where each has a device of its own.
+void share_through(any_communicator joined);
 
 /// Memory for weights that the ranks on this machine share; null without ranks.
 std::shared_ptr<shared_weights> weights_of_machine();

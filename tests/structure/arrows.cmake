@@ -20,12 +20,12 @@ set(explain_sees    core row objective model steer measure)
 set(generate_sees   core model steer)
 set(io_sees         core policy model steer train task text)  # policy: files of version 1 name one without its shape
 set(report_sees     core policy steer measure task text io)  # policy: symbols; text: prompts hold any bytes; io: a page is a file
-set(parallel_sees   core)
+set(parallel_sees   core backend)  # backend: nccl joins devices
 set(instances_sees   backend io report task text)  # and the umbrella compose.hpp
 set(folders instances parallel check row backend policy objective model text task steer train measure explain generate io report)
 
 # Third-party headers that core must not include; JSON and Eigen are slow to compile.
-set(outside_the_core "^(Eigen/|nlohmann/|pcre2|utf8proc|omp\\.h|mpi\\.h|cuda)")
+set(outside_the_core "^(Eigen/|nlohmann/|pcre2|utf8proc|omp\\.h|mpi\\.h|nccl\\.h|cuda)")
 set(host_rooms text task steer train measure explain generate io report)  # what is done once, and not for each row: range-v3 is for them
 set(narrow "<range/v3/[a-z_]+/[a-z_]+\\.hpp>")
 set(wide "<range/v3/[a-z_]+/all\\.hpp>")

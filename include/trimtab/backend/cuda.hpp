@@ -43,6 +43,7 @@ class cuda_backend {
   }
 
   cuda::context& context() const { return *context_; }
+  cudaStream_t stream() const { return context_->stream(); }
 
   memory allocate(index_t count) const { return memory(context_, count); }
   memory upload(matrix_view<const T> host) const { return memory(context_, host.data, host.size()); }

@@ -139,6 +139,14 @@ concept row_backend = storage_backend<B> and
   b.intervene_backward(detail::any_intervention_policy{}, c, c, m, from, to, to, rows);
 };
 
+/// A backend whose memory is a device's, and whose work is done in the order of a stream.
+///
+/// Satisfied by: `cuda_backend<...>`.
+template <typename B>
+concept device_backend = storage_backend<B> and requires(const B& b) {
+  { b.stream() } -> std::convertible_to<void*>;
+};
+
 /// A complete backend with one scalar type: everything that models, fits and evaluations call.
 ///
 /// Satisfied by: `eigen_backend<float>`, `eigen_backend<double>`, `eigen_backend<dual>`, `cuda_backend<float>`.

@@ -4,6 +4,7 @@
 #include <trimtab/core/view.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -16,13 +17,24 @@
 
 namespace trimtab {
 
-/// Satisfied by: `alone`, `any_communicator`, `parallel::mpi`.
+/// Satisfied by: `alone`, `any_communicator`, `parallel::mpi`, `parallel::nccl`.
 /// `all_gather(mine)` gives every rank the bytes of each, in the order of ranks; their sizes may differ.
 template <typename C>
 concept communicator = std::copy_constructible<C> and requires(const C& c, std::span<const std::byte> mine) {
   { c.rank() } -> std::same_as<int>;
   { c.size() } -> std::same_as<int>;
   { c.all_gather(mine) } -> std::same_as<std::vector<std::vector<std::byte>>>;
+};
+
+/// Ranks of which each has a device, and whose devices give each other what is in their memory.
+///
+/// Satisfied by: `parallel::nccl`, and `any_communicator`, which tells whether it holds one.
+/// `all_gather(mine, all, bytes, stream)` sets `all` to the `bytes` bytes at `mine` of each rank, in the order of ranks. Both
+/// are in the device's memory, and the work is one more of the stream's.
+template <typename C>
+concept device_communicator = communicator<C> and
+    requires(const C& c, const void* mine, void* all, std::size_t bytes, void* stream) {
+  c.all_gather(mine, all, bytes, stream);
 };
 
 /// A process that shares nothing.
@@ -77,12 +89,20 @@ class any_communicator {
     return held_->all_gather(mine);
   }
 
+  /// Whether it is a `device_communicator`, whose other function this one then calls.
+  bool joins_devices() const { return held_->joins_devices(); }
+  void all_gather(const void* mine, void* all, std::size_t bytes, void* stream) const {
+    held_->all_gather(mine, all, bytes, stream);
+  }
+
  private:
   struct held_communicator {
     virtual ~held_communicator() = default;
     virtual int rank() const = 0;
     virtual int size() const = 0;
     virtual std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) const = 0;
+    virtual bool joins_devices() const = 0;
+    virtual void all_gather(const void* mine, void* all, std::size_t bytes, void* stream) const = 0;
   };
   template <typename C>
   struct holding final : held_communicator {
@@ -91,6 +111,14 @@ class any_communicator {
     int size() const override { return it.size(); }
     std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) const override {
       return it.all_gather(mine);
+    }
+    bool joins_devices() const override { return device_communicator<C>; }
+    void all_gather([[maybe_unused]] const void* mine, [[maybe_unused]] void* all, [[maybe_unused]] std::size_t bytes,
+                    [[maybe_unused]] void* stream) const override {
+      if constexpr (device_communicator<C>)
+        it.all_gather(mine, all, bytes, stream);
+      else
+        assert(false);
     }
     C it;
   };

@@ -108,14 +108,18 @@ class mpi {
     return all;
   }
 
-  /// How many ranks are on this machine.
-  int on_this_machine() const {
+  /// The ranks on this machine: which of them this one is, and how many they are.
+  struct machine_rank {
+    int rank = 0, count = 1;
+  };
+  machine_rank on_this_machine() const {
     MPI_Comm here = MPI_COMM_NULL;
     ::MPI_Comm_split_type(of_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here);
-    int count = 1;
-    ::MPI_Comm_size(here, &count);
+    machine_rank found;
+    ::MPI_Comm_rank(here, &found.rank);
+    ::MPI_Comm_size(here, &found.count);
     ::MPI_Comm_free(&here);
-    return count;
+    return found;
   }
 
  private:

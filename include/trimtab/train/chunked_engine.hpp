@@ -115,6 +115,8 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   void run(const chunk& part);
   /// Takes the losses of all chunks, and the sums of all ranks.
   void share();
+  /// Those sums where the ranks' devices are joined: [ranks * `most`, numbers], of each rank in the order of its subtrees.
+  matrix_view<const T> sums_of_devices(index_t most);
 
   bool learns() const { return made_ < last_; }
   item_range chunks_of(int rank) const { return share_of(rank, ranks_.size(), std::ssize(chunks_)); }
@@ -135,7 +137,8 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   workspace<B> memory_;
   std::vector<record_units> units_;
   tree_sum<B> sum_;
-  std::optional<Loss> objective_ = {};  ///< on all sequences of the step
+  matrix_view<T> own_sums_ = {}, all_sums_ = {};  ///< for devices that are joined
+  std::optional<Loss> objective_ = {};            ///< on all sequences of the step
   std::vector<chunk> chunks_ = {};
   std::vector<T> own_values_ = {};  ///< the row values of this rank's chunks, one chunk after another
   bool looked_ = false;
@@ -195,8 +198,18 @@ void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
 template <typename Steering, typename Loss, optimizer Optimizer>
 void chunked_engine<Steering, Loss, Optimizer>::share() {
   const auto size = static_cast<std::size_t>(values_->theta.cols);
+  const bool shares_sums = ranks_.size() > 1 and learns(), on_devices = device_backend<B> and ranks_.joins_devices();
+  std::vector<std::vector<subtree>> subtrees;  // by rank
+  std::size_t most = 0;
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    const auto [first, last] = chunks_of(rank);
+    most = std::max(most, subtrees.emplace_back(subtrees_of(first, last)).size());
+  }
+  matrix_view<const T> of_devices;
   std::vector<T> mine;
-  if (ranks_.size() > 1 and learns())
+  if (shares_sums and on_devices)
+    of_devices = sums_of_devices(static_cast<index_t>(most));
+  else if (shares_sums)
     sum_.each_partial([&](matrix_view<const T> sum) {
       mine.resize(mine.size() + size);
       backend_.download(sum, {mine.data() + mine.size() - size, 1, sum.cols});
@@ -210,14 +223,19 @@ void chunked_engine<Steering, Loss, Optimizer>::share() {
     const auto& bytes = all[static_cast<std::size_t>(rank)];
     std::vector<T> numbers(bytes.size() / sizeof(T));
     std::memcpy(numbers.data(), bytes.data(), bytes.size());
-    const auto [first, last] = chunks_of(rank);
     const T* next = numbers.data();
-    if (ranks_.size() > 1 and learns())
-      for (const subtree& one : subtrees_of(first, last)) {
+    index_t row = rank * static_cast<index_t>(most);
+    for (const subtree& one : subtrees[static_cast<std::size_t>(rank)]) {
+      if (not shares_sums) break;
+      if (on_devices) {
+        sum_.add({of_devices.row(row++), 1, of_devices.cols}, one.level);
+      } else {
         const auto there = backend_.upload({next, 1, values_->theta.cols});
         sum_.add(there.view(1, values_->theta.cols), one.level);
         next += size;
       }
+    }
+    const auto [first, last] = chunks_of(rank);
     for (index_t k = first; k < last; ++k) {
       const std::vector<std::size_t>& in_step_of = chunks_[static_cast<std::size_t>(k)].in_step;
       const std::size_t here = in_step_of.size(), terms = now_.row_values.size() / in_step;
@@ -225,6 +243,21 @@ void chunked_engine<Steering, Loss, Optimizer>::share() {
         now_.row_values[i / here * in_step + in_step_of[i % here]] = *next++;
     }
   }
+}
+
+template <typename Steering, typename Loss, optimizer Optimizer>
+auto chunked_engine<Steering, Loss, Optimizer>::sums_of_devices([[maybe_unused]] index_t most) -> matrix_view<const T> {
+  if constexpr (device_backend<B>) {
+    if (own_sums_.rows < most) {  // once, but for mini-batches of which a later one is cut otherwise
+      own_sums_ = memory_.take(most, values_->theta.cols);
+      all_sums_ = memory_.take(ranks_.size() * most, values_->theta.cols);
+    }
+    index_t row = 0;
+    sum_.each_partial([&](matrix_view<const T> sum) { backend_.copy(sum, {own_sums_.row(row++), 1, own_sums_.cols}); });
+    ranks_.all_gather(own_sums_.data, all_sums_.data, static_cast<std::size_t>(most * own_sums_.cols) * sizeof(T),
+                      backend_.stream());
+  }
+  return all_sums_;
 }
 
 /// Null where it has to be run in full: the pass does that itself, with the keys that it needs.
