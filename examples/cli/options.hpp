@@ -80,13 +80,14 @@ inline const std::map<std::string, parameter_norm> minimality_words = {
 struct objective_options {
   double lambda_f = 1;
   double lambda_r = 1;                        ///< of retention; there is none without prompts to retain
-  std::optional<double> lambda_m = {};        ///< if not given, the policy's default
+  std::optional<double> lambda_m = {};        ///< if neither is given, the policy's default
   std::optional<double> lambda_m_share = {};  ///< in its place, a share of λ_max
   double margin = 1;
   objective::psi psi = objective::psi::hinge;
   objective::vocabulary kl = objective::vocabulary::masked;
   objective::kl_direction kl_direction = objective::kl_direction::forward;
   parameter_norm minimality = parameter_norm::sum;
+  bool minimality_given = false;  ///< for commands that take that of the fit otherwise
   std::vector<double> strengths = {+1.0, -1.0};
 };
 
@@ -259,6 +260,7 @@ struct loss_command {
   data_options data;
   path gradient = {};
   objective_options objective;
+  std::optional<index_t> memory = {};  ///< bytes that the process may take
 };
 
 /// An intervention that a model runs with.
