@@ -67,7 +67,7 @@ output attention(const explain_command& command, const common_options& common, c
   const auto prompts = read_explained(model, command.data, false);
   const std::span<const prompt_pair> shown = std::span(prompts).first(command.per_prompt ? prompts.size() : 1);
   const stopwatch time;
-  const auto patterns = model.attention(shown, command.heads, rest_of_bound(command.memory, common));
+  const auto patterns = model.attention(shown, command.heads, left_for_work(command.memory, common));
   note(common, "read " + counted(command.heads.size(), "head") + " on " + counted(shown.size(), "prompt") + " in " +
                    time.text());
   std::vector<std::vector<std::string>> tokens;

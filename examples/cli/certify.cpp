@@ -18,7 +18,6 @@
 #include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
-#include <charconv>
 #include <optional>
 
 /// `trimtab certify`: whether an intervention is a minimum of its objective, and which of its places are needed.
@@ -61,14 +60,7 @@ class objective_of_file {
     return found->second;
   }
   double number_in(const std::string& digits, const std::string& option, const std::string& key) const {
-    double value = 0;
-    const auto* const begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
-    const auto* const end = digits.data() + digits.size();
-    if (std::from_chars(begin, end, value) != std::from_chars_result{end, std::errc()})
-      throw error(error_kind::bad_file, "'" + command_.intervention.string() + "' has the " + key + " " +
-                                            text::in_quotes(digits) + " in its metadata, which is no number; give " +
-                                            option);
-    return value;
+    return number_made(digits, key, command_.intervention, option);
   }
   double number(const std::string& option, const std::string& key) const {
     return number_in(text(option, key), option, key);
@@ -81,10 +73,7 @@ class objective_of_file {
             const std::map<std::string, Word>& words) const {
     if (given(option)) return;
     const auto word = text(option, key);
-    if (not words.contains(word))
-      throw error(error_kind::bad_file, "'" + command_.intervention.string() + "' has the " + key + " " +
-                                            text::in_quotes(word) + " in its metadata, which is unknown; give " +
-                                            option);
+    if (not words.contains(word)) throw unknown_word(word, key, command_.intervention, option);
     to = words.at(word);
   }
 

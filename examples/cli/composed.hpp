@@ -58,6 +58,7 @@ fit_defaults least_of(Range&& all) {
     if (not least) least = one;
     least->lambda_m = std::min(least->lambda_m, one.lambda_m);
     least->learning_rate = std::min(least->learning_rate, one.learning_rate);
+    least->lambda_m_share = std::min(least->lambda_m_share, one.lambda_m_share);
   }
   return least.value_or(fit_defaults{});
 }
@@ -91,6 +92,9 @@ class composition_of final : public any_composition {
     return least_of(steering_.interventions() |
                     ranges::views::transform([](const auto& i) { return i.policy.defaults(); }));
   }
+  bool starts_at_identity() const override {
+    return std::ranges::all_of(steering_.interventions(), [](const auto& i) { return i.policy.starts_at_identity(); });
+  }
 
   std::unique_ptr<any_run> start(std::span<const prompt_pair> prompts, const objective_options& objective,
                                  const adam& optimizer, fit_start from, const size_options& size) const override {
@@ -111,8 +115,12 @@ class composition_of final : public any_composition {
         steering_, replicas_of(points, objective, optimizer),
         [&](std::size_t point, const auto& result) { finished(point, result.values); }, options);
   }
-  double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const override {
-    return trimtab::lambda_max(steering_, objective_of(objective, 0), prompts, objective.strengths);
+  double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective, std::uint64_t seed,
+                    const size_options& size, const any_communicator& ranks, chunk_watch proceed) const override {
+    const fit_options options{
+        .strengths = objective.strengths, .seed = seed, .chunk = size.chunk, .batches = size.batches};
+    return trainer(steering_, objective_of(objective, 0), adam{}, ranks)
+        .lambda_max(prompts, options, std::move(proceed));
   }
   void next_on_paths(std::span<const point_to_fit> points, std::span<const std::optional<parameters>> starts,
                      const objective_options& objective, const adam& optimizer, index_t bytes,
@@ -254,8 +262,10 @@ class composition_of final : public any_composition {
   terms_of_prompts terms_of(std::vector<double>& gradient, const parameters& values,
                             std::span<const prompt_pair> prompts, const objective_options& objective,
                             const any_communicator& ranks, index_t memory) const {
-    constexpr index_t at_once = 64;
     const bool with_gradient = not gradient.empty();
+    constexpr index_t with_gradient_at_once = 64;
+    using T = typename Model::scalar;
+    const model_config& config = steering_.model().config();
     const auto& strengths = objective.strengths;
     const auto betas = static_cast<double>(strengths.size());
     const auto terms = objective_of(objective, 0);
@@ -264,9 +274,16 @@ class composition_of final : public any_composition {
     terms_of_prompts own_terms;
     for (index_t first = own.first; first < own.last;) {
       const auto left = prompts.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(own.last - first));
-      const auto some = left.first(static_cast<std::size_t>(
-          prompts_that_fit<typename Model::scalar>(steering_.model().config(), values.layout, left,
-                                                   std::ssize(strengths), at_once, with_gradient ? 0 : memory)));
+      const index_t count = with_gradient ? std::min(with_gradient_at_once, std::ssize(left))
+                                          : prompts_that_fit<T>(config, values.layout, left, std::ssize(strengths),
+                                                                evaluate_options{}.prompts_at_once, memory);
+      const auto some = left.first(static_cast<std::size_t>(count));
+      if (with_gradient and memory > 0)
+        if (const auto bytes = bytes_of_step<T>(config, values.layout, some, strengths).total(); bytes > memory)
+          throw error(error_kind::memory, "the gradient of " + std::to_string(count) + " prompts at once takes " +
+                                              bytes_text(static_cast<double>(bytes)) + ", more than the " +
+                                              bytes_text(static_cast<double>(memory)) +
+                                              " that are left for it; give a larger --memory");
       const auto found = with_gradient ? objective_and_gradient(steering_, terms, values, some, strengths)
                                        : objective_at(steering_, terms, values, some, strengths);
       for (std::size_t n = 0; n < some.size(); ++n) {

@@ -199,6 +199,21 @@ std::uint64_t seed_of(const data_options& data, const intervention_file& file, c
   return seed;
 }
 
+double number_made(const std::string& digits, const std::string& key, const path& name, const std::string& option) {
+  double value = 0;
+  const auto* const begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
+  const auto* const end = digits.data() + digits.size();
+  if (std::from_chars(begin, end, value) != std::from_chars_result{end, std::errc()} or not std::isfinite(value))
+    throw error(error_kind::bad_file, "'" + name.string() + "' has the " + key + " " + text::in_quotes(digits) +
+                                          " in its metadata, which is no number; give " + option);
+  return value;
+}
+
+error unknown_word(const std::string& word, const std::string& key, const path& name, const std::string& option) {
+  return error(error_kind::bad_file, "'" + name.string() + "' has the " + key + " " + text::in_quotes(word) +
+                                         " in its metadata, which is unknown; give " + option);
+}
+
 void require_writable(const path& file) {
   if (not file.empty()) io::require_writable(file);
 }

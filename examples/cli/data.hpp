@@ -81,6 +81,11 @@ bool has_roles(const std::vector<position_key>& keys);
 /// trained on. `name` is the file's path, for an error.
 std::uint64_t seed_of(const data_options& data, const intervention_file& file, const path& name);
 
+/// A number in the metadata of an intervention file. Throws `bad_file` for other text, and says which option replaces it.
+double number_made(const std::string& digits, const std::string& key, const path& name, const std::string& option);
+/// The error for a word there that is none of those that it may be.
+error unknown_word(const std::string& word, const std::string& key, const path& name, const std::string& option);
+
 /// Throws `io` for a file that cannot be written. Called before the work begins, so that hours of it are not lost
 /// because a folder does not exist.
 void require_writable(const path& file);

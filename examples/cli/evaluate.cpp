@@ -18,8 +18,23 @@ namespace trimtab::cli {
 
 namespace {
 
-objective_options with_defaults(objective_options objective, const any_composition& composition) {
-  objective.lambda_m = objective.lambda_m.value_or(composition.defaults().lambda_m);
+/// With the fit's norm and weight of minimality where none were given: the one means nothing without the other.
+objective_options with_defaults(objective_options objective, const any_composition& composition,
+                                const intervention_file& file, const path& name) {
+  const auto of_fit = [&](const char* key) -> const std::string* {
+    const auto found = file.made.find(key);
+    return found == file.made.end() ? nullptr : &found->second;
+  };
+  const auto* const weight = of_fit("lambda_m");
+  const auto* const norm = of_fit("minimality");
+  if (not objective.minimality_given and norm != nullptr) {
+    const auto known = minimality_words.find(*norm);
+    if (known == minimality_words.end()) throw unknown_word(*norm, "minimality", name, "--minimality");
+    objective.minimality = known->second;
+  }
+  if (not objective.lambda_m)
+    objective.lambda_m =
+        weight ? number_made(*weight, "lambda_m", name, "--lambda-m") : composition.defaults().lambda_m;
   return objective;
 }
 
@@ -39,7 +54,7 @@ output eval(const eval_command& command, const common_options& common) {
   require_writable(command.per_prompt_csv);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
-  const auto objective = with_defaults(command.objective, *composition);
+  const auto objective = with_defaults(command.objective, *composition, file, command.intervention);
   output found;
   auto csv = per_prompt_header;
   auto terms = ordered_json::object();
@@ -73,8 +88,9 @@ output loss(const loss_command& command, const common_options& common) {
   auto pairs = sets.front().pairs;
   const auto retained = read_retained(*model, command.data.retain, file.keys(), pairs);
   pairs.insert(pairs.end(), retained.begin(), retained.end());
-  const auto result =
-      composition->loss(values, pairs, with_defaults(command.objective, *composition), not command.gradient.empty());
+  const auto objective = with_defaults(command.objective, *composition, file, command.intervention);
+  const auto result = composition->loss(values, pairs, objective, not command.gradient.empty(), {},
+                                        left_for_work(command.memory, common));
   if (not command.gradient.empty()) {
     const auto gradient = tensors_of(values.layout, result.gradient, model->config());
     io::write_safetensors(command.gradient, io::stored_tensors(gradient, common.precision == arithmetic::in_double),

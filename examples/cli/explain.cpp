@@ -54,7 +54,8 @@ explain::options options_for(const explain_command& command, const common_option
                              std::span<const prompt_pair> prompts) {
   const bool alone = command.methods.size() == 1;
   auto chosen = command.chosen;
-  chosen.memory = rest_of_bound(command.memory, common);
+  const index_t left = left_for_work(command.memory, common);
+  if (command.memory or (left > 0 and left < explain::usual_memory)) chosen.memory = left;
   chosen.ranks = all_ranks();
   chosen.seed = command.data.seed.value_or(1);
   if (method == "gradient") chosen.attribute = explain::attribution_kind::gradient;

@@ -7,6 +7,7 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "interrupt.hpp"
+#include "memory.hpp"
 #include "plan.hpp"
 #include "provenance.hpp"
 #include "ranks.hpp"
@@ -71,14 +72,28 @@ std::vector<named_prompts> quickly_measured(const std::vector<named_prompts>& se
 /// What a fit is judged by. λ_max is looked for where everything is zero, and stays unknown where there is none.
 fit_outcome outcome_of(const parameters& values, const std::vector<loss_values>& history, const metrics& train,
                        const objective_options& objective, const std::vector<prompt_pair>& prompts,
-                       const any_composition& composition) {
-  fit_outcome outcome{
-      .history = history, .counts = count_parameters(values), .train = train, .lambda_m = *objective.lambda_m};
-  if (outcome.counts.nonzero_parameters == 0) try {
-      outcome.lambda_max = composition.lambda_max(prompts, objective);
-    } catch (const error&) {
-    }
+                       const any_composition& composition, std::optional<double> lambda_max, std::uint64_t seed,
+                       const size_options& size) {
+  fit_outcome outcome{.history = history,
+                      .counts = count_parameters(values),
+                      .train = train,
+                      .lambda_m = *objective.lambda_m,
+                      .lambda_max = lambda_max};
+  if (outcome.counts.nonzero_parameters == 0 and not lambda_max and composition.starts_at_identity())
+    outcome.lambda_max = composition.lambda_max(prompts, objective, seed, size);
   return outcome;
+}
+
+/// λ_max, which takes a step's work: with a bar where that is in chunks.
+double largest_weight(const any_composition& composition, const std::vector<prompt_pair>& prompts,
+                      const objective_options& objective, std::uint64_t seed, const size_options& size,
+                      const common_options& common) {
+  std::optional<report::progress_bar> bar;
+  return composition.lambda_max(prompts, objective, seed, size, all_ranks(), [&](const chunk_progress& now) {
+    if (now.chunks > 1 and not bar) bar.emplace("largest weight of minimality", now.chunks, not common.quiet);
+    if (bar) bar->show(now.done);
+    return true;
+  });
 }
 
 /// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts.
@@ -187,12 +202,6 @@ output fit(const fit_command& given, const common_options& common) {
   if (not command.like.empty()) require_like(command, read, weights_hash_of(*composition, train));
   const auto defaults = composition->defaults();
   auto objective = command.objective;
-  std::optional<double> lambda_max;
-  if (objective.lambda_m_share) {
-    lambda_max = composition->lambda_max(fitted_on, objective);
-    objective.lambda_m = *objective.lambda_m_share * *lambda_max;
-  }
-  objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
   const index_t all_steps = steps_of(command, std::ssize(fitted_on));
   const adam optimizer{.learning_rate = command.learning_rate.value_or(defaults.learning_rate),
                        .subgradient = command.subgradient,
@@ -203,10 +212,24 @@ output fit(const fit_command& given, const common_options& common) {
 
   require_measurable(chosen, sets);
   const auto layout = composition->layout(fitted_on);
-  if (command.method != "gradient")
+  // λ_max depends on the seed where parameters that minimality does not weigh start at random.
+  std::optional<double> lambda_max;
+  const auto weigh = [&] {
+    if (objective.lambda_m_share) {
+      lambda_max = largest_weight(*composition, fitted_on, objective, command.init_seed.value_or(seed), size, common);
+      objective.lambda_m = *objective.lambda_m_share * *lambda_max;
+    }
+    objective.lambda_m = objective.lambda_m.value_or(defaults.lambda_m);
+  };
+  if (command.method != "gradient") {
+    weigh();
     return fit_directions(command, common, *model, *composition, sets, objective,
                           made_by(command, objective, optimizer, 0, seed, *model, common));
+  }
   require_room(command, common, *model, layout, fitted_on);
+  const index_t memory = left_for_work(command.size.memory, common);
+  for (const auto& set : sets)
+    require_evaluation(model->config(), layout, set.pairs, objective.strengths, common, memory);
   const auto about_data = warnings_about(*model, command.data);
   for (const auto& warning : about_data) warn(warning);
   if (state and state->steps() > all_steps)
@@ -214,16 +237,20 @@ output fit(const fit_command& given, const common_options& common) {
                                               " steps, more than the " + std::to_string(all_steps) +
                                               " asked for; ask for more steps, or leave out --resume");
 
+  objective.lambda_m_share = share_of_largest(objective, *composition);
+  weigh();
+
   note(common, "fit " + policies_of(asked) + " on " + counted(train.size(), "prompt") + ", " +
                    chosen.front().positions.text() + " positions, " +
                    counted(static_cast<std::size_t>(all_steps), "step") + ", learning rate " +
                    rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
-                   rounded(*objective.lambda_m));
+                   rounded(*objective.lambda_m) +
+                   (lambda_max ? ", which is " + rounded(*objective.lambda_m_share) + " of the largest" : ""));
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};
   const auto resumed_from = state ? state->name : std::string();
-  const auto run = composition->start(fitted_on, objective, optimizer,
-                                      {command.init_seed.value_or(seed), command.init, std::move(state)}, size);
+  auto run = composition->start(fitted_on, objective, optimizer,
+                                {command.init_seed.value_or(seed), command.init, std::move(state)}, size);
   const auto checkpoint = [&](const fit_state& at) {
     if (not command.checkpoint.empty()) io::write_checkpoint(command.checkpoint, at);
   };
@@ -301,20 +328,21 @@ output fit(const fit_command& given, const common_options& common) {
   output found;
   auto warnings = about_data;
   std::ranges::copy(run->warnings(), std::back_inserter(warnings));
+  run.reset();  // its memory is room for measuring
   const auto told = warnings.size();
   const auto measurable =
       command.measure_anyway ? sets : quickly_measured(sets, time.seconds(), steps - resumed, objective);
   for (const auto& set : measurable) {
     if (set.pairs.empty()) continue;
-    const auto figures = measured(*composition, learned.values, set, objective.strengths, common);
+    const auto figures = measured(*composition, learned.values, set, objective.strengths, common, memory);
     if (set.name == sets.front().name)
-      for (auto& failure :
-           failures_of(outcome_of(learned.values, learned.history, figures, objective, fitted_on, *composition)))
+      for (auto& failure : failures_of(outcome_of(learned.values, learned.history, figures, objective, fitted_on,
+                                                  *composition, lambda_max, command.init_seed.value_or(seed), size)))
         warnings.push_back(std::move(failure));
     add_metrics(set.name, figures, found);
   }
   add_counts(count_parameters(learned.values), found);
-  if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found);
+  if (not retained.empty()) add_retention(*composition, learned.values, retained, objective, found, {}, memory);
   if (all_ranks().size() > 1)
     found.json["ranks"] = work_of_ranks(command, common, *model, layout, fitted_on, all_ranks().size());
   found.json["steps"] = steps;

@@ -83,7 +83,10 @@ index_t left_by_groups() {
 
 }  // namespace
 
-index_t memory_in_use() { return kilobytes_of("/proc/self/status", "VmRSS").value_or(0); }
+index_t memory_of_program() {
+  constexpr index_t to_come = 6'000'000;  // code is read in page by page as it runs; seen: 3 to 6 MB
+  return kilobytes_of("/proc/self/status", "VmRSS").value_or(0) + to_come;
+}
 
 index_t memory_left() {
   index_t left = std::min(kilobytes_of("/proc/meminfo", "MemAvailable").value_or(unlimited), left_by_groups());
@@ -97,23 +100,17 @@ index_t memory_left() {
 index_t memory_bound(const std::optional<index_t>& asked, index_t known) {
   if (asked) return *asked;
   const index_t left = memory_left();
-  return left == unlimited ? unlimited : std::max(memory_in_use(), known) + left / 5 * 4 / ranks_on_this_machine();
+  return left == unlimited ? unlimited : std::max(memory_of_program(), known) + left / 5 * 4 / ranks_on_this_machine();
 }
 
 index_t left_for_work(const std::optional<index_t>& asked, const common_options& common) {
   if (common.backend == machine::cuda) return asked.value_or(0);
-  return rest_of_bound(memory_bound(asked), common);
-}
-
-index_t rest_of_bound(const std::optional<index_t>& asked, const common_options& common) {
-  if (not asked) return 0;
-  if (common.backend == machine::cuda) return *asked;
-  const index_t taken = memory_in_use();
-  if (taken >= *asked)
+  const index_t most = memory_bound(asked), taken = memory_of_program();
+  if (taken >= most)
     throw error(error_kind::memory, "the program takes " + bytes_text(static_cast<double>(taken)) +
                                         " with the model and the prompts, and may take " +
-                                        bytes_text(static_cast<double>(*asked)) + "; allow more with --memory");
-  return *asked - taken;
+                                        bytes_text(static_cast<double>(most)) + "; allow more with --memory");
+  return most - taken;
 }
 
 }  // namespace trimtab::cli

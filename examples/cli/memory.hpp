@@ -11,8 +11,8 @@
 
 namespace trimtab::cli {
 
-/// What it takes now, at most: its resident set.
-index_t memory_in_use();
+/// What it takes now, its resident set, and what its code and the small pieces of its heap will add to that while it works.
+index_t memory_of_program();
 
 /// What is left: the least of the machine's available memory, the rest of the control group's limit, and the rest of
 /// the limit on the address space.
@@ -26,9 +26,5 @@ index_t memory_bound(const std::optional<index_t>& asked, index_t known = 0);
 /// What the bound leaves for work on the CPU, 0 for no bound: on a device, whose memory is another, unless one was asked
 /// for. Throws `memory` where the process takes all of it already.
 index_t left_for_work(const std::optional<index_t>& asked, const common_options& common);
-
-/// What is left of a bound that was asked for, 0 without one; all of it on a device, whose memory is another. Throws
-/// `memory` where the process takes all of it already.
-index_t rest_of_bound(const std::optional<index_t>& asked, const common_options& common);
 
 }  // namespace trimtab::cli

@@ -92,8 +92,16 @@ class any_layout {
   virtual ~any_layout() = default;
 
   virtual parameter_layout layout(std::span<const prompt_pair> prompts) const = 0;
-  virtual fit_defaults defaults() const = 0;  ///< the smallest values among those of its policies
+  virtual fit_defaults defaults() const = 0;    ///< the smallest values among those of its policies
+  virtual bool starts_at_identity() const = 0;  ///< so that there is a λ_max
 };
+
+/// The share of λ_max that is the weight of minimality: the one that was given, or without any weight the policies' default;
+/// nothing for a number, and where there is no λ_max.
+inline std::optional<double> share_of_largest(const objective_options& given, const any_layout& of) {
+  if (given.lambda_m or given.lambda_m_share) return given.lambda_m_share;
+  return of.starts_at_identity() ? std::optional(of.defaults().lambda_m_share) : std::nullopt;
+}
 
 /// A model with interventions.
 class any_composition : public any_layout {
@@ -104,7 +112,10 @@ class any_composition : public any_layout {
   virtual bool sweep(std::span<const point_to_fit> points, const objective_options& objective, const adam& optimizer,
                      const std::function<void(std::size_t, const parameters&)>& finished,
                      const sweep_options& options) const = 0;
-  virtual double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective) const = 0;
+  /// See `trainer::lambda_max`; these ranks share the chunks.
+  virtual double lambda_max(std::span<const prompt_pair> prompts, const objective_options& objective,
+                            std::uint64_t seed, const size_options& size = {}, const any_communicator& ranks = {},
+                            chunk_watch proceed = {}) const = 0;
   /// The next points of several paths side by side, at the points' weights of minimality; see train/path.hpp. `starts`
   /// has the parameters before each, or nothing for the first of a path. A pass takes as many as `bytes` of
   /// activations hold, and at least one. `failed` is called with a point whose loss is no longer finite, and why.
@@ -125,7 +136,8 @@ class any_composition : public any_layout {
   virtual report::fit_report describe(const parameters& values, std::span<const report::prompt_set> sets,
                                       std::vector<loss_values> history,
                                       const report::describe_options& options) const = 0;
-  /// Unless a gradient is asked for, these ranks share the prompts, and a pass takes at most so many bytes (0: any).
+  /// A pass takes at most so many bytes (0: any). Unless a gradient is asked for, these ranks share the prompts; a gradient
+  /// runs a fixed number of prompts at once, and throws `memory` where these do not fit.
   virtual loss_result loss(const parameters& values, std::span<const prompt_pair> prompts,
                            const objective_options& objective, bool with_gradient, const any_communicator& ranks = {},
                            index_t memory = 0) const = 0;

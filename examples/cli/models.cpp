@@ -24,6 +24,9 @@ class unread_composition final : public any_layout {
   fit_defaults defaults() const override {
     return least_of(policies_ | ranges::views::transform([](const auto& policy) { return policy.defaults(); }));
   }
+  bool starts_at_identity() const override {
+    return std::ranges::all_of(policies_, [](const auto& policy) { return policy.starts_at_identity(); });
+  }
 
  private:
   model_config config_;

@@ -88,7 +88,7 @@ double measured_rate(index_t rows, int threads) {
   return 2.0 * static_cast<double>(rows * size * size) * static_cast<double>(maps.size()) / *middle;
 }
 
-/// `rows` of a step, all strengths together.
+/// `rows` of a pass, all strengths together.
 double seconds_of(double flops, index_t rows, const common_options& common) {
   const double rate = common.precision == arithmetic::in_double ? measured_rate<double>(rows, common.threads)
                                                                 : measured_rate<float>(rows, common.threads);
@@ -149,7 +149,7 @@ output plan_eval(const eval_command& command, const common_options& common) {
   const auto retained = read_retained(*folder, command.data.retain, file.keys(), sets.front().pairs);
   const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
   const auto strengths = std::ssize(command.objective.strengths);
-  const index_t weights = bytes_of_weights(command.model, common), program = memory_in_use();
+  const index_t weights = bytes_of_weights(command.model, common), program = memory_of_program();
   const index_t left = memory_bound(command.memory) - weights - program;
   const index_t first = first_layer_of_pass(layout, config);
   fit_plan plan{.memory = {{"weights", weights}}};
@@ -207,10 +207,19 @@ output plan_fit(const fit_command& given, const common_options& common) {
   auto train = sets.front().pairs;
   const auto retained = read_retained(*folder, command.data.retain, keys_of(asked), train);
   train.insert(train.end(), retained.begin(), retained.end());
-  const auto layout = lay_out(folder->config(), chosen_for(asked, sets.front().pairs))->layout(train);
-  fit_plan plan = plan_of(command, common, bytes_of_weights(command.model, common), folder->config(), layout, train);
-  plan.memory.emplace_back("program", memory_in_use());
-  const double seconds = seconds_of(plan.flops, plan.rows, common);
+  const auto unread = lay_out(folder->config(), chosen_for(asked, sets.front().pairs));
+  const auto layout = unread->layout(train);
+  const index_t weights = bytes_of_weights(command.model, common);
+  fit_plan plan = plan_of(command, common, weights, folder->config(), layout, train);
+  if (share_of_largest(command.objective, *unread)) {  // λ_max takes a step of all prompts
+    auto one_step = command;
+    one_step.steps = 1;
+    one_step.size.epochs = 0;
+    one_step.size.batches = {};
+    plan.flops += plan_of(one_step, common, weights, folder->config(), layout, train).flops;
+  }
+  plan.memory.emplace_back("program", memory_of_program());
+  const double seconds = seconds_of(plan.flops, plan.rows / plan.chunks, common);
   const index_t steps = steps_of(command, std::ssize(train));
 
   output found;
@@ -237,7 +246,7 @@ index_t bytes_of_pass(const sweep_command& command, index_t beside) {
 
 output plan_sweep(const sweep_command& command, const common_options& common) {
   const auto folder = open_folder(command.fit.model, common);
-  const index_t weights = bytes_of_weights(command.fit.model, common), program = memory_in_use();
+  const index_t weights = bytes_of_weights(command.fit.model, common), program = memory_of_program();
   const index_t most = bytes_of_pass(command, weights + program);
   const auto part = [](const fit_plan& plan, const std::string& name) {
     return std::ranges::find(plan.memory, name, [](const auto& p) { return p.first; })->second;
@@ -318,7 +327,7 @@ void require_room(const fit_command& command, const common_options& common, cons
     return plan_of(cut, common, weights, model.config(), layout, prompts);
   };
   const fit_plan plan = with_chunk(command.size.chunk);
-  const index_t beside = std::max<index_t>(0, memory_in_use() - plan.memory.front().second);  // but for the weights
+  const index_t beside = std::max<index_t>(0, memory_of_program() - plan.memory.front().second);  // but for the weights
   const index_t bound = memory_bound(command.size.memory, weights + beside);
   const auto fits = [&](const fit_plan& some) { return some.bytes() + beside <= bound; };
   if (fits(plan)) return;
@@ -333,6 +342,14 @@ void require_room(const fit_command& command, const common_options& common, cons
                   (command.command == "sweep" ? "; use fewer prompts, or a larger --memory"
                    : least > 0                ? "; --chunk " + std::to_string(least) + " fits"
                                : "; not even one prompt at a time fits: use a smaller model, or a larger --memory"));
+}
+
+void require_evaluation(const model_config& config, const parameter_layout& layout,
+                        std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
+                        const common_options& common, index_t memory) {
+  const auto fits = common.precision == arithmetic::in_double ? &prompts_that_fit<double> : &prompts_that_fit<float>;
+  for (std::size_t n = 0; memory > 0 and n < prompts.size(); ++n)
+    fits(config, layout, prompts.subspan(n, 1), std::ssize(strengths), 1, memory);
 }
 
 void require_gradient_pass(const model_config& config, const parameter_layout& layout,

@@ -30,6 +30,11 @@ index_t bytes_of_pass(const sweep_command& command, index_t beside);
 void require_room(const fit_command& command, const common_options& common, const any_folder& model,
                   const parameter_layout& layout, std::span<const prompt_pair> prompts);
 
+/// Throws `memory` where evaluating one of these prompts takes more than so many bytes; 0 is any.
+void require_evaluation(const model_config& config, const parameter_layout& layout,
+                        std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
+                        const common_options& common, index_t memory);
+
 /// Throws `memory` where a pass forward and backward over all these prompts at once takes more than so many bytes; 0 is any.
 void require_gradient_pass(const model_config& config, const parameter_layout& layout,
                            std::span<const prompt_pair> prompts, std::span<const double> strengths,

@@ -48,7 +48,7 @@ study_settings settings_of(const study_command& command) {
          .steps = 60,
          .explained = 6,
          .rates = {"0.03", "0.1"},
-         .lambdas = {"0.01", "0.03"}};
+         .lambdas = {"0.01max", "0.03max"}};
   s.train = command.train.value_or(s.train);
   s.test = command.test.value_or(s.test);
   s.seeds = command.seeds.value_or(s.seeds);

@@ -27,7 +27,7 @@ struct study_settings {
   index_t steps = 200;
   int explained = 16;                                        ///< prompts whose places are ranked by other methods
   std::vector<std::string> rates = {"0.01", "0.03", "0.1"};  ///< in the table of hyperparameters
-  std::vector<std::string> lambdas = {"0.01", "0.03", "0.1"};
+  std::vector<std::string> lambdas = {"0.003max", "0.01max", "0.03max"};
   std::string memory = {};  ///< of every fit; empty: the default
 };
 

@@ -44,6 +44,8 @@ struct composed_once {
   std::vector<at_option> asked = {};
   std::unique_ptr<any_composition> composition = nullptr;
   fit_settings base = {};
+  bool base_in_shares = false,
+       in_shares = false;  ///< whether the weight of `base`, and of the points, is a share of λ_max
 };
 
 /// What a seed's fits are made on and measured on.
@@ -114,8 +116,11 @@ class running {
       require_room(one.command, common_, *model_, one.composition->layout(fitted_on), fitted_on);
       const auto& o = command_.fit.objective;
       const auto defaults = one.composition->defaults();
+      const auto share = share_of_largest(o, *one.composition);
+      one.base_in_shares = share.has_value();
+      one.in_shares = command_.lambda_m_of_max or (command_.axes.lambda_m.empty() and share);
       one.base = {.lambda_f = o.lambda_f,
-                  .lambda_m = o.lambda_m_share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
+                  .lambda_m = share.value_or(o.lambda_m.value_or(defaults.lambda_m)),
                   .margin = o.margin,
                   .learning_rate = command_.fit.learning_rate.value_or(defaults.learning_rate),
                   .steps = command_.fit.steps,
@@ -136,7 +141,7 @@ class running {
             points_.push_back(one);
           }
         } else {
-          if (has_shares()) one.at.lambda_m *= lambda_max_of(one);
+          if (composed_[c].in_shares) one.at.lambda_m *= lambda_max_of(one);
           points_.push_back(one);
         }
       }
@@ -194,7 +199,10 @@ class running {
     }
     const auto base = first.base;
     asked["lambda_f"] = exact(base.lambda_f);
-    asked["lambda_m"] = exact(base.lambda_m) + (command_.fit.objective.lambda_m_share ? "max" : "");
+    // Where every point has its own, the one beside --vary or --path counts for --bootstrap alone.
+    const bool weighs = (command_.axes.lambda_m.empty() and command_.path_values == 0) or command_.bootstrap > 0;
+    const auto weight = command_.fit.objective.lambda_m.value_or(first.composition->defaults().lambda_m);
+    asked["lambda_m"] = weighs ? exact(base.lambda_m) + (first.base_in_shares ? "max" : "") : exact(weight);
     asked["margin"] = exact(base.margin);
     asked["learning_rate"] = exact(base.learning_rate);
     asked["steps"] = std::to_string(base.steps);
@@ -209,12 +217,6 @@ class running {
     if (not is_first_rank()) meet_all_ranks();  // the first one makes the folder
     folder_.emplace(command_.out, asked);
     if (is_first_rank()) meet_all_ranks();
-  }
-
-  /// Whether the weights of minimality are shares of λ_max.
-  bool has_shares() const {
-    return command_.lambda_m_of_max or
-           (command_.fit.objective.lambda_m_share.has_value() and command_.axes.lambda_m.empty());
   }
 
   std::uint64_t base_seed() const { return command_.fit.data.seed.value_or(1); }
@@ -260,7 +262,8 @@ class running {
     const auto key = std::tuple(p.composition, p.at.seed, p.at.margin);
     auto found = lambda_max_.find(key);
     if (found == lambda_max_.end())
-      found = lambda_max_.emplace(key, composition_of(p).lambda_max(p.data->fitted_on(), objective_at(p))).first;
+      found =
+          lambda_max_.emplace(key, composition_of(p).lambda_max(p.data->fitted_on(), objective_at(p), p.at.seed)).first;
     return found->second;
   }
 
@@ -353,7 +356,7 @@ class running {
       composed_[c].composition->sweep(
           left, command_.fit.objective, {.subgradient = command_.fit.subgradient},
           [&](std::size_t n, const parameters& values) { finish(numbers[n], values, points_[numbers[n]].at.steps); },
-          {.bytes = bytes_of_pass(command_, memory_in_use()),
+          {.bytes = bytes_of_pass(command_, memory_of_program()),
            .proceed =
                [&](const sweep_progress& now) {
                  bar.show(before + now.steps, std::to_string(finished_) + " of " + std::to_string(own_) + " points");
@@ -387,7 +390,7 @@ class running {
         bar.show(static_cast<index_t>(finished_) + 1, "lambda-m " + rounded(next.front().at.lambda_m));
         composed_[c].composition->next_on_paths(
             next, starts, command_.fit.objective, {.subgradient = command_.fit.subgradient},
-            bytes_of_pass(command_, memory_in_use()), {.go_on = [] { return interrupt_watch::signal() == 0; }},
+            bytes_of_pass(command_, memory_of_program()), {.go_on = [] { return interrupt_watch::signal() == 0; }},
             [&](std::size_t n, const std::string& why) { fail(numbers[n], why); },
             [&](std::size_t n, const path_point& found) {
               finish(numbers[n], found.values, found.steps,
@@ -423,7 +426,8 @@ class running {
     }
     const auto front = front_of(trades);
     const auto knee = knee_of(trades, front);
-    if (command_.path_values > 0 or has_shares()) found_.json["lambda_max"] = lambda_max_of(points_.front());
+    if (command_.path_values > 0 or composed_.front().in_shares)
+      found_.json["lambda_max"] = lambda_max_of(points_.front());
     found_.json["points"] = ordered_json::array();
     for (const point& p : points_) {
       found_.json["points"].push_back(p.figures ? *p.figures : varied_of(p));
@@ -605,7 +609,7 @@ class running {
     };
     return composition.sweep(
         left, command_.fit.objective, {.subgradient = command_.fit.subgradient}, finished,
-        {.bytes = bytes_of_pass(command_, memory_in_use()), .proceed = [&](const sweep_progress& now) {
+        {.bytes = bytes_of_pass(command_, memory_of_program()), .proceed = [&](const sweep_progress& now) {
            bar.show(now.steps, "of " + std::to_string(command_.bootstrap) + " pairs");
            return interrupt_watch::signal() == 0;
          }});
@@ -620,7 +624,7 @@ class running {
       throw error(error_kind::bad_data, "--bootstrap halves the train prompts, and there is only " +
                                             std::to_string(train.size()) + "; give more");
     auto at = c.base;
-    if (command_.fit.objective.lambda_m_share) at.lambda_m *= lambda_max_of(points_.front());
+    if (c.base_in_shares) at.lambda_m *= lambda_max_of(points_.front());
     const auto halves = halves_of(train, read.retained, at);
     std::vector<double> kept;
     parameter_layout layout;

@@ -15,6 +15,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,13 +23,25 @@ using namespace trimtab;
 
 namespace {
 
-/// What the demonstration makes: a chapter of the report for each model and task, and the intervention files by name.
+/// What the demonstration makes: a chapter of the report for each model and task, the intervention files by name, and what is
+/// certified of the scalars.
 struct results {
   std::vector<report::chapter> chapters = {};
   std::map<std::string, intervention_file> files = {};
+  std::string certified = {};
 };
 
-/// Composes the interventions at run time, so that the three policies share the code that is compiled for a model.
+/// Which of the places that a fit kept are needed, on its train prompts.
+std::string sentence_of(const explain::certificate& found) {
+  const auto needed = std::ranges::count_if(found.leave_one_out, &explain::left_out::necessary);
+  const auto enough = found.subsets.smallest.front().size();
+  return report::counted(found.places.size(), "activation") + " kept, " + std::to_string(needed) +
+         " of them needed for " + report::number(100 * found.target, 0) + " % of the flip rates; " +
+         (found.subsets.exact ? "" : "at most ") + std::to_string(enough) + " would do for that.\n";
+}
+
+/// A fit with the usual share of λ_max, and the weight of minimality that this is. Composes the interventions at run time, so
+/// that the three policies share the code that is compiled for a model.
 template <tensor_backend B, model_architecture A>
 auto fit(const transformer<B, A>& model, const std::string& label, const task::prompt_sets& prompts,
          any_policy<B> policy, position_key by) {
@@ -38,38 +51,42 @@ auto fit(const transformer<B, A>& model, const std::string& label, const task::p
   for (const auto site : {"attn_out", "mlp_out", "resid_post"})
     interventions.push_back({*site::find(site), policy, layers::all(), by});
   const auto steering = steer(model, std::move(interventions));
-  const auto objective =
-      objective::effectiveness{} + 1.0 * objective::faithfulness{} + defaults.lambda_m * objective::minimality{};
+  const auto objective_with = [](double lambda_m) {
+    return objective::effectiveness{} + 1.0 * objective::faithfulness{} + lambda_m * objective::minimality{};
+  };
+  const double lambda_m = defaults.lambda_m_share * trainer(steering, objective_with(0)).lambda_max(prompts.train);
   report::progress_bar progress(label, steps);
-  auto run = trainer(steering, objective, adam{.learning_rate = defaults.learning_rate}).start(prompts.train);
+  auto run =
+      trainer(steering, objective_with(lambda_m), adam{.learning_rate = defaults.learning_rate}).start(prompts.train);
   while (run.steps() < steps) {
     progress.show(run.steps() + 1, "loss " + report::number(run.loss().total(), 3));
     run.step();
   }
-  return run.result();
+  return std::pair(run.result(), lambda_m);
 }
 
 template <typename Model>
 void study_task(const Model& model, const report::token_names& tokens, const std::string& name, const std::string& task,
                 const task::prompt_sets& prompts, results& into) {
   report::chapter chapter{name + " " + task, {}};
-  const auto add = [&](const std::string& policy, const auto& result, fit_defaults defaults) {
-    const std::string rate = report::exact(defaults.learning_rate);
-    chapter.fits.push_back(
-        report::describe(result, prompts,
-                         {.name = policy,
-                          .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}},
-                          .token = tokens}));
-    into.files[name + "-" + task + "-" + policy] =
-        make_intervention_file(result.steering, result.values,
-                               {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}});
+  const auto add = [&](const std::string& policy, const auto& result, double learning_rate, double lambda_m) {
+    const std::string rate = report::exact(learning_rate), weight = report::exact(lambda_m);
+    chapter.fits.push_back(report::describe(
+        result, prompts,
+        {.name = policy,
+         .asked = {{"model", name}, {"task", task}, {"seed", "1"}, {"learning rate", rate}, {"lambda_m", weight}},
+         .token = tokens}));
+    into.files[name + "-" + task + "-" + policy] = make_intervention_file(
+        result.steering, result.values,
+        {{"task", task == "IOI" ? "ioi" : "ccc"}, {"seed", "1"}, {"learning_rate", rate}, {"lambda_m", weight}});
   };
   const auto study = [&](const std::string& label, auto policy) {
     using P = decltype(policy);
-    add(label,
-        fit(model, name + " " + task + " " + label, prompts, any_policy<typename Model::backend_type>(policy),
-            default_positions<P>()),
-        defaults_of<P>());
+    const auto [result, lambda_m] = fit(model, name + " " + task + " " + label, prompts,
+                                        any_policy<typename Model::backend_type>(policy), default_positions<P>());
+    add(label, result, defaults_of<P>().learning_rate, lambda_m);
+    if constexpr (std::is_same_v<P, policy::activ_scalar>)
+      into.certified += name + " " + task + ": " + sentence_of(explain::certify(result, prompts.train));
   };
   study("activ_scalar", policy::activ_scalar{});
   study("steer_vec", policy::steer_vec{});
@@ -119,7 +136,9 @@ int main(int argc, char** argv) try {
          "diff: mean\n"
          "logit difference, correct minus wrong; KL: of the steered from the untouched model, without the two answers "
          "and with\n"
-         "them; top kept: how often the best other token stays the best; nonzero: parameters left, of so many.\n\n";
+         "them; top kept: how often the best other token stays the best; nonzero: parameters left, of so many.\n\n"
+         "What is certified of the scalars, on their train prompts:\n"
+      << found.certified << '\n';
   report::write_html(path, "Where the answer is decided", found.chapters);
   std::cout << "the report with its heat maps: " << path << '\n';
 } catch (const std::exception& e) {

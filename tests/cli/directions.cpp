@@ -69,6 +69,18 @@ TEST_CASE("Vectors by statistics are measured like fitted ones, and say how they
   CHECK(norms[1] > 0);
 }
 
+TEST_CASE("A share of the largest weight is that share for vectors by statistics, too") {
+  const model_for_cli model;
+  const auto data = model.file("corrupt.jsonl", with_corrupt);
+  auto all = fit(model, {"--method", "mean-difference", "--lambda-m", "0.5max", "--json"});
+  all[4] = data;
+  REQUIRE(run_trimtab(all).status == 0);
+  const auto made = io::read_intervention(model.name("d.safetensors")).made;
+  auto learned = fit(model, {"--lambda-m", "0.5max", "--steps", "1", "--json"});
+  learned[4] = data;
+  CHECK(std::stod(made.at("lambda_m")) == run_trimtab(learned).json()["lambda_m"]);
+}
+
 TEST_CASE("Texts are contrasted line by line, with llama.cpp's escapes and without empty lines") {
   const model_for_cli model;
   const auto vector = [&](const std::string& positive, const std::string& negative) {

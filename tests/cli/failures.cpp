@@ -4,6 +4,8 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
+#include <cmath>
+
 using namespace trimtab;
 using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
@@ -66,6 +68,38 @@ TEST_CASE("A weight of minimality may be a share of the one from which on nothin
   CHECK(swept["lambda_max"] == most);
   CHECK(swept["points"][0]["train"] == half["train"]);
   for (const auto* wrong : {"max", "-1max", "xmax", "0.5min"}) CHECK(fit_on(model, {"--lambda-m", wrong}).status == 1);
+}
+
+TEST_CASE("Without a weight of minimality, it is a share of the largest; where there is none, the policy's number") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  const auto usual = fit_on(model, {"--steps", "2", "--out", file, "--json"}).json();
+  CHECK(usual["lambda_max"] > 0);
+  CHECK(usual["lambda_m"] == 0.01 * usual["lambda_max"].get<double>());
+  CHECK(io::read_intervention(file).made.at("lambda_m_share") == "0.01max");
+  CHECK(fit_on(model, {"--lambda-m", "0.01max", "--steps", "2", "--json"}).json()["objective"] == usual["objective"]);
+  const auto swept = run_trimtab({"sweep", "--model", model.path(), "--data", model.data(), "--precision", "double",
+                                  "--steps", "2", "--vary", "policy=activ-scalar,project-out", "--json"})
+                         .json();
+  CHECK(swept["lambda_max"] == usual["lambda_max"]);
+  CHECK(swept["points"][0]["train"] == usual["train"]);
+
+  const auto away = fit_on(model, {"--policy", "project-out", "--steps", "2", "--json"}).json();
+  CHECK(away["lambda_m"] == 0.003);
+  CHECK(not away.contains("lambda_max"));
+  CHECK(swept["points"][1]["train"] == away["train"]);
+
+  // An evaluation weighs as the fit did, unless it is told otherwise.
+  const auto weight_of = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "--model", model.path(), "--data", model.data(), "--precision", "double",
+                               "--intervention", file, "--json"});
+    const auto found = run_trimtab(more).json();
+    const auto terms = found["objective"].begin().value();
+    const double rest = terms["effectiveness"].get<double>() + terms["faithfulness"].get<double>();
+    return (terms["loss"].get<double>() - rest) / found["l1"].get<double>();
+  };
+  CHECK(std::abs(weight_of({}) / usual["lambda_m"].get<double>() - 1) < 1e-6);
+  CHECK(std::abs(weight_of({"--lambda-m", "2"}) / 2 - 1) < 1e-6);
 }
 
 TEST_CASE("A vector at two sites that are one is told, and left out where no sites were asked for") {

@@ -47,7 +47,7 @@ outcome run_ranks(int ranks, const model_for_cli& model, const arguments& words)
 }
 
 arguments fit_of(const model_for_cli& model, const arguments& more) {
-  return with({"fit", "--model", model.path(), "--data", model.data(), "--lambda-m", "0.00001", "--json"}, more);
+  return with({"fit", "--model", model.path(), "--data", model.data(), "--json"}, more);
 }
 
 /// The processes that a process has started, as /proc says.

@@ -103,11 +103,13 @@ std::string label(Name) {
     return std::string(Name::text);
 }
 
-/// The minimality weight and the learning rate that suit a policy, which may declare them as
-/// `static constexpr fit_defaults defaults`.
+/// The weight of minimality and the learning rate that suit a policy, which may declare them as
+/// `static constexpr fit_defaults defaults`. One weight does not suit all models: λ_max, from which on nothing is learned,
+/// differs several times over between them, so a share of it is the better default (benchmarks/studies/stability.md).
 struct fit_defaults {
-  double lambda_m = 0.01;
+  double lambda_m = 0.01;  ///< where there is no λ_max
   double learning_rate = 0.01;
+  double lambda_m_share = 0.01;  ///< of λ_max
 };
 
 template <typename P>

@@ -42,7 +42,7 @@ class exact_map {
     detail::each_group(ranks_, all_, memory_, bytes, [&](std::size_t first, std::span<const prompt_pair> some) {
       index_t tokens = 0;
       for (const prompt_pair& p : some) tokens += std::ssize(p.ids);
-      const index_t most = memory_ > 0 ? memory_ : usual_bound;
+      const index_t most = memory_ > 0 ? memory_ : usual_memory;
       left_ = most - further - kept_bytes(runs, tokens, std::ssize(some));
       f(first, some);
     });

@@ -11,16 +11,20 @@
 
 /// Prompts in groups whose runs fit a bound on memory. No score depends on the groups.
 
-namespace trimtab::explain::detail {
+namespace trimtab::explain {
 
-inline constexpr index_t usual_bound = index_t{1} << 30;
+inline constexpr index_t usual_memory = index_t{1} << 30;  ///< of a map unless it is told otherwise, in bytes
+
+}  // namespace trimtab::explain
+
+namespace trimtab::explain::detail {
 
 /// Calls f(index of the first, prompts) for consecutive groups of prompts, each as large as the bound allows:
 /// bytes(tokens, prompts) is what a group takes. A bound of 0 is 1 GiB, or what the largest prompt takes. Throws
 /// `memory` for a prompt that takes more than the bound.
 template <typename Bytes, typename F>
 void each_group(std::span<const prompt_pair> prompts, index_t bound, Bytes bytes, F f) {
-  const index_t most = bound > 0 ? bound : usual_bound;
+  const index_t most = bound > 0 ? bound : usual_memory;
   for (std::size_t first = 0; first < prompts.size();) {
     std::size_t count = 1;
     index_t tokens = std::ssize(prompts[first].ids);

@@ -125,7 +125,7 @@ ranking_curve measure_curve(const Model& model, std::span<const prompt_pair> pro
     else
       other.emplace(model, prompts, chosen, places);
     const kept_runs<Model> runs(
-        model, measured, places, score, chosen.memory > 0 ? chosen.memory : usual_bound,
+        model, measured, places, score, chosen.memory > 0 ? chosen.memory : usual_memory,
         [&](std::size_t block, index_t layer) -> const T* {
           const parameter_block& of = places.blocks[block];
           if (corrupt) return corrupt->at(block, static_cast<std::size_t>(of.layer_number(layer))).data;

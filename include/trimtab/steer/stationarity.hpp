@@ -178,23 +178,35 @@ stationarity stationarity_of(const Steering& composition, const objective::weigh
   return s;
 }
 
-/// The smallest weight of minimality at which a fit from the identity stays there, a little above the largest gradient
-/// because Adam's steps are rounded. Throws `bad_argument` where the policies do not start at the identity, and as
-/// `objective_and_gradient` does.
-template <typename Steering, typename... Terms>
-double lambda_max(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
-                  std::span<const prompt_pair> prompts,
-                  std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
-  using T = typename Steering::model_type::scalar;
+/// The parameters at which a fit starts; the model is untouched there. Throws `bad_argument` where the policies do not start there.
+template <typename Steering>
+parameters identity_of(const Steering& composition, std::span<const prompt_pair> prompts) {
   const parameter_layout layout = composition.layout(prompts);
-  const parameters start{layout, composition.starting_parameters(layout, 1)};
+  parameters start{layout, composition.starting_parameters(layout, 1)};
   if (count_parameters(start).nonzero_parameters > 0)
     throw error(error_kind::bad_argument,
                 "there is no largest weight of minimality for policies that do not start at the identity; choose "
                 "policies of which all that minimality weighs starts at zero");
-  const auto gradient = objective_and_gradient(composition, objective, start, prompts, strengths).gradient;
+  return start;
+}
+
+/// λ_max from the gradient at those parameters; T is the scalar of the fit.
+template <typename T, typename Objective>
+double lambda_max_of(const parameter_layout& layout, const Objective& objective, std::span<const double> gradient) {
   return largest_gradient(layout, gradient, penalty_of(objective, weighed_numbers(layout)).norm) *
          (1 + 64 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+}
+
+/// The smallest weight of minimality at which a fit from the identity stays there, a little above the largest gradient
+/// because Adam's steps are rounded. Throws `bad_argument` where the policies do not start at the identity, and as
+/// `objective_and_gradient` does. All prompts run in one pass; `trainer::lambda_max` runs them in chunks.
+template <typename Steering, typename... Terms>
+double lambda_max(const Steering& composition, const objective::weighted_sum<Terms...>& objective,
+                  std::span<const prompt_pair> prompts,
+                  std::span<const double> strengths = std::vector<double>{+1.0, -1.0}) {
+  const parameters start = identity_of(composition, prompts);
+  return lambda_max_of<typename Steering::model_type::scalar>(
+      start.layout, objective, objective_and_gradient(composition, objective, start, prompts, strengths).gradient);
 }
 
 }  // namespace trimtab

@@ -11,10 +11,12 @@
 #include <trimtab/train/replica.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -111,6 +113,14 @@ class fit_run {
     return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
+  /// Right after the first step: the gradient of the logit terms with their weights where the fit started, laid out as the
+  /// parameters. Later steps may run ahead of what was asked for.
+  std::vector<double> first_gradient(std::size_t replica = 0) const {
+    assert(fits_[replica].made == 1 and not looked_);
+    const auto slot = std::ranges::find(active_, replica) - active_.begin();
+    return gradient_in(gradients(), static_cast<index_t>(slot));
+  }
+
   /// Warnings for the user, one sentence each; complete after the first step.
   const std::vector<std::string>& warnings(std::size_t replica = 0) const { return fits_[replica].warnings; }
 
@@ -147,6 +157,17 @@ class fit_run {
   void keep_moments(const fit_moments<T>& moments, index_t slot) {
     engine_->storage().gather(std::span(moments.first), slot, active(slot).first_moment);
     engine_->storage().gather(std::span(moments.second), slot, active(slot).second_moment);
+  }
+  /// After the first step, the gradients of all replicas in the pass, and one of them.
+  std::vector<T> gradients() const {
+    std::vector<T> all;
+    detail::download_to(steering_->model().backend(), engine_->gradient(), all);
+    return all;
+  }
+  std::vector<double> gradient_in(std::span<const T> all, index_t slot) const {
+    std::vector<double> own;
+    engine_->storage().gather(all, slot, own);
+    return own;
   }
   /// After the first step: warns of interventions that cannot learn.
   void warn_of_zero_gradients();
@@ -355,14 +376,9 @@ void fit_run<Steering, Objective, Optimizer>::look() {
 template <typename Steering, typename Objective, optimizer Optimizer>
 void fit_run<Steering, Objective, Optimizer>::warn_of_zero_gradients() {
   told_ = true;
-  std::vector<T> gradient;
-  detail::download_to(steering_->model().backend(), engine_->gradient(), gradient);
-  std::vector<double> own;
-  for (std::size_t slot = 0; slot < active_.size(); ++slot) {
-    fit& f = fits_[active_[slot]];
-    engine_->storage().gather(std::span(std::as_const(gradient)), static_cast<index_t>(slot), own);
-    detail::warn_of_zero_gradient(f.layout, own, f.warnings);
-  }
+  const std::vector<T> all = gradients();
+  for (index_t slot = 0; slot < std::ssize(active_); ++slot)
+    detail::warn_of_zero_gradient(active(slot).layout, gradient_in(all, slot), active(slot).warnings);
 }
 
 }  // namespace trimtab

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <trimtab/core/communicator.hpp>
+#include <trimtab/steer/stationarity.hpp>
 #include <trimtab/train/adam.hpp>
+#include <trimtab/train/chunks.hpp>
 #include <trimtab/train/fit_run.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -56,6 +59,10 @@ struct no_fit {
   }
   template <typename... Anything>
   no_fit start(Anything&&...) const {
+    return {};
+  }
+  template <typename... Anything>
+  double lambda_max(Anything&&...) const {
     return {};
   }
 };
@@ -123,6 +130,27 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
     return run_type(steering_, {replica_of(prompts, options, std::nullopt)}, ranks_);
   }
   run_type start(std::vector<replica_type> replicas) const { return run_type(steering_, std::move(replicas), ranks_); }
+
+  /// The smallest weight of minimality at which a fit with these options learns nothing from the identity (stationarity.hpp).
+  /// It takes the work of a step on all prompts, in chunks that are no larger than the fit's. `proceed` is called before each
+  /// chunk. Throws as `fit` does, and `bad_argument` where the policies do not start at the identity.
+  template <typename Prompts>
+  double lambda_max(const Prompts& prompts, fit_options options = {}, chunk_watch proceed = {}) const {
+    options.start = std::nullopt;
+    options.resume_from = std::nullopt;
+    const mini_batches batches = std::exchange(options.batches, {});
+    replica_type one = replica_of(prompts, options);
+    const parameter_layout layout = identity_of(steering_, one.prompts).layout;
+    if (batches.size > 0) {
+      using T = typename Steering::model_type::scalar;
+      if (one.chunk == 0) one.chunk = usual_chunk<T>(steering_.model().config(), layout, one.prompts, one.strengths);
+      one.chunk = std::min(one.chunk, batches.size);
+    }
+    run_type run = start(std::vector{std::move(one)});
+    run.watch(std::move(proceed));
+    run.step();
+    return lambda_max_of<typename Steering::model_type::scalar>(layout, objective_, run.first_gradient());
+  }
 
   /// A replica with this trainer's objective and optimizer, for the caller to change.
   template <typename Prompts>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/compose.hpp>
+#include <trimtab/train/sweep.hpp>
 
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
@@ -246,6 +247,23 @@ TEST_CASE("Any number of ranks has the bits of one, and resumes what another num
       CHECK(goes_on == same);
       CHECK(history == same);
     }
+  }
+}
+
+TEST_CASE("After the first step there is the gradient of each replica where it started") {
+  const auto prompts = random_prompts(model().config(), {4, 5, 4, 6});
+  const index_t chunk = GENERATE(0, 2);
+  const auto fits = trainer(composed(), weighed(), adam{.learning_rate = 0.1});
+  auto low = fits.replica_of(prompts, {.chunk = chunk}), high = low;
+  high.start = random_start(composed(), prompts, 0.2, 1);
+  auto run = fits.start({low, high});
+  const std::vector before{run.result(0).values, run.result(1).values};
+  run.step();
+  for (std::size_t r = 0; r < 2; ++r) {
+    const auto own = run.first_gradient(r);
+    const auto wanted = objective_and_gradient(composed(), weighed(), before[r], prompts).gradient;
+    REQUIRE(own.size() == wanted.size());
+    for (std::size_t i = 0; i < own.size(); ++i) CHECK(std::abs(own[i] - wanted[i]) < 1e-13);
   }
 }
 

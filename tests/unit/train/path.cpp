@@ -3,6 +3,7 @@
 #include <trimtab/io/huggingface/from_pretrained.hpp>
 #include <trimtab/task/ioi.hpp>
 #include <trimtab/train/path.hpp>
+#include <trimtab/train/sweep.hpp>
 
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
@@ -64,6 +65,51 @@ void check_ends_of(const std::string& name) {
 TEST_CASE("At λ_max a fit stays at exact zero and at 0.98 of it one place enters, on both models in all norms") {
   check_ends_of<gpt2>("tiny-gpt2");
   check_ends_of<gpt_neox>("tiny-pythia");
+}
+
+TEST_CASE("A trainer finds λ_max in a step's work, in any chunks") {
+  const auto prompts = random_prompts(model().config(), {4, 5, 4, 6});
+  const auto norm = GENERATE(parameter_norm::sum, parameter_norm::mean, parameter_norm::group);
+  const double most = lambda_max(composed(), weighed(1, norm), prompts);
+  const trainer fits(composed(), weighed(0.3, norm), adam{.learning_rate = 0.1});
+  CHECK(fits.lambda_max(prompts) == most);
+  fit_options options{.chunk = 1};
+  options.start = random_start(composed(), prompts, 0.5, 1);
+  std::vector<index_t> done;
+  const double in_chunks = fits.lambda_max(prompts, options, [&](const chunk_progress& now) {
+    done.push_back(now.done);
+    return now.chunks == 4;
+  });
+  CHECK(done == std::vector<index_t>{0, 1, 2, 3});
+  CHECK(std::abs(in_chunks - most) < 1e-13 * most);
+  CHECK_THROWS_AS(fits.lambda_max(prompts, options, [](const chunk_progress&) { return false; }), step_broken_off);
+  // A fit in batches has chunks that are no larger.
+  index_t chunks = 0;
+  fits.lambda_max(prompts, {.batches = {.size = 2, .seed = 1}}, [&](const chunk_progress& now) {
+    chunks = now.chunks;
+    return true;
+  });
+  CHECK(chunks == 2);
+  // What minimality does not weigh is that of the seed.
+  const auto gated = steer(model(), at(site::attn_out{}, policy::low_rank<2>{}, layers::all(), positions::shared()));
+  const trainer low_rank(gated, weighed(0.3, norm), adam{.learning_rate = 1e-5});
+  for (const std::uint64_t seed : {1u, 2u}) {
+    const double own = low_rank.lambda_max(prompts, {.seed = seed});
+    const auto fit_at = [&](double lambda) {
+      return count_parameters(trainer(gated, weighed(lambda, norm), adam{.learning_rate = 1e-5})
+                                  .fit(prompts, {.steps = 4, .seed = seed})
+                                  .values)
+          .nonzero_parameters;
+    };
+    CHECK(fit_at(own) == 0);
+    CHECK(fit_at(.98 * own) > 0);
+  }
+  // Strengths are those of the fit.
+  CHECK(fits.lambda_max(prompts, {.strengths = {2}}) ==
+        lambda_max(composed(), weighed(1, norm), prompts, std::vector<double>{2}));
+  const auto away = steer(model(), at(site::attn_out{}, policy::project_out{}));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { trainer(away, weighed(1)).lambda_max(prompts); }),
+             ContainsSubstring("do not start at the identity"));
 }
 
 TEST_CASE("A path goes from λ_max down, each fit from the parameters before it with fresh moments") {
