@@ -54,6 +54,15 @@ fit_plan plan_of(const fit_command& command, const common_options& common, index
                                                    : plan_in<float>(command, weights, config, layout, prompts);
 }
 
+/// λ_max takes a step of all prompts.
+double flops_of_lambda_max(fit_command command, const common_options& common, const model_config& config,
+                           const parameter_layout& layout, std::span<const prompt_pair> prompts) {
+  command.steps = 1;
+  command.size.epochs = 0;
+  command.size.batches = {};
+  return plan_of(command, common, 0, config, layout, prompts).flops;
+}
+
 /// "3.1 s", "12 min", "5.5 h"
 std::string duration(double seconds) {
   if (seconds < 100) return report::number(seconds, 1) + " s";
@@ -211,13 +220,8 @@ output plan_fit(const fit_command& given, const common_options& common) {
   const auto layout = unread->layout(train);
   const index_t weights = bytes_of_weights(command.model, common);
   fit_plan plan = plan_of(command, common, weights, folder->config(), layout, train);
-  if (share_of_largest(command.objective, *unread)) {  // λ_max takes a step of all prompts
-    auto one_step = command;
-    one_step.steps = 1;
-    one_step.size.epochs = 0;
-    one_step.size.batches = {};
-    plan.flops += plan_of(one_step, common, weights, folder->config(), layout, train).flops;
-  }
+  if (share_of_largest(command.objective, *unread))
+    plan.flops += flops_of_lambda_max(command, common, folder->config(), layout, train);
   plan.memory.emplace_back("program", memory_of_program());
   const double seconds = seconds_of(plan.flops, plan.rows / plan.chunks, common);
   const index_t steps = steps_of(command, std::ssize(train));
@@ -259,6 +263,7 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
   for (const fit_command& fit : compositions_of(command, folder->config())) {
     const auto asked = asked_by(fit);
     std::map<std::pair<std::uint64_t, index_t>, fit_plan> plans;  // by seed and steps
+    std::set<std::uint64_t> seeds;                                // whose λ_max is counted
     std::vector<const fit_plan*> of_points;
     std::vector<index_t> bytes, steps_of_points;
     for (const fit_settings& at : grid(command.axes, {.steps = fit.steps, .seed = command.fit.data.seed.value_or(1)})) {
@@ -271,8 +276,14 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
         train.insert(train.end(), retained.begin(), retained.end());
         fit_command one = fit;
         one.steps = at.steps;
-        found->second =
-            plan_of(one, common, weights, folder->config(), lay_out(folder->config(), chosen)->layout(train), train);
+        const auto unread = lay_out(folder->config(), chosen);
+        const auto layout = unread->layout(train);
+        found->second = plan_of(one, common, weights, folder->config(), layout, train);
+        const bool in_shares =
+            command.lambda_m_of_max or command.path_values > 0 or
+            (command.axes.lambda_m.empty() and share_of_largest(command.fit.objective, *unread).has_value());
+        if (in_shares and seeds.insert(at.seed).second)
+          flops += flops_of_lambda_max(one, common, folder->config(), layout, train);
       }
       const fit_plan& plan = found->second;
       of_points.push_back(&plan);

@@ -130,7 +130,8 @@ TEST_CASE("An evaluation keeps to the memory that it may take") {
   };
   const auto much = measured("1G"), little = measured("50M");
   double planned = 0;
-  for (const auto& part : measured("1G", {"--plan"}).json()["memory"]) planned += part.get<double>();
+  const auto plan = measured("1G", {"--plan"}).json();
+  for (const auto& part : plan["memory"]) planned += part.get<double>();
   CAPTURE(much.peak, planned, little.peak, little.err);
   CHECK(much.out == little.out);
   CHECK(much.peak > 60'000'000);

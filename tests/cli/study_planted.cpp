@@ -77,9 +77,10 @@ TEST_CASE("ActivScalar is not as faithful where what it scales moves other token
                                    {"ActivScalar is as faithful as SteerVec, mlp_out", "not held"}});
 }
 
-TEST_CASE("ActivScalar keeps no fewer parameters where no vector is long enough", "[study]") {
-  check(study(planted::lengthy), {{"ActivScalar is as effective as SteerVec, mlp_out", "held"},
-                                  {"ActivScalar keeps fewer parameters than SteerVec, mlp_out", "not held"}});
+TEST_CASE("ActivScalar keeps no fewer parameters where what it scales is everywhere but where a vector acts",
+          "[study]") {
+  check(study(planted::spread), {{"ActivScalar is as effective as SteerVec, mlp_out", "held"},
+                                 {"ActivScalar keeps fewer parameters than SteerVec, mlp_out", "not held"}});
 }
 
 TEST_CASE("SteerVec does not generalise where each subject has a direction of its own", "[study]") {

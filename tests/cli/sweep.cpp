@@ -345,8 +345,13 @@ TEST_CASE("A plan of a sweep adds its fits up, and the memory is bounded") {
     return run_trimtab(with({"sweep", "--model", model.path(), "--data", model.data(), "--json", "--plan"}, more))
         .json();
   };
-  const auto fit =
-      run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "6", "--json", "--plan"}).json();
+  const auto fit_plan = [&](const std::vector<std::string>& more) {
+    return run_trimtab(
+               with({"fit", "--model", model.path(), "--data", model.data(), "--steps", "6", "--json", "--plan"}, more))
+        .json();
+  };
+  const auto fit = fit_plan({}), weighed = fit_plan({"--lambda-m", "0.1"});
+  CHECK(fit["flops"] > weighed["flops"]);  // the largest weight is found first
   const auto one = plan({"--steps", "6"});
   CHECK(one["points"] == 1);
   CHECK(one["flops"] == fit["flops"]);
@@ -359,7 +364,7 @@ TEST_CASE("A plan of a sweep adds its fits up, and the memory is bounded") {
   CHECK(all["points"] == 6);
   CHECK(all["passes"] == 1);
   CHECK(all["steps"] == 36);
-  CHECK(std::abs(all["flops"].get<double>() / fit["flops"].get<double>() - 6) < 1e-12);
+  CHECK(std::abs(all["flops"].get<double>() / weighed["flops"].get<double>() - 6) < 1e-12);
   CHECK(all["memory"]["activations"] == 6 * fit["memory"]["activations"].get<index_t>());
   CHECK(all["memory"]["untouched"] == fit["memory"]["untouched"]);
   CHECK(plan({"--path", "4", "--steps", "6"})["passes"] == 4);

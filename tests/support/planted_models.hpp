@@ -55,11 +55,12 @@ inline written_weights idle_weights(const model_config& shape) {
 ///     scaling      all that decides the answer is what the MLP writes for the last token
 ///     turning      nothing does: the bias of the last norm answers
 ///     spilling     the same MLP also writes what moves the logits of all other tokens
-///     lengthy      the stream is so long that no vector which a fit reaches changes it, and the norms are none the less
+///     spread       the subject stands everywhere but at the last token, to which the attention of layer 1 brings a little
+///                  from each place: a vector does it at the last token alone, scalars only at all the others
 ///     own_answers  each subject has two answers of its own, and a direction of its own
 ///     moving       the subject stands anywhere, and the attention of layer 1 brings to the last token what was looked up
 ///     constant     the attention writes the answer, the same for every subject
-enum class planted { scaling, turning, spilling, lengthy, own_answers, moving, constant };
+enum class planted { scaling, turning, spilling, spread, own_answers, moving, constant };
 
 class planted_model {
  public:
@@ -68,18 +69,17 @@ class planted_model {
     const bool own = what == planted::own_answers;
     // Where something else answers, the MLP writes so little that no fit keeps it.
     const bool decides = what != planted::constant and what != planted::turning;
-    const double length = what == planted::lengthy ? 1e5 : 1;
     auto& mlp_out = blocks[0].mlp_out;
     for (int k = 0; k < subjects; ++k) {
-      write_feature(ends.token_embedding, k, k, length);
-      read_feature(blocks[0].mlp_in.weight, k, k, what == planted::lengthy ? 1 / std::sqrt(features) : 1);
+      write_feature(ends.token_embedding, k, k, 1);
+      read_feature(blocks[0].mlp_in.weight, k, k, 1);
       const double sign = k % 2 == 0 ? 1 : -1;
-      if (what == planted::moving)
-        write_feature(mlp_out.weight, k, found, sign);
+      if (brings(what))
+        write_feature(mlp_out.weight, k, found, sign * (what == planted::spread ? large : 1));
       else if (own)
         write_feature(mlp_out.weight, k, own_answer + k / 2, sign * size);
       else
-        write_answer(mlp_out.weight, k, sign * length * (decides ? size : size / 500));
+        write_answer(mlp_out.weight, k, sign * (decides ? size : size / 500));
       write_feature(ends.unembedding, k, spill, sign / 2);
     }
     for (int j = 0; j < subjects / 2; ++j)
@@ -88,14 +88,16 @@ class planted_model {
         if (own)
           write_feature(ends.unembedding, answer, own_answer + j, sign * 1.0 / size);
         else if (j == 0)
-          write_answer(ends.unembedding, answer, sign / 4.0 / size * (what == planted::lengthy ? 0.1 : 1));
+          write_answer(ends.unembedding, answer, sign / 4.0 / size);
       }
     if (what == planted::spilling) write_feature(mlp_out.bias, 0, spill, 1);
     if (what == planted::constant) write_answer(blocks[0].attn_out.bias, 0, size);
     if (what == planted::turning) write_answer(ends.norm_final.bias, 0, size);
-    if (what == planted::moving) {  // without scores, the attention is the mean over all tokens
+    if (brings(what)) {  // without scores, the attention is the mean over all tokens
+      const auto tokens = static_cast<double>(shape.context);
       read_feature(blocks[1].qkv.weight, found, 2 * shape.width);
-      write_answer(blocks[1].attn_out.weight, 0, size * static_cast<double>(shape.context));
+      write_answer(blocks[1].attn_out.weight, 0,
+                   what == planted::spread ? size * tokens / (tokens - 1) / large : size * tokens);
     }
   }
 
@@ -111,7 +113,8 @@ class planted_model {
       const auto ids = [&](int subject) {
         std::string text;
         for (std::size_t i = 0; i <= last; ++i)
-          text += (i == 0 ? "[" : ", ") + std::to_string(i == place ? subject : filler);
+          text += (i == 0 ? "[" : ", ") +
+                  std::to_string((what_ == planted::spread ? i != last : i == place) ? subject : filler);
         return text + "]";
       };
       const int answer = answer_to(what_ == planted::own_answers ? j : 0);
@@ -128,10 +131,15 @@ class planted_model {
                        common_answer = spill + 1, answer_features = 4, features = common_answer + answer_features;
   static constexpr double size = 0.25;  ///< of a feature of the answer in the last token
 
+  static constexpr double large = 8;  ///< what a scalar scales well, and a vector of a fit hardly changes
+
+  /// Whether the attention of layer 1 brings what was looked up to the last token.
+  static bool brings(planted what) { return what == planted::moving or what == planted::spread; }
+
   static int answer_to(int j) { return subjects + 2 * j; }
 
   static model_config shape_of(planted what) {
-    const bool moves = what == planted::moving;
+    const bool moves = brings(what);
     return {.architecture = "gpt2",
             .layers = moves ? 2 : 1,
             .width = 2 * features,
