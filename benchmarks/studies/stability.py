@@ -240,7 +240,7 @@ def default_of(found, policy):
                   "places (medians)"], rows)
 
 
-def text_of_all(found, train):
+def text_of_all(found, train, missing):
     text = f"""# How stable fits are
 
 Made by `python3 benchmarks/studies/stability.py build/release/trimtab OUT`. A share s of λ_max means λ_M = s λ_max; from λ_max on
@@ -249,6 +249,8 @@ strengths, on 64 test prompts. A seed draws new train and test prompts; interval
 Jaccard is the index of the places that two seeds keep, over all pairs of seeds.
 
 """
+    if missing:
+        text += f"Not run yet: {'; '.join(', '.join(part) for part in missing)}.\n\n"
     for policy in dict.fromkeys(one["policy"] for one in found.values()):
         text += f"## The weight of minimality, {policy}, over models and tasks\n\n{default_of(found, policy)}\n"
     for one in found.values():
@@ -291,7 +293,8 @@ def main():
             done[parts[finished]] = finished.result()
             found = {"-".join(part): done[part] for part in asked_for if part in done}
             (asked.out / "stability.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            (asked.out / "stability.md").write_text(text_of_all(found, asked.train), encoding="utf-8")
+            (asked.out / "stability.md").write_text(
+                text_of_all(found, asked.train, [part for part in asked_for if part not in done]), encoding="utf-8")
 
 
 if __name__ == "__main__":
