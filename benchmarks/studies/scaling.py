@@ -13,8 +13,8 @@ A step's time is the difference between what two fits of other lengths say of th
 
     seconds = operations of the busiest rank / rate + bytes that all ranks give / bandwidth
 
-The operations are those of `--plan` and the rate is what `--plan` finds for one rank's threads in a quarter of a second;
-the bytes are those of the fit's "ranks". A rank has the cores of the machine over the ranks; where there are more ranks
+The operations are those of `--plan` and the rate is the median of what ten of its runs find for one rank's threads, each in
+a quarter of a second; the bytes are those of the fit's "ranks". A rank has the cores of the machine over the ranks; where there are more ranks
 than cores they take turns.
 """
 
@@ -24,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import struct
 import subprocess
 
@@ -36,7 +37,8 @@ SHAPES = {  # width, layers, heads, and the prompts and tokens of the fit
     "pythia-6.9b": (4096, 32, 32, 4, 12),
 }
 VOCABULARY = 50304
-STEPS = {"pythia-160m": (2, 10), "pythia-410m": (2, 6), "pythia-1.4b": (1, 4), "pythia-6.9b": (1, 2)}
+STEPS = {"pythia-160m": (2, 20), "pythia-410m": (2, 6), "pythia-1.4b": (1, 3), "pythia-6.9b": (1, 2)}
+PLANS = 5
 MEMORY_BANDWIDTH = 5e9  # bytes a second between two ranks of a machine
 # What is assumed of machines that are not here: operations and bytes a second of one rank, and a message's seconds.
 FAR = {
@@ -123,13 +125,13 @@ class Runs:
 
     def is_kept(self, shape, ranks):
         """Whether everything that is measured of these ranks is there."""
-        names = [f"{shape}-plan-{self.threads_of(ranks)}-{steps}" for steps in STEPS[shape]]
+        names = [f"{shape}-plan-{self.threads_of(ranks)}-{steps}-{k}" for steps in STEPS[shape] for k in range(PLANS)]
         names += [f"{shape}-{ranks}-{steps}" for steps in STEPS[shape]]
         return all((self.out / f"{name}.json").exists() for name in names)
 
-    def plan(self, shape, folder, threads, steps):
-        return self.call(f"{shape}-plan-{threads}-{steps}",
-                         self.command(folder, threads, "--steps", steps, "--plan"))["out"]
+    def plans(self, shape, folder, threads, steps):
+        return [self.call(f"{shape}-plan-{threads}-{steps}-{k}",
+                          self.command(folder, threads, "--steps", steps, "--plan"))["out"] for k in range(PLANS)]
 
     def fit(self, shape, folder, ranks, steps):
         """How long the steps took, and the fit's JSON."""
@@ -148,9 +150,9 @@ class Runs:
     def predicted(self, shape, folder, ranks, found):
         few, many = STEPS[shape]
         threads = self.threads_of(ranks)
-        short, long = (self.plan(shape, folder, threads, steps) for steps in (few, many))
-        a_step = (long["flops"] - short["flops"]) / (many - few)
-        rate = long["flops"] / long["seconds"]
+        short, long = (self.plans(shape, folder, threads, steps) for steps in (few, many))
+        a_step = (long[0]["flops"] - short[0]["flops"]) / (many - few)
+        rate = statistics.median(one["flops"] / one["seconds"] for one in short + long)
         at_work = found["ranks"] if ranks > 1 else {"prompts": [SHAPES[shape][3]], "bytes_per_step": 0}
         busiest = max(at_work["prompts"]) / sum(at_work["prompts"])
         turns = max(1, ranks * threads / self.cores)
@@ -198,8 +200,8 @@ the usual sites, float16 weights, one prompt a chunk. More ranks than cores take
 
 {table(["shape", "ranks", "seconds a step", "cost model", "model / measured", "times faster than one rank", "Gflop/s",
         "MB a rank gives"], rows)}
-The cost model: the operations of the busiest rank over the rate that `--plan` measures for its threads, and what all ranks give
-over {MEMORY_BANDWIDTH / 1e9:.0f} GB/s.
+The cost model: the operations of the busiest rank over the rate that `--plan` measures for its threads (the median of ten
+runs), and what all ranks give over {MEMORY_BANDWIDTH / 1e9:.0f} GB/s.
 
 ## What the cost model says of machines that are not here
 
