@@ -70,7 +70,7 @@ TEST_CASE("A weight of minimality may be a share of the one from which on nothin
   for (const auto* wrong : {"max", "-1max", "xmax", "0.5min"}) CHECK(fit_on(model, {"--lambda-m", wrong}).status == 1);
 }
 
-TEST_CASE("Without a weight of minimality, it is a share of the largest; where there is none, the policy's number") {
+TEST_CASE("Without a weight of minimality it is a share of the largest, or the number of a policy that has none") {
   const model_for_cli model;
   const auto file = model.name("i.safetensors");
   const auto usual = fit_on(model, {"--steps", "2", "--out", file, "--json"}).json();
@@ -100,6 +100,11 @@ TEST_CASE("Without a weight of minimality, it is a share of the largest; where t
   };
   CHECK(std::abs(weight_of({}) / usual["lambda_m"].get<double>() - 1) < 1e-6);
   CHECK(std::abs(weight_of({"--lambda-m", "2"}) / 2 - 1) < 1e-6);
+  // So it does with the fit's norm, here l1 over the number of parameters.
+  const auto mean = fit_on(model, {"--minimality", "mean", "--steps", "2", "--out", file, "--json"}).json();
+  const double parameters = mean["parameters"];
+  CHECK(std::abs(weight_of({}) * parameters / mean["lambda_m"].get<double>() - 1) < 1e-6);
+  CHECK(std::abs(weight_of({"--minimality", "sum"}) / mean["lambda_m"].get<double>() - 1) < 1e-6);
 }
 
 TEST_CASE("A vector at two sites that are one is told, and left out where no sites were asked for") {

@@ -80,7 +80,7 @@ TEST_CASE("An intervention file says all options of its fit, given or not, and w
   CHECK_THAT(run_trimtab({"inspect", once.file}).out, ContainsSubstring("repeat it           trimtab fit --model="));
 }
 
-TEST_CASE("The option --like repeats a fit bit for bit, and says so; later options replace its own") {
+TEST_CASE("The option --like repeats a fit bit for bit, and says so, and later options replace its own") {
   const fitted_once once;
   const auto again = once.again().json();
   CHECK(again["same_bits"] == true);

@@ -33,7 +33,7 @@ TEST_CASE("On a terminal long work shows its progress, and figures have colours"
   CHECK(shown.rfind(bar) > shown.rfind("left"));
 }
 
-TEST_CASE("NO_COLOR takes the colours and leaves the rest; an empty one takes nothing") {
+TEST_CASE("NO_COLOR takes the colours and leaves the rest, and an empty one takes nothing") {
   const model_for_cli model;
   const auto shown = run_on_terminal(fit_arguments(model), {"NO_COLOR=1"});
   CHECK(has(shown, bar + "fit "));

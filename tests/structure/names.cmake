@@ -1,5 +1,6 @@
 # No header outside of policy/ knows a policy or a parameter by its name: whoever asks for "alpha" is wrong about the
-# policies that users write.
+# policies that users write. And no test has a semicolon in its name: CMake cuts the name there, and ctest then runs no test
+# and reports success.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/complaints.cmake")
@@ -39,6 +40,14 @@ foreach(header IN LISTS headers)
       complain("${header} asks for a parameter by its name: `${code}`; extent, positions and heads say what it is.")
     endif()
   endforeach()
+endforeach()
+
+file(GLOB_RECURSE tests RELATIVE "${root}" "${root}/tests/*.cpp")
+foreach(test IN LISTS tests)
+  file(STRINGS "${root}/${test}" named REGEX "TEST_CASE\\(\"[^\"]*;[^\"]*\"")
+  if(named)
+    complain("${test} has a test with a semicolon in its name, of which ctest would run nothing.")
+  endif()
 endforeach()
 
 end_of_check()

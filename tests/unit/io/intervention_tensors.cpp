@@ -116,7 +116,7 @@ TEST_CASE("A number lies in the tensor where the format says") {
   for (std::size_t i = 12; i < 24; ++i) CHECK(alpha.values[i] == 0);  // layer 1
 }
 
-TEST_CASE("A composition with more layers or positions gets zeros there; one with fewer is refused") {
+TEST_CASE("A composition with more layers or positions gets zeros there, and one with fewer is refused") {
   const auto some = steer(model, at(site::attn_out{}, policy::activ_scalar{}, layers::list({1})));
   const auto more =
       steer(model, at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::activ_scalar{}));

@@ -128,7 +128,7 @@ TEST_CASE("These are the conflicts of seed 1, with any standard library") {
         "The capital of Italy is Hanoi. Q: What is the capital of Italy? A:");
 }
 
-TEST_CASE("Answers of several tokens are left out; what is asked about may be several") {
+TEST_CASE("Answers of several tokens are left out, and what is asked about may be several") {
   const test::word_tokenizer short_words(7);  // a space and six letters
   const auto sets = task::ccc(short_words, {.train = 64, .test = 64, .test_other_lengths = 300});
   test::check_lengths(sets);

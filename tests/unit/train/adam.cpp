@@ -125,7 +125,7 @@ TEST_CASE("A parameter whose gradient was always 0 stays where it is") {
   }
 }
 
-TEST_CASE("A penalty stronger than the gradient keeps exact zeros; the subgradient does not") {
+TEST_CASE("A penalty stronger than the gradient keeps exact zeros, and the subgradient does not") {
   for (parameter_norm norm : {parameter_norm::sum, parameter_norm::group}) {
     CHECK(trajectory<float>(adam{}, {100, norm}, 20) == std::vector<double>(records * size));
     const auto dithering = trajectory<float>(adam{.subgradient = true}, {100, norm}, 20);

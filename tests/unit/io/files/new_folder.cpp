@@ -42,7 +42,7 @@ TEST_CASE("A folder that is not given its name leaves nothing") {
   CHECK(names_in(around.path()).empty());
 }
 
-TEST_CASE("An empty folder is replaced, also behind a link and with a slash; one with files is refused") {
+TEST_CASE("An empty folder is replaced, also behind a link and with a slash, and one with files is refused") {
   const temporary_folder around;
   const auto name = around.path() / "out";
   std::filesystem::create_directory(name);

@@ -87,7 +87,7 @@ TEST_CASE("Matrices that are packed out of the file are those that are read firs
   }
 }
 
-TEST_CASE("A folder without a tokenizer loads; only using the tokenizer throws") {
+TEST_CASE("A folder without a tokenizer loads, and only using the tokenizer throws") {
   const auto folder = temporary_folder();
   write_model_folder(folder.path(), random_weights(small));
   const auto model = from_pretrained<gpt2<cpu>>(folder.path());

@@ -43,7 +43,8 @@ TEST_CASE("Prompt pairs stand in the order of the untouched model's differences"
   CHECK_THAT(chart.lines[1].points[2].title, ContainsSubstring("a"));
 }
 
-TEST_CASE("A sweep goes from the untouched model both ways; where nothing can be followed there is a gap", "[report]") {
+TEST_CASE("A sweep goes from the untouched model both ways, and where nothing can be followed there is a gap",
+          "[report]") {
   report::fit_report fit{.name = "fit"};
   fit.sweep.at[-1] = {.logit_diff = -3, .flip_rate = 0.75, .kl_masked = 0.5};
   fit.sweep.at[0] = {.logit_diff = 1};

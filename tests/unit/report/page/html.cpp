@@ -44,7 +44,8 @@ TEST_CASE("Nothing that prompts or names hold becomes part of the page's markup"
   CHECK(page.find('\x01') == std::string::npos);
 }
 
-TEST_CASE("Fits on the same prompts share their row of the untouched model; others have one of their own", "[report]") {
+TEST_CASE("Fits on the same prompts share their row of the untouched model, and others have one of their own",
+          "[report]") {
   auto a = hostile("a"), b = hostile("b");
   CHECK(occurrences(report::page_of("t", {{"c", {a, b}}}), "untouched model</th>") == 1);
   b.sets[0].measured.logit_diffs[0] = {5};
