@@ -208,7 +208,8 @@ runs), and what all ranks give over {MEMORY_BANDWIDTH / 1e9:.0f} GB/s.
 A step of 1,000 prompts of 30 tokens; the first column is this machine, from its measured rate.
 
 {table(["shape", "this machine", *FAR], far_rows(found))}
-Nobody measured these: {"; ".join(FAR)}. Each rank gives its largest subtrees of chunks, at most twice the logarithm of their
+Nobody measured these: {"; ".join(FAR)}.
+Each rank gives its largest subtrees of chunks, at most twice the logarithm of their
 number, so that messages grow with the number of ranks and the size of the intervention, and not with the model or the prompts.
 """
 

@@ -12,6 +12,20 @@
 
 namespace trimtab::cli {
 
+namespace {
+
+/// A model with an intervention from a file, prompts, and the objective that both are weighed by.
+void add_saved_fit(options_of o, auto& command, common_options& how) {
+  add_model(o, command.model, how);
+  o.file("--intervention", "intervention file", command.intervention, true);
+  add_other_weights(o, how);
+  add_data(o, command.data, how);
+  add_objective(o, command.objective);
+  add_retained(o, command.data.retain, command.objective);
+}
+
+}  // namespace
+
 void describe(description& d, command_line& line) {
   CLI::App& app = d.app;
   app.require_subcommand(1);
@@ -134,12 +148,7 @@ void describe(description& d, command_line& line) {
     auto o = add("certify", "Prove what can be proved of an intervention: is it a minimum, and is each place needed?",
                  "  trimtab certify --model gpt2/ --intervention ioi.safetensors --task ioi\n"
                  "  trimtab certify --model gpt2/ --intervention ioi.safetensors --data train.jsonl --target 0.9");
-    add_model(o, c.model, line.common);
-    o.file("--intervention", "intervention file", c.intervention, true);
-    add_other_weights(o, line.common);
-    add_data(o, c.data, line.common);
-    add_objective(o, c.objective);
-    add_retained(o, c.data.retain, c.objective);
+    add_saved_fit(o, c, line.common);
     o.group("Options");
     o.real("--target",
            "share of the whole intervention's flip rate that fewer places must reach at every strength, "
@@ -156,12 +165,7 @@ void describe(description& d, command_line& line) {
         add("eval", "Measure an intervention on prompt pairs",
             "  trimtab eval --model gpt2/ --intervention ioi.safetensors --task ioi\n"
             "  trimtab eval --model gpt2/ --intervention ioi.safetensors --data my-prompts.jsonl --strengths 2,-2");
-    add_model(o, c.model, line.common);
-    o.file("--intervention", "intervention file", c.intervention, true);
-    add_other_weights(o, line.common);
-    add_data(o, c.data, line.common);
-    add_objective(o, c.objective);
-    add_retained(o, c.data.retain, c.objective);
+    add_saved_fit(o, c, line.common);
     o.group("Options");
     o.flag("--per-prompt", "with --json, add the figures of each prompt", c.per_prompt);
     o.output("--per-prompt-csv", "CSV file to write: the figures of each prompt at each strength", c.per_prompt_csv);
@@ -210,13 +214,8 @@ void describe(description& d, command_line& line) {
     auto o =
         add("loss", "Compute the objective of an intervention on prompt pairs, and its gradient",
             "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
-    add_model(o, c.model, line.common);
-    o.file("--intervention", "intervention file", c.intervention, true);
-    add_other_weights(o, line.common);
-    add_data(o, c.data, line.common);
+    add_saved_fit(o, c, line.common);
     o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
-    add_objective(o, c.objective);
-    add_retained(o, c.data.retain, c.objective);
     add_bound(o, c.memory);
   }
   {

@@ -27,25 +27,13 @@ class options_of {
  public:
   options_of(description& d, CLI::App* app) : d_(d), app_(app) {}
 
-  /// A file that the command reads.
+  /// A file that the command reads, and one that it writes.
   void file(const std::string& name, const std::string& help, path& to, bool required = false) {
-    parsed(
-        name, "PATH", help,
-        [name, &to, &d = d_](const std::string& value) {
-          to = path_of(name, value);
-          d.files.inputs.push_back({name, to});
-        },
-        required);
+    named(name, help, to, required, d_.files.inputs);
   }
   void output(const std::string& name, const std::string& help, path& to, bool required = false) {
     d_.writing.insert(name);
-    parsed(
-        name, "PATH", help,
-        [name, &to, &d = d_](const std::string& value) {
-          to = path_of(name, value);
-          d.files.outputs.push_back({name, to});
-        },
-        required);
+    named(name, help, to, required, d_.files.outputs);
   }
   void model(path& to) {
     parsed(
@@ -177,6 +165,16 @@ class options_of {
   void group(const std::string& name) { group_ = name; }
 
  private:
+  void named(const std::string& name, const std::string& help, path& to, bool required, auto& files) {
+    parsed(
+        name, "PATH", help,
+        [name, &to, &files](const std::string& value) {
+          to = path_of(name, value);
+          files.push_back({name, to});
+        },
+        required);
+  }
+
   description& d_;
   CLI::App* app_;
   std::string group_ = "Options";
