@@ -45,23 +45,23 @@ STARTS, STEPS = ("identity", "normal:0.1"), (50, 200, 800)
 
 
 def kept_places(path):
-    """The places of an intervention file whose parameters are not all zero: (tensor, layer, position)."""
+    """The places of an intervention file whose parameters are not all zero: (site, layer), and the position if there is one
+    record for each."""
     raw = path.read_bytes()
     length = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8 : 8 + length])
     places = set()
-    for name, tensor in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = tensor["data_offsets"]
-        kind, size = {"F32": ("f", 4), "F64": ("d", 8)}[tensor["dtype"]]
-        numbers = struct.unpack(f"<{(end - begin) // size}{kind}", raw[8 + length + begin : 8 + length + end])
-        layers, positions = tensor["shape"][:2]
-        width = len(numbers) // (layers * positions) if numbers else 0
-        site = name.rsplit(".", 1)[0]
-        for i in range(layers * positions):
-            if any(numbers[i * width : (i + 1) * width]):
-                places.add((site, i // positions, i % positions))
+    for intervention in json.loads(header["__metadata__"]["interventions"]):
+        for parameter in intervention["parameters"]:
+            tensor = header[parameter["tensor"]]
+            begin, end = tensor["data_offsets"]
+            kind, size = {"F32": ("f", 4), "F64": ("d", 8)}[tensor["dtype"]]
+            numbers = struct.unpack(f"<{(end - begin) // size}{kind}", raw[8 + length + begin : 8 + length + end])
+            axes = [extent for axis, extent in zip(parameter["axes"], tensor["shape"]) if axis in ("layer", "position")]
+            width = len(numbers) // math.prod(axes) if numbers else 0
+            for i, place in enumerate(itertools.product(*map(range, axes))):
+                if any(numbers[i * width : (i + 1) * width]):
+                    places.add((intervention["site"], *place))
     return places
 
 
@@ -139,7 +139,8 @@ class Study:
         often = []
         for site, layers in found["selected"].items():
             for layer, row in enumerate(layers):
-                often += [(share, f"{site} {layer}, {position}") for position, share in enumerate(row)
+                often += [(share, f"{site} {layer}" + (f", {position}" if len(row) > 1 else ""))
+                          for position, share in enumerate(row)
                           if share is not None and share >= OFTEN]
         return {"often": sorted(often, key=lambda place: (-place[0], place[1])),
                 "mean_kept": found["selection"]["mean_kept"],
@@ -246,7 +247,8 @@ def text_of_all(found, train, missing):
 Made by `python3 benchmarks/studies/stability.py build/release/trimtab OUT`. A share s of λ_max means λ_M = s λ_max; from λ_max on
 nothing is learned. Fits have {train} train prompts unless a table says otherwise. The smaller flip rate is that of the two
 strengths, on 64 test prompts. A seed draws new train and test prompts; intervals are over seeds, the mean ± 1.96 standard errors.
-Jaccard is the index of the places that two seeds keep, over all pairs of seeds.
+Jaccard is the index of the places that two seeds keep, over all pairs of seeds. What dyn-scalar keeps is a layer of a site, since
+all positions share its parameters.
 
 """
     if missing:
