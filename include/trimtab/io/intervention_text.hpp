@@ -6,6 +6,7 @@
 #include <trimtab/io/intervention_data.hpp>
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/json/json.hpp>
+#include <trimtab/io/json/json_text.hpp>
 
 #include <algorithm>
 #include <array>
@@ -76,7 +77,7 @@ inline std::string intervention_json(const intervention_file& file) {
     }
     all["interventions"].push_back(std::move(entry));
   }
-  if (file.model) all["model"] = json::parse(detail::text_of(*file.model));
+  if (file.model) all["model"] = parse_json(detail::text_of(*file.model), "the model");
   if (not file.made.empty()) all["made"] = file.made;
   return all.dump(1) + "\n";
 }

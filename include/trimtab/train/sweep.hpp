@@ -69,8 +69,10 @@ std::vector<Point> product_of(const Axis&... axes) {
 
 }  // namespace detail
 
-/// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`.
-inline std::vector<fit_settings> grid(const sweep_axes& axes, const fit_settings& base = {}) {
+/// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`. A template
+/// so that only sources that call it compile the product, which takes a second.
+template <std::same_as<sweep_axes> Axes = sweep_axes>
+std::vector<fit_settings> grid(const Axes& axes, const fit_settings& base = {}) {
   const auto values = []<typename T>(const std::vector<T>& axis, T otherwise) {
     return axis.empty() ? std::vector<T>{otherwise} : axis;
   };

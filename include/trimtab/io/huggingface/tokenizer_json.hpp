@@ -7,6 +7,7 @@
 #include <trimtab/text/tokenizer.hpp>
 #include <trimtab/text/utf8.hpp>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,10 +63,12 @@ class tokenizer_json_reader {
   }
 
   int id(const json& value, const std::string& token) const {
-    if (not value.is_number_integer() or value < 0 or value >= text::token_id_limit)
+    // As a number: to order JSON values takes seconds to compile, in every source that includes this header.
+    const auto found = value.is_number_integer() ? value.get<std::int64_t>() : -1;
+    if (found < 0 or found >= text::token_id_limit)
       refuse("the id of the token " + token, "a whole number from 0 to " + std::to_string(text::token_id_limit - 1),
              value);
-    return value.get<int>();
+    return static_cast<int>(found);
   }
 
  private:
