@@ -7,6 +7,7 @@ option(TRIMTAB_BUILD_BENCHMARKS "Build the benchmarks, if Google Benchmark is in
 option(TRIMTAB_INSTALL "Define what `cmake --install` installs" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_NATIVE "Compile this project's own programs for the processor of this machine" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_PRECOMPILE "Compile the headers once for all of this project's own programs" ${PROJECT_IS_TOP_LEVEL})
+option(TRIMTAB_BATCHES "Compile several sources of this project's own programs at a time" ${PROJECT_IS_TOP_LEVEL})
 option(TRIMTAB_SANITIZE "Compile this project's own programs with address and undefined-behaviour sanitizers" OFF)
 option(TRIMTAB_COVERAGE "Measure the coverage of the tests, with clang, and add the target `coverage`" OFF)
 option(TRIMTAB_FUZZ "Build the fuzz targets, if the compiler has libFuzzer" OFF)

@@ -35,8 +35,8 @@ add_library(trimtab_program INTERFACE)
 target_link_libraries(trimtab_program INTERFACE trimtab_flags trimtab::double)
 
 # Sources whose work is done by the libraries that they link are compiled without the full optimizer, which takes half the
-# time and changes no result. They share precompiled headers: a build with TRIMTAB_PRECOMPILE off checks that each source
-# includes what it uses.
+# time and changes no result. They share precompiled headers, and are compiled several at a time: a build with
+# TRIMTAB_PRECOMPILE and TRIMTAB_BATCHES off checks that each source includes what it uses.
 set(TRIMTAB_QUICK $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
 if(TRIMTAB_PRECOMPILE)
   file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" CONTENT "" @ONLY)
@@ -62,5 +62,13 @@ function(trimtab_quick target)
     # `"literal" + std::string(...)`, wrongly (GCC bug 105651).
     target_compile_options(${target} PRIVATE
       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-stringop-overflow>)
+  endif()
+endfunction()
+
+# trimtab_in_batches(TARGET SIZE) compiles SIZE of a target's sources at a time, which instantiates what they share once:
+# less than half of the processor time. Names of two sources must not meet, so each test has a namespace of its own.
+function(trimtab_in_batches target size)
+  if(TRIMTAB_BATCHES)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
   endif()
 endfunction()

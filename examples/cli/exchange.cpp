@@ -22,14 +22,14 @@ namespace trimtab::cli {
 namespace {
 
 /// One entry for each intervention: {"site", "policy", "layers"}.
-ordered_json json_of(const intervention_file& file) {
+ordered_json interventions_json(const intervention_file& file) {
   auto list = ordered_json::array();
   for (const auto& i : file.interventions)
     list.push_back({{"site", i.site}, {"policy", i.policy}, {"layers", i.layers}});
   return list;
 }
 
-std::string text_of(const intervention_file& file) {
+std::string interventions_text(const intervention_file& file) {
   std::string text;
   for (const auto& i : file.interventions)
     text += columns({"  " + i.site, i.policy,
@@ -42,8 +42,8 @@ std::string text_of(const intervention_file& file) {
 output export_to(const export_command& command) {
   const auto file = io::read_intervention(command.intervention);
   output found;
-  found.json = {{"format", command.format}, {"interventions", json_of(file)}};
-  found.text = "wrote '" + command.out.string() + "':\n" + text_of(file);
+  found.json = {{"format", command.format}, {"interventions", interventions_json(file)}};
+  found.text = "wrote '" + command.out.string() + "':\n" + interventions_text(file);
   if (command.format == "hooks") {
     io::write_file_atomically(command.out, io::hook_bytes(file));
   } else if (command.format == "csv") {
@@ -81,8 +81,8 @@ output import_from(const import_command& command, const common_options& common) 
   }
   io::write_intervention(command.out, file);
   output found;
-  found.json = {{"format", command.format}, {"interventions", json_of(file)}};
-  found.text = "wrote '" + command.out.string() + "':\n" + text_of(file);
+  found.json = {{"format", command.format}, {"interventions", interventions_json(file)}};
+  found.text = "wrote '" + command.out.string() + "':\n" + interventions_text(file);
   return found;
 }
 

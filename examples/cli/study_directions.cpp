@@ -16,7 +16,7 @@ namespace trimtab::cli {
 namespace {
 
 /// The maps are those that the experiment on sites writes.
-std::vector<study_part> parts_of(const study_subject&) { return {}; }
+std::vector<study_part> direction_parts(const study_subject&) { return {}; }
 
 /// The share of a change's squared length that lies along h, for a new length `ratio` times the old one at an angle of
 /// this cosine; NaN without any change.
@@ -34,7 +34,7 @@ double median(std::vector<double> values) {
 
 std::string number(double x) { return std::isnan(x) ? "" : cell(x); }
 
-void show(study_report& to) {
+void show_directions(study_report& to) {
   to.heading("Norm and direction");
   const auto vectors = to.subject().file("sites/all/steer-vec-1-maps.json");
   const auto scalars = to.subject().file("sites/all/activ-scalar-1-maps.json");
@@ -80,6 +80,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment norm_and_direction{"norm-and-direction", parts_of, show};
+const study_experiment norm_and_direction{"norm-and-direction", direction_parts, show_directions};
 
 }  // namespace trimtab::cli

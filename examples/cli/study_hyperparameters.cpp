@@ -13,7 +13,7 @@ namespace trimtab::cli {
 
 namespace {
 
-std::vector<study_part> parts_of(const study_subject& subject) {
+std::vector<study_part> hyperparameter_parts(const study_subject& subject) {
   const auto& with = subject.with;
   const auto out = subject.file("hyperparameters/sweep");
   study_part part{
@@ -28,7 +28,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
   return {part};
 }
 
-void show(study_report& to) {
+void show_hyperparameters(study_report& to) {
   to.heading("Hyperparameters");
   const auto found = to.output_of("hyperparameters/sweep");
   std::vector<std::vector<std::string>> rows;
@@ -48,6 +48,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment hyperparameters{"hyperparameters", parts_of, show};
+const study_experiment hyperparameters{"hyperparameters", hyperparameter_parts, show_hyperparameters};
 
 }  // namespace trimtab::cli

@@ -34,7 +34,7 @@ std::vector<std::string> inside(const study_subject& subject, const std::string&
   return {subject.file("lengths/prompts/" + set + ".jsonl").string()};
 }
 
-std::vector<study_part> parts_of(const study_subject& subject) {
+std::vector<study_part> length_parts(const study_subject& subject) {
   std::vector<study_part> parts;
   if (subject.lengths.empty()) return parts;
   for (const auto& fit : fits) {
@@ -58,7 +58,7 @@ std::vector<int> lengths_in(const study_subject& subject, const path& file) {
   return lengths;
 }
 
-void show(study_report& to) {
+void show_lengths(study_report& to) {
   to.heading("DynScalar over lengths");
   const auto& subject = to.subject();
   if (subject.lengths.empty()) {
@@ -121,6 +121,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment over_lengths{"lengths", parts_of, show};
+const study_experiment over_lengths{"lengths", length_parts, show_lengths};
 
 }  // namespace trimtab::cli

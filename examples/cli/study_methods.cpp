@@ -23,7 +23,7 @@ std::vector<std::string> methods_of(const study_subject& subject) {
 }
 
 /// Curves need sites that add to the stream; a later state of the stream would override what lies before it.
-std::vector<study_part> parts_of(const study_subject& subject) {
+std::vector<study_part> method_parts(const study_subject& subject) {
   const auto prompts = subject.file("methods/prompts.jsonl");
   auto parts = std::vector{head_part("methods/prompts", subject.with.explained, subject.prompts(1, "test"), prompts)};
   const auto places = 2.0 * static_cast<double>(subject.about->config().layers * subject.usual_length);
@@ -39,7 +39,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
   return parts;
 }
 
-void show(study_report& to) {
+void show_methods(study_report& to) {
   to.heading("Against other methods");
   report::line_chart chart{.title = "Faithfulness of the rankings",
                            .note =
@@ -96,6 +96,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment other_methods{"methods", parts_of, show};
+const study_experiment other_methods{"methods", method_parts, show_methods};
 
 }  // namespace trimtab::cli

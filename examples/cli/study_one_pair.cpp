@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string> as_in_the_paper = {"--lambda-f", "1", "--lambda-m", "1", "--margin", "0"};
 
-std::vector<study_part> parts_of(const study_subject& subject) {
+std::vector<study_part> one_pair_parts(const study_subject& subject) {
   const auto pair = subject.file("one-pair/pair.jsonl");
   const auto fit = [&](const std::string& name, const std::vector<std::string>& settings) {
     return fit_part(subject, "one-pair/" + name,
@@ -26,7 +26,7 @@ std::vector<study_part> parts_of(const study_subject& subject) {
           fit("largest-weight", {"--lambda-m", "1max", "--margin", "0", "--steps", "1"})};
 }
 
-void show(study_report& to) {
+void show_one_pair(study_report& to) {
   const auto first = to.output_of("one-pair/first-setting"), defaults = to.output_of("one-pair/defaults");
   const double lambda_max = to.output_of("one-pair/largest-weight")["lambda_max"];
   to.heading("One prompt pair");
@@ -57,6 +57,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment one_pair{"one-pair", parts_of, show};
+const study_experiment one_pair{"one-pair", one_pair_parts, show_one_pair};
 
 }  // namespace trimtab::cli

@@ -33,16 +33,16 @@ const std::pair<std::string, std::string> policies[] = {{"activ-scalar", "ActivS
 
 int style_of(const std::string& policy) { return policy == "activ-scalar" ? 0 : 2; }
 
-std::string name_of(const site_set& set, const std::string& policy, int seed) {
+std::string fit_name(const site_set& set, const std::string& policy, int seed) {
   return "sites/" + set.name + "/" + policy + "-" + std::to_string(seed);
 }
 
-std::vector<study_part> parts_of(const study_subject& subject) {
+std::vector<study_part> site_parts(const study_subject& subject) {
   std::vector<study_part> parts;
   for (const auto& set : site_sets)
     for (const auto& [policy, title] : policies)
       for (int seed = 1; seed <= subject.with.seeds; ++seed) {
-        const auto name = name_of(set, policy, seed);
+        const auto name = fit_name(set, policy, seed);
         const std::vector<std::string> data = {"--data", subject.prompts(seed, "train"), "--test",
                                                subject.prompts(seed, "test")};
         auto options = all_words({data, {"--policy", policy, "--positions", subject.positions()}});
@@ -75,7 +75,7 @@ using fits_by_seed = std::vector<measured_fit>;
 fits_by_seed read_fits(const study_report& from, const site_set& set, const std::string& policy) {
   fits_by_seed fits;
   for (int seed = 1; seed <= from.subject().with.seeds; ++seed) {
-    const auto name = name_of(set, policy, seed);
+    const auto name = fit_name(set, policy, seed);
     fits.push_back({from.output_of(name), from.output_of(name + "-prompts"), {}});
     if (policy == "activ-scalar") fits.back().kept = kept_places(from.subject().file(name + ".safetensors"));
   }
@@ -215,7 +215,7 @@ report::line_chart traded(const traded_pair& pair, const std::vector<traded_fit>
   return chart;
 }
 
-void show(study_report& to) {
+void show_sites(study_report& to) {
   to.heading("ActivScalar against SteerVec");
   auto effectiveness = panel("Effectiveness", "share of prompts that follow both strengths"),
        faithfulness = panel("Faithfulness", "KL divergence, answers left out"),
@@ -282,6 +282,6 @@ void show(study_report& to) {
 
 }  // namespace
 
-const study_experiment against_steer_vec{"sites", parts_of, show};
+const study_experiment against_steer_vec{"sites", site_parts, show_sites};
 
 }  // namespace trimtab::cli

@@ -2,8 +2,7 @@
 
 #include "bad_input.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_config_tests {
 
 namespace {
 
@@ -156,3 +155,5 @@ TEST_CASE("Files that are no configuration") {
   std::filesystem::create_directory(file);
   check_refused({"inspect", model.path()}, {"config.json' is a folder where a file was expected"});
 }
+
+}  // namespace trimtab::test::bad_config_tests

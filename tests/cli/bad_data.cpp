@@ -2,8 +2,7 @@
 
 #include "bad_input.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_data_tests {
 
 TEST_CASE("Bad prompt pairs") {
   const model_for_cli model;
@@ -112,3 +111,5 @@ TEST_CASE("Bad prompt pairs") {
                 {words + ", line 1', \"prompt\": ", "no tokenizer"});
   check_refused({"fit", "--model", wordless.path(), "--task", "ioi"}, {wordless.path(), "holds no tokenizer"});
 }
+
+}  // namespace trimtab::test::bad_data_tests

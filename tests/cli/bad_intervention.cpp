@@ -4,8 +4,7 @@
 
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_intervention_tests {
 
 namespace {
 
@@ -195,3 +194,5 @@ TEST_CASE("An intervention that does not fit the prompt") {
   check_refused(with("logits", "wxyz"),
                 {"a logit is not a finite number: the strength or the parameters are too large"});
 }
+
+}  // namespace trimtab::test::bad_intervention_tests

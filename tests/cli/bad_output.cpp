@@ -2,8 +2,8 @@
 
 #include "bad_input.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_output_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Places that cannot be written to") {
@@ -53,3 +53,5 @@ TEST_CASE("A full disk, a full pipe, and no memory") {
   check_shell("ulimit -v 500000; " + fit + " --threads 1024", "; ask for fewer with --threads");
 #endif
 }
+
+}  // namespace trimtab::test::bad_output_tests

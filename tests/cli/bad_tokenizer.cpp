@@ -2,8 +2,7 @@
 
 #include "bad_input.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_tokenizer_tests {
 
 namespace {
 
@@ -230,3 +229,5 @@ TEST_CASE("A standard input that cannot be read, or has a line without end") {
   CHECK(run.out.ends_with(",99,99]\n[256]\n"));
   CHECK(run.out.size() == 3 * 200'000 + 1 + 1 + 6);
 }
+
+}  // namespace trimtab::test::bad_tokenizer_tests

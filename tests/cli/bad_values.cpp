@@ -2,8 +2,7 @@
 
 #include "bad_input.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_values_tests {
 
 TEST_CASE("Bad values on the command line") {
   const model_for_cli model, parallel(true);
@@ -121,3 +120,5 @@ TEST_CASE("Bad values on the command line") {
   generate("--max-new-tokens", "-1", "expected a whole number from 0");
   generate("--seed", "x", "expected a whole number from 0 to 2^64 - 1");
 }
+
+}  // namespace trimtab::test::bad_values_tests

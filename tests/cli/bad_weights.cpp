@@ -6,8 +6,7 @@
 
 #include <sys/stat.h>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bad_weights_tests {
 
 namespace {
 
@@ -309,3 +308,5 @@ TEST_CASE("Bad indices of shards") {
   std::filesystem::create_directory(folder.path() / other_shard);
   check_refused(logits, {other_shard + "' is a folder where a file was expected"});
 }
+
+}  // namespace trimtab::test::bad_weights_tests

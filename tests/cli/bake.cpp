@@ -12,8 +12,7 @@
 #include <random>
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::bake_tests {
 
 namespace {
 
@@ -225,3 +224,5 @@ TEST_CASE("Killed at any moment, bake leaves the whole folder or none, and the n
     WARN(kills << " kills: " << whole << " left the whole folder, " << none << " none, " << partial
                << " a partial one");
 }
+
+}  // namespace trimtab::test::bake_tests

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::certify_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -158,3 +158,5 @@ TEST_CASE("The certificate of a fit that retained prompts is about the objective
   std::filesystem::remove(stays);
   CHECK_THAT(run({"certify", "--intervention", file, "--subsets", "0"}).err, ContainsSubstring("stays.jsonl"));
 }
+
+}  // namespace trimtab::test::certify_tests

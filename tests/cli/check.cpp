@@ -2,8 +2,8 @@
 
 #include "program.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::check_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -66,3 +66,5 @@ TEST_CASE("fit warns of prompts that are probably wrong") {
   CHECK(run_trimtab({"fit", "--model", model.path(), "--data", lengths, "--positions", "shared", "--steps", "1"})
             .err.empty());
 }
+
+}  // namespace trimtab::test::check_tests

@@ -6,8 +6,8 @@
 
 #include <csignal>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::checkpoint_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -155,3 +155,5 @@ TEST_CASE("A second signal, of any kind, ends the program immediately, and the o
   CHECK(run.out.empty());
   CHECK((content_of(out) == "what stood there" or not run.err.empty()));
 }
+
+}  // namespace trimtab::test::checkpoint_tests

@@ -12,8 +12,7 @@
 #include <random>
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::crash_tests {
 
 /// The whole program under failures: each call to the operating system fails in turn, each allocation fails in turn,
 /// and the program is killed at random moments. For longer runs:
@@ -212,3 +211,5 @@ TEST_CASE("Killed at any moment, a fit goes on from its checkpoint to the same e
     WARN(kills << " kills, after " << killed_after.size() << " different numbers of steps; " << before_any
                << " before the first checkpoint");
 }
+
+}  // namespace trimtab::test::crash_tests

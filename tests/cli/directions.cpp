@@ -7,8 +7,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::directions_tests {
 
 namespace {
 
@@ -121,3 +120,5 @@ TEST_CASE("What statistics cannot make a vector of is refused") {
   usage({"--method", "pca", "--steps", "3"});
   usage({"--method", "pca", "--checkpoint", "c"});
 }
+
+}  // namespace trimtab::test::directions_tests

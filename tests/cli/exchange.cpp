@@ -10,8 +10,7 @@
 #include "support/gguf_text.hpp"
 #include "support/small_intervention.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::exchange_tests {
 
 namespace {
 
@@ -122,3 +121,5 @@ TEST_CASE("What cannot be exported or imported is refused with the reason, and w
   CHECK(usage.status == 2);
   CHECK(run_trimtab({"export", "--intervention", file, "--format", "csv", "--out", file}).status == 2);
 }
+
+}  // namespace trimtab::test::exchange_tests

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <filesystem>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::explain_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -490,3 +490,5 @@ TEST_CASE("explain refuses what it cannot do in one sentence") {
   CHECK(recall.status == 1);
   CHECK_THAT(recall.err, ContainsSubstring("no roles"));
 }
+
+}  // namespace trimtab::test::explain_tests

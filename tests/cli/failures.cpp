@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::failures_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// A fit that failed says so, in text, in JSON and on its page.
@@ -124,3 +124,5 @@ TEST_CASE("A vector at two sites that are one is told, and left out where no sit
   CHECK(has(twice["warnings"], "steer-vec at mlp_out of layer 0, 1 does the same as at resid_post"));
   CHECK(twice["parameters"] == once["parameters"]);
 }
+
+}  // namespace trimtab::test::failures_tests

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <iterator>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::fit_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -387,3 +387,5 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
   CHECK(none.status == 1);
   CHECK_THAT(none.err, ContainsSubstring("--positions role needs prompts with roles, and none has one"));
 }
+
+}  // namespace trimtab::test::fit_tests

@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <fstream>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::generate_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// `trimtab generate`.
@@ -292,3 +292,5 @@ TEST_CASE("On a terminal a text is shown while it grows, and several strengths s
   CHECK_THAT(titles, ContainsSubstring("strength 0 ") and ContainsSubstring("strength +1 ") and
                          ContainsSubstring("strength -1"));
 }
+
+}  // namespace trimtab::test::generate_tests

@@ -4,8 +4,8 @@
 
 #include <trimtab/core/version.hpp>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::help_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// The help, the completions and the manual page, which are made from one description of the command line.
@@ -145,3 +145,5 @@ TEST_CASE("The script of each shell gives completions") {
         "steer-vec\n");
   check("zsh", "trimtab completion zsh | zsh -n", "");
 }
+
+}  // namespace trimtab::test::help_tests

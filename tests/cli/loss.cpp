@@ -9,8 +9,7 @@
 #include <cmath>
 #include <stdexcept>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::loss_tests {
 
 namespace {
 
@@ -93,3 +92,5 @@ TEST_CASE("The gradient file agrees with finite differences of the loss") {
     CHECK(std::abs((above - below) / (2 * step) - expected[i]) < 1e-7);
   }
 }
+
+}  // namespace trimtab::test::loss_tests

@@ -11,8 +11,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::next_token_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -173,3 +173,5 @@ TEST_CASE("inspect tells folders, interventions and other files apart") {
   CHECK_THAT(shown, ContainsSubstring("\xEF\xBF\xBD[31m") and ContainsSubstring("\xEF\xBF\xBD\xEF\xBF\xBDred\n"));
   CHECK(shown.find('\x1b') == shown.npos);
 }
+
+}  // namespace trimtab::test::next_token_tests

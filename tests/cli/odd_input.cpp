@@ -7,8 +7,7 @@
 #include <array>
 #include <map>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::odd_input_tests {
 
 /// Files that are unusual but valid: each must give exactly the numbers of the usual file.
 
@@ -406,3 +405,5 @@ TEST_CASE("Prompts of one token and of exactly the context") {
     if (prompt.size() == 12) CHECK(sample["stopped"] == "context");
   }
 }
+
+}  // namespace trimtab::test::odd_input_tests

@@ -4,8 +4,8 @@
 
 #include <map>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::own_files_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -108,3 +108,5 @@ TEST_CASE("A fit can resume from and write to the same checkpoint, however it is
   std::filesystem::create_symlink("c", model.name("link"));
   fit("3", {"--checkpoint", model.name("link"), "--resume", model.name("c")});
 }
+
+}  // namespace trimtab::test::own_files_tests

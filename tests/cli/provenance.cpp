@@ -7,8 +7,8 @@
 
 #include <fstream>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::provenance_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// How an intervention was made is in its file, and another run repeats it.
@@ -166,3 +166,5 @@ TEST_CASE("README.md cites what the program prints") {
   CHECK_THAT(content_of(TRIMTAB_SOURCE_DIR "/README.md"),
              ContainsSubstring("```bibtex\n" + report::citation() + "```"));
 }
+
+}  // namespace trimtab::test::provenance_tests

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::ranks_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -245,3 +245,5 @@ TEST_CASE("Ranks that cannot work end together, with one sentence of the program
   CHECK(nowhere.status == 1);
   CHECK_THAT(nowhere.err, ContainsSubstring("name it by --out"));
 }
+
+}  // namespace trimtab::test::ranks_tests

@@ -12,8 +12,8 @@
 #include <filesystem>
 #include <utility>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::size_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -216,3 +216,5 @@ TEST_CASE("Ctrl-C breaks off a step between two chunks and keeps the steps befor
       run_trimtab(fit_of(model, {"--chunk", "1", "--steps", std::to_string(made + 3), "--resume", state}));
   CHECK(resumed.json()["steps"] == made + 3);
 }
+
+}  // namespace trimtab::test::size_tests

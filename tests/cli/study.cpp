@@ -9,8 +9,8 @@
 #include <random>
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::study_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -233,3 +233,5 @@ TEST_CASE("A study refuses what it cannot run", "[study]") {
                      1),
              ContainsSubstring("run them with another --out each"));
 }
+
+}  // namespace trimtab::test::study_tests

@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::study_planted_tests {
 
 /// Studies of models in which a finding is true, or false: whole ones, from the prompts to the verdict.
 
@@ -110,3 +109,5 @@ TEST_CASE("DynScalar generalises over lengths if what its gate reads is there in
           {{"DynScalar generalises over lengths", only_long ? "not held" : "held"}});
   }
 }
+
+}  // namespace trimtab::test::study_planted_tests

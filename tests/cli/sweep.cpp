@@ -9,8 +9,8 @@
 #include <fstream>
 #include <random>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sweep_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -381,3 +381,5 @@ TEST_CASE("A plan of a sweep adds its fits up, and the memory is bounded") {
   };
   CHECK(figures({"--memory", "1G"}) == figures({}));
 }
+
+}  // namespace trimtab::test::sweep_tests

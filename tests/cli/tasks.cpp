@@ -8,8 +8,8 @@
 #include <sstream>
 #include <utility>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::tasks_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// Prompts of tasks, and which of them are used.
@@ -202,3 +202,5 @@ TEST_CASE("eval gives the figures of each prompt on request, in JSON and as CSV"
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 1 + 3 * 3);
   CHECK_THAT(lines, ContainsSubstring("\ndata,0,0," + prompts[0]["logit_diff"]["0"].dump()));
 }
+
+}  // namespace trimtab::test::tasks_tests

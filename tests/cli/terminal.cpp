@@ -2,7 +2,8 @@
 
 #include "program.hpp"
 
-using namespace trimtab::test;
+namespace trimtab::test::terminal_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 /// What the program prints on a terminal, and what it prints into a file.
@@ -120,3 +121,5 @@ TEST_CASE("However long a name in a file is, the complaint can be read") {
   CHECK(run.err.size() < 2100);
   CHECK(run.err.ends_with("...\n"));
 }
+
+}  // namespace trimtab::test::terminal_tests

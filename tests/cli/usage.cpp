@@ -2,7 +2,8 @@
 
 #include "program.hpp"
 
-using namespace trimtab::test;
+namespace trimtab::test::usage_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -92,3 +93,5 @@ TEST_CASE("generate takes options only where they go together") {
   usage({"--prompt", "a", "--intervention", "i", "--strength", "1", "--strengths", "1"},
         "give either --strength or --strengths");
 }
+
+}  // namespace trimtab::test::usage_tests

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::weights_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -93,3 +93,5 @@ TEST_CASE("Weights too large for a type, and types where they do not belong, are
   CHECK(baked.status == 2);
   CHECK_THAT(baked.err, ContainsSubstring("--dtype says in which type"));
 }
+
+}  // namespace trimtab::test::weights_tests

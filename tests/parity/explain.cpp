@@ -14,8 +14,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::explain_tests {
 
 // The scores of places against those of explain.py, whose head describes the files, and those of TransformerLens, which
 // explain_elsewhere.py has stored in files of the same form.
@@ -202,3 +201,5 @@ TEST_CASE("the scores of places are those of TransformerLens") {
       },
       read_model<double>(root / "examples/models" / name));
 }
+
+}  // namespace trimtab::test::explain_tests

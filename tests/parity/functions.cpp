@@ -14,8 +14,7 @@
 #include <cmath>
 #include <variant>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::functions_tests {
 
 // The richer policies and terms against those of functions.py, whose head describes the files.
 
@@ -103,3 +102,5 @@ TEST_CASE("richer policies, sets, sequences and retention are those of the refer
   for (const io::json& c : all.at("cases"))
     std::visit([&](const auto& of_type) { check_case(of_type, all, c, values); }, model);
 }
+
+}  // namespace trimtab::test::functions_tests

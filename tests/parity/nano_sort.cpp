@@ -9,8 +9,7 @@
 #include <trimtab/io/files/safetensors.hpp>
 #include <trimtab/steer/baseline.hpp>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::nano_sort_tests {
 
 // A trained model that sorts six digits: published weights, and published activations, which were computed in float32.
 
@@ -94,3 +93,5 @@ TEST_CASE("nano-sort sorts") {
   }
   CHECK(prompts == expected);
 }
+
+}  // namespace trimtab::test::nano_sort_tests

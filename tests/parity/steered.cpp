@@ -7,8 +7,7 @@
 #include <cmath>
 #include <tuple>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::steered_tests {
 
 namespace {
 
@@ -119,3 +118,5 @@ TEST_CASE("every step of a fit agrees with the reference") {
     }
   }
 }
+
+}  // namespace trimtab::test::steered_tests

@@ -7,8 +7,7 @@
 
 #include <trimtab/steer/steered.hpp>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::untouched_tests {
 
 TEST_CASE("untouched logits are those of the reference") {
   const std::string name = GENERATE(from_range(fixture_names));
@@ -47,3 +46,5 @@ TEST_CASE("untouched activations are those of the reference") {
     CHECK(difference(found.at.at(place), h) <= 1e-10);
   }
 }
+
+}  // namespace trimtab::test::untouched_tests

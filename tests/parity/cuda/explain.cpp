@@ -9,8 +9,7 @@
 #include <trimtab/explain/patching.hpp>
 #include <trimtab/explain/ranking_curve.hpp>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::explain_tests {
 
 namespace {
 
@@ -61,3 +60,5 @@ void check_scores() {
 
 TEST_CASE("places have the CPU's scores: gpt2") { check_scores<small_gpt2>(); }
 TEST_CASE("places have the CPU's scores: parallel neox") { check_scores<small_neox_parallel>(); }
+
+}  // namespace trimtab::test::explain_tests

@@ -5,8 +5,7 @@
 #include "support/compositions.hpp"
 #include "support/own.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::models_tests {
 
 namespace {
 
@@ -228,3 +227,5 @@ TEST_CASE("Fits agree with the CPU's, step by step") {
   check_fit<small_gpt2>(policy::activ_scalar{});
   check_fit<even<small_neox_parallel>>(policy::dyn_scalar<>{});
 }
+
+}  // namespace trimtab::test::models_tests

@@ -3,8 +3,7 @@
 
 #include <utility>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::operations_tests {
 
 namespace {
 
@@ -514,3 +513,5 @@ TEST_CASE("What a device cannot do throws a one-sentence error", "[refusal]") {
   cuda::emulated::now.devices = 1;
 #endif
 }
+
+}  // namespace trimtab::test::operations_tests

@@ -8,8 +8,7 @@
 #include <thread>
 #include <utility>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::ranks_tests {
 
 namespace {
 
@@ -111,3 +110,5 @@ TEST_CASE("Joined devices fit the bits of one, and give each other their partial
         (joined ? 2 * most * static_cast<std::size_t>(count) * numbers * sizeof(float) : 0));
 }
 #endif
+
+}  // namespace trimtab::test::ranks_tests

@@ -9,8 +9,7 @@
 
 #include <utility>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sweep_tests {
 
 namespace {
 
@@ -96,3 +95,5 @@ TEST_CASE("A certificate made on a device says what the CPU's says") {
   CHECK(found.subsets.flip_rates == right.subsets.flip_rates);
   CHECK(found.subsets.smallest == right.subsets.smallest);
 }
+
+}  // namespace trimtab::test::sweep_tests

@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::attention_tests {
 
 namespace {
 
@@ -159,3 +158,5 @@ TEMPLATE_TEST_CASE("NaN in one sequence does not reach the next", "", float, dou
   const auto d = attend_adjoint(together, 2, qkv, d_z), d_alone = attend_adjoint(alone, 2, own, d_own);
   CHECK(std::equal(d_alone.values.begin(), d_alone.values.end(), d.view().row(20)));
 }
+
+}  // namespace trimtab::test::attention_tests

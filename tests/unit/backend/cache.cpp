@@ -5,8 +5,7 @@
 
 #include <algorithm>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::cache_tests {
 
 namespace {
 
@@ -108,3 +107,5 @@ TEMPLATE_TEST_CASE("Rows of a cache can be computed again, and a slot used for a
   const text<T> next{random_matrix<T>(33, 3 * width, 3)};
   CHECK(same_bits(extend<T>(known, {&next}, {0}, {33}, 1), whole(next)));
 }
+
+}  // namespace trimtab::test::cache_tests

@@ -11,7 +11,8 @@
 #include <set>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::fetch_tests {
+
 using namespace trimtab::eigen;
 
 namespace {
@@ -74,3 +75,5 @@ TEST_CASE("Pieces are fetched one after another or in turn") {
   CHECK(steps(fetch_order::by_pieces(pieces, 1, 2, 2), 5) == std::vector<std::ptrdiff_t>{1, 3, 11, 13, 21});
   CHECK(steps(fetch_order::in_turn(pieces, 2, 1, 2, 2), 6) == std::vector<std::ptrdiff_t>{1, 11, 3, 13, 21, 31});
 }
+
+}  // namespace trimtab::test::fetch_tests

@@ -8,8 +8,7 @@
 #include <limits>
 #include <type_traits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::linear_tests {
 
 namespace {
 
@@ -97,3 +96,5 @@ TEST_CASE("A table gives the rows of an embedding, its own or those of a tied li
     CHECK(same_bits(x, expected));
   }
 }
+
+}  // namespace trimtab::test::linear_tests

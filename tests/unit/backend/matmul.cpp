@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::matmul_tests {
 
 namespace {
 
@@ -161,3 +160,5 @@ TEST_CASE("A product carries derivatives") {
     CHECK(std::abs(y(1, j).imag / 1e-40 - w(4, j)) < 1e-15);
   }
 }
+
+}  // namespace trimtab::test::matmul_tests

@@ -5,8 +5,7 @@
 
 #include <numeric>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::memory_tests {
 
 TEST_CASE("New memory is zero, and numbers travel unchanged") {
   const eigen_backend<float> backend(1);
@@ -40,3 +39,5 @@ TEST_CASE("Every scalar has a backend") {
   STATIC_REQUIRE(tensor_backend<eigen_backend<dual>>);
   CHECK(eigen_backend<float>().threads() >= 1);
 }
+
+}  // namespace trimtab::test::memory_tests

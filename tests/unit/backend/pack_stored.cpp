@@ -19,7 +19,7 @@
 #include <variant>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::pack_stored_tests {
 
 namespace {
 
@@ -228,3 +228,5 @@ TEST_CASE("Where there is no room to share, each process reads for itself") {
   REQUIRE(own);
   CHECK(rows_of(backend, *own).values == w.values);
 }
+
+}  // namespace trimtab::test::pack_stored_tests

@@ -10,8 +10,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::rows_tests {
 
 namespace {
 
@@ -145,3 +144,5 @@ TEST_CASE("The gradient of a record that no row uses is not written") {
   const auto d = run.backward(h, std::vector<double>(9, 0.1), h);
   for (std::size_t j = 0; j < 9; ++j) CHECK(std::isnan(d[4 + j]) == (j / 3 == 1));
 }
+
+}  // namespace trimtab::test::rows_tests

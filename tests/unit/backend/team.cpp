@@ -15,7 +15,8 @@
 #include <thread>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::team_tests {
+
 using namespace trimtab::eigen;
 
 namespace {
@@ -146,3 +147,5 @@ TEST_CASE("A control group's quota is as many whole processors as it pays for") 
   write("cpu,cpuacct/mine/cpu.cfs_period_us", "100000");
   CHECK(quota() == 4);
 }
+
+}  // namespace trimtab::test::team_tests

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
-using namespace trimtab;
+namespace trimtab::test::widen_tests {
 
 TEMPLATE_TEST_CASE("A packet is widened exactly, for every finite number of a 16-bit type", "", stored::float16,
                    stored::bfloat16) {
@@ -30,3 +30,5 @@ TEMPLATE_TEST_CASE("A packet is widened exactly, for every finite number of a 16
   }
   CHECK(finite == 0x10000 - 2 * 0x10000 / exponents);
 }
+
+}  // namespace trimtab::test::widen_tests

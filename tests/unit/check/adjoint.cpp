@@ -14,7 +14,7 @@
 #include <cmath>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::adjoint_tests {
 
 namespace {
 
@@ -185,10 +185,14 @@ struct wants_correct {
 
 }  // namespace
 
+}  // namespace trimtab::test::adjoint_tests
+
 template <bool Right>
-inline constexpr bool trimtab::enable_objective_term<prefers_others<Right>> = true;
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::adjoint_tests::prefers_others<Right>> = true;
 template <bool Adds>
-inline constexpr bool trimtab::enable_objective_term<wants_correct<Adds>> = true;
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::adjoint_tests::wants_correct<Adds>> = true;
+
+namespace trimtab::test::adjoint_tests {
 
 TEST_CASE("The policies of the library are right") {
   const auto right = [](auto policy) {
@@ -326,3 +330,5 @@ TEST_CASE("Options with which nothing is checked are refused") {
   refused(policy::affine{}, {.rows = 0}, "the number of rows is 0; it must be at least 1");
   refused(policy::affine{}, {.scale = 0}, "the scale is 0; it must be a positive number");
 }
+
+}  // namespace trimtab::test::adjoint_tests

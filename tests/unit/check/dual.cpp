@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+namespace trimtab::test::dual_tests {
+
 using trimtab::dual;
 
 namespace {
@@ -61,3 +63,5 @@ TEST_CASE("Finite means both parts") {
   CHECK_FALSE(isfinite(dual(HUGE_VAL, 0)));
   CHECK_FALSE(isfinite(dual(1, std::nan(""))));
 }
+
+}  // namespace trimtab::test::dual_tests

@@ -3,8 +3,7 @@
 
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::layers_tests {
 
 using list = std::vector<index_t>;
 
@@ -31,3 +30,5 @@ TEST_CASE("An invalid range is refused") {
   CHECK_THAT(refusal(error_kind::bad_argument, [] { layers::range(0, 2'000'000'000); }),
              Catch::Matchers::ContainsSubstring("has more layers than any model"));
 }
+
+}  // namespace trimtab::test::layers_tests

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::policy_tests {
 
 namespace {
 
@@ -68,3 +68,5 @@ TEST_CASE("A policy that reads h itself is shared by positions unless the user s
   CHECK(at(site::attn_out{}, by_gate{}, layers::all(), positions::from_end(2)).positions == positions::from_end(2));
   CHECK(label(alpha) == "alpha");
 }
+
+}  // namespace trimtab::test::policy_tests

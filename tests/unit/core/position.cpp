@@ -3,8 +3,8 @@
 
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::position_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 using list = std::vector<int>;
@@ -80,3 +80,5 @@ TEST_CASE("A role that no prompt has, a role named twice and a negative count ar
   CHECK_THROWS_WITH(positions::role({"end", "end"}), "the role 'end' is named twice");
   CHECK_THROWS_WITH(positions::from_end(-3), "the number of positions is -3; it cannot be negative");
 }
+
+}  // namespace trimtab::test::position_tests

@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+namespace trimtab::test::random_tests {
+
 using trimtab::random_generator;
 
 static_assert(std::uniform_random_bit_generator<random_generator>);
@@ -73,3 +75,5 @@ TEST_CASE("A shuffle makes every order equally often") {
   random.shuffle(nothing);
   CHECK(nothing.empty());
 }
+
+}  // namespace trimtab::test::random_tests

@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-using namespace trimtab;
+namespace trimtab::test::records_tests {
 
 TEST_CASE("The plan brings the rows of a record together, in their order") {
   const record_plan plan({4, -1, 0, 4, 8, 0, -1});
@@ -35,3 +35,5 @@ TEST_CASE("A plan without rows, or without rows that are steered, is empty") {
     CHECK(plan.record_begin == std::vector<int>{0});
   }
 }
+
+}  // namespace trimtab::test::records_tests

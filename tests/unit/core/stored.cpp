@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <limits>
 
-using namespace trimtab;
+namespace trimtab::test::stored_tests {
 
 TEMPLATE_TEST_CASE("A float is held by a 16-bit type exactly where the nearest number is itself", "", stored::float16,
                    stored::bfloat16) {
@@ -32,3 +32,5 @@ TEMPLATE_TEST_CASE("A float is held by a 16-bit type exactly where the nearest n
     check(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   CHECK(held > 60000);
 }
+
+}  // namespace trimtab::test::stored_tests

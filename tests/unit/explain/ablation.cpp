@@ -4,8 +4,7 @@
 #include "support/exchanged.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::ablation_tests {
 
 namespace {
 
@@ -139,3 +138,5 @@ TEMPLATE_TEST_CASE("an ablation depends neither on other places, memory nor thre
                      [&] { explain::ablation(model, std::span(prompts).first(1), {.ablate = resample}); }),
              Catch::Matchers::ContainsSubstring("there is only one"));
 }
+
+}  // namespace trimtab::test::ablation_tests

@@ -3,8 +3,7 @@
 
 #include "support/explained.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::agreement_tests {
 
 TEST_CASE("two methods are compared on the places that both score") {
   const auto model = small_model<small_gpt2, double>();
@@ -35,3 +34,5 @@ TEST_CASE("prompts are drawn for both rankings at once") {
   CHECK(against_fixed.spearman.value == 1);
   CHECK(against_fixed.spearman.low == -1);
 }
+
+}  // namespace trimtab::test::agreement_tests

@@ -5,8 +5,8 @@
 #include "support/explained.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::attention_patterns_tests {
+
 using namespace circuits;
 using Catch::Matchers::ContainsSubstring;
 
@@ -102,3 +102,5 @@ TEST_CASE("heads that the model lacks, and memory that does not do, are refused"
   CHECK_THAT(refused(bad_argument, {{0, 2}}), ContainsSubstring("no head 0.2; each layer has heads 0 to 1"));
   CHECK_THAT(refused(memory, {{0, 0}}, 100), ContainsSubstring("that are left for them"));
 }
+
+}  // namespace trimtab::test::attention_patterns_tests

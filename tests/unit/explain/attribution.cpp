@@ -7,8 +7,7 @@
 
 #include <tuple>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::attribution_tests {
 
 namespace {
 
@@ -177,3 +176,5 @@ TEST_CASE("attribution refuses what it cannot do") {
   prompts[1].corrupt_ids.pop_back();
   refuses(bad_data, {}, "2 tokens, but its prompt has 3");
 }
+
+}  // namespace trimtab::test::attribution_tests

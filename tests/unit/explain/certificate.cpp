@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::certificate_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using explain::place_set;
 
@@ -182,3 +182,5 @@ TEST_CASE("A fit that kept nothing has one subset, and a target is a share") {
                      [&] { explain::certify(two_ways(), nothing, prompts, {.exhaustive_up_to = 60}); }),
              ContainsSubstring("0 to 24"));
 }
+
+}  // namespace trimtab::test::certificate_tests

@@ -7,8 +7,7 @@
 
 #include <memory>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::cost_tests {
 
 // What a map costs, in rows of products with the model's matrices.
 
@@ -101,3 +100,5 @@ TEMPLATE_TEST_CASE("an exact run has rows from the layer and the token of its pl
   CHECK(c.cost([&] { explain::patching(c.model, c.prompts, {.sites = all_sites<TestType>()}); }).forward_rows ==
         expected);
 }
+
+}  // namespace trimtab::test::cost_tests

@@ -6,8 +6,7 @@
 
 #include <numeric>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::direct_logit_tests {
 
 namespace {
 
@@ -103,3 +102,5 @@ TEST_CASE("direct attribution refuses other sites and metrics") {
   refuses({.sites = {"attn_out"}, .metric = explain::metric_kind::probability}, "to no other metric");
   refuses({.sites = {"mlp"}}, "no site 'mlp'");
 }
+
+}  // namespace trimtab::test::direct_logit_tests

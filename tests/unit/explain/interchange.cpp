@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::interchange_tests {
 
 TEST_CASE("interchange has the right adjoint, and is the source at strength 1 and the identity at 0") {
   STATIC_REQUIRE(intervention_policy<explain::interchange>);
@@ -24,3 +23,5 @@ TEST_CASE("interchange has the right adjoint, and is the source at strength 1 an
     CHECK(same_bits(run(1), expected));
   }
 }
+
+}  // namespace trimtab::test::interchange_tests

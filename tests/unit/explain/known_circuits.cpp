@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::known_circuits_tests {
+
 using namespace circuits;
 
 // How right each method is on models whose deciding places are known.
@@ -234,3 +234,5 @@ TEMPLATE_TEST_CASE("how right each method is", "", gpt2<eigen_backend<double>>, 
             // A stream that grows in proportion leaves a norm's output as it is: its own direction has no slope.
             parallel ? "normed, gradient: 0.50 0.50 0.88" : "normed, gradient: 0.55 0.55 0.88"});
 }
+
+}  // namespace trimtab::test::known_circuits_tests

@@ -4,8 +4,7 @@
 #include "support/exchanged.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::logit_lens_tests {
 
 TEMPLATE_TEST_CASE("after the last layer the lens shows the model's own answer, bit for bit", "", small_gpt2,
                    small_neox_parallel, small_neox_sequential) {
@@ -79,3 +78,5 @@ TEST_CASE("over several prompts readings are means, and the token is the most fr
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { explain::logit_lens(model, prompts, {}); }),
              Catch::Matchers::ContainsSubstring("its only site is resid_post"));
 }
+
+}  // namespace trimtab::test::logit_lens_tests

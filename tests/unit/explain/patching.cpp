@@ -4,8 +4,7 @@
 #include "support/exchanged.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::patching_tests {
 
 namespace {
 
@@ -192,3 +191,5 @@ TEST_CASE("without a gap between the runs there is no share, and a warning says 
   CHECK_THAT(map.warnings[0], Catch::Matchers::ContainsSubstring("36 of 36 places have no share"));
   CHECK(std::ranges::none_of(map.per_prompt[0], [](double x) { return std::isnan(x); }));
 }
+
+}  // namespace trimtab::test::patching_tests

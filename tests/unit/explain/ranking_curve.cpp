@@ -4,8 +4,7 @@
 #include "support/exchanged.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::ranking_curve_tests {
 
 namespace {
 
@@ -180,3 +179,5 @@ TEST_CASE("curves of the stream, or of one prompt, are refused") {
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { explain::faithfulness_on(model, all, stream); }),
              Catch::Matchers::ContainsSubstring("'resid_post' would override"));
 }
+
+}  // namespace trimtab::test::ranking_curve_tests

@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::ranks_tests {
 
 namespace {
 
@@ -93,3 +92,5 @@ TEST_CASE("ranks that share the runs of a curve get the bits of one") {
     CHECK(is_same == std::vector<char>(is_same.size(), 1));
   }
 }
+
+}  // namespace trimtab::test::ranks_tests

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::generate_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -258,3 +258,5 @@ TEST_CASE("Generation refuses what it cannot do") {
                      [&] { generate(composition, zeros, prompts, {.positions = {steered_phase::prompt}}); }),
              ContainsSubstring("touches no token"));
 }
+
+}  // namespace trimtab::test::generate_tests

@@ -4,8 +4,8 @@
 
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::growing_records_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -109,3 +109,5 @@ TEST_CASE("An intervention that can touch nothing is refused before the first to
   CHECK_THAT(refused(by_role, 40, {}),
              ContainsSubstring("the roles object, name, end") and ContainsSubstring("3 tokens, the roles subject"));
 }
+
+}  // namespace trimtab::test::growing_records_tests

@@ -6,8 +6,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::perplexity_tests {
 
 TEST_CASE("Perplexity is the geometric mean of 1/p over the tokens that count") {
   host_matrix<double> logits(4, 3);
@@ -32,3 +31,5 @@ TEST_CASE("A text's perplexity under the model that wrote it follows from the pr
   ids.insert(ids.end(), text.ids.begin(), text.ids.end());
   CHECK(std::abs(perplexity(model, ids, 3) - std::exp(-sum / 5)) < 1e-9);
 }
+
+}  // namespace trimtab::test::perplexity_tests

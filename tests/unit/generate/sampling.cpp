@@ -3,8 +3,8 @@
 
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sampling_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -99,3 +99,5 @@ TEST_CASE("Sampling settings out of range are refused") {
   CHECK_THAT(refused({.top_p = 0}), ContainsSubstring("top_p is 0; it must be above 0 and at most 1"));
   CHECK_THAT(refused({.top_p = 1.5}), ContainsSubstring("top_p is 1.5"));
 }
+
+}  // namespace trimtab::test::sampling_tests

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::checkpoint_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -119,3 +119,5 @@ TEST_CASE("A malformed checkpoint is refused with the reason") {
              ContainsSubstring("its 6 parameters"));
   CHECK_THAT(refused([](metadata, tensors t) { t["theta"] = t["second_moment"]; }), ContainsSubstring("not finite"));
 }
+
+}  // namespace trimtab::test::checkpoint_file_tests

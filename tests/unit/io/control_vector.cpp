@@ -10,8 +10,8 @@
 
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::control_vector_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -181,3 +181,5 @@ TEST_CASE("Control vectors of other writers are read, and others are refused by 
   infinite.replace(infinite.size() - 4, 4, gguf_text::bytes(infinity));
   CHECK_THAT(refusal(bad_file, [&] { read(infinite); }), ContainsSubstring("not finite"));
 }
+
+}  // namespace trimtab::test::control_vector_tests

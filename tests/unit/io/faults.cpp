@@ -21,8 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::faults_tests {
 
 namespace {
 
@@ -235,3 +234,5 @@ TEST_CASE("A file that memory has no room for is refused by its name") {
   CHECK_THAT(said,
              Catch::Matchers::ContainsSubstring("large' has 1000 bytes, and there is not enough memory for them"));
 }
+
+}  // namespace trimtab::test::faults_tests

@@ -7,8 +7,8 @@
 #include "support/small_intervention.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::hook_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -101,3 +101,5 @@ TEST_CASE("Files of hooks with other tensors or layers are refused by name") {
       ContainsSubstring("lacks the tensor"));
   CHECK_THAT(refused([](auto&, auto& m) { m.erase("interventions"); }), ContainsSubstring("interventions"));
 }
+
+}  // namespace trimtab::test::hook_file_tests

@@ -8,8 +8,8 @@
 
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::intervention_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -236,3 +236,5 @@ TEST_CASE("Numbers that are not finite are not saved") {
              ContainsSubstring("'attn_out.alpha'"));
   CHECK_FALSE(std::filesystem::exists(folder.path() / "i"));
 }
+
+}  // namespace trimtab::test::intervention_file_tests

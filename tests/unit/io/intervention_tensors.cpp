@@ -18,8 +18,8 @@
 #include <type_traits>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::intervention_tensors_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using cpu = eigen_backend<double>;
 
@@ -339,3 +339,5 @@ TEST_CASE("A policy's constants are in its file, and others are refused by name"
              ContainsSubstring("'limit' '2', and the composition's with '0.5'"));
   CHECK_THROWS_AS(evaluate(other, numbered(one), prompts), error);  // in memory too
 }
+
+}  // namespace trimtab::test::intervention_tensors_tests

@@ -5,8 +5,7 @@
 #include "support/catch.hpp"
 #include "support/small_intervention.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::intervention_text_tests {
 
 TEST_CASE("CSV has a line for each number of the intervention's layers") {
   auto file = small_intervention(
@@ -40,3 +39,5 @@ TEST_CASE("JSON has the numbers as lists in lists") {
   CHECK(found.at("model").at("layers") == 2);
   CHECK(found.at("made").at("task") == "ioi");
 }
+
+}  // namespace trimtab::test::intervention_text_tests

@@ -5,8 +5,8 @@
 #include "support/catch.hpp"
 #include "support/word_tokenizer.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::prompt_check_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -98,3 +98,5 @@ TEST_CASE("A misspelled key is named though the line cannot be read without it")
   REQUIRE(problems.size() == 2);
   CHECK_THAT(problems[1].message, ContainsSubstring("did you mean 'correct'?"));
 }
+
+}  // namespace trimtab::test::prompt_check_tests

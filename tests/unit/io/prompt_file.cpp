@@ -7,8 +7,8 @@
 #include "support/temporary_folder.hpp"
 #include "support/word_tokenizer.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::prompt_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -231,3 +231,5 @@ TEST_CASE("Text without a tokenizer is refused, ids are read") {
   const auto text = folder.file("text.jsonl", "{\"prompt\": \"a\", \"correct\": \" b\", \"wrong\": \" c\"}");
   CHECK_THAT(refusal(error_kind::bad_data, [&] { io::read_prompts(text); }), ContainsSubstring("needs a tokenizer"));
 }
+
+}  // namespace trimtab::test::prompt_file_tests

@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <string>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sweep_folder_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -92,3 +92,5 @@ TEST_CASE("Files of a sweep that are no longer whole are named") {
                ContainsSubstring("sweep.json"));
   }
 }
+
+}  // namespace trimtab::test::sweep_folder_tests

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::diagnosis_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -74,3 +75,5 @@ TEST_CASE("A strength at which no prompt follows is named") {
   REQUIRE(found.size() == 1);
   CHECK_THAT(found.front(), ContainsSubstring("at strength -1 not one of the 64 train prompts gives the answer"));
 }
+
+}  // namespace trimtab::test::diagnosis_tests

@@ -8,8 +8,8 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::directions_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -93,3 +93,5 @@ TEST_CASE("Directions refuse other policies than one vector, and sets that make 
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { directions(vectors, prompts, two, one, method); }),
              ContainsSubstring("2 positive and 1 negative"));
 }
+
+}  // namespace trimtab::test::directions_tests

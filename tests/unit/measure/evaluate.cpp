@@ -7,8 +7,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::evaluate_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -251,3 +251,5 @@ TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range
   CHECK_THAT(refusal(error_kind::bad_argument, [] { strength_as<float>(-1e39); }),
              ContainsSubstring("a strength is -1e+39, which float cannot hold"));
 }
+
+}  // namespace trimtab::test::evaluate_tests

@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::hypotheses_tests {
 
 namespace {
 
@@ -141,3 +141,5 @@ TEST_CASE("Places are stable where every two fits keep the same", "[hypotheses]"
   CHECK(mean_at_least(0.5, agreements(empty)).said == verdict::not_decided);
   CHECK(agreements(single).empty());
 }
+
+}  // namespace trimtab::test::hypotheses_tests

@@ -7,8 +7,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::intervals_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Wilson's interval has the values that Newcombe (1998) tabulates, method 3") {
@@ -94,3 +94,5 @@ TEST_CASE("An evaluation keeps the figures of each prompt, and its rates are cou
   CHECK_THAT(refusal(error_kind::mismatch, [&] { require_same_prompts(m, fewer); }),
              ContainsSubstring("different prompts or strengths"));
 }
+
+}  // namespace trimtab::test::intervals_tests

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
+namespace trimtab::test::pareto_tests {
 
 namespace {
 
@@ -79,3 +79,5 @@ TEST_CASE("The hypervolume is the share of a grid of cells that the points cover
     CHECK(volume > 0);
   }
 }
+
+}  // namespace trimtab::test::pareto_tests

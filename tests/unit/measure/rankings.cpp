@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-using namespace trimtab;
+namespace trimtab::test::rankings_tests {
 
 namespace {
 
@@ -101,3 +101,5 @@ TEST_CASE("Areas are those of the trapezoids") {
   CHECK(std::abs(curve.area() - (0.2 + 0.5)) < 1e-15);
   CHECK(std::abs(curve.area_to_one() - (0.3 + 0.1)) < 1e-15);
 }
+
+}  // namespace trimtab::test::rankings_tests

@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::site_geometry_tests {
 
 namespace {
 
@@ -80,3 +79,5 @@ TEST_CASE("What a shared gate computes at each token is seen by other places tha
     CHECK(std::abs(geometry[0].stretch[0][i] - 0.5 * gate) < 1e-12);
   }
 }
+
+}  // namespace trimtab::test::site_geometry_tests

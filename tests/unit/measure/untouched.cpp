@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::untouched_tests {
 
 namespace {
 
@@ -60,3 +60,5 @@ TEST_CASE("The interval of paired rates is that of Bonett and Price") {
   CHECK(none.high > 0.01);
   CHECK(paired_rates{.gained = 1, .prompts = 1}.within().high <= 1);
 }
+
+}  // namespace trimtab::test::untouched_tests

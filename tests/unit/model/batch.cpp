@@ -5,8 +5,8 @@
 #include "support/refusal.hpp"
 #include "support/small_models.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::batch_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -76,3 +76,5 @@ TEST_CASE("A prompt that the model cannot read is refused") {
   CHECK_THAT(read({1, 23}), ContainsSubstring("token id 23") && ContainsSubstring("vocabulary of 23"));
   CHECK_THAT(read({-1}), ContainsSubstring("token id -1"));
 }
+
+}  // namespace trimtab::test::batch_tests

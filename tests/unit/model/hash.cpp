@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::hash_tests {
 
 namespace {
 
@@ -44,3 +44,5 @@ TEST_CASE("Parts, order, length and every bit matter") {
   }
   CHECK(seen.size() == 6 + 8 * text.size());
 }
+
+}  // namespace trimtab::test::hash_tests

@@ -9,8 +9,7 @@
 
 #include <algorithm>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::key_value_cache_tests {
 
 namespace {
 
@@ -73,3 +72,5 @@ TEMPLATE_TEST_CASE("A text that grows has the logits of the whole text, bit for 
     CHECK(std::equal(all_of_a.view().row(8), all_of_a.view().row(0) + all_of_a.values.size(), found.view().row(5)));
   }
 }
+
+}  // namespace trimtab::test::key_value_cache_tests

@@ -7,8 +7,7 @@
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::pass_memory_tests {
 
 namespace {
 
@@ -37,3 +36,5 @@ TEST_CASE("What arrives at a hook fits, whether the MLP is wider or narrower tha
     CHECK(planned.forward.arrived.size() >= 7 * hidden);
   }
 }
+
+}  // namespace trimtab::test::pass_memory_tests

@@ -10,8 +10,7 @@
 #include <algorithm>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::rounded_weights_tests {
 
 namespace {
 
@@ -98,3 +97,5 @@ TEST_CASE("A weight beyond the range of a type is refused") {
   CHECK(rounded(weights, weight_type::float16).mlp_in.weight(0, 1) == 65504);
   CHECK(rounded(weights, weight_type::as_in_file).mlp_in.weight(0, 1) == 65519);
 }
+
+}  // namespace trimtab::test::rounded_weights_tests

@@ -9,8 +9,7 @@
 #include <cmath>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::transformer_tests {
 
 namespace {
 
@@ -217,3 +216,5 @@ TEST_CASE("A model of one kind is not read as another") {
                  Catch::Matchers::ContainsSubstring("gpt_neox_sequential"));
   refusal(error_kind::mismatch, [&] { const gpt2<eigen_backend<float>> m(weights); });
 }
+
+}  // namespace trimtab::test::transformer_tests

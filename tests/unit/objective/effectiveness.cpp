@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::effectiveness_tests {
+
 using objective::effectiveness, objective::psi;
 
 namespace {
@@ -112,3 +112,5 @@ TEST_CASE("Softplus does not underflow to 0 in float") {
   CHECK(std::abs(static_cast<double>(value) / exact - 1) < 1e-6);
   CHECK(std::abs(static_cast<double>(gradient[1]) / exact - 1) < 1e-6);
 }
+
+}  // namespace trimtab::test::effectiveness_tests

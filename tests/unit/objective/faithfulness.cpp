@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::faithfulness_tests {
+
 using objective::faithfulness, objective::kl_direction, objective::vocabulary;
 
 namespace {
@@ -141,3 +141,5 @@ TEST_CASE("Logits far apart give a finite divergence") {
     for (float g : gradient_of_row(term, z, z0)) CHECK(std::isfinite(g));
   }
 }
+
+}  // namespace trimtab::test::faithfulness_tests

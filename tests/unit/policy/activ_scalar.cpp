@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::activ_scalar_tests {
 
 TEST_CASE("activ_scalar has the right adjoint and starts at the identity") { check_policy(policy::activ_scalar{}); }
 
@@ -13,3 +12,5 @@ TEST_CASE("activ_scalar is (1 + beta alpha) h") {
   const checks::policy_run<double, policy::activ_scalar> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -4, 6});
 }
+
+}  // namespace trimtab::test::activ_scalar_tests

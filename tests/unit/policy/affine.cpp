@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::affine_tests {
 
 TEST_CASE("affine has the right adjoint and starts at the identity") { check_policy(policy::affine{}); }
 
@@ -13,3 +12,5 @@ TEST_CASE("affine is (1 + beta alpha) h + beta v, with alpha before v in its rec
   const checks::policy_run<double, policy::affine> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2.5, -4, 4});
 }
+
+}  // namespace trimtab::test::affine_tests

@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::channel_scale_tests {
 
 TEST_CASE("channel_scale has the right adjoint and starts at the identity") { check_policy(policy::channel_scale{}); }
 
@@ -13,3 +12,5 @@ TEST_CASE("channel_scale is (1 + beta s) h, channel by channel") {
   const checks::policy_run<double, policy::channel_scale> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -2, 0});
 }
+
+}  // namespace trimtab::test::channel_scale_tests

@@ -13,8 +13,8 @@
 #include <cmath>
 #include <string>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::conditional_tests {
+
 using policy::conditional, policy::steer_vec, policy::dyn_scalar;
 
 TEST_CASE("conditional has the right adjoint and is the identity with zeros") {
@@ -59,3 +59,5 @@ TEST_CASE("Only the policy's parameters are weighed, and the gate's have names o
   for (const named_setting& s : settings_of(gated{})) lines.push_back(s.name + " " + s.value);
   CHECK(lines == std::vector<std::string>{"gate mlp", "inner activ-scalar", "threshold 0", "tau 1"});
 }
+
+}  // namespace trimtab::test::conditional_tests

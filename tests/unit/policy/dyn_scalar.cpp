@@ -7,8 +7,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::dyn_scalar_tests {
+
 using policy::dyn_scalar;
 
 namespace {
@@ -116,3 +116,5 @@ TEST_CASE("A gate says how dyn_scalar is called, starts, and is weighed") {
   STATIC_REQUIRE(starts_at_identity<dyn_scalar<gate::cosine>>());
   STATIC_REQUIRE(weighing_of<dyn_scalar<>>(gate::linear<>::offset) == weighing::each);
 }
+
+}  // namespace trimtab::test::dyn_scalar_tests

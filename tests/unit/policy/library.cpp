@@ -5,8 +5,8 @@
 #include "support/catch.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::library_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -84,3 +84,5 @@ TEST_CASE("Parameters have symbols, whoever they belong to") {
   CHECK(policy::symbol_of("1.gate.amplitude") == "a of the gate of policy 1");
   CHECK(policy::symbol_of("gain") == "gain");
 }
+
+}  // namespace trimtab::test::library_tests

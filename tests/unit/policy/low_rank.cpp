@@ -3,8 +3,8 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::low_rank_tests {
+
 using policy::low_rank;
 
 TEST_CASE("low_rank has the right adjoint and is the identity with zeros") {
@@ -39,3 +39,5 @@ TEST_CASE("low_rank starts at W = 0, the identity whatever it reads") {
   const checks::policy_run<double, low_rank<2>> run({}, {3, {0}, {1}});
   CHECK(run.forward(h, theta) == h);
 }
+
+}  // namespace trimtab::test::low_rank_tests

@@ -8,8 +8,8 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::on_channels_tests {
+
 using policy::on_channels;
 
 TEST_CASE("A policy on some channels has the right adjoint and starts at the identity") {
@@ -31,3 +31,5 @@ TEST_CASE("Channels outside the span stay as they are, and a gate does not see t
   const auto d = gated.backward(h, {100, 1, 1, 100, 0}, {1, 1, 1, 1});
   CHECK(std::vector<double>(d.begin() + 4, d.end()) == std::vector<double>{0, -2, 3, 0, 1});
 }
+
+}  // namespace trimtab::test::on_channels_tests

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::project_out_tests {
+
 using policy::project_out;
 
 TEST_CASE("project_out has the right adjoint, and a direction of zero leaves activations as they are") {
@@ -34,3 +34,5 @@ TEST_CASE("project_out starts at a direction of about length 1, which is not the
   STATIC_REQUIRE(not starts_at_identity<project_out>());
   STATIC_REQUIRE(weighing_of<project_out>(project_out::direction) == weighing::together);
 }
+
+}  // namespace trimtab::test::project_out_tests

@@ -9,8 +9,8 @@
 
 #include <string>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sequence_tests {
+
 using policy::activ_scalar, policy::affine, policy::dyn_scalar, policy::steer_vec;
 
 namespace {
@@ -69,3 +69,5 @@ TEST_CASE("A sequence tells which policies it has, and their constants") {
   CHECK(lines ==
         std::vector<std::string>{"0 steer-vec", "1 sequence", "1.0 activ-scalar", "1.0.at 0.5", "1.1 activ-scalar"});
 }
+
+}  // namespace trimtab::test::sequence_tests

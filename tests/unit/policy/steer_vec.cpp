@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::steer_vec_tests {
 
 TEST_CASE("steer_vec has the right adjoint and starts at the identity") { check_policy(policy::steer_vec{}); }
 
@@ -13,3 +12,5 @@ TEST_CASE("steer_vec is h + beta v") {
   const checks::policy_run<double, policy::steer_vec> run({}, {3, {0}, {2}});
   CHECK(run.forward(h, theta) == std::vector<double>{2, -2, 1});
 }
+
+}  // namespace trimtab::test::steer_vec_tests

@@ -4,7 +4,7 @@
 
 #include <trimtab/report/table.hpp>
 
-using namespace trimtab;
+namespace trimtab::test::table_tests {
 
 TEST_CASE("A table lines up its columns, whatever bytes a character takes", "[report]") {
   report::table t({"name", "x"});
@@ -48,3 +48,5 @@ TEST_CASE("A row of metrics has a place for every column", "[report]") {
   CHECK(untouched[1] == "0.75");
   CHECK(untouched[2] == "0.25");
 }
+
+}  // namespace trimtab::test::table_tests

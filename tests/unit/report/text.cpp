@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-using namespace trimtab;
+namespace trimtab::test::text_tests {
 
 TEST_CASE("A token shows all that is in it") {
   CHECK(report::visible(" the") == "␣the");
@@ -36,3 +36,5 @@ TEST_CASE("Numbers in full come back, numbers to be read are short") {
   CHECK(report::with_minus("-0.12") == "−0.12");
   CHECK(report::with_minus("-") == "-");
 }
+
+}  // namespace trimtab::test::text_tests

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::token_names_tests {
 
 namespace {
 
@@ -54,3 +54,5 @@ TEST_CASE("A share that is not quite none or all is not rounded to either") {
   CHECK(report::share_text(0, 4) == "0 %");
   CHECK(report::share_text(4, 4) == "100 %");
 }
+
+}  // namespace trimtab::test::token_names_tests

@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::gelu_tests {
 
 namespace {
 
@@ -67,3 +66,5 @@ TEST_CASE("The fast GELU is the tanh form with ten digits of its constant, not m
   CHECK(exact(0, 0) != fast(0, 0));
   CHECK(std::abs(exact(0, 0) - fast(0, 0)) < 1e-10);
 }
+
+}  // namespace trimtab::test::gelu_tests

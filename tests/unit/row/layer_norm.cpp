@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::layer_norm_tests {
 
 TEST_CASE("The adjoint of LayerNorm is right") {
   for (index_t width : {1, 3, 17, 64}) check_row_function(layer_norm{1e-5}, width, layer_norm::gain, layer_norm::bias);
@@ -48,3 +47,5 @@ TEST_CASE("LayerNorm is exact under a large common offset") {
   for (index_t j = 0; j < 64; ++j)
     CHECK(std::abs(out(0, j) - out_shifted(0, j)) < 3e-4f);  // 1024 has a spacing of 1.2e-4
 }
+
+}  // namespace trimtab::test::layer_norm_tests

@@ -10,7 +10,7 @@
 #include <limits>
 #include <type_traits>
 
-using namespace trimtab;
+namespace trimtab::test::math_tests {
 
 namespace {
 
@@ -107,3 +107,5 @@ TEMPLATE_TEST_CASE("The functions may be used at compile time", "", float, doubl
   CHECK(std::abs(t - T(0.7615941559557649)) < 8 * std::numeric_limits<T>::epsilon());
   CHECK(std::abs(f - T(0.8427007929497149)) < 8 * std::numeric_limits<T>::epsilon());
 }
+
+}  // namespace trimtab::test::math_tests

@@ -6,8 +6,7 @@
 #include <cmath>
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::relu_tests {
 
 TEST_CASE("The rectifier has the right adjoint, in place too") {
   for (index_t width : {1, 3, 17, 64}) check_row_function(relu{}, width);
@@ -28,3 +27,5 @@ TEMPLATE_TEST_CASE("The rectifier and its slope are PyTorch's at 0, at infinity 
   CHECK(std::isnan(out(0, 6)));
   CHECK(d_h.values == std::vector<T>{0, 0, 0, 4, 0, 6, 7});
 }
+
+}  // namespace trimtab::test::relu_tests

@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::residual_tests {
 
 TEST_CASE("Copies and sums have the right adjoint") {
   for (index_t width : {1, 3, 17, 64}) {
@@ -44,3 +43,5 @@ TEST_CASE("A copy with selected rows gathers or scatters them") {
     CHECK(scattered(1, j) == 0);  // not selected
   }
 }
+
+}  // namespace trimtab::test::residual_tests

@@ -3,8 +3,7 @@
 
 #include "support/gradients.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::residual_norm_tests {
 
 namespace {
 
@@ -67,3 +66,5 @@ TEST_CASE("A fused sum and norm give the bits of the two in turn") {
   CHECK(same_bits(both.first, sum));
   CHECK(same_bits(both.second, out));
 }
+
+}  // namespace trimtab::test::residual_norm_tests

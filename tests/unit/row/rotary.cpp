@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::rotary_tests {
 
 TEST_CASE("Rotary positions have the right adjoint") {
   check_row_function(rotary{2}, 3, rotary::cosine, rotary::sine);
@@ -32,3 +31,5 @@ TEST_CASE("Channel i turns together with channel i + r/2, and those from r on st
                                      3 * std::cos(a) + std::sin(a), 4 * std::cos(b) + 2 * std::sin(b), 5};
   CHECK(largest_difference(out.values, expected) < 1e-15);
 }
+
+}  // namespace trimtab::test::rotary_tests

@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::softmax_tests {
 
 TEST_CASE("The adjoint of softmax is right") {
   for (index_t width : {1, 3, 17, 64}) check_row_function(softmax{}, width);
@@ -33,3 +32,5 @@ TEST_CASE("Softmax is finite for logits beyond the range of exp") {
   CHECK(out(0, 1) == 0.5f);
   CHECK(out(0, 2) < 1e-37f);
 }
+
+}  // namespace trimtab::test::softmax_tests

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::batch_mates_tests {
 
 namespace {
 
@@ -88,3 +87,5 @@ TEMPLATE_TEST_CASE("Logits and gradients do not depend on the number of threads,
                    small_neox_parallel, small_neox_sequential) {
   check_thread_numbers<TestType, float>();
 }
+
+}  // namespace trimtab::test::batch_mates_tests

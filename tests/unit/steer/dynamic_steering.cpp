@@ -4,8 +4,7 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::dynamic_steering_tests {
 
 namespace {
 
@@ -86,3 +85,5 @@ TEST_CASE("A site that does not exist is refused") {
           steer(model, all{{site_index<site::resid_mid>, policy::activ_scalar{}}});
         }).find("have no resid_mid") != std::string::npos);
 }
+
+}  // namespace trimtab::test::dynamic_steering_tests

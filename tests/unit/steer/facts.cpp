@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::facts_tests {
 
 // Facts of the method that hold exactly for any weights. Gradients are tested in gradients_*.cpp; what must be equal
 // bit for bit is tested in identity.cpp and batch_mates.cpp.
@@ -181,3 +180,5 @@ TEMPLATE_TEST_CASE("Fact 6: vectors that all positions share fold into biases", 
     CHECK(largest_difference(a.values, b.values) <= 1e-13 * largest(a.values));
   }
 }
+
+}  // namespace trimtab::test::facts_tests

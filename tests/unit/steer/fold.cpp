@@ -16,8 +16,8 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::fold_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -285,3 +285,5 @@ TEST_CASE("A vector leaves weights alone, and a scalar multiplies weights and bi
   CHECK(after.mlp_out.weight(4, 2) == gain * before.mlp_out.weight(4, 2));
   CHECK(after.mlp_out.bias(0, 3) == gain * before.mlp_out.bias(0, 3));
 }
+
+}  // namespace trimtab::test::fold_tests

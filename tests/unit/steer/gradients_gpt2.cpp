@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::gradients_gpt2_tests {
 
 // Fact 7 of the method: gradients agree with the complex step and with central differences.
 
@@ -13,3 +12,5 @@ TEST_CASE("Gradients of GPT-2 are right at every site under every policy") {
   check_all_sites<small_gpt2, 3>();
   check_all_sites<small_gpt2, 4>();
 }
+
+}  // namespace trimtab::test::gradients_gpt2_tests

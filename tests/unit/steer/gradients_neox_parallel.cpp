@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::gradients_neox_parallel_tests {
 
 // Fact 7 of the method: gradients agree with the complex step and with central differences.
 
@@ -13,3 +12,5 @@ TEST_CASE("Gradients of a parallel GPT-NeoX are right at every site under every 
   check_all_sites<small_neox_parallel, 3>();
   check_all_sites<small_neox_parallel, 4>();
 }
+
+}  // namespace trimtab::test::gradients_neox_parallel_tests

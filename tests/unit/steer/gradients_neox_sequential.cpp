@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::gradients_neox_sequential_tests {
 
 // Fact 7 of the method: gradients agree with the complex step and with central differences.
 
@@ -13,3 +12,5 @@ TEST_CASE("Gradients of a sequential GPT-NeoX are right at every site under ever
   check_all_sites<small_neox_sequential, 3>();
   check_all_sites<small_neox_sequential, 4>();
 }
+
+}  // namespace trimtab::test::gradients_neox_sequential_tests

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::identity_tests {
 
 namespace {
 
@@ -36,3 +35,5 @@ TEMPLATE_TEST_CASE("Fact 1: without parameters, or without strength, logits are 
   check_identity<TestType, 3>();
   check_identity<TestType, 4>();
 }
+
+}  // namespace trimtab::test::identity_tests

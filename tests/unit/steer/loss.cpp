@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::loss_tests {
+
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
 namespace {
@@ -27,8 +27,12 @@ struct square {
 
 }  // namespace
 
+}  // namespace trimtab::test::loss_tests
+
 template <>
-inline constexpr bool trimtab::enable_objective_term<square> = true;
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::loss_tests::square> = true;
+
+namespace trimtab::test::loss_tests {
 
 namespace {
 
@@ -263,3 +267,5 @@ TEST_CASE("An answer of several tokens is scored token by token, and the gradien
   };
   check_gradient(total, logits.values, d_logits.values);
 }
+
+}  // namespace trimtab::test::loss_tests

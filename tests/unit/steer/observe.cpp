@@ -4,8 +4,7 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::observe_tests {
 
 TEMPLATE_TEST_CASE("Activations are those of every token in every block, and the stream adds up", "", small_gpt2,
                    small_neox_parallel) {
@@ -60,3 +59,5 @@ TEST_CASE("A site that the model lacks has no activations to keep") {
             activations(model, std::span<const prompt_pair>(prompts), {name});
           }).find("has no site '" + name + "'") != std::string::npos);
 }
+
+}  // namespace trimtab::test::observe_tests

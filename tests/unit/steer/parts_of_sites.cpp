@@ -6,8 +6,8 @@
 #include "support/refusal.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::parts_of_sites_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -86,3 +86,5 @@ TEST_CASE("Parts of sites compose at run time too, several at one site") {
   separate.theta[heads + 1] = joined.theta[1] = -.25;
   CHECK(same_bits(steered_logits(two, separate, prompts, 1).values, steered_logits(all, joined, prompts, 1).values));
 }
+
+}  // namespace trimtab::test::parts_of_sites_tests

@@ -4,8 +4,7 @@
 
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::policies_tests {
 
 namespace {
 
@@ -51,3 +50,5 @@ TEST_CASE("What minimality does not weigh changes no bit of the logits where the
     CHECK(count_parameters(values).nonzero_sites == 0);
   });
 }
+
+}  // namespace trimtab::test::policies_tests

@@ -11,8 +11,8 @@
 #include <tuple>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::same_place_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -125,3 +125,5 @@ TEST_CASE("Sites that would be repeated are left out, the last one stays") {
   CHECK(without_repeated(paper, true, true) == names{"resid_post"});
   CHECK(without_repeated(paper, false, true) == paper);
 }
+
+}  // namespace trimtab::test::same_place_tests

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::stationarity_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality, objective::psi;
 
@@ -201,3 +201,5 @@ TEST_CASE("Where minimality weighs a part, the rest must have no gradient at all
   expected.push_back(std::sqrt(left) / .05);
   CHECK(largest_difference(stationarity_of(composition, objective, at, prompts).violations, expected) < 1e-12);
 }
+
+}  // namespace trimtab::test::stationarity_tests

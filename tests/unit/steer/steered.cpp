@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::steered_tests {
 
 namespace {
 
@@ -74,3 +73,5 @@ TEST_CASE("A composition in no layer can still be stepped") {
   for (layer_set& in : places.layers) in = layers::none();
   check_steps<small_gpt2, 0>(places);
 }
+
+}  // namespace trimtab::test::steered_tests

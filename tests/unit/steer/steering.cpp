@@ -4,8 +4,8 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::steering_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -157,3 +157,5 @@ TEST_CASE("A second backward pass gives the same gradient as the first") {
   pass.gradient(zeros, d_logits);  // a pass with other parameters in between
   CHECK(same_bits(pass.gradient(theta, d_logits), first));
 }
+
+}  // namespace trimtab::test::steering_tests

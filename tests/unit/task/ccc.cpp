@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::ccc_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using task::ccc_form;
 
@@ -166,3 +167,5 @@ TEST_CASE("Templates and lengths of country-capital prompts can be chosen, or mi
   for (const auto& pair : mixed.train) differ = differ or pair.ids.size() != mixed.train.front().ids.size();
   CHECK(differ);
 }
+
+}  // namespace trimtab::test::ccc_tests

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::draw_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Prompts are drawn until enough different ones are there, up to the last one") {
@@ -63,3 +64,5 @@ TEST_CASE("Halves of a list") {
   CHECK(second == std::vector{3});
   CHECK(task::halves(std::vector<int>{}).first.empty());
 }
+
+}  // namespace trimtab::test::draw_tests

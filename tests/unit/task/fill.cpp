@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::fill_tests {
 
 TEST_CASE("Slots are filled and their tokens found, the space before a value included") {
   const test::word_tokenizer tokenizer;
@@ -56,3 +56,5 @@ TEST_CASE("A tokenizer that joins a value and its surroundings is refused") {
   });
   CHECK_THAT(sentence, Catch::Matchers::ContainsSubstring("When Mary met"));
 }
+
+}  // namespace trimtab::test::fill_tests

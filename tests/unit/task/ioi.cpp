@@ -10,7 +10,8 @@
 #include <string>
 #include <utility>
 
-using namespace trimtab;
+namespace trimtab::test::ioi_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -143,3 +144,5 @@ TEST_CASE("Templates and lengths of indirect object prompts can be chosen, or mi
   CHECK_THAT(test::refusal(error_kind::bad_argument, [] { task::ioi(tokenizer, {.shape = {.lengths = {3}}}); }),
              ContainsSubstring("has no prompts of 3 tokens for this tokenizer and these templates; it has "));
 }
+
+}  // namespace trimtab::test::ioi_tests

@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/word_tokenizer.hpp"
 
-using namespace trimtab;
+namespace trimtab::test::prompt_pair_tests {
 
 static_assert(task::text_encoder<text::tokenizer>);
 static_assert(task::text_encoder<test::word_tokenizer>);
@@ -18,3 +18,5 @@ TEST_CASE("An answer's id, if it is one token") {
   CHECK_FALSE(task::single_token(tokenizer, " Mary and"));
   CHECK_FALSE(task::single_token(tokenizer, ""));
 }
+
+}  // namespace trimtab::test::prompt_pair_tests

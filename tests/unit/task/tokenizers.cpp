@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <string>
 
-/// The tasks with the tokenizers of the embedded models and with the real ones.
+namespace trimtab::test::tokenizers_tests {
 
-using namespace trimtab;
+/// The tasks with the tokenizers of the embedded models and with the real ones.
 
 namespace {
 
@@ -63,3 +63,5 @@ TEST_CASE("The tasks with the tokenizers of GPT-2 and Pythia") {
   }
   check_tasks(io::read_tokenizer(*path));
 }
+
+}  // namespace trimtab::test::tokenizers_tests

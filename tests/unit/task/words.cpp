@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+namespace trimtab::test::words_tests {
+
 using namespace trimtab::task;
 
 namespace {
@@ -83,3 +85,5 @@ TEST_CASE("No template of indirect objects begins with a name, and none ends wit
     CHECK_FALSE(pattern.ends_with(' '));
   }
 }
+
+}  // namespace trimtab::test::words_tests

@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::added_tokens_tests {
+
 using text::added_token;
 using text::special_tokens;
 
@@ -103,3 +104,5 @@ TEST_CASE("stripping a megabyte of white space takes linear time") {
   splitter(spaces, special_tokens::allow, [&](std::string_view, std::optional<int>) { ++count; });
   CHECK(count == spaces.size());
 }
+
+}  // namespace trimtab::test::added_tokens_tests

@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::bpe_tests {
+
 using text::merge_rule;
 
 namespace {
@@ -100,3 +101,5 @@ TEST_CASE("a word may have a megabyte") {
   for (int i = 0; i < 19; ++i) rules.push_back({256 + i, 256 + i, 257 + i});
   CHECK(encode(rules, std::string(std::size_t{1} << 20, 'a')) == std::vector<int>{275});
 }
+
+}  // namespace trimtab::test::bpe_tests

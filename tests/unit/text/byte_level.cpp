@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::byte_level_tests {
 
 TEST_CASE("each byte has a symbol of its own and comes back from it") {
   std::set<std::string> symbols;
@@ -34,3 +34,5 @@ TEST_CASE("characters that stand for no byte") {
   CHECK(not text::from_byte_level("\xFF"));
   CHECK(text::from_byte_level("") == "");
 }
+
+}  // namespace trimtab::test::byte_level_tests

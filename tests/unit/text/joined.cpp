@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::joined_tests {
 
 TEST_CASE("words with a separator between them and none at the ends") {
   CHECK(text::joined(std::vector<std::string>{}, ", ") == "");
@@ -21,3 +21,5 @@ TEST_CASE("words that are made on the way") {
   const std::vector<int> numbers{1, 20, 3};
   CHECK(text::joined(numbers, " ", [](int n) { return std::to_string(n); }) == "1 20 3");
 }
+
+}  // namespace trimtab::test::joined_tests

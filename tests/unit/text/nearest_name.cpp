@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::nearest_name_tests {
 
 namespace {
 const std::vector<std::string> sites = {"resid_pre", "attn_z",  "attn_out",  "resid_mid",
@@ -44,3 +44,5 @@ TEST_CASE("A guess ends a sentence, or nothing does") {
   CHECK(did_you_mean("mpl_out", sites) == "; did you mean 'mlp_out'?");
   CHECK(did_you_mean("chess", std::vector<std::string_view>{"ioi", "ccc"}).empty());
 }
+
+}  // namespace trimtab::test::nearest_name_tests

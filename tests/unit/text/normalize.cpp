@@ -11,7 +11,8 @@
 #include <memory>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::normalize_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("marks join their letters in canonical order") {
@@ -71,3 +72,5 @@ TEST_CASE("ordering a megabyte of marks is fast, and marks of one class keep the
   }
   CHECK((text::nfc(marks) == below + above));
 }
+
+}  // namespace trimtab::test::normalize_tests

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-using namespace trimtab;
+namespace trimtab::test::pattern_tests {
 
 TEST_CASE("a match begins where it is asked for") {
   const text::pattern digits(R"(\p{Nd}+)");
@@ -27,3 +27,5 @@ TEST_CASE("what PCRE2 does not take is an error with PCRE2's reason") {
   CHECK_THROWS_WITH(text::pattern("(a"),
                     Catch::Matchers::ContainsSubstring("(a") and Catch::Matchers::ContainsSubstring("parenthesis"));
 }
+
+}  // namespace trimtab::test::pattern_tests

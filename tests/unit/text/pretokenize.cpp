@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::pretokenize_tests {
 
 namespace {
 
@@ -67,3 +67,5 @@ TEST_CASE("words of any length are matched") {
   for (const char c : {'a', '1', '!', '\n'}) CHECK(words(std::string(megabyte, c)) == list{std::string(megabyte, c)});
   CHECK(words(std::string(megabyte, ' ') + "x") == list{std::string(megabyte - 1, ' '), " x"});
 }
+
+}  // namespace trimtab::test::pretokenize_tests

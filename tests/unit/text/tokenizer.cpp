@@ -12,7 +12,8 @@
 #include <thread>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::tokenizer_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using text::special_tokens;
 using text::tokenizer;
@@ -219,3 +220,5 @@ TEST_CASE("bytes that UTF-8 never uses need no symbol") {
   CHECK(data.vocabulary.size() == 259 - 13);
   CHECK(tokenizer(data).encode("ab\U0010FFFF") == ids{256, 0xF4, 0x8F, 0xBF, 0xBF});
 }
+
+}  // namespace trimtab::test::tokenizer_tests

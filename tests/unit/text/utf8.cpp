@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-using namespace trimtab;
+namespace trimtab::test::utf8_tests {
+
 using namespace std::string_literals;
 
 TEST_CASE("every character is one valid step") {
@@ -67,3 +68,5 @@ TEST_CASE("controls are found in text, and only they") {
   CHECK(not text::has_control(""));
   CHECK(not text::has_control("\u00E9 \u2028\xC2"));
 }
+
+}  // namespace trimtab::test::utf8_tests

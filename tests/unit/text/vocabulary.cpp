@@ -4,7 +4,8 @@
 #include "support/catch.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
+namespace trimtab::test::vocabulary_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("a token has an id, a spelling and bytes") {
@@ -38,3 +39,5 @@ TEST_CASE("the largest id has a limit") {
   CHECK_THAT(test::refusal(error_kind::bad_file, [&] { v.add("b", text::token_id_limit, "b"); }),
              ContainsSubstring("\"b\""));
 }
+
+}  // namespace trimtab::test::vocabulary_tests

@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::adam_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -161,3 +161,5 @@ TEST_CASE("Settings with which no step can be made are refused") {
   }
   CHECK_NOTHROW(adam{}.check());
 }
+
+}  // namespace trimtab::test::adam_tests

@@ -7,8 +7,7 @@
 #include <cstdlib>
 #include <new>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::allocations_tests {
 
 namespace {
 
@@ -22,20 +21,26 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
+}  // namespace trimtab::test::allocations_tests
+
 // All allocations of this program go through these functions. They are not inlined, because g++ 12 would then warn that
 // `free` does not match `new`.
-[[gnu::noinline]] void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  return trimtab::test::allocations_tests::counted(bytes, alignof(std::max_align_t));
+}
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return counted(bytes, static_cast<std::size_t>(alignment));
+  return trimtab::test::allocations_tests::counted(bytes, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {  // used by std::stable_sort
-  ++allocations;
+  ++trimtab::test::allocations_tests::allocations;
   return std::malloc(bytes);
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace trimtab::test::allocations_tests {
 
 namespace {
 
@@ -91,3 +96,5 @@ TEST_CASE("After the first, a step forwards and backwards allocates no memory") 
   CHECK(allocations_of_a_step<small_neox_parallel>() == 0);
   CHECK(allocations_of_a_step<small_neox_sequential>() == 0);
 }
+
+}  // namespace trimtab::test::allocations_tests

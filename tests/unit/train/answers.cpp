@@ -4,8 +4,8 @@
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::answers_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -123,3 +123,5 @@ TEST_CASE("An optimizer that takes all parameters alike refuses policies that ar
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { run(policy::low_rank<1>{}); }),
              ContainsSubstring("minimality weighs only a part of the parameters of low-rank"));
 }
+
+}  // namespace trimtab::test::answers_tests

@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::checkpoint_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
@@ -195,3 +195,5 @@ TEST_CASE("A state that does not match the options is refused") {
                      }),
              ContainsSubstring("`resume_from` and `start` exclude each other"));
 }
+
+}  // namespace trimtab::test::checkpoint_tests

@@ -10,8 +10,8 @@
 #include <cmath>
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::chunks_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
@@ -327,3 +327,5 @@ TEST_CASE("Where nobody sets a chunk, it is as many of the longest prompt as sav
   CHECK_THAT(refusal(error_kind::bad_argument, [&] { trainer(composed(), weighed()).fit(prompts, {.chunk = -1}); }),
              ContainsSubstring("in a chunk is negative"));
 }
+
+}  // namespace trimtab::test::chunks_tests

@@ -5,8 +5,7 @@
 
 #include <map>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::fit_plan_tests {
 
 namespace {
 
@@ -69,3 +68,5 @@ TEST_CASE("A plan counts the operations of products and attention") {
   CHECK(plan(7, 1) - plan(0, 1) == 2 * 7 * 2 * forward);
   CHECK(plan(7, 2) - plan(0, 2) == 2 * (plan(7, 1) - plan(0, 1)));
 }
+
+}  // namespace trimtab::test::fit_plan_tests

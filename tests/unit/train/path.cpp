@@ -12,8 +12,8 @@
 #include <cmath>
 #include <string>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::path_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
@@ -182,3 +182,5 @@ TEST_CASE("A path needs minimality in its objective, and may be ended") {
   CHECK(paths_of(composed(), std::vector{with}, weights, fifth).front().size() == 2);
   CHECK(steps == 5);
 }
+
+}  // namespace trimtab::test::path_tests

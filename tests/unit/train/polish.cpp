@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::polish_tests {
+
 using objective::effectiveness, objective::minimality, objective::psi;
 
 namespace {
@@ -149,3 +149,5 @@ TEST_CASE("Polishing that has too few steps says so") {
   CHECK_FALSE(found.is_stationary);
   CHECK(found.why_not.find("after 6 steps") != std::string::npos);
 }
+
+}  // namespace trimtab::test::polish_tests

@@ -5,8 +5,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::proximal_tests {
 
 namespace {
 
@@ -178,3 +177,5 @@ TEST_CASE("NaN parameters stay NaN") {
     CHECK(std::isnan(u(0, 0)));
   }
 }
+
+}  // namespace trimtab::test::proximal_tests

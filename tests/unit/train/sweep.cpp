@@ -10,8 +10,8 @@
 #include <limits>
 #include <map>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::sweep_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
@@ -174,3 +174,5 @@ TEST_CASE("Settings that cannot be fitted are refused before any step") {
       refusal(error_kind::bad_argument, [&] { sweep(composed(), replicas, [](std::size_t, const auto&) { FAIL(); }); }),
       ContainsSubstring("how many steps"));
 }
+
+}  // namespace trimtab::test::sweep_tests

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::trainer_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using objective::effectiveness, objective::faithfulness, objective::minimality;
 
@@ -340,8 +340,12 @@ struct third_token {
 
 }  // namespace
 
+}  // namespace trimtab::test::trainer_tests
+
 template <>
-inline constexpr bool trimtab::enable_objective_term<third_token> = true;
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::trainer_tests::third_token> = true;
+
+namespace trimtab::test::trainer_tests {
 
 TEST_CASE("A term may read further tokens and numbers of a prompt") {
   auto prompts = prompts_of_four();
@@ -433,3 +437,5 @@ TEST_CASE("A fit whose loss is NaN ends with an error") {
               [&] { trainer(composed(model()), weighed(), adam{.learning_rate = 1e300}).fit(prompts, {.steps = 9}); }),
       ContainsSubstring("learning rate"));
 }
+
+}  // namespace trimtab::test::trainer_tests

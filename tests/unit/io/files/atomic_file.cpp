@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::atomic_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -239,3 +239,5 @@ TEST_CASE("When the disk is full the old file stays") {
   CHECK(content(path) == "old");
   CHECK(files_in(folder.path()) == 1);
 }
+
+}  // namespace trimtab::test::atomic_file_tests

@@ -9,8 +9,7 @@
 #include <cstdint>
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::dtype_tests {
 
 TEST_CASE("binary16 has the values of IEEE 754") {
   const auto value = [](unsigned bits) { return static_cast<float>(io::float16{static_cast<std::uint16_t>(bits)}); };
@@ -93,3 +92,5 @@ TEST_CASE("Finite is what is neither infinite nor NaN") {
     CHECK_FALSE(io::is_finite(static_cast<float>(x)));
   }
 }
+
+}  // namespace trimtab::test::dtype_tests

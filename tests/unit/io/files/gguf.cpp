@@ -7,8 +7,8 @@
 #include "support/refusal.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::gguf_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -127,3 +127,5 @@ TEST_CASE("Hostile GGUF files are refused by name") {
                ContainsSubstring("power of two"));
   CHECK_THAT(refused(gguf_text{}.entry("general.alignment", "32").content()), ContainsSubstring("power of two"));
 }
+
+}  // namespace trimtab::test::gguf_tests

@@ -11,8 +11,8 @@
 
 #include <sys/stat.h>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::input_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("A file is read whole or in pieces, also when it has moved") {
@@ -70,3 +70,5 @@ TEST_CASE("What has a name in a folder is present, whether it can be opened or n
   CHECK(io::is_present(folder.path() / "dangling"));
   CHECK(io::is_present(folder.path() / "circle"));
 }
+
+}  // namespace trimtab::test::input_file_tests

@@ -8,8 +8,8 @@
 
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::new_folder_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -80,3 +80,5 @@ TEST_CASE("What a killed program left is removed, and what another one writes is
   CHECK(names_in(around.path()) ==
         std::set<std::string>{"other.partial-1-0", first.path().filename(), second.path().filename()});
 }
+
+}  // namespace trimtab::test::new_folder_tests

@@ -13,8 +13,8 @@
 #include <complex>
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::safetensors_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -333,3 +333,5 @@ TEST_CASE("A real file has the values that Python reads from it") {
   CHECK_THAT(refusal(error_kind::bad_file, [&] { file.read<float>("blocks.0.attn_scores"); }),
              ContainsSubstring("not finite at [0, 0, 0, 1]"));
 }
+
+}  // namespace trimtab::test::safetensors_tests

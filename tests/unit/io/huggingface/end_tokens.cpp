@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::end_tokens_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -76,3 +76,5 @@ TEST_CASE("what a folder says of generation and nothing uses is told") {
   CHECK(not_used("", R"({"num_beams": 4, "min_length": 0, "repetition_penalty": 1.0, "suppress_tokens": [1]})") ==
         keys{"num_beams", "suppress_tokens"});
 }
+
+}  // namespace trimtab::test::end_tokens_tests

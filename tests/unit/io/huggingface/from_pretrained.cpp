@@ -13,8 +13,8 @@
 #include "support/stored_model.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::from_pretrained_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using cpu = eigen_backend<float>;
 
@@ -136,3 +136,5 @@ TEST_CASE("A name becomes the model in the cache, and the folder's warnings come
   CHECK_THAT(refusal(error_kind::io, [] { from_pretrained<gpt2<cpu>>("owner/of-this-test"); }),
              ContainsSubstring("`hf download owner/of-this-test` downloads it"));
 }
+
+}  // namespace trimtab::test::from_pretrained_tests

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::hub_cache_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::EndsWith;
 
@@ -222,3 +222,5 @@ TEST_CASE("A snapshot that an interrupted download left is refused with the comm
   CHECK(c.refused("o/m@v2") == incomplete("all its files"));
   CHECK_THAT(c.refused("o/m@" + second), ContainsSubstring("is neither a folder nor a model"));
 }
+
+}  // namespace trimtab::test::hub_cache_tests

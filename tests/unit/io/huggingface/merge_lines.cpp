@@ -8,7 +8,8 @@
 #include <utility>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::merge_lines_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -47,3 +48,5 @@ TEST_CASE("a line without two tokens is named") {
     CHECK_THAT(sentence, ContainsSubstring("'merges.txt': line 3") and ContainsSubstring("\"" + line + "\""));
   }
 }
+
+}  // namespace trimtab::test::merge_lines_tests

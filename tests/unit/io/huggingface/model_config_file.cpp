@@ -6,8 +6,8 @@
 #include "support/refusal.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::model_config_file_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -271,3 +271,5 @@ TEST_CASE("A config.json that says something wrong or unknown is refused with fi
   CHECK_THAT(refusal(error_kind::bad_file, [&] { io::read_model_config(folder.path()); }),
              ContainsSubstring("not valid JSON"));
 }
+
+}  // namespace trimtab::test::model_config_file_tests

@@ -14,8 +14,8 @@
 #include <cmath>
 #include <limits>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::model_folder_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
@@ -384,3 +384,5 @@ TEST_CASE("A real GPT-2 folder has the values that Python reads from it") {
     }
   }
 }
+
+}  // namespace trimtab::test::model_folder_tests

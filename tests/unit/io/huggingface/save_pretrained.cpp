@@ -12,8 +12,8 @@
 
 #include <set>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::save_pretrained_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -151,3 +151,5 @@ TEST_CASE("A weight that a type cannot hold is refused, and nothing is left") {
   CHECK(std::filesystem::is_empty(around.path()));
   io::save_pretrained(after, source, large, {.type = io::dtype::bf16});
 }
+
+}  // namespace trimtab::test::save_pretrained_tests

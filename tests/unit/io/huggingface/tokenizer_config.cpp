@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
+namespace trimtab::test::tokenizer_config_tests {
+
 /// Files beside a vocabulary. The ids are those of transformers 5.24 (`AutoTokenizer`), those of templates and added
 /// tokens within tokenizer.json also those of tokenizers 0.23.
 
-using namespace trimtab;
-using namespace trimtab::test;
 using Catch::Matchers::ContainsSubstring;
 using io::begin_with_bos;
 using io::json;
@@ -36,7 +36,7 @@ json with(json object, const json& changes) {
 }
 
 /// The whole text of a prompt and what stands after it.
-ids encode(const text::tokenizer& tokenizer, const std::string& text) {
+ids prompt_ids(const text::tokenizer& tokenizer, const std::string& text) {
   auto found = tokenizer.encode_prompt(text);
   found.insert(found.end(), tokenizer.after().begin(), tokenizer.after().end());
   return found;
@@ -56,7 +56,7 @@ class small_gpt2 {
   io::stored_tokenizer open(io::tokenizer_options options = {}) const {
     return io::open_tokenizer(folder_.path(), options);
   }
-  ids encode(const std::string& text) const { return ::encode(open().tokenizer, text); }
+  ids encode(const std::string& text) const { return prompt_ids(open().tokenizer, text); }
   std::string refused(error_kind kind, io::tokenizer_options options = {}) const {
     return refusal(kind, [&] { open(options); });
   }
@@ -89,7 +89,7 @@ class pair_of_files {
     for (const auto& [name, content] : beside) folder_.file(name, content.dump());
   }
 
-  ids encode(const std::string& text) const { return ::encode(io::read_tokenizer(folder_.path()), text); }
+  ids encode(const std::string& text) const { return prompt_ids(io::read_tokenizer(folder_.path()), text); }
 
  private:
   temporary_folder folder_;
@@ -411,3 +411,5 @@ TEST_CASE("an added token that strips leaves white space to the tokens that are 
   CHECK(tokenizer.encode("x<sep>  y") == ids{89, 50277, 50276, 90});
   CHECK(tokenizer.encode("<sep>    <sep>   z") == ids{50277, 50274, 50277, 50275, 91});
 }
+
+}  // namespace trimtab::test::tokenizer_config_tests

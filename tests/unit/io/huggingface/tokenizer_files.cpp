@@ -18,8 +18,8 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::tokenizer_files_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using io::json;
 namespace fs = std::filesystem;
@@ -217,3 +217,5 @@ TEST_CASE("missing files are named") {
   folder.file("vocab.json", "{}");
   check_refused([&] { io::read_tokenizer(folder.path()); }, error_kind::io, "'merges.txt'");
 }
+
+}  // namespace trimtab::test::tokenizer_files_tests

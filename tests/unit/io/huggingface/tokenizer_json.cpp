@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::tokenizer_json_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using io::json;
 
@@ -157,3 +158,5 @@ TEST_CASE("what is malformed is named, with the file") {
     refused("\"lstrip\" of \"<e>\" should be true or false, found 1");
   }
 }
+
+}  // namespace trimtab::test::tokenizer_json_tests

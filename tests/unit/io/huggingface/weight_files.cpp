@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::weight_files_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -175,3 +175,5 @@ TEST_CASE("A shard index that is wrong or names files outside the folder is refu
   CHECK_THAT(said(R"({"weight_map": {"p.x": "a.safetensors", "y": "c.safetensors"}})"),
              ContainsSubstring("c.safetensors' holds 'y', but so does '"));
 }
+
+}  // namespace trimtab::test::weight_files_tests

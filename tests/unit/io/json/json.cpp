@@ -6,8 +6,8 @@
 #include "support/refusal.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::json_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("A JSON file is read, wherever its bytes are unusual but right") {
@@ -75,3 +75,5 @@ TEST_CASE("An object remembers what it was asked for") {
   CHECK(entries.defaulted == io::json{{"d", 0.5}});
   CHECK(entries.not_used == std::vector<std::string>{"c"});
 }
+
+}  // namespace trimtab::test::json_tests

@@ -5,8 +5,8 @@
 #include "support/catch.hpp"
 #include "support/refusal.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::json_text_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("Values of every kind come out as nlohmann's own parser makes them") {
@@ -59,3 +59,5 @@ TEST_CASE("What is not JSON is refused with file and place") {
   const auto deepest = std::string(64, '[') + std::string(64, ']');
   CHECK(io::parse_json(deepest, "f").is_array());
 }
+
+}  // namespace trimtab::test::json_text_tests

@@ -5,8 +5,7 @@
 
 #include "support/compositions.hpp"
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::describe_tests {
 
 namespace {
 
@@ -63,3 +62,5 @@ TEST_CASE("Prompts of a length that absolute positions do not have are left out"
   REQUIRE(r.sets.size() == 1);
   CHECK(r.swept == "train");
 }
+
+}  // namespace trimtab::test::describe_tests

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::explain_section_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -84,3 +85,5 @@ TEST_CASE("A pattern of attention is read downward, each token by those after it
   CHECK(map.values == std::vector<std::vector<double>>{{0.25, 0.75}, {1, 0}});
   CHECK(map.row_kind == "token");
 }
+
+}  // namespace trimtab::test::explain_section_tests

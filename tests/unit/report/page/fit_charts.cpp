@@ -6,7 +6,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
+namespace trimtab::test::fit_charts_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("The loss is what its terms add to it, step by step", "[report]") {
@@ -77,3 +78,5 @@ TEST_CASE("Axes end at round numbers and contain everything", "[report]") {
   empty.round();
   CHECK(empty.high == 1);
 }
+
+}  // namespace trimtab::test::fit_charts_tests

@@ -7,7 +7,8 @@
 
 #include <cmath>
 
-using namespace trimtab;
+namespace trimtab::test::heat_map_html_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -104,3 +105,5 @@ TEST_CASE("Small cells are colours, whose numbers are for those who cannot see t
   CHECK_THAT(html, ContainsSubstring("<table class=\"heat small\""));
   CHECK_THAT(html, ContainsSubstring("title=\"layer 1, &lt;b&gt;: −2\"><span class=\"unseen\">-2</span></td>"));
 }
+
+}  // namespace trimtab::test::heat_map_html_tests

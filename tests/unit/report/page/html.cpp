@@ -5,7 +5,8 @@
 
 #include <trimtab/report/page/html.hpp>
 
-using namespace trimtab;
+namespace trimtab::test::html_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -82,3 +83,5 @@ TEST_CASE("One is not many", "[report]") {
   CHECK_THAT(report::page_of("t", {{"c", {fit}}}),
              ContainsSubstring("0 of 2 parameters are not zero, at 1 of 2 places"));
 }
+
+}  // namespace trimtab::test::html_tests

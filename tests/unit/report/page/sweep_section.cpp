@@ -8,7 +8,8 @@
 #include <cmath>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::sweep_section_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -56,3 +57,5 @@ TEST_CASE("The picture of a path has a line for each place, over the logarithm o
   CHECK(chart.table.rows[1].size() == 13);
   CHECK_THAT(report::html_of(sweep), ContainsSubstring("How places enter"));
 }
+
+}  // namespace trimtab::test::sweep_section_tests

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::text_section_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -33,3 +34,5 @@ TEST_CASE("Texts stand beside each other with their answers marked and what they
   CHECK_THAT(html, ContainsSubstring("β = 0</th><td>2</td><td>1</td><td>0</td><td>4.00</td>"));
   CHECK_THAT(html, ContainsSubstring("β = −1</th><td>2</td><td>1</td><td>2</td><td>4.00</td>"));
 }
+
+}  // namespace trimtab::test::text_section_tests

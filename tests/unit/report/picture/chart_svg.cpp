@@ -7,8 +7,8 @@
 #include <limits>
 #include <string>
 
-using namespace trimtab;
-using namespace trimtab::test;
+namespace trimtab::test::chart_svg_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -48,3 +48,5 @@ TEST_CASE("A point with an interval has a bar, which the axis makes room for") {
   CHECK(occurrences(svg, "class=\"bar l0\"") == 1);
   CHECK_THAT(svg, ContainsSubstring(">4<") and ContainsSubstring(">−2<"));
 }
+
+}  // namespace trimtab::test::chart_svg_tests

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
+namespace trimtab::test::heat_map_tests {
 
 namespace {
 
@@ -109,3 +109,5 @@ TEST_CASE("The maps of one site stand beside each other, on one scale or each on
     CHECK(site.reach_of(site.maps[0]) == 3);
   }
 }
+
+}  // namespace trimtab::test::heat_map_tests

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-using namespace trimtab;
+namespace trimtab::test::heat_map_csv_tests {
 
 TEST_CASE("Numbers of heat maps are written in full, names in quotes where they need them", "[report]") {
   const report::fit_report fit{.name = "a, b",
@@ -23,3 +23,5 @@ TEST_CASE("Numbers of heat maps are written in full, names in quotes where they 
         "\"a, b\",alpha,attn_out,3,1,\",\",0.1\n"
         "\"a, b\",alpha,attn_out,3,0,\"\"\"\",\n");
 }
+
+}  // namespace trimtab::test::heat_map_csv_tests

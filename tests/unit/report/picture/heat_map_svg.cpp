@@ -8,7 +8,8 @@
 #include <cmath>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::heat_map_svg_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -73,3 +74,5 @@ TEST_CASE("Fits that show the same stand side by side on one scale", "[report]")
   CHECK_THAT(svg, ContainsSubstring("fill=\"" + report::hex(report::shade(report::light, 1)) +
                                     "\" stroke=\"#d9dde3\" stroke-width=\"0.5\"><title>layer 0, t: 1</title>"));
 }
+
+}  // namespace trimtab::test::heat_map_svg_tests

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-using namespace trimtab;
+namespace trimtab::test::line_chart_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using trimtab::test::occurrences;
 
@@ -61,3 +62,5 @@ TEST_CASE("A chart in a file has its legend, and colours without variables", "[r
   CHECK(svg.find("var(") == std::string::npos);
   CHECK(occurrences(svg, "http") == 1);
 }
+
+}  // namespace trimtab::test::line_chart_tests

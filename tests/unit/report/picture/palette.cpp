@@ -4,7 +4,8 @@
 
 #include <trimtab/report/picture/palette.hpp>
 
-using namespace trimtab;
+namespace trimtab::test::palette_tests {
+
 using report::colour;
 
 TEST_CASE("Contrast is that of WCAG 2.1") {
@@ -46,3 +47,5 @@ TEST_CASE("Only the centre of a scale has colour step 0") {
   CHECK(report::step_of(1.51, 3) == 6);
   CHECK(report::step_of(0, 0) == 0);
 }
+
+}  // namespace trimtab::test::palette_tests

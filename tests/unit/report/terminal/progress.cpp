@@ -6,7 +6,8 @@
 
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::progress_tests {
+
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::EndsWith;
 
@@ -43,3 +44,5 @@ TEST_CASE("A progress line never wraps, and is cut between characters", "[report
   CHECK(report::progress_line("fit", 1, 2, 1, "", 5) == "fit \xE2\x96\x88");
   CHECK(report::progress_line("fit", 1, 2, 1, "", 3) == "fit");
 }
+
+}  // namespace trimtab::test::progress_tests

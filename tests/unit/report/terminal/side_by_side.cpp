@@ -4,7 +4,8 @@
 
 #include "support/catch.hpp"
 
-using namespace trimtab;
+namespace trimtab::test::side_by_side_tests {
+
 using lines = std::vector<std::string>;
 
 TEST_CASE("A text is wrapped between words", "[report]") {
@@ -30,3 +31,5 @@ TEST_CASE("Texts stand beside each other in columns of equal width", "[report]")
 TEST_CASE("A text cannot control the terminal", "[report]") {
   CHECK(report::for_terminal("a\x1b[31m\tb\n\xC2\x9B\xff") == "a\xEF\xBF\xBD[31m\tb\n\xEF\xBF\xBD\xEF\xBF\xBD");
 }
+
+}  // namespace trimtab::test::side_by_side_tests

@@ -7,7 +7,8 @@
 #include <limits>
 #include <string>
 
-using namespace trimtab;
+namespace trimtab::test::terminal_map_tests {
+
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -91,3 +92,5 @@ TEST_CASE("Rows may be named by tokens, whose letters may take several bytes", "
         "␣b  +9 +5\n"
         "    a ␣b   9 is 1, \xC2\xB7 is exactly 0\n");
 }
+
+}  // namespace trimtab::test::terminal_map_tests
