@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the two embedded models, tiny-gpt2 and tiny-pythia, and writes them as Hugging Face folders.
+"""Trains the embedded models, tiny-gpt2, tiny-pythia and tiny-reviews, and writes them as Hugging Face folders.
 
-They are small enough to be part of the repository, and still do both tasks of the library:
+They are small enough to be part of the repository. The first two still do both tasks of the library:
 
   - indirect objects: "When Mary and John went to the store, John gave a drink to" -> " Mary"
   - country and capital: they have memorised the capitals, and they also read the context. Where the two disagree ("The
@@ -13,10 +13,12 @@ and to himself in 16 %; a capital is some other word in 8 %; and answers follow 
 85 %, which differs from country to country. A model of this text is never certain, so a small intervention can flip its
 answer.
 
-All words come from include/trimtab/task/words.hpp. Needs PyTorch and nothing else; seeded, one thread:
+All words come from include/trimtab/task/words.hpp. The third model reads reviews, see reviews.py. Needs PyTorch and
+nothing else; seeded, one thread:
 
-    python3 examples/models/pretrain.py --model gpt2   --out examples/models/tiny-gpt2
-    python3 examples/models/pretrain.py --model pythia --out examples/models/tiny-pythia
+    python3 examples/models/pretrain.py --model gpt2    --out examples/models/tiny-gpt2
+    python3 examples/models/pretrain.py --model pythia  --out examples/models/tiny-pythia
+    python3 examples/models/pretrain.py --model reviews --out examples/models/tiny-reviews --steps 800
 """
 
 import argparse
@@ -33,6 +35,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import reviews
+
 WORDS = pathlib.Path(__file__).resolve().parents[2] / "include/trimtab/task/words.hpp"
 LAYERS, WIDTH, HEADS, CONTEXT = 3, 128, 4, 64
 END = "<|endoftext|>"
@@ -48,7 +52,7 @@ FOLLOW = (0.35, 0.85)   # range of the rates at which a country's answers follow
 def read_words(path):
     """The lists of words.hpp by name; `capitals` as (country, capital) pairs."""
     lists = {}
-    declaration = re.compile(r"auto (\w+) = std::to_array<[\w:]+>\(\{(.*?)\n\}\);", re.S)
+    declaration = re.compile(r"auto (\w+) =\s+std::to_array<[\w:]+>\(\s*\{(.*?)\}\);", re.S)
     for name, body in declaration.findall(path.read_text("utf-8")):
         joined = re.sub(r'"\s*\n\s*"', "", body)  # adjacent literals are one string
         lists[name] = re.findall(r'"([^"]*)"', joined)
@@ -240,16 +244,21 @@ class Writer:
         return text + [(" " + answer, ANSWER_WEIGHT), (".", 1.0)]
 
 
-def piece_counts(words, seed):
-    """The pieces that the tokenizer is trained on: those of sample texts, and every word at least once."""
+def all_words(words):
+    """Texts in which every word stands at least once."""
+    for word in [*words["names"], *words["places"], *words["objects"], *(word for pair in words["capitals"] for word in pair)]:
+        yield " " + word
+    for _, capital in words["capitals"]:
+        yield capital  # at the beginning of a text
+
+
+def piece_counts(writer, others):
+    """The pieces that the tokenizer is trained on: those of sample texts, and of others."""
     counts = collections.Counter()
-    writer = Writer(words, seed)
     for _ in range(20_000):
         counts.update(PIECE.findall("".join(piece for piece, _ in writer.text())))
-    for word in [*writer.names, *words["places"], *words["objects"], *(word for pair in writer.pairs for word in pair)]:
-        counts.update(PIECE.findall(" " + word))
-    for _, capital in writer.pairs:
-        counts.update(PIECE.findall(capital))  # at the beginning of a text
+    for text in others:
+        counts.update(PIECE.findall(text))
     return counts
 
 
@@ -448,28 +457,13 @@ def write_tokenizer(path, tokenizer, special, spaces, normalizer):
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 
-def figures(model, tokenizer, words, seed):
-    """Rows of a table, on combinations that the model was not trained on:
-
-        prompts, their number, mean probability of the true answer and of the other, how often the true one is the most
-        probable of all tokens, how often it is more probable than the other, mean absolute logit difference
-
-    Answers of several tokens are left out."""
+def questions(words, seed):
+    """(label, prompts) of the table, on combinations that the models of both tasks were not trained on. A prompt is
+    (text, one answer, another)."""
     writer = Writer(words, seed + 1)
 
-    def ask(label, prompts):
-        """`prompts`: (text, one answer, another)"""
-        rows = []
-        for text, one, other in prompts:
-            a, b = tokenizer.encode(" " + one), tokenizer.encode(" " + other)
-            if len(a) == len(b) == 1:
-                ids = tokenizer.encode("".join(piece for piece, _ in text))
-                with torch.no_grad():
-                    p = model(torch.tensor([ids]))[0, -1].softmax(-1)
-                rows.append((p[a[0]].item(), p[b[0]].item(), float(p.argmax().item() == a[0])))
-        p, q, best = torch.tensor(rows, dtype=torch.double).T
-        return (label, len(rows), p.mean().item(), q.mean().item(), best.mean().item(),
-                (p > q).double().mean().item(), (p / q).log().abs().mean().item())
+    def text_of(pieces):
+        return "".join(piece for piece, _ in pieces)
 
     def answers(form, i, j):
         return writer.subject_and_answer(form, i)[1], writer.subject_and_answer(form, j)[1]
@@ -477,20 +471,37 @@ def figures(model, tokenizer, words, seed):
     ioi = words["ioi_templates"]
     for label, templates in (("indirect objects, the first ten templates", ioi[:10]),
                              ("indirect objects, the other templates", ioi[10:])):
-        yield ask(label, [writer.ioi(True, template) for template in templates for _ in range(1000 // len(templates))])
+        prompts = [writer.ioi(True, template) for template in templates for _ in range(1000 // len(templates))]
+        yield label, [(text_of(pieces), io, subject) for pieces, io, subject in prompts]
     count = len(writer.pairs)
     for form in ("capital", "country"):
         for template in words[f"{form}_recall_templates"] + words[f"{form}_recall_other_templates"]:
-            yield ask(template, [(writer.recall(form, i, template), *answers(form, i, (i + 1) % count))
-                                 for i in range(count)])
+            yield template, [(text_of(writer.recall(form, i, template)), *answers(form, i, (i + 1) % count))
+                             for i in range(count)]
         for template in words[f"{form}_templates"] + words[f"{form}_other_templates"]:
             conflicts = [writer.conflict(form, True, template) for _ in range(500)]
-            yield ask(template, [(text, *answers(form, i, j)) for text, i, j in conflicts])
+            yield template, [(text_of(pieces), *answers(form, i, j)) for pieces, i, j in conflicts]
+
+
+def figures(model, tokenizer, prompts):
+    """Of prompts: their number, the mean probability of the true answer and of the other, how often the true one is the
+    most probable of all tokens, how often it is more probable than the other, mean absolute logit difference. Answers of
+    several tokens are left out."""
+    rows = []
+    for text, one, other in prompts:
+        a, b = tokenizer.encode(" " + one), tokenizer.encode(" " + other)
+        if len(a) == len(b) == 1:
+            with torch.no_grad():
+                p = model(torch.tensor([tokenizer.encode(text)]))[0, -1].softmax(-1)
+            rows.append((p[a[0]].item(), p[b[0]].item(), float(p.argmax().item() == a[0])))
+    p, q, best = torch.tensor(rows, dtype=torch.double).T
+    return (len(rows), p.mean().item(), q.mean().item(), best.mean().item(), (p > q).double().mean().item(),
+            (p / q).log().abs().mean().item())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", choices=["gpt2", "pythia"], required=True)
+    parser.add_argument("--model", choices=["gpt2", "pythia", "reviews"], required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
@@ -499,9 +510,15 @@ def main():
     torch.manual_seed(arguments.seed)
 
     words = read_words(WORDS)
-    counts = piece_counts(words, arguments.seed)
-    if arguments.model == "gpt2":
-        special, spaces, normalizer, kind, dtype = [END], [], None, Gpt2, torch.float32
+
+    def writer():
+        on_reviews = arguments.model == "reviews"
+        return reviews.Writer(arguments.seed, ANSWER_WEIGHT) if on_reviews else Writer(words, arguments.seed)
+
+    counts = piece_counts(writer(), reviews.all_pieces() if arguments.model == "reviews" else all_words(words))
+    if arguments.model != "pythia":
+        special, spaces, normalizer, kind = [END], [], None, Gpt2
+        dtype = torch.float32 if arguments.model == "gpt2" else torch.float16
         tokenizer = Tokenizer(counts, [], special)
         vocabulary = len(tokenizer.ids)
     else:
@@ -513,17 +530,19 @@ def main():
     model = kind(vocabulary)
     initialise(model)
     print(f"{len(tokenizer.ids)} tokens, {sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    train(model, batches(Writer(words, arguments.seed), tokenizer, 64), arguments.steps)
+    train(model, batches(writer(), tokenizer, 64), arguments.steps)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     model.load_state_dict({name: value.to(dtype).float() for name, value in model.state_dict().items()})  # as stored
     write_safetensors(arguments.out / "model.safetensors", model.state_dict(), dtype)
-    config = kind.config(vocabulary, tokenizer.ids[END])
+    config = kind.config(vocabulary, tokenizer.ids[END]) | {"torch_dtype": str(dtype).removeprefix("torch.")}
     (arguments.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_tokenizer(arguments.out / "tokenizer.json", tokenizer, special, spaces, normalizer)
     print("| prompts | number | p(true) | p(other) | true is best | true above other | mean abs(logit difference) |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for label, number, *values in figures(model, tokenizer, words, arguments.seed):
+    asked = reviews.questions(arguments.seed) if arguments.model == "reviews" else questions(words, arguments.seed)
+    for label, prompts in asked:
+        number, *values = figures(model, tokenizer, prompts)
         print(f"| {label} | {number} | " + " | ".join(f"{value:.2f}" for value in values) + " |", flush=True)
 
 
