@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "figures.hpp"
+#include "interrupt.hpp"
 #include "memory.hpp"
 #include "plan.hpp"
 #include "talk.hpp"
@@ -124,13 +125,29 @@ ordered_json json_of(const explain::left_out& one, const explain::certificate& f
   return json;
 }
 
-std::string text_of(const explain::kept_place& place) {
-  return place.site + " layer " + std::to_string(place.layer) + " position " + std::to_string(place.position) +
+/// Of the tokens that share a record: " position 3", " last token", " 2 before the last", " role io", and none for all.
+std::string tokens_of(const position_key& key, index_t record) {
+  switch (key.by()) {
+    case position_key::kind::absolute: return " position " + std::to_string(record);
+    case position_key::kind::from_end:
+      return record == 0 ? " last token" : " " + std::to_string(record) + " before the last";
+    case position_key::kind::role: return " role " + key.roles()[static_cast<std::size_t>(record)];
+    case position_key::kind::shared: break;
+  }
+  return "";
+}
+
+std::string text_of(const explain::kept_place& place, const parameter_layout& layout) {
+  const auto block = std::ranges::find_if(layout.blocks, [&](const auto& one) {
+    return one.site == place.site and one.offset <= static_cast<index_t>(place.first) and
+           static_cast<index_t>(place.first) < one.offset + one.size();
+  });
+  return place.site + " layer " + std::to_string(place.layer) + tokens_of(block->positions, place.position) +
          (has_heads(place) ? " head " + std::to_string(place.part) : "");
 }
 
 /// What is proved and what is not.
-std::string text_of(const explain::certificate& found, const stationarity& s) {
+std::string text_of(const explain::certificate& found, const stationarity& s, const parameter_layout& layout) {
   using report::number;
   std::string text = "Is it a minimum of its objective? The largest violation of the conditions is " +
                      rounded(s.largest) + " of λ = " + rounded(s.lambda) + ", the mean " + rounded(s.mean) + "; " +
@@ -138,7 +155,7 @@ std::string text_of(const explain::certificate& found, const stationarity& s) {
                      " terms are at the hinge's kink.\n\n";
   std::vector<std::string> header{"without"};
   for (const double beta : found.whole.strengths) header.push_back("flip " + strength_text(beta) + " [95 %]");
-  header.insert(header.end(), {"KL masked", "necessary"});
+  header.insert(header.end(), {"KL masked", "needed beside the others"});
   report::table table(header);
   const auto add = [&](const std::string& name, const metrics& m, const std::string& verdict) {
     std::vector<std::string> cells{name};
@@ -152,7 +169,7 @@ std::string text_of(const explain::certificate& found, const stationarity& s) {
   };
   add("nothing", found.whole, "");
   for (const auto& one : found.leave_one_out)
-    add(text_of(found.places[one.place]), one.without, one.necessary ? "yes" : "no");
+    add(text_of(found.places[one.place], layout), one.without, one.necessary ? "yes" : "no");
   text += table.text(report::wants_colour(STDOUT_FILENO)) + "\n";
   const auto& subsets = found.subsets;
   const auto size = subsets.smallest.front().size();
@@ -167,7 +184,7 @@ std::string text_of(const explain::certificate& found, const stationarity& s) {
   for (const auto& set : subsets.smallest)
     text += "  " +
             (set.empty() ? std::string("none")
-                         : text::joined(set, "; ", [&](std::size_t k) { return text_of(found.places[k]); })) +
+                         : text::joined(set, "; ", [&](std::size_t k) { return text_of(found.places[k], layout); })) +
             "\n";
   return text +
          "\nAll this holds on these prompts, and for the values and places that the fit kept: other values at "
@@ -203,12 +220,20 @@ output certify(const certify_command& command, const common_options& common) {
   require_gradient_pass(model->config(), values.layout, fitted_on, objective.strengths, common, memory);
   std::optional<polished> better;
   if (command.polish) {
-    better = composition->polish(values, fitted_on, objective);
+    const interrupt_watch watch("polishing ends within this step");
+    better = polish_until_ended(*composition, values, fitted_on, objective, common);
     values = better->values;
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);
     if (not stays.empty()) made["retain"] = stays.string(), made["lambda_r"] = exact(objective.lambda_r);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
+    if (const int signal = interrupt_watch::signal(); signal != 0) {
+      tell("ended by " + interrupt_watch::name_of(signal) + " after " +
+           counted(static_cast<std::size_t>(better->steps), "step") + " of polishing" +
+           (command.out.empty() ? "" : ", which are in '" + command.out.string() + "'"));
+      return {.json = {{"polish", to_json(*better)}, {"interrupted", true}},
+              .status = interrupt_watch::status_of(signal)};
+    }
   }
   const auto s = composition->stationary(values, fitted_on, objective);
   std::optional<report::progress_bar> bar;
@@ -250,7 +275,7 @@ output certify(const certify_command& command, const common_options& common) {
   result.json["claim"] =
       "holds on these prompts, for the values and places that the fit kept; other values at fewer places may do as "
       "well";
-  result.text = text_of(found, s);
+  result.text = text_of(found, s, values.layout);
   return result;
 }
 

@@ -159,10 +159,10 @@ class composition_of final : public any_composition {
     return stationarity_of(steering_, objective_of(objective, *objective.lambda_m), values, prompts,
                            objective.strengths);
   }
-  polished polish(const parameters& values, std::span<const prompt_pair> prompts,
-                  const objective_options& objective) const override {
+  polished polish(const parameters& values, std::span<const prompt_pair> prompts, const objective_options& objective,
+                  const polish_options& options) const override {
     return trimtab::polish(steering_, objective_of(objective, *objective.lambda_m), values, prompts,
-                           objective.strengths);
+                           objective.strengths, options);
   }
   explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
                                const explain::certificate_options& options) const override {

@@ -59,7 +59,10 @@ void describe(description& d, command_line& line) {
     o.output("--report", "HTML page to write: the settings, figures, charts, and a heat map of each site", c.report);
     o.heatmap(c.heatmap);
     o.output("--trace", "JSON file to write: the loss terms before every step", c.trace);
-    o.flag("--polish", "go on from Adam's end to a minimum; exact with --precision double", c.polish);
+    o.flag("--polish",
+           "go on from Adam's end to a minimum, for as many steps as it takes, which --plan does not count; exact with "
+           "--precision double",
+           c.polish);
     o.output("--checkpoint", "file to write the state of the fit to, for --resume", c.checkpoint);
     o.count("--checkpoint-every", "steps between checkpoints, default 100; the last one is written when the fit ends",
             c.checkpoint_every, 1, 1'000'000'000);

@@ -3,10 +3,13 @@
 #include "figures.hpp"
 
 #include "data.hpp"
+#include "interrupt.hpp"
+#include "ranks.hpp"
 
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/untouched.hpp>
 #include <trimtab/report/table.hpp>
+#include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/text/utf8.hpp>
 
@@ -175,6 +178,17 @@ void add_metrics(const std::string& name, const metrics& m, output& to) {
   if (not to.json.contains("untouched")) to.json["untouched"] = ordered_json::object();
   to.json["untouched"][name] = untouched_json(m);
   to.text += to_text(name, m);
+}
+
+polished polish_until_ended(const any_composition& composition, const parameters& values,
+                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                            const common_options& common) {
+  constexpr index_t smoothings = 6;  // of the hinge, each with as many steps as the options allow
+  report::progress_bar progress("polish", smoothings * polish_options{}.steps, not common.quiet);
+  return composition.polish(values, prompts, objective, {.proceed = [&](index_t steps) {
+                              progress.show(steps);
+                              return not any_rank(interrupt_watch::signal() != 0);
+                            }});
 }
 
 ordered_json to_json(const polished& found) {

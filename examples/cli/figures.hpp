@@ -46,6 +46,10 @@ using report::counted;
 std::string columns(const std::vector<std::string>& cells);
 std::string rounded(double value);
 
+/// Polishes until the end, or until a signal that an `interrupt_watch` notes; shows a progress bar.
+polished polish_until_ended(const any_composition& composition, const parameters& values,
+                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                            const common_options& common);
 /// What polishing changed: {"steps", "before", "after"}, with the largest violations.
 ordered_json to_json(const polished& found);
 

@@ -298,8 +298,9 @@ output fit(const fit_command& given, const common_options& common) {
     steps = kept->steps();
     learned = {{layout, std::move(kept->theta)}, std::move(kept->history), steps < all_steps};
     if (command.polish and not learned.interrupted) {
-      better = composition->polish(learned.values, fitted_on, objective);
+      better = polish_until_ended(*composition, learned.values, fitted_on, objective, common);
       learned.values = better->values;
+      learned.interrupted = any_rank(interrupt_watch::signal() != 0);
     }
     made = made_by(command, objective, optimizer, steps, seed, *model, common);
     add_provenance(command, read, common, made);
@@ -319,7 +320,8 @@ output fit(const fit_command& given, const common_options& common) {
   note(common, "made " + counted(static_cast<std::size_t>(steps), "step") + " in " + time.text());
   if (const int signal = interrupt_watch::signal(); signal != 0)
     tell("ended by " + interrupt_watch::name_of(signal) + " after step " + std::to_string(steps) + " of " +
-         std::to_string(all_steps) + places_of(command));
+         std::to_string(all_steps) + (better ? " and " + std::to_string(better->steps) + " of polishing" : "") +
+         places_of(command));
   else if (not resumed_from.empty() and resumed == all_steps and not common.quiet)
     tell(resumed_from + " had made all " + std::to_string(all_steps) +
          " steps already; ask for more --steps to continue");

@@ -128,7 +128,7 @@ class any_composition : public any_layout {
                                   const objective_options& objective) const = 0;
   /// Goes on to a minimum of the objective; see train/polish.hpp.
   virtual polished polish(const parameters& values, std::span<const prompt_pair> prompts,
-                          const objective_options& objective) const = 0;
+                          const objective_options& objective, const polish_options& options) const = 0;
   virtual explain::certificate certify(const parameters& values, std::span<const prompt_pair> prompts,
                                        const explain::certificate_options& options) const = 0;
   virtual metrics measure(const parameters& values, std::span<const prompt_pair> prompts,

@@ -135,6 +135,30 @@ TEST_CASE("Polishing ends at a minimum, in fit and in certify alike", "[certify]
           .status == 2);
 }
 
+TEST_CASE("A signal ends polishing within its step, and what it reached is in the file", "[certify]") {
+  const model_for_cli model;
+  const auto fitted = model.name("hinge.safetensors"), better = model.name("better.safetensors");
+  const std::vector<std::string> fit{"fit",     "--model", model.path(), "--data",           model.data(),
+                                     "--steps", "1",       "--sites",    "attn_out,mlp_out", "--json"};
+  const auto with = [](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  run_trimtab(with(fit, {"--out", fitted}));
+  const auto ended = interrupt_trimtab({"certify", "--model", model.path(), "--intervention", fitted, "--data",
+                                        model.data(), "--polish", "--out", better, "--json"},
+                                       SIGTERM);
+  CHECK(ended.status == 143);
+  CHECK_THAT(ended.err, ContainsSubstring("ended by SIGTERM after") and ContainsSubstring("of polishing"));
+  const auto found = io::parse_json(ended.out, "standard output");
+  CHECK(found["interrupted"] == true);
+  CHECK(io::read_intervention(better).made.at("polish_steps") == found["polish"]["steps"].dump());
+
+  const auto fit_ended = interrupt_trimtab(with(fit, {"--polish", "--out", better}), SIGTERM);
+  CHECK(fit_ended.status == 143);
+  CHECK(io::parse_json(fit_ended.out, "standard output")["interrupted"] == true);
+}
+
 TEST_CASE("The certificate of a fit that retained prompts is about the objective with them", "[certify]") {
   const model_for_cli model;
   const auto stays = model.name("stays.jsonl"), file = model.name("i.safetensors");

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -65,8 +66,9 @@ template <>
 inline constexpr bool enable_objective_term<softened_effectiveness> = true;
 
 struct polish_options {
-  index_t steps = 2000;     ///< the most at each τ
-  double tolerance = 1e-6;  ///< ends the steps at a τ: the violation in units of λ
+  index_t steps = 2000;                       ///< the most at each τ
+  double tolerance = 1e-6;                    ///< ends the steps at a τ: the violation in units of λ
+  std::function<bool(index_t)> proceed = {};  ///< called with the number of steps before each; false ends there
 };
 
 struct polished {
@@ -130,13 +132,16 @@ class polisher {
   polished run() {
     polished found{.before = stationarity_of(composition_, objective_, at_, prompts_, strengths_)};
     unit_ = found.before.lambda;
-    for (const double tau : {.1, .01, 1e-3, 1e-4, 1e-5, 1e-6}) descend(tau);
-    for (int round = 0; round < 3; ++round) move_onto_kinks();
+    for (const double tau : {.1, .01, 1e-3, 1e-4, 1e-5, 1e-6})
+      if (not ended_) descend(tau);
+    for (int round = 0; round < 3 and not ended_; ++round) move_onto_kinks();
     found.values = at_;
     found.after = stationarity_of(composition_, objective_, at_, prompts_, strengths_);
     found.steps = steps_;
     found.is_stationary = found.after.largest < 1e-3;
-    if (not found.is_stationary)
+    if (not found.is_stationary and ended_)
+      found.why_not = "it was ended after " + std::to_string(steps_) + " steps";
+    else if (not found.is_stationary)
       found.why_not = "the largest violation is still " + setting_text(found.after.largest) + " of the weight after " +
                       std::to_string(steps_) + " steps; allow more of them, or compute in double";
     return found;
@@ -161,6 +166,10 @@ class polisher {
     std::vector<double> y = at_.theta;
     double momentum = 1;
     for (index_t step = 0; step < options_.steps; ++step, ++steps_) {
+      if (options_.proceed and not options_.proceed(steps_)) {
+        ended_ = true;
+        return;
+      }
       const smooth_part here = smooth_at(objective, y);
       std::vector<double> next;
       double furthest = 0;
@@ -231,6 +240,7 @@ class polisher {
   parameters at_;
   double length_ = 1, unit_ = 1;
   index_t steps_ = 0;
+  bool ended_ = false;
 };
 
 }  // namespace detail

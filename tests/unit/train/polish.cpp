@@ -150,4 +150,19 @@ TEST_CASE("Polishing that has too few steps says so") {
   CHECK(found.why_not.find("after 6 steps") != std::string::npos);
 }
 
+TEST_CASE("Polishing ends where its caller says") {
+  const auto prompts = some_prompts();
+  const auto objective = effectiveness{} + .05 * minimality{};
+  const auto from = trainer(composed(), objective, adam{.learning_rate = .01}).fit(prompts, {.steps = 3}).values;
+  const std::vector<double> strengths{1.0, -1.0};
+  const auto whole = polish(composed(), objective, from, prompts, strengths, {.steps = 4});
+  const auto found = polish(composed(), objective, from, prompts, strengths,
+                            {.steps = 4, .proceed = [](index_t steps) { return steps < 3; }});
+  CHECK(found.steps == 3);
+  CHECK(whole.steps > 3);
+  CHECK(found.values.theta != from.theta);
+  CHECK_FALSE(found.is_stationary);
+  CHECK(found.why_not == "it was ended after 3 steps");
+}
+
 }  // namespace trimtab::test::polish_tests
