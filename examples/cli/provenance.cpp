@@ -80,7 +80,8 @@ std::string word_of(const given_option& one) { return one.name + (one.value.empt
 std::vector<std::string> arguments_of(const fit_command& command, const std::map<std::string, std::string>& made) {
   std::vector<std::string> words;
   const auto takes = [&](const std::string& option) {
-    return command.method == "gradient" or (option != "--lr" and option != "--steps");  // statistics make no steps
+    // Statistics make no steps.
+    return command.method == "gradient" or (option != "--lr" and option != "--steps" and option != "--init");
   };
   for (const auto& [key, option] : settings)
     if (const auto value = made.find(key); value != made.end() and takes(option))

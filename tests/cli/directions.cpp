@@ -59,6 +59,7 @@ TEST_CASE("Vectors by statistics are measured like fitted ones, and say how they
     const auto file = io::read_intervention(model.name("d.safetensors"));
     CHECK(file.made.at("method") == method);
     CHECK(file.interventions.front().positions == positions::shared());
+    CHECK(run_trimtab({"fit", "--like", model.name("d.safetensors"), "--quiet"}).status == 0);
     double square = 0;
     for (const double x : vector_of(model)) square += x * x;
     norms.push_back(std::sqrt(square));
