@@ -170,10 +170,10 @@ class explanation {
       const auto agreed = agreement_with_fit(one.map, fit, file.string());
       auto& json = one.json["agreement"].emplace_back(ordered_json{{"with", file.string()}});
       add_agreement(agreed, json);
-      one.shown.asked.push_back({"with " + file.string(), "Spearman " + rounded(agreed.spearman.value) + ", Kendall " +
-                                                              rounded(agreed.kendall.value) + ", " +
-                                                              rounded(agreed.overlap.value) + " of the first " +
-                                                              std::to_string(agreed.k)});
+      one.with_fits.emplace_back(file.string(), agreed);
+      one.shown.asked.push_back({"with " + file.string(), "Spearman " + text_of(agreed.spearman) + ", Kendall " +
+                                                              text_of(agreed.kendall) + ", " + text_of(agreed.overlap) +
+                                                              " of the first " + std::to_string(agreed.k)});
     }
   }
 
@@ -247,6 +247,12 @@ class explanation {
       agreement.add({pair.first + ", " + pair.second, std::to_string(pair.places), text_of(pair.rankings.spearman)});
     }
     if (not shown_.agreement.empty()) found.text += "\n" + agreement.text(colour);
+    report::table with_fits({"ranking", "fit", "Spearman [95 %]", "Kendall [95 %]", "of the first", "[95 %]"});
+    for (const auto& one : methods_)
+      for (const auto& [file, agreed] : one.with_fits)
+        with_fits.add({one.map.method, file, text_of(agreed.spearman), text_of(agreed.kendall),
+                       std::to_string(agreed.k), text_of(agreed.overlap)});
+    if (not fits_.empty()) found.text += "\n" + with_fits.text(colour);
     if (not shown_.differences.empty()) {
       json["differences"] = ordered_json::array();
       report::table differences({"curves", "CPR [95 %]", "CMD [95 %]"});

@@ -19,6 +19,7 @@ struct explained {
   explain::options chosen = {};
   explain::place_map map = {};
   std::optional<explain::ranking_curve> curve = {};
+  std::vector<std::pair<std::string, ranking_agreement>> with_fits = {};  ///< by file
   report::fit_report shown = {};
   ordered_json json = ordered_json::object();
 };

@@ -100,7 +100,9 @@ class prompt_checker {
     pairs_.push_back({line_, pair, not line.entries().has("ids")});
     if (pairs_.back().is_text and pair.prompt.ends_with(' '))
       complain("prompt-space",
-               "the prompt ends in a space, which usually belongs to the token after it; begin the answers with it");
+               std::string("the prompt ends in a space, which usually belongs to the token after it; ") +
+                   (pair.correct.starts_with(' ') ? "remove it, as the answers begin with one"
+                                                  : "begin the answers with it"));
     check_spans(pair);
   } catch (const error& problem) {
     complain("unreadable", problem.what(), true);
