@@ -66,7 +66,7 @@ function(trimtab_quick target)
 endfunction()
 
 # trimtab_in_batches(TARGET SIZE) compiles SIZE of a target's sources at a time, which instantiates what they share once:
-# less than half of the processor time. Names of two sources must not meet, so each test has a namespace of its own.
+# about half of the processor time. Names of two sources must not meet, so each test file has a namespace of its own.
 function(trimtab_in_batches target size)
   if(TRIMTAB_BATCHES)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})

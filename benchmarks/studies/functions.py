@@ -35,7 +35,7 @@ DATA = {  # the options of `trimtab task` for train, same and lengths, and those
 }
 TRAIN, MORE_TRAIN, TEST = 64, 128, 200
 
-FUNCTIONS = {  # the formula, the options
+FUNCTIONS = {  # the options of `trimtab fit`
     "activ-scalar, from_end": ["--policy", "activ-scalar", "--positions", "from_end"],
     "activ-scalar, role": ["--policy", "activ-scalar", "--positions", "role"],
     "activ-scalar, shared": ["--policy", "activ-scalar", "--positions", "shared"],
@@ -53,9 +53,10 @@ FUNCTIONS = {  # the formula, the options
     "low-rank 4": ["--policy", "low-rank"],
     "conditional steer-vec": ["--policy", "conditional"],
 }
+MORE = f"{MORE_TRAIN} train prompts"
 VARIATIONS = {  # of dyn-scalar linear
     "role": ["--positions", "role"],
-    "128 train prompts": [],
+    MORE: [],
     "sites resid_post": ["--sites", "resid_post"],
     "sites attn_out,resid_post": ["--sites", "attn_out,resid_post"],
     "lr 0.003": ["--lr", "0.003"],
@@ -108,7 +109,7 @@ class Study:
 
     def fit(self, model, task, data, name, options):
         """One fit, and what it does on every test set."""
-        train = data["more_train"] if "128" in name else data["train"]
+        train = data["more_train"] if name == MORE else data["train"]
         (_, first), *others = data["tests"].items()
         stem = f"{model}-{task}-{name}".replace(" ", "_").replace(",", "")
         file = self.out / f"{stem}.safetensors"
