@@ -14,6 +14,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 /// Checks of the adjoint of any policy, row function or term:
@@ -187,6 +188,19 @@ void check_policy_identity(P policy, steered_rows s) {
   CHECK(same_bits(h, checks::policy_run<T, P>(policy, s).forward(h, theta)));
 }
 
+/// Checks that a policy that works in place gives the same bits there.
+template <typename T, typename P>
+void check_policy_in_place(P policy, const steered_rows& s) {
+  CAPTURE(s.width, sizeof(T));
+  auto h = random_matrix<T>(s.count(), s.width, s.seed).values;
+  const auto parameters = checks::random_parameters<P>(s);
+  const std::vector<T> theta(parameters.begin(), parameters.end());
+  const checks::policy_run<T, P> run(policy, s);
+  const auto beside = run.forward(h, theta);
+  eigen_backend<T>(1).intervene(policy, run.matrix(std::as_const(h)), run.matrix(h), theta.data(), run.view());
+  CHECK(same_bits(h, beside));
+}
+
 /// Checks that `backward` adds to the gradients of the parameters and sets that of the activations.
 template <typename P>
 void check_policy_accumulates(P policy, index_t width) {
@@ -223,6 +237,10 @@ void check_policy(P policy) {
     check_policy_gradient(policy, mixed);
     check_policy_identity<float>(policy, mixed);
     check_policy_identity<double>(policy, mixed);
+    if constexpr (works_in_place<P>) {
+      check_policy_in_place<float>(policy, mixed);
+      check_policy_in_place<double>(policy, mixed);
+    }
     check_policy_accumulates(policy, width);
   }
   // One record for more rows than fit into one piece of the plan.

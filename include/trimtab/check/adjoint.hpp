@@ -68,10 +68,12 @@ struct adjoint_check {
   std::vector<adjoint_difference> operands = {};  ///< `d_h` and each parameter of a policy; `d_h` of a term
   index_t rows = 0;
   index_t width = 0;
-  index_t moved = 0;  ///< rows that were too close to a branch and were drawn again
+  index_t moved = 0;           ///< rows that were too close to a branch and were drawn again
+  bool right_in_place = true;  ///< for a policy that works in place: `forward` computes the same there
 
   bool passes() const {
-    return std::ranges::all_of(operands, [](const adjoint_difference& d) { return d.is_right() and d.is_certain(); });
+    return right_in_place and
+           std::ranges::all_of(operands, [](const adjoint_difference& d) { return d.is_right() and d.is_certain(); });
   }
   /// One sentence per operand that differs, or one that says that all agree.
   std::string text() const;
@@ -197,20 +199,14 @@ struct checked_policy {
 
   template <typename T>
   T value(const drawn& row, const std::vector<T>& x) const {
-    std::vector<T> out = unwritten<T>(width), scratch = unwritten<T>(scratch_rows_of<P>() * width);
-    const T beta(row.beta);
-    P::parameters.apply(width, [&](auto... p) {
-      with_scratch(scratch, [&](auto... rows) {
-        plain_row<T, bound_name<decltype(p.name), const T>..., decltype(rows)..., bound_name<per_channel<"h">, const T>,
-                  bound_name<per_channel<"out">, T>, bound_name<per_row<"beta">, const T>>
-            r(width, {x.data() + width + p.offset}..., rows..., {x.data()}, {out.data()}, {&beta});
-        policy.forward(r);
-      });
-    });
+    const std::vector<T> out = steered(row, x, false);
     T sum(0);
     for (std::size_t j = 0; j < out.size(); ++j) sum += out[j] * row.d_out[j];
     return sum;
   }
+
+  /// Whether `forward` computes the same where `out` and `h` are the same memory.
+  bool is_right_in_place(const drawn& row) const { return steered(row, row.x, true) == steered(row, row.x, false); }
 
   /// Gradients of parameters start at `before`, because `backward` must add to them.
   std::vector<double> written(const drawn& row) const {
@@ -233,6 +229,23 @@ struct checked_policy {
   }
 
  private:
+  template <typename T>
+  std::vector<T> steered(const drawn& row, const std::vector<T>& x, bool in_place) const {
+    std::vector<T> out = unwritten<T>(width), scratch = unwritten<T>(scratch_rows_of<P>() * width);
+    if (in_place) std::copy_n(x.begin(), width, out.begin());
+    const T* const h = in_place ? out.data() : x.data();
+    const T beta(row.beta);
+    P::parameters.apply(width, [&](auto... p) {
+      with_scratch(scratch, [&](auto... rows) {
+        plain_row<T, bound_name<decltype(p.name), const T>..., decltype(rows)..., bound_name<per_channel<"h">, const T>,
+                  bound_name<per_channel<"out">, T>, bound_name<per_row<"beta">, const T>>
+            r(width, {x.data() + width + p.offset}..., rows..., {h}, {out.data()}, {&beta});
+        policy.forward(r);
+      });
+    });
+    return out;
+  }
+
   template <typename T, typename F>
   void with_scratch(std::vector<T>& memory, F&& f) const {
     [&]<int... K>(std::integer_sequence<int, K...>) { f(bound_name<scratch_row<K>, T>{memory.data() + K * width}...); }
@@ -433,18 +446,27 @@ inline std::string adjoint_check::text() const {
                    " gives " + short_number(d.written) +
                    "); the function is NaN or infinite there, has no derivative, or drops it in a cast to double";
   }
+  if (not right_in_place)
+    sentences += std::string(sentences.empty() ? "" : "\n") +
+                 "`forward` computes something else where `out` and `h` are the same memory; leave out `in_place`";
   if (not sentences.empty()) return sentences;
   return names + " of " + function + " agree with the complex step to " + short_number(difference) +
          ", and the complex step with central differences to " + short_number(doubt) + ", on " + std::to_string(rows) +
          " rows of " + std::to_string(width) + " channels";
 }
 
-/// Compares `backward` with derivatives of `forward`, for the activations and every parameter. Does not check that
-/// zeros leave `h` unchanged. Throws `bad_argument` unless width, rows and scale are positive.
+/// Compares `backward` with derivatives of `forward`, for the activations and every parameter, and `forward` in place with
+/// `forward` beside `h` for a policy that says that it works in place. Does not check that zeros leave `h` unchanged. Throws `bad_argument` unless width, rows and scale are positive.
 template <intervention_policy P>
 adjoint_check check_adjoint(const P& policy, const adjoint_options& options = {}) {
   detail::check_options(options, 1);
-  return detail::check_subject(detail::checked_policy<P>{policy, options.width, options.scale}, options);
+  const detail::checked_policy<P> subject{policy, options.width, options.scale};
+  auto found = detail::check_subject(subject, options);
+  random_generator random(options.seed);
+  if constexpr (works_in_place<P>)
+    for (index_t n = 0; n < options.rows; ++n)
+      found.right_in_place = found.right_in_place and subject.is_right_in_place(subject.draw(random, 1));
+  return found;
 }
 
 /// Compares a term's `gradient` with derivatives of its `value`, on random prompt data with three tokens per set.

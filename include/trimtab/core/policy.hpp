@@ -188,7 +188,8 @@ constexpr bool starts_at_identity() {
 ///
 /// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.
 /// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h` (except, where it adds,
-/// the sign of a zero); `backward` is its adjoint. `h`, `out`, `d_h` and `d_out` do not overlap.
+/// the sign of a zero); `backward` is its adjoint. `h`, `out`, `d_h` and `d_out` do not overlap, unless the policy works
+/// in place.
 template <typename P>
 concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {
   { P::parameters.size(index_t{}) } -> std::convertible_to<index_t>;
@@ -216,6 +217,13 @@ constexpr bool is_offset() {
   else
     return false;
 }
+
+/// Whether `forward` computes the same where `out` and `h` are the same memory, because it has read what it needs of `h`
+/// before it overwrites it. A pass that keeps no activations then moves half the bytes.
+template <typename P>
+inline constexpr bool works_in_place = requires {
+  requires P::in_place;
+};
 
 /// Whether all positions share the policy's parameters by default, because it reads `h` itself.
 template <typename P>

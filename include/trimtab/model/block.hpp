@@ -182,7 +182,7 @@ class block_pass {
   void produce(index_t l, bool moves, view out, Write write) const {
     if constexpr (Hooks::template has<Site>)
       if (active<Site>(l)) {
-        const view h = arrived<Site>(saved(l));
+        const view before = arrived<Site>(saved(l)), h = before.data ? before : out;
         if (moves) write(h);
         const index_t width = site_width<Site>(config_);
         hooks_.template forward<Site>(l, h.reshaped(width).as_const(), out.reshaped(width));

@@ -18,7 +18,8 @@ namespace trimtab {
 ///
 /// Satisfied by: `no_hooks`, `static_hooks<...>`, `dynamic_hooks<...>`.
 /// `forward` sets `out` from `h`; `backward` sets `d_h` and stores the parameters' gradients. `lowest_layer()` is the
-/// first layer with an active hook: no backward pass goes below it.
+/// first layer with an active hook: no backward pass goes below it. Hooks may also have `in_place<Site>(layer)`: whether
+/// `h` and `out` may be the same memory there.
 template <typename H, typename T>
 concept hook_set = requires(H& hooks, index_t layer, matrix_view<const T> h, matrix_view<T> out) {
   { H::template has<site::attn_out> } -> std::convertible_to<bool>;
@@ -68,25 +69,48 @@ bool is_active(const Hooks& hooks, index_t layer) {
     return false;
 }
 
+/// Whether a site's hook may find `h` and `out` in the same memory; hooks that do not say so may not.
+template <hook_site Site, typename Hooks>
+bool is_in_place(const Hooks& hooks, index_t layer) {
+  if constexpr (Hooks::template has<Site>)
+    if constexpr (requires { hooks.template in_place<Site>(layer); }) return hooks.template in_place<Site>(layer);
+  return false;
+}
+
 /// Which sites of which layers are hooked, as data.
 class hooked_sites {
  public:
+  /// An observer that is `watching` sees `h` beside `out`, so no hook works in place.
   template <typename Hooks>
-  hooked_sites(const Hooks& hooks, index_t layers)
-      : active_(static_cast<std::size_t>(layers)), lowest_layer_(hooks.lowest_layer()) {
+  hooked_sites(const Hooks& hooks, index_t layers, bool watching = false)
+      : hooks_(static_cast<std::size_t>(layers)), lowest_layer_(hooks.lowest_layer()) {
     for (index_t l = 0; l < layers; ++l)
-      site::all::each(
-          [&]<typename S>(S) { active_[static_cast<std::size_t>(l)][site_index<S>] = is_active<S>(hooks, l); });
+      site::all::each([&]<typename S>(S) {
+        if (is_active<S>(hooks, l))
+          hooks_[static_cast<std::size_t>(l)][site_index<S>] =
+              not watching and is_in_place<S>(hooks, l) ? hook::in_place : hook::beside;
+      });
   }
 
   template <hook_site Site>
   bool active(index_t layer) const {
-    return active_[static_cast<std::size_t>(layer)][site_index<Site>];
+    return at<Site>(layer) != hook::none;
+  }
+  template <hook_site Site>
+  bool in_place(index_t layer) const {
+    return at<Site>(layer) == hook::in_place;
   }
   index_t lowest_layer() const { return lowest_layer_; }
 
  private:
-  std::vector<std::array<bool, site::count>> active_;
+  enum class hook { none, beside, in_place };
+
+  template <hook_site Site>
+  hook at(index_t layer) const {
+    return hooks_[static_cast<std::size_t>(layer)][site_index<Site>];
+  }
+
+  std::vector<std::array<hook, site::count>> hooks_;
   index_t lowest_layer_;
 };
 

@@ -31,7 +31,7 @@ class pass {
         observer_(std::move(observer)),
         workspace_(model.backend()),
         memory_(plan_pass<T>(workspace_, model.config(), {rows.rows(), rows.keys(), rows.queries()}, layers,
-                             hooked_sites(hooks_, model.config().layers), use)),
+                             hooked_sites(hooks_, model.config().layers, Observer::is_watching), use)),
         block_(model, rows, memory_, layers_, hooks_, observer_) {}
 
   pass(const pass&) = delete;  // its block refers to it

@@ -36,7 +36,7 @@ struct saved_activations {
   matrix_view<T> mlp_out = {};        ///< [m, D] steered; scratch unless it is saved
   matrix_view<T> output = {};         ///< [m, D] the block's output, steered
 
-  std::array<matrix_view<T>, site::count> arrived = {};  ///< by site index: `h` before the hook
+  std::array<matrix_view<T>, site::count> arrived = {};  ///< by site index: `h` before the hook, if not in place
 };
 
 /// Scratch memory that all blocks share in the forward pass, [n, ...] each.
@@ -80,8 +80,9 @@ class memory_counter {
   T somewhere_ = {};
 };
 
-/// Without a backward pass all layers share memory, except for two alternating outputs, and all hooks share one
-/// `arrived`: it stays in the cache, and separate memory would cost more time than the interventions.
+/// Without a backward pass all layers share memory, except for two alternating outputs. Hooks then work in place where
+/// they can; the others share one `arrived`: it stays in the cache, and separate memory would cost more time than the
+/// interventions.
 template <typename T, typename Memory>
 pass_memory<T> plan_pass(Memory& memory, const model_config& config, const pass_rows& shape, layer_interval layers,
                          const hooked_sites& hooked, pass_use use) {
@@ -119,6 +120,8 @@ pass_memory<T> plan_pass(Memory& memory, const model_config& config, const pass_
       const index_t cols = Site::rows == site_rows::hidden ? hidden : width;
       matrix_view<T>& h = s.arrived[site_index<Site>];
       if (save) return take(h, m, cols);
+      h = {};
+      if (hooked.in_place<Site>(l)) return;
       if (up.arrived.data == nullptr) up.arrived = memory.take(n, std::max(hidden, width));
       h = {up.arrived.data, m, cols};
     });

@@ -13,6 +13,7 @@ struct activ_scalar {
   static constexpr std::string_view formula = "out = (1 + beta * alpha) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.03, .learning_rate = 0.03};
   static constexpr bool only_scales = true;
+  static constexpr bool in_place = true;
   static constexpr per_row<"alpha"> alpha{};
   static constexpr parameter_list parameters{alpha};
   static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}

@@ -11,6 +11,7 @@ struct affine {
   static constexpr std::string_view text = "affine";
   static constexpr std::string_view formula = "out = (1 + beta * alpha) * h + beta * vector";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};
+  static constexpr bool in_place = true;
   static constexpr per_row<"alpha"> alpha{};
   static constexpr per_channel<"vector"> vector{};
   static constexpr parameter_list parameters{alpha, vector};

@@ -12,6 +12,7 @@ struct channel_scale {
   static constexpr std::string_view text = "channel-scale";
   static constexpr std::string_view formula = "out = (1 + beta * scale) * h";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, which is as large
+  static constexpr bool in_place = true;
   static constexpr per_channel<"scale"> scale{};
   static constexpr parameter_list parameters{scale};
   static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}

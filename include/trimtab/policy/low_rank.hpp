@@ -17,6 +17,7 @@ struct low_rank {
   static constexpr std::string_view formula = "out = h + beta * (read @ h + bias) @ write";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, of which W is many
   static constexpr bool shared_by_positions = true;
+  static constexpr bool in_place = true;
   static constexpr per_channel<"write", Rank> write{};
   static constexpr per_channel<"read", Rank> read{};
   static constexpr per_row<"bias", Rank> bias{};
@@ -30,11 +31,13 @@ struct low_rank {
   static constexpr weighing weighs(decltype(bias)) { return weighing::none; }
 
   constexpr void forward(row auto& r) const {
-    r.each([&](auto j) { r.out(j) = r.h(j); });
-    for (index_t k = 0; k < Rank; ++k) {
-      const auto y = r.beta() * reading(r, k);
-      r.each([&](auto j) { r.out(j) += y * r(write, k, j); });
-    }
+    scalar_of<std::remove_reference_t<decltype(r)>> y[Rank];
+    for (int k = 0; k < Rank; ++k) y[k] = r.beta() * reading(r, k);
+    r.each([&](auto j) {
+      auto moved = r.h(j) + y[0] * r(write, 0, j);
+      for (int k = 1; k < Rank; ++k) moved += y[k] * r(write, k, j);
+      r.out(j) = moved;
+    });
   }
 
   constexpr void backward(row auto& r) const {

@@ -76,6 +76,7 @@ struct on_channels {
   static constexpr std::string_view text = "on-channels";
   static constexpr fit_defaults defaults = defaults_of<Policy>();
   static constexpr bool shared_by_positions = shares_positions<Policy>;
+  static constexpr bool in_place = works_in_place<Policy>;
   static constexpr int scratch_rows = scratch_rows_of<Policy>();
   static constexpr bool crosses_channels = crosses_channels_of<Policy>();
   static constexpr auto parameters = Policy::parameters;

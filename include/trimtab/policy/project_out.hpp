@@ -20,6 +20,7 @@ struct project_out {
       "out = h - beta * (direction . h) / (direction . direction + 1e-6) * direction";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};  // as steer_vec, which is as large
   static constexpr bool shared_by_positions = true;
+  static constexpr bool in_place = true;
   static constexpr per_channel<"direction"> direction{};
   static constexpr parameter_list parameters{direction};
   static constexpr parameter_list<> offsets = parameter_list<>();  // nvcc 13 fails at {}

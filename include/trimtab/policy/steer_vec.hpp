@@ -13,6 +13,7 @@ struct steer_vec {
   static constexpr std::string_view formula = "out = h + beta * vector";
   static constexpr fit_defaults defaults{.lambda_m = 0.003, .learning_rate = 0.01};
   static constexpr bool adds_only = true;
+  static constexpr bool in_place = true;
   static constexpr per_channel<"vector"> vector{};
   static constexpr parameter_list parameters{vector};
   static constexpr parameter_list offsets{vector};

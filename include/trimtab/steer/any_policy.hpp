@@ -33,6 +33,7 @@ class any_policy {
   policy_description describe(index_t width) const { return held_->describe(width); }
   fit_defaults defaults() const { return held_->defaults(); }
   bool starts_at_identity() const { return held_->starts_at_identity(); }
+  bool in_place() const { return held_->in_place(); }
   /// Fills one record with the values that a fit starts from.
   void start(std::span<double> record, index_t width, random_generator& random) const {
     held_->start(record, width, random);
@@ -47,6 +48,7 @@ class any_policy {
     virtual policy_description describe(index_t width) const = 0;
     virtual fit_defaults defaults() const = 0;
     virtual bool starts_at_identity() const = 0;
+    virtual bool in_place() const = 0;
     virtual void start(std::span<double> record, index_t width, random_generator& random) const = 0;
   };
 
@@ -66,6 +68,7 @@ class any_policy {
     policy_description describe(index_t width) const override { return trimtab::describe(policy, width); }
     fit_defaults defaults() const override { return defaults_of<P>(); }
     bool starts_at_identity() const override { return trimtab::starts_at_identity<P>(); }
+    bool in_place() const override { return works_in_place<P>; }
     void start(std::span<double> record, index_t width, random_generator& random) const override {
       start_record<P>(record, width, random);
     }

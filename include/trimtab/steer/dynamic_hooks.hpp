@@ -39,6 +39,12 @@ class dynamic_hooks {
   bool active(index_t layer) const {
     return not table_->template at<Site>(layer).interventions.empty();
   }
+  /// Of several, the last reads what the one before it wrote elsewhere.
+  template <hook_site Site>
+  bool in_place(index_t layer) const {
+    const std::vector<std::size_t>& all = table_->template at<Site>(layer).interventions;
+    return all.size() > 1 or table_->policy(all.front()).in_place();
+  }
   index_t lowest_layer() const { return table_->lowest_layer; }
 
   template <hook_site Site>

@@ -36,6 +36,10 @@ class static_hooks {
   bool active(index_t layer) const {
     return bound_->layer_offset(index<Site>, layer) >= 0;
   }
+  template <hook_site Site>
+  static constexpr bool in_place(index_t) {
+    return works_in_place<decltype(std::tuple_element_t<index<Site>, std::tuple<Interventions...>>::policy)>;
+  }
   index_t lowest_layer() const { return lowest_layer_; }
 
   template <hook_site Site>

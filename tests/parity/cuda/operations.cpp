@@ -132,7 +132,7 @@ struct rows_with_policy {
   std::vector<int> record;  ///< -1: the row is left alone
 };
 
-/// out, d_h, and the gradient of the parameters.
+/// out, d_h, the gradient of the parameters, and out once more, in place of h, where the policy can.
 template <typename B, typename P>
 std::vector<double> run_policy(const B& backend, P policy, const rows_with_policy& s) {
   using T = typename B::scalar;
@@ -166,8 +166,9 @@ std::vector<double> run_policy(const B& backend, P policy, const rows_with_polic
   backend.intervene(policy, h.view().as_const(), out.view(), theta.data(), bound);
   backend.intervene_backward(policy, h.view().as_const(), d_out.view().as_const(), d_h.view(), theta.data(),
                              d_theta.data(), partial.data(), bound);
+  if constexpr (works_in_place<P>) backend.intervene(policy, h.view().as_const(), h.view(), theta.data(), bound);
   std::vector<double> all;
-  for (auto* m : {&out, &d_h, &d_theta}) {
+  for (auto* m : {&out, &d_h, &d_theta, &h}) {
     const auto numbers = m->numbers();
     all.insert(all.end(), numbers.begin(), numbers.end());
   }

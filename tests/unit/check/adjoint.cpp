@@ -50,6 +50,42 @@ struct gain_and_shift {
   }
 };
 
+// Reads `h` again after it has written `out`.
+template <bool InPlace>
+struct adds_in_turns {
+  static constexpr bool in_place = InPlace;
+  static constexpr per_channel<"vector"> vector{};
+  static constexpr parameter_list parameters{vector};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) = r.beta() * r(vector, j); });
+    r.each([&](auto j) { r.out(j) += r.h(j); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) {
+      r.d_h(j) = r.d_out(j);
+      r.d(vector, j) += r.beta() * r.d_out(j);
+    });
+  }
+};
+
+// Right in place alone.
+struct adds_to_what_is_there {
+  static constexpr bool in_place = true;
+  static constexpr per_channel<"vector"> vector{};
+  static constexpr parameter_list parameters{vector};
+
+  constexpr void forward(row auto& r) const {
+    r.each([&](auto j) { r.out(j) += r.beta() * r(vector, j); });
+  }
+  constexpr void backward(row auto& r) const {
+    r.each([&](auto j) {
+      r.d_h(j) = r.d_out(j);
+      r.d(vector, j) += r.beta() * r.d_out(j);
+    });
+  }
+};
+
 const adjoint_difference& difference_of(const adjoint_check& found, const std::string& name) {
   for (const adjoint_difference& d : found.operands)
     if (d.operand == name) return d;
@@ -258,6 +294,16 @@ TEST_CASE("The usual mistakes are reported") {
   CHECK(says(text(gain_and_shift<mistakes{.beta_twice_in_d_shift = true}>{}), "`d(shift)` differs by "));
   CHECK(says(text(gain_and_shift<mistakes{.beta_twice_in_d_shift = true}>{}), "there is an extra factor \xCE\xB2"));
   CHECK(says(text(gain_and_shift<mistakes{.forgets_d_shift = true}>{}), "it is zero everywhere"));
+}
+
+TEST_CASE("A policy that says that it works in place is checked there, and elsewhere too") {
+  CHECK(check_adjoint(adds_in_turns<false>{}).passes());
+  const auto wrong = check_adjoint(adds_in_turns<true>{});
+  CHECK_FALSE(wrong.passes());
+  CHECK(wrong.text() ==
+        "`forward` computes something else where `out` and `h` are the same memory; leave out `in_place`");
+  CHECK(wrong.operands.front().is_right());
+  CHECK_FALSE(check_adjoint(adds_to_what_is_there{}).passes());
 }
 
 TEST_CASE("Gradients of parameters are added to, that of the activations is set") {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/policy/library.hpp>
+#include <trimtab/policy/on_channels.hpp>
+#include <trimtab/policy/sequence.hpp>
 #include <trimtab/policy/symbols.hpp>
 
 #include "support/catch.hpp"
+#include "support/own.hpp"
 #include "support/refusal.hpp"
 
 namespace trimtab::test::library_tests {
@@ -76,6 +79,14 @@ TEST_CASE("Policies give the formulas that they declare, and affine ones what th
   CHECK_FALSE(policy::offsets_of("steer-vec", affine));
   CHECK(policy::formula_of("custom", affine).empty());
   CHECK(policy::formula_of("steer-vec", policy::declared_parameters<policy::steer_vec>()) == "out = h + beta * vector");
+}
+
+TEST_CASE("Every policy of the library works in place, and one that does not say so does not") {
+  policy::all::each([]<typename P>(P) { STATIC_REQUIRE(works_in_place<P>); });
+  STATIC_REQUIRE_FALSE(works_in_place<channel_gain>);
+  STATIC_REQUIRE_FALSE(works_in_place<policy::on_channels<channel_gain>>);
+  STATIC_REQUIRE_FALSE(works_in_place<policy::sequence<channel_gain>>);
+  STATIC_REQUIRE(works_in_place<policy::sequence<channel_gain, channel_gain>>);
 }
 
 TEST_CASE("Parameters have symbols, whoever they belong to") {

@@ -5,7 +5,8 @@ namespace trimtab::test::steered_tests {
 
 namespace {
 
-/// Logits and gradient of a pass that skips nothing: every token is a row, and everything is computed again.
+/// Logits and gradient of a pass that skips nothing: every token is a row, and everything is computed again. Checks that
+/// a pass without a backward pass, whose hooks work in place, gives the same logits.
 template <typename Steering>
 auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
              const std::vector<float>& theta, const std::vector<float>& d_logits) {
@@ -23,9 +24,14 @@ auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, 
   const auto stream = memory.take(rows.rows(), model.config().width);
   const auto logits = memory.take(rows.queries(), model.config().vocabulary);
   model.embed(rows, stream);
-  pass<model_type, typename Steering::hooks_type> run(model, rows, {0, model.config().layers}, composition.hooks(bound),
-                                                      pass_use::forward_and_backward);
+  using hooked_pass = pass<model_type, typename Steering::hooks_type>;
+  const layer_interval layers{0, model.config().layers};
+  hooked_pass run(model, rows, layers, composition.hooks(bound), pass_use::forward_and_backward);
   run.unembed(run.forward(stream), logits);
+  hooked_pass in_place(model, rows, layers, composition.hooks(bound), pass_use::forward_only);
+  const auto again = memory.take(rows.queries(), model.config().vocabulary);
+  in_place.unembed(in_place.forward(stream), again);
+  CHECK(std::equal(again.data, again.data + again.size(), logits.data));
   const auto d = memory.take(rows.queries(), model.config().vocabulary);
   std::ranges::copy(d_logits, d.data);
   run.backward(d);

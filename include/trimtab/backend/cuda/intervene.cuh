@@ -58,7 +58,7 @@ void with_scratch(context& on, index_t rows, index_t width, F&& f) {
   (std::make_integer_sequence<int, count>{});
 }
 
-/// out = policy(h) where the row has a record in θ, out = h elsewhere.
+/// out = policy(h) where the row has a record in θ, out = h elsewhere, in place if the policy can.
 template <typename T, typename Policy>
 void intervene(context& on, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
                const bound_rows<T>& rows) {

@@ -58,14 +58,14 @@ void with_parameters(index_t width, const T* values, T* gradients, F&& f) {
   });
 }
 
-/// out = policy(h) where the row has a record in θ, out = h elsewhere.
+/// out = policy(h) where the row has a record in θ, out = h elsewhere, in place if the policy can.
 template <typename Policy, typename T>
 void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
                const bound_rows<T>& rows) {
   parallel_for(threads, h.rows, h.size(), [&](index_t i) {
     const index_t slot = rows.records.slot[i];
     if (slot < 0) {
-      std::copy_n(h.row(i), h.cols, out.row(i));
+      if (out.row(i) != h.row(i)) std::copy_n(h.row(i), h.cols, out.row(i));
       return;
     }
     with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
