@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iterator>
 #include <map>
 #include <string>
@@ -197,6 +198,10 @@ output inspect_tensors(const io::safetensors_file& file) {
 output inspect(const inspect_command& command) {
   const auto what = command.what.extension() == ".safetensors" ? command.what : io::model_path(command.what);
   std::error_code ignored;
+  if (std::filesystem::exists(what / "sweep.json", ignored))
+    throw error(error_kind::bad_argument, "'" + what.string() +
+                                              "' is the folder of a sweep; give one of its points, such as '" +
+                                              (what / "point-0000.safetensors").string() + "'");
   if (std::filesystem::is_directory(what, ignored)) return inspect_model(what);
   const auto file = io::safetensors_file(what);
   const auto format = file.metadata().find("format");

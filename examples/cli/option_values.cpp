@@ -216,15 +216,20 @@ void vary(const std::string& text, sweep_command& c) {
       if (std::ranges::find(words, one) == words.end())
         refuse("--vary", text, text::joined(words, ", "), {words.begin(), words.end()});
   };
+  constexpr auto expected_shares = "shares of the largest weight in all values, 0.1max,0.01max or 0.1max..0.01max:3";
   if (name == "lambda-m" and list.ends_with("max")) {
     c.lambda_m_of_max = true;
     std::string shares;
     for (const auto& item : items(list)) {
-      if (not item.ends_with("max"))
-        refuse("--vary", text, "shares of the largest weight in all values, 0.1max,0.01max");
+      if (not item.ends_with("max")) refuse("--vary", text, expected_shares);
       shares += (shares.empty() ? "" : ",") + item.substr(0, item.size() - 3);
     }
     list = shares;
+  } else if (const auto dots = list.find("max.."); name == "lambda-m" and dots != list.npos) {
+    c.lambda_m_of_max = true;
+    const auto last = list.find("max:", dots);
+    if (last == list.npos) refuse("--vary", text, expected_shares);
+    list.erase(last, 3).erase(dots, 3);
   }
   if (name == "lambda-f") real(c.axes.lambda_f, true, 0, true);
   if (name == "lambda-m") real(c.axes.lambda_m, true, 0, true);

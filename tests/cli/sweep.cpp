@@ -166,6 +166,8 @@ TEST_CASE("Finished points are not computed again, and another sweep is told wha
   text.replace(text.find("\"nonzero_parameters\": "), 22, "\"nonzero_parameters\": 1");
   std::ofstream(file) << text;
   const auto again = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05,0.002", "--steps", "4", "--out", folder}));
+  CHECK(first.err.find("finished in") == std::string::npos);
+  CHECK_THAT(again.err, ContainsSubstring("found 2 of 2 points finished in '" + folder + "'"));
   CHECK(again.json()["points"][0] == first.json()["points"][0]);
   CHECK(again.json()["points"][1]["nonzero_parameters"] != first.json()["points"][1]["nonzero_parameters"]);
 
@@ -173,6 +175,17 @@ TEST_CASE("Finished points are not computed again, and another sweep is told wha
   CHECK(other.status == 1);
   CHECK_THAT(other.err, ContainsSubstring("steps was 4 and is now 5"));
   CHECK_THAT(other.err, ContainsSubstring("vary was lambda-m=0.05,0.002 and is now lambda-m=0.05,0.003"));
+}
+
+TEST_CASE("inspect names the points of a sweep's folder", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep");
+  REQUIRE(run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.05", "--steps", "1", "--out", folder})).status == 0);
+  const auto run = run_trimtab({"inspect", folder});
+  CHECK(run.status == 1);
+  const auto point = folder + "/point-0000.safetensors";
+  CHECK_THAT(run.err, ContainsSubstring("is the folder of a sweep; give one of its points, such as '" + point + "'"));
+  CHECK(run_trimtab({"inspect", point}).status == 0);
 }
 
 TEST_CASE("Ctrl-C ends a sweep with what is finished", "[sweep]") {
@@ -186,6 +199,19 @@ TEST_CASE("Ctrl-C ends a sweep with what is finished", "[sweep]") {
   CHECK(run.status == 0);
   CHECK_THAT(run.err, ContainsSubstring("1 of 2 points finished"));
   CHECK(run.json()["interrupted"] == true);
+  CHECK(run.json()["knee"].is_null());
+}
+
+TEST_CASE("Shares of the largest weight vary like numbers, and are told beside the weights", "[sweep]") {
+  const model_for_cli model;
+  const auto found = run_trimtab(sweep_of(model, {"--vary", "lambda-m=0.4max..0.1max:3", "--steps", "2"})).json();
+  REQUIRE(found["points"].size() == 3);
+  const double largest = found["lambda_max"];
+  for (std::size_t k = 0; k < 3; ++k) {
+    const double share = 0.4 / static_cast<double>(1 << k);
+    CHECK(std::abs(found["points"][k]["lambda_m_share"].get<double>() - share) < 1e-12);
+    CHECK(std::abs(found["points"][k]["lambda_m"].get<double>() - share * largest) < 1e-12 * largest);
+  }
 }
 
 TEST_CASE("A path goes down from the largest weight, where nothing is kept", "[sweep]") {
@@ -332,6 +358,8 @@ TEST_CASE("What a sweep cannot vary is refused", "[sweep]") {
   refused(1, "NAME=FROM..TO:N", {"--vary", "lr=1..2"});
   refused(1, "two positive numbers", {"--vary", "lr=0..2:3"});
   refused(1, "whole numbers in steps", {"--vary", "steps=1,2.5"});
+  refused(1, "shares of the largest weight", {"--vary", "lambda-m=0.1max..0.01:2"});
+  refused(1, "shares of the largest weight", {"--vary", "lambda-m=0.1,0.01max"});
   refused(1, "larger numbers in lr", {"--vary", "lr=0.1,0"});
   refused(1, "identity or normal:S", {"--vary", "start=identity,normal"});
   refused(2, "is given twice", {"--vary", "lr=0.1", "--vary", "lr=0.2"});
