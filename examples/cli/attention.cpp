@@ -96,7 +96,8 @@ output attention(const explain_command& command, const common_options& common, c
     for (const auto& one : group.maps)
       found.text += "\n" + report::text_of(one, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
   const auto title = "Attention in " + name_of(command.model);
-  const report::fit_report whole{.name = "attention", .asked = facts, .maps = {group}};
+  report::fit_report whole{.name = "attention", .asked = facts, .maps = {group}};
+  whole.asked.insert(whole.asked.begin(), {"command", common.typed});
   if (not command.report.empty()) report::write_html(command.report, title, {{title, {whole}}}, about_attention);
   write_picture(command.heatmap,
                 {[&](double width) { return report::svg_of(title, whole.maps, width); },

@@ -7,6 +7,7 @@
 #include "interrupt.hpp"
 #include "memory.hpp"
 #include "plan.hpp"
+#include "provenance.hpp"
 #include "talk.hpp"
 
 #include <trimtab/io/files/input_file.hpp>
@@ -18,8 +19,10 @@
 #include <trimtab/report/text.hpp>
 #include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
+#include <trimtab/train/checkpoint.hpp>
 
 #include <optional>
+#include <span>
 
 /// `trimtab certify`: whether an intervention is a minimum of its objective, and which of its places are needed.
 
@@ -200,6 +203,9 @@ output certify(const certify_command& command, const common_options& common) {
   const auto objective = objective_of_file(command, file).objective();
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
+  if (not command.polish and is_of_other_prompts(file.made, prompts))
+    warn("'" + command.intervention.string() +
+         "' was fitted on other prompts than these, so it need not be a minimum here");
   // The objective is that of the fit, with the prompts that it retained; places are measured on those to steer.
   path stays = command.data.retain;
   if (const auto retained = file.made.find("retain"); stays.empty() and retained != file.made.end())
@@ -225,6 +231,7 @@ output certify(const certify_command& command, const common_options& common) {
     values = better->values;
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);
+    made["train_prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
     if (not stays.empty()) made["retain"] = stays.string(), made["lambda_r"] = exact(objective.lambda_r);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
     if (const int signal = interrupt_watch::signal(); signal != 0) {

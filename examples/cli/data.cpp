@@ -149,10 +149,16 @@ std::vector<prompt_pair> read_retained(const any_folder& model, const path& file
 }
 
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt) {
-  if (not data.task.empty()) return make_task(model, data, data.seed.value_or(1), 0).test;
-  return io::read_prompts(
-      data.train, model_encoder{model},
-      {.vocabulary = model.config().vocabulary, .context = model.config().context, .corrupt = corrupt});
+  std::vector<named_prompts> sets;
+  if (not data.task.empty())
+    sets = {{"test", make_task(model, data, data.seed.value_or(1), 0).test}};
+  else
+    sets = {{"data",
+             io::read_prompts(
+                 data.train, model_encoder{model},
+                 {.vocabulary = model.config().vocabulary, .context = model.config().context, .corrupt = corrupt})}};
+  keep_only(data.only, model, sets);
+  return std::move(sets.front().pairs);
 }
 
 std::string before_prompts(const any_folder& model) {

@@ -87,7 +87,7 @@ void describe(description& d, command_line& line) {
     o.repeated("--vary", "NAME=V,V,...|NAME=FROM..TO:N",
                "a setting that varies: lambda-f, lambda-m, lr, margin, policy, positions, seed (of the data), start "
                "(identity or normal:S) or steps. FROM..TO:N is even, in log for lambda-f, lambda-m and lr; lambda-m "
-               "takes shares of the largest weight that matters, such as 0.1max",
+               "takes shares of the largest weight that matters, such as 0.1max,0.01max or 0.1max..0.001max:5",
                [&c](const std::string& value) { vary(value, c); });
     o.count("--path",
             "number of weights of minimality from the largest that matters downwards, each fit starting "
@@ -233,6 +233,8 @@ void describe(description& d, command_line& line) {
     o.word("--task", "the test prompts of indirect objects (ioi) or country-capital conflicts (ccc)", c.data.task,
            {"ioi", "ccc"});
     o.file("--data", "file of prompt pairs in JSON Lines, in place of --task", c.data.train);
+    o.count("--test", "with --task the number of prompts, default 64", c.data.test_count, 1, task::prompt_limit);
+    add_shape(o, c.data);
     o.seed("seed of the task's prompts and of --ablate resample, default 1", c.data.seed);
     add_text(o, line.common);
     auto words = scoring_methods;
@@ -390,8 +392,9 @@ void describe(description& d, command_line& line) {
            c.log_probabilities);
     o.flag("--perplexity", "print each text's perplexity under the untouched model: how much fluency steering costs",
            c.perplexity);
-    o.file("--report", "HTML page to write: the texts beside the untouched ones, answers marked, with their perplexity",
-           c.report);
+    o.output("--report",
+             "HTML page to write: the texts beside the untouched ones, answers marked, with their perplexity",
+             c.report);
   }
   {
     auto& c = line.bake;

@@ -6,6 +6,7 @@
 #include "memory.hpp"
 #include "per_prompt.hpp"
 #include "plan.hpp"
+#include "provenance.hpp"
 #include "ranks.hpp"
 #include "talk.hpp"
 
@@ -60,6 +61,7 @@ output eval(const eval_command& command, const common_options& common) {
   auto terms = ordered_json::object();
   const auto sets =
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
+  warn_of_other_train(file.made, command.intervention, command.data, sets.front().pairs);
   const index_t memory = left_for_work(command.memory, common);
   for (const auto& set : sets) {
     if (set.pairs.empty()) continue;

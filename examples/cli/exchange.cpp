@@ -43,7 +43,7 @@ output export_to(const export_command& command) {
   const auto file = io::read_intervention(command.intervention);
   output found;
   found.json = {{"format", command.format}, {"interventions", interventions_json(file)}};
-  found.text = "wrote '" + command.out.string() + "':\n" + interventions_text(file);
+  found.text = interventions_text(file);
   if (command.format == "hooks") {
     io::write_file_atomically(command.out, io::hook_bytes(file));
   } else if (command.format == "csv") {
@@ -82,7 +82,7 @@ output import_from(const import_command& command, const common_options& common) 
   io::write_intervention(command.out, file);
   output found;
   found.json = {{"format", command.format}, {"interventions", interventions_json(file)}};
-  found.text = "wrote '" + command.out.string() + "':\n" + interventions_text(file);
+  found.text = interventions_text(file);
   return found;
 }
 

@@ -96,7 +96,7 @@ class explanation {
                                                           : read_steering(model, name, common).values);
     if (command.holdout.empty()) return;
     const bool has_corrupt = std::ranges::any_of(prompts_, [](const auto& p) { return not p.corrupt_ids.empty(); });
-    held_out_ = read_explained(model, {.train = command.holdout}, has_corrupt);
+    held_out_ = read_explained(model, {.train = command.holdout, .only = command.data.only}, has_corrupt);
   }
 
   output run() {
@@ -107,13 +107,12 @@ class explanation {
     output found = alone() ? one_method() : several_methods();
     if (all_ranks().size() > 1) found.json["ranks"] = prompts_of_ranks(prompts_.size());
     if (not common_.quiet)
-      for (const auto& one : methods_)
-        for (const auto& map : one.shown.maps.front().maps) {
-          auto titled = map;
-          if (not alone()) titled.title += ", " + one.map.method;
-          found.text +=
-              "\n" + report::text_of(titled, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
-        }
+      for (const auto& one : methods_) {
+        auto group = one.shown.maps.front();
+        for (auto& map : group.maps)
+          if (not alone()) map.title += ", " + one.map.method;
+        found.text += report::text_of(group, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
+      }
     write();
     return found;
   }
@@ -272,13 +271,15 @@ class explanation {
     constexpr std::string_view about =
         "Places of a model, each a site, a layer and a position, by how far they decide the answer. The logit "
         "difference is that between the correct and the wrong answer.";
+    auto on_page = shown_;
+    on_page.methods.front().asked.insert(on_page.methods.front().asked.begin(), {"command", common_.typed});
     const auto& fits = shown_.methods;
     const auto title =
         (alone() ? fits.front().name : std::to_string(fits.size()) + " methods") + " on " + name_of(command_.model);
     if (not command_.report.empty())
       report::write_html(command_.report, title,
-                         {alone() ? report::chapter{title, fits, curves_of(shown_)}
-                                  : report::chapter{title, {}, html_of(shown_, "1")}},
+                         {alone() ? report::chapter{title, on_page.methods, curves_of(shown_)}
+                                  : report::chapter{title, {}, html_of(on_page, "1")}},
                          about);
     std::vector<report::line_chart> charts;
     if (not shown_.curves.empty()) charts.push_back(faithfulness_chart(shown_));

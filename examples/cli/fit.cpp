@@ -96,27 +96,21 @@ double largest_weight(const any_composition& composition, const std::vector<prom
   });
 }
 
-/// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts.
+/// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts. Those of
+/// one policy share a scale.
 std::string maps_of(const parameters& values, const any_model& model, const std::vector<prompt_pair>& prompts) {
-  std::string maps;
+  std::vector<report::map_group> by_policy;
   for (const parameter_block& block : values.layout.blocks) {
     if (block.layers.empty()) continue;
     const auto map = report::map_of(values, block, model.names_of(block.positions, prompts));
-    maps += "\n" + report::text_of(report::in_reading_order(map, block.positions), report::wants_colour(STDOUT_FILENO),
-                                   report::width_of(STDOUT_FILENO));
+    auto group = std::ranges::find(by_policy, block.policy, &report::map_group::title);
+    if (group == by_policy.end()) group = by_policy.insert(group, {.title = block.policy});
+    group->maps.push_back(report::in_reading_order(map, block.positions));
   }
-  return maps;
-}
-
-/// The figures of an intervention on each set, and its counts.
-output figures_of(const any_composition& composition, const parameters& values, const std::vector<named_prompts>& sets,
-                  const objective_options& objective, const common_options& common) {
-  output found;
-  for (const auto& set : sets)
-    if (not set.pairs.empty())
-      add_metrics(set.name, measured(composition, values, set, objective.strengths, common), found);
-  add_counts(count_parameters(values), found);
-  return found;
+  std::string text;
+  for (const auto& group : by_policy)
+    text += report::text_of(group, report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
+  return text;
 }
 
 /// Writes the pages and pictures that were asked for, and adds the maps for the terminal, whose places have the names of
@@ -160,18 +154,28 @@ output fit_directions(const fit_command& command, const common_options& common, 
   if (not command.positive.empty())
     made["positive"] = command.positive.string(), made["negative"] = command.negative.string();
   if (not command.out.empty()) io::write_intervention(command.out, composition.make_file(values, made));
-  auto found = figures_of(composition, values, sets, objective, common);
+  output found;
+  std::vector<std::string> warnings;
   const auto loss = composition.loss(values, train, objective, false);
+  for (const auto& set : sets) {
+    if (set.pairs.empty()) continue;
+    const auto figures = measured(composition, values, set, objective.strengths, common);
+    if (set.name == sets.front().name)
+      warnings = failures_of({.counts = count_parameters(values), .train = figures, .by_statistics = true});
+    add_metrics(set.name, figures, found);
+  }
+  add_counts(count_parameters(values), found);
   found.json["steps"] = 0;
   found.json["interrupted"] = false;
-  found.json["warnings"] = ordered_json::array();
+  found.json["warnings"] = warnings;
   found.json["objective"] = {{"loss", loss.loss},
                              {"effectiveness", loss.effectiveness},
                              {"faithfulness", loss.faithfulness},
                              {"minimality", loss.minimality}};
   found.text += "loss: " + rounded(loss.loss) + "\n";
+  for (const auto& warning : warnings) found.text += "warning: " + warning + "\n";
   tell_how_to_repeat(command, common, composition.make_file(values, made), found);
-  show(command, common, model, composition, values, sets, train, {}, made, {}, found);
+  show(command, common, model, composition, values, sets, train, {}, made, warnings, found);
   return found;
 }
 

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <optional>
@@ -98,6 +99,16 @@ void silence(command_line& line) {
     output->clear();
 }
 
+/// A line for each output that is younger than the command: a plan writes none.
+std::string written_by(const command_line& line, std::filesystem::file_time_type begun) {
+  std::string lines;
+  std::error_code missing;
+  for (const path& output : line.outputs)
+    if (const auto at = std::filesystem::last_write_time(output, missing); not missing and at >= begun)
+      lines += "written: " + text::one_line(output.string()) + "\n";
+  return lines;
+}
+
 /// Escapes the control characters that JSON may hold unescaped but a terminal obeys: DEL, and those of C1, which have
 /// two bytes.
 std::string with_controls_escaped(const std::string& json) {
@@ -138,6 +149,8 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);         // a write beyond the limit of a file's size then fails with an error
   std::optional<rank_session> together;  // outlives what fails
   try {
+    // Times of files are those of the last tick of the clock.
+    const auto begun = std::filesystem::file_time_type::clock::now() - std::chrono::milliseconds(50);
     auto line = parse(argc, argv);
     int status = 0;
     if (line.name.empty()) {
@@ -155,12 +168,12 @@ int main(int argc, char** argv) {
         std::cout << with_controls_escaped(found.json.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
                   << std::endl;
       else
-        std::cout << found.text << std::flush;
+        std::cout << found.text << (line.common.quiet ? std::string() : written_by(line, begun)) << std::flush;
     }
     if (not std::cout) return fail(1, "cannot write to standard output");
     return status;
   } catch (const usage_error& problem) {
-    return fail(2, problem.what() + std::string(" (see trimtab help)"));
+    return fail(2, problem.what() + (" (see trimtab help" + named_command(argc, argv) + ")"));
   } catch (const error& problem) {
     return fail(1, problem.what());
   } catch (const std::bad_alloc&) {

@@ -63,15 +63,14 @@ void add_shape(options_of& o, data_options& to) {
              for (const auto& item : items(value))
                to.shape.templates.push_back(number_of<int>("--templates", item, "numbers of templates such as 0,3"));
            });
-  o.parsed(
-      "--lengths", "N,N,...|all",
-      "with --task the numbers of tokens of train and test prompts, or all lengths mixed; default the most common one",
-      [&to](const std::string& value) {
-        to.shape.lengths.clear();
-        to.shape.any_length = value == "all";
-        for (const auto& item : to.shape.any_length ? std::vector<std::string>() : items(value))
-          to.shape.lengths.push_back(number_of<int>("--lengths", item, "numbers of tokens such as 14,16, or all"));
-      });
+  o.parsed("--lengths", "N,N,...|all",
+           "with --task the numbers of tokens of the prompts, or all lengths mixed; default the most common one",
+           [&to](const std::string& value) {
+             to.shape.lengths.clear();
+             to.shape.any_length = value == "all";
+             for (const auto& item : to.shape.any_length ? std::vector<std::string>() : items(value))
+               to.shape.lengths.push_back(number_of<int>("--lengths", item, "numbers of tokens such as 14,16, or all"));
+           });
   o.choice("--only", "keep the prompts that the untouched model gets right, or wrong", to.only,
            {{"right", kept_prompts::right}, {"wrong", kept_prompts::wrong}});
 }

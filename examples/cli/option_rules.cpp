@@ -21,6 +21,7 @@ void require_data(data_options& data, files_in_use& files) {
     throw usage_error("prompts come either from --task or from --data; give one of the two");
   if (data.task.empty() and (data.train_count or data.shape.is_chosen()))
     throw usage_error("--train, --templates and --lengths go with --task");
+  if (data.task.empty() and data.test_count) throw usage_error("--test N goes with --task; a file has its prompts");
   if (data.test_text.empty()) return;
   if (data.task.empty()) {
     data.test = data.test_text;
@@ -195,6 +196,12 @@ void require_consistent(command_line& line, description& d) {
     throw usage_error("bake computes in double on the CPU; leave out --backend and --precision");
   if (not line.import_from.producer.empty() and line.import_from.format != "gguf")
     throw usage_error("--producer goes with --format gguf");
+  for (const auto& [command, option] :
+       {std::pair("eval", "--per-prompt"), {"explain", "--per-prompt"}, {"generate", "--logprobs"}})
+    if (line.name == command and not line.common.json and command_of(app, command)->get_option(option)->count() > 0 and
+        not line.explain.writes_all_attention())
+      throw usage_error(std::string(option) + " adds to the JSON; give --json" +
+                        (line.name == "eval" ? ", or --per-prompt-csv FILE for a table" : ""));
   if (line.name == "logits" and line.logits.prompt.has_value() != line.logits.ids.empty())
     throw usage_error("give either --prompt or --ids");
   for (const auto& [picture, command] :

@@ -6,6 +6,7 @@
 #include "like.hpp"
 #include "option_rules.hpp"
 #include "options_of.hpp"
+#include "provenance.hpp"
 
 #include <trimtab/core/version.hpp>
 
@@ -67,6 +68,14 @@ std::string help_of(const description& d, const std::string& overview) {
 
 }  // namespace
 
+std::string named_command(int argc, const char* const* argv) {
+  command_line line;
+  description d;
+  describe(d, line);
+  const std::string first = argc > 1 ? argv[1] : "help";
+  return first == "help" or command_of(d.app, first) == nullptr ? std::string() : " " + first;
+}
+
 command_line parse(int argc, const char* const* argv) {
   command_line line;
   description d;
@@ -102,6 +111,11 @@ command_line parse(int argc, const char* const* argv) {
   line.name = name;
   require_consistent(line, d);
   require_own_files(d.files);
+  std::vector<std::string> typed{"trimtab"};
+  typed.insert(typed.end(), argv + 1, argv + argc);
+  line.common.typed = shell_line(typed);
+  for (const auto& output : d.files.outputs)
+    if (not output.file.empty()) line.outputs.push_back(output.file);
   return line;
 }
 

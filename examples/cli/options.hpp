@@ -49,6 +49,7 @@ struct common_options {
   bool allow_non_finite = false;
   bool allow_other_weights = false;  ///< accepts interventions that were made for weights with another hash
   io::tokenizer_options tokenizer = {};
+  std::string typed = {};  ///< the command as it was given, a line for a shell
 };
 
 /// The prompts that the untouched model gets right, or those that it gets wrong.
@@ -189,6 +190,11 @@ struct explain_command {
   path holdout = {};  ///< prompts to measure the curve on, in place of half of the data
   path report = {};
   picture_options heatmap = {};
+
+  /// Whether the file of --heatmap holds the attention of every prompt, not only of the first.
+  bool writes_all_attention() const {
+    return not heads.empty() and (heatmap.file.extension() == ".csv" or heatmap.file.extension() == ".json");
+  }
 };
 
 struct sweep_command {
@@ -330,6 +336,7 @@ struct inspect_command {
 struct command_line {
   std::string name = {};  ///< empty: help was asked for and is in `help`
   std::string help = {};
+  std::vector<path> outputs = {};  ///< the files that the command is to write
   common_options common;
   fit_command fit;
   sweep_command sweep;
@@ -361,6 +368,9 @@ inline const std::map<std::string, weight_type> weight_words = {{"stored", weigh
                                                                 {"float32", weight_type::float32},
                                                                 {"float16", weight_type::float16},
                                                                 {"bfloat16", weight_type::bfloat16}};
+
+/// " fit" for a command line that begins with this command, nothing for one that begins with none.
+std::string named_command(int argc, const char* const* argv);
 
 /// Throws `usage_error`.
 command_line parse(int argc, const char* const* argv);

@@ -3,6 +3,7 @@
 #include "provenance.hpp"
 
 #include "asked.hpp"
+#include "talk.hpp"
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/core/version.hpp>
@@ -115,6 +116,19 @@ std::string quoted(const std::string& word) {
 }
 
 }  // namespace
+
+bool is_of_other_prompts(const std::map<std::string, std::string>& made, const std::vector<prompt_pair>& prompts) {
+  const auto hash = text_of(made, "train_prompts");
+  return not hash.empty() and hash != prompts_of(prompts);
+}
+
+void warn_of_other_train(const std::map<std::string, std::string>& made, const path& name, const data_options& data,
+                         const std::vector<prompt_pair>& train) {
+  if (not data.task.empty() and is_of_other_prompts(made, train))
+    warn("'" + name.string() +
+         "' was fitted on another set of prompts than the one named 'train' here; the --train, --seed, --templates, "
+         "--lengths and --only of its fit give that one");
+}
 
 void add_provenance(const fit_command& command, const std::vector<named_prompts>& sets, const common_options& common,
                     std::map<std::string, std::string>& made) {

@@ -30,6 +30,13 @@ std::string line_that_repeats(const std::map<std::string, std::string>& made, co
 /// The hash of the weights of a composition's model; `prompts` give its parameters their layout.
 std::string weights_hash_of(const any_composition& composition, const std::vector<prompt_pair>& prompts);
 
+/// Whether a file says that it was fitted on other prompts than these; false where it says nothing of them.
+bool is_of_other_prompts(const std::map<std::string, std::string>& made, const std::vector<prompt_pair>& prompts);
+
+/// Warns where the train prompts of a task are not those that the file was fitted on, such as another draw.
+void warn_of_other_train(const std::map<std::string, std::string>& made, const path& name, const data_options& data,
+                         const std::vector<prompt_pair>& train);
+
 /// Throws `mismatch` where a fit with --like reads other prompts or another model than the fit of the file, though none
 /// were asked for.
 void require_like(const fit_command& command, const std::vector<named_prompts>& sets, const std::string& model_hash);

@@ -10,7 +10,6 @@
 #include <trimtab/report/page/html.hpp>
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>
-#include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -185,7 +184,9 @@ output report(const report_command& command, const common_options& common) {
     auto made = file.made;
     made["model"] = command.model.string();
     made["intervention"] = name.string();
+    made["shown by"] = common.typed;
     const auto sets = read_data(*model, data, *data.seed, file.keys(), "data");
+    warn_of_other_train(made, name, data, sets.front().pairs);
     fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }
@@ -193,10 +194,7 @@ output report(const report_command& command, const common_options& common) {
                                       : std::to_string(fits.size()) + " interventions on " + name_of(command.model);
   write_reports(fits, title, command.out, command.heatmap);
   for (const auto& written : {command.out, command.heatmap.file})
-    if (not written.empty()) {
-      found.json["written"].push_back(written.string());
-      found.text += "written: " + text::one_line(written.string()) + "\n";
-    }
+    if (not written.empty()) found.json["written"].push_back(written.string());
   return found;
 }
 

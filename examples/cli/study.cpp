@@ -256,6 +256,7 @@ class running_study {
   ordered_json run_command(const study_part& part) const {
     std::vector<const char*> words = {"trimtab"};
     for (const auto& word : part.words) words.push_back(word.c_str());
+    words.push_back("--json");  // its answer is read as such
     auto line = parse(static_cast<int>(words.size()), words.data());
     line.common = common_;
     line.common.quiet = true;

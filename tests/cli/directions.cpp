@@ -5,6 +5,7 @@
 #include "bad_input.hpp"
 #include "program.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace trimtab::test::directions_tests {
@@ -67,6 +68,21 @@ TEST_CASE("Vectors by statistics are measured like fitted ones, and say how they
   CHECK(norms[0] > 0);
   CHECK(norms[1] <= norms[0] * (1 + 1e-9));  // a component of the mean difference
   CHECK(norms[1] > 0);
+}
+
+TEST_CASE("Vectors by statistics that do nothing are said to") {
+  const model_for_cli model;
+  const auto same = model.file("same.jsonl", R"({"ids": [1, 2], "corrupt_ids": [3, 2], "correct_id": 5, "wrong_id": 6}
+{"ids": [3, 2], "corrupt_ids": [1, 2], "correct_id": 5, "wrong_id": 6}
+)");
+  auto all = fit(model, {"--method", "mean-difference", "--json"});
+  all[4] = same;
+  const auto warnings = run_trimtab(all).json().at("warnings");
+  REQUIRE(warnings.size() >= 1);
+  CHECK_THAT(warnings[0].get<std::string>(),
+             Catch::Matchers::ContainsSubstring("differ nowhere: all 16 parameters are exactly zero"));
+  all.erase(std::ranges::find(all, "--json"));
+  CHECK_THAT(run_trimtab(all).out, Catch::Matchers::ContainsSubstring("warning: the statistics of the two sets"));
 }
 
 TEST_CASE("A share of the largest weight is that share for vectors by statistics, too") {

@@ -188,7 +188,8 @@ TEST_CASE("maps are shown, and written as pictures and numbers") {
   }
   const auto page = model.name("page.html");
   CHECK(model.run({"--method", "patching", "--sites", "mlp_out", "--curve", "--report", page}).status == 0);
-  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"share of the gap\"") and
+  CHECK_THAT(content_of(page), ContainsSubstring("trimtab explain --model ") and
+                                   ContainsSubstring("data-site=\"mlp_out\" data-quantity=\"share of the gap\"") and
                                    ContainsSubstring("CMD") and ContainsSubstring("Places of a model") and
                                    not ContainsSubstring("parameters are not zero"));
   CHECK_THAT(content_of(model.name("map.csv")), ContainsSubstring("patching,share of the gap,mlp_out,1,"));
@@ -394,7 +395,9 @@ TEST_CASE("methods share a page and a picture, with the lens in words and the cu
   CHECK(shown.status == 0);
   CHECK_THAT(shown.out, ContainsSubstring("gradient, patching") and ContainsSubstring("patching − ablation") and
                             ContainsSubstring("mlp_out, direct"));
+  CHECK(shown.out.find("trimtab explain") == std::string::npos);
   CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"mlp_out, integrated\"") and
+                                   ContainsSubstring("trimtab explain --model ") and
                                    ContainsSubstring("How far the rankings agree") and
                                    ContainsSubstring("How much of the answer the first places explain") and
                                    ContainsSubstring("class=\"word\""));
@@ -441,7 +444,8 @@ TEST_CASE("attention of chosen heads is shown for the first prompt, and for all 
   const auto shown = model.run({"--method", "attention", "--heads", "1.0,0.1", "--heatmap", svg, "--report", page});
   CHECK_THAT(shown.out, ContainsSubstring("head 1.0") and ContainsSubstring("the first of 2"));
   CHECK_THAT(content_of(svg), ContainsSubstring(">head 0.1<") and ContainsSubstring("<title>token "));
-  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"head 1.0\" data-quantity=\"attention\""));
+  CHECK_THAT(content_of(page), ContainsSubstring("data-site=\"head 1.0\" data-quantity=\"attention\"") and
+                                   ContainsSubstring("trimtab explain --model "));
   CHECK(model.run({"--method", "attention", "--heads", "1.0", "--per-prompt", "--heatmap", csv}).status == 0);
   CHECK_THAT(content_of(csv), ContainsSubstring("prompt,layer,head,token,reads,seen,from,weight\n0,1,0,0,") and
                                   ContainsSubstring("\n1,1,0,1,"));

@@ -5,8 +5,11 @@
 #include <trimtab/io/intervention_file.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 namespace trimtab::test::fit_tests {
 
@@ -294,7 +297,8 @@ TEST_CASE("A report draws the prompts that the fit drew, whatever chose them") {
       const auto run = run_trimtab(words);
       CAPTURE(run.err);
       REQUIRE(run.status == 0);
-      return content_of(name("page.html"));
+      // The page says which command made it, in which the options stand.
+      return std::regex_replace(content_of(name("page.html")), std::regex("trimtab report [^<]*"), "");
     };
     const auto implied = page({});
     CHECK(implied == page(all));
@@ -386,6 +390,34 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
   const auto none = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--positions", "role"});
   CHECK(none.status == 1);
   CHECK_THAT(none.err, ContainsSubstring("--positions role needs prompts with roles, and none has one"));
+}
+
+TEST_CASE("A command says which files it wrote, and a plan writes none") {
+  const model_for_cli model;
+  const auto out = model.name("i.safetensors"), trace = model.name("trace.json");
+  const auto fit = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"fit",     "--model", model.path(), "--data", model.data(),
+                                    "--steps", "1",       "--out",      out};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_trimtab(all).out;
+  };
+  CHECK_THAT(fit({"--trace", trace}),
+             ContainsSubstring("written: " + out + "\n") and ContainsSubstring("written: " + trace + "\n"));
+  CHECK(fit({"--quiet"}).find("written") == std::string::npos);
+  std::filesystem::last_write_time(out, std::filesystem::file_time_type::clock::now() - std::chrono::seconds(5));
+  CHECK(fit({"--plan"}).find("written") == std::string::npos);
+}
+
+TEST_CASE("Maps of one policy share a scale on a terminal") {
+  const model_for_cli model;
+  const auto run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--at", "attn_out:activ-scalar",
+                                "--at", "mlp_out:activ-scalar", "--at", "resid_post:steer-vec", "--steps", "4"});
+  std::vector<std::string> scales;
+  for (std::size_t at = 0; (at = run.out.find("9 is ", at)) != std::string::npos; ++at)
+    scales.push_back(run.out.substr(at, run.out.find(',', at) - at));
+  REQUIRE(scales.size() == 3);
+  CHECK(scales[0] == scales[1]);
+  CHECK(scales[0] != scales[2]);
 }
 
 }  // namespace trimtab::test::fit_tests

@@ -186,6 +186,49 @@ TEST_CASE("loss takes a task, whose train prompts the objective is of") {
   CHECK(loss["per_prompt"].size() == 8);
 }
 
+TEST_CASE("explain draws the prompts of a task as a fit does") {
+  const auto of = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"explain", "--model", tiny, "--task", "ioi", "--method", "logit-lens"});
+    return json_of(more);
+  };
+  CHECK(of({})["prompts"] == 64);
+  const auto few = of({"--test", "6"});
+  CHECK(few["prompts"] == 6);
+  CHECK(of({"--test", "6", "--templates", "1"}) != few);
+  const auto mixed = of({"--test", "6", "--lengths", "14,15", "--positions", "from_end"});
+  CHECK(mixed["prompts"] == 6);
+  CHECK(mixed != of({"--test", "6", "--positions", "from_end"}));
+  const auto ccc = [](const std::string& only) {
+    return json_of({"explain", "--model", tiny, "--task", "ccc", "--method", "logit-lens", "--only", only})["prompts"];
+  };
+  CHECK(ccc("right").get<int>() + ccc("wrong").get<int>() == 64);
+  CHECK(ccc("right").get<int>() > 0);
+}
+
+TEST_CASE("Prompts that a fit has not seen are not taken for its own") {
+  const temporary_folder folder;
+  const auto file = (folder.path() / "i.safetensors").string(), page = (folder.path() / "page.html").string();
+  REQUIRE(run_trimtab({"fit", "--model", tiny, "--task", "ccc", "--train", "8", "--test", "8", "--steps", "3", "--out",
+                       file, "--quiet"})
+              .status == 0);
+  const std::vector<std::string> drawn = {"--model", tiny, "--task", "ccc", "--train", "8", "--test", "8", "--quiet"};
+  const auto said = [&](std::vector<std::string> command, const std::vector<std::string>& more) {
+    command.insert(command.end(), drawn.begin(), drawn.end());
+    command.insert(command.end(), more.begin(), more.end());
+    const auto run = run_trimtab(command);
+    CAPTURE(run.err);
+    CHECK(run.status == 0);
+    return run.err;
+  };
+  const std::vector<std::string> eval = {"eval", "--intervention", file}, report = {"report", file, "--out", page},
+                                 certify = {"certify", "--intervention", file};
+  CHECK_THAT(said(eval, {"--seed", "2"}), ContainsSubstring("was fitted on other prompts than those named 'train'"));
+  CHECK_THAT(said(report, {"--seed", "2"}), ContainsSubstring("was fitted on other prompts than those named 'train'"));
+  CHECK_THAT(said(certify, {"--seed", "2"}), ContainsSubstring("so it need not be a minimum here"));
+  for (const auto& command : {eval, report, certify})
+    CHECK(said(command, {}).find("fitted on other prompts") == std::string::npos);
+}
+
 TEST_CASE("eval gives the figures of each prompt on request, in JSON and as CSV") {
   const model_for_cli model;
   const auto file = model.name("i.safetensors"), csv = model.name("p.csv");

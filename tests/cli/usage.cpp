@@ -28,6 +28,16 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"help", "evla"}, "did you mean 'eval'?");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--roles", "subject"}, "--roles goes with --positions role");
   check_usage({"fit"}, "--model");
+  check_usage({"fit", "--model", "m"}, "(see trimtab help fit)");
+  check_usage({"eval", "--model", "m", "--task", "ioi", "--intervention", "f", "--per-prompt"},
+              "give --json, or --per");
+  check_usage({"explain", "--model", "m", "--task", "ioi", "--method", "gradient", "--per-prompt"}, "give --json");
+  check_usage(
+      {"explain", "--model", "m", "--task", "ioi", "--method", "gradient", "--per-prompt", "--heatmap", "a.csv"},
+      "give --json");
+  check_usage({"help", "evla"}, "(see trimtab help)");
+  check_usage({"explain", "--model", "m", "--data", "d", "--method", "gradient", "--test", "5"}, "goes with --task");
+  check_usage({"generate", "--model", "m", "--prompt", "a", "--logprobs"}, "give --json");
   check_usage({"fit", "--model", "m"}, "--task or from --data");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--data", "d"}, "--task or from --data");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--test", "d"}, "--test goes with --data");

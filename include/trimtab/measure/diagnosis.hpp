@@ -26,6 +26,7 @@ struct fit_outcome {
   metrics train = {};
   double lambda_m = 0;                    ///< the weight of minimality
   std::optional<double> lambda_max = {};  ///< at which nothing leaves zero, where it is known
+  bool by_statistics = false;             ///< nothing was learned, the vectors are statistics of two sets of prompts
 };
 
 namespace detail {
@@ -52,6 +53,9 @@ inline loss_tail tail_of(std::span<const loss_values> history) {
 }
 
 inline std::string zero_sentence(const fit_outcome& fit) {
+  if (fit.by_statistics)
+    return "the statistics of the two sets of prompts differ nowhere: all " + std::to_string(fit.counts.parameters) +
+           " parameters are exactly zero; give other prompts";
   std::string sentence = "nothing was learned: all " + std::to_string(fit.counts.parameters) +
                          " parameters are exactly zero at the minimality weight " + short_text(fit.lambda_m);
   if (not fit.lambda_max) return sentence + "; take a smaller one, or more steps";
@@ -60,23 +64,15 @@ inline std::string zero_sentence(const fit_outcome& fit) {
                                                     : "; take a weight below that, such as a hundredth of it");
 }
 
-}  // namespace detail
-
-/// The failures of a fit, the gravest first; nothing for one without. `history` holds at least the loss before the
-/// first step.
-inline std::vector<std::string> failures_of(const fit_outcome& fit) {
-  using detail::short_text;
-  std::vector<std::string> found;
-  const double first = fit.history.front().total(), last = fit.history.back().total();
-  const double best = std::ranges::min(fit.history, {}, &loss_values::total).total();
-  const std::size_t steps = fit.history.size() - 1;
-
-  if (fit.counts.nonzero_parameters == 0) found.push_back(detail::zero_sentence(fit));
+inline void add_failures_of_loss(std::span<const loss_values> history, std::vector<std::string>& found) {
+  const double first = history.front().total(), last = history.back().total();
+  const double best = std::ranges::min(history, {}, &loss_values::total).total();
+  const std::size_t steps = history.size() - 1;
   if (last > first)
     found.push_back("the loss ended higher than it began, at " + short_text(last) + " after " + short_text(first) +
                     "; lower the learning rate");
   // Fewer steps have no last quarter to speak of; a tenth of the gain is more than rounding and Adam's own noise.
-  const detail::loss_tail tail = detail::tail_of(fit.history);
+  const loss_tail tail = tail_of(history);
   const bool oscillates = steps >= 40 and std::min(tail.risen, tail.fallen) > 0.1 * (first - best);
   if (oscillates)
     found.push_back("the loss oscillates: over the last " + std::to_string(tail.steps) + " steps it rose by " +
@@ -84,17 +80,28 @@ inline std::vector<std::string> failures_of(const fit_outcome& fit) {
                     " in all; lower the learning rate");
   // Of a fit at rest, the last tenth of the steps gains nearly nothing.
   const std::size_t tenth = std::max<std::size_t>(1, steps / 10);
-  const double gained = steps > 0 ? fit.history[steps - tenth].total() - last : 0;
+  const double gained = steps > 0 ? history[steps - tenth].total() - last : 0;
   if (steps > 0 and not oscillates and last < first and gained > 0.01 * (first - last))
     found.push_back("the fit is not at rest: the last " + std::to_string(tenth) + " of " + std::to_string(steps) +
                     (steps == 1 ? " step" : " steps") + " brought " + short_text(100 * gained / (first - last)) +
                     " % of what the loss has gained; make more steps");
+}
+
+}  // namespace detail
+
+/// The failures of a fit, the gravest first; nothing for one without. `history` holds at least the loss before the
+/// first step, but for vectors by statistics, which have none.
+inline std::vector<std::string> failures_of(const fit_outcome& fit) {
+  using detail::short_text;
+  std::vector<std::string> found;
+  if (fit.counts.nonzero_parameters == 0) found.push_back(detail::zero_sentence(fit));
+  if (not fit.by_statistics) detail::add_failures_of_loss(fit.history, found);
   for (const double beta : fit.train.strengths)
     if (beta != 0 and fit.train.at.at(beta).flip_rate == 0)
       found.push_back("at strength " + std::string(beta > 0 ? "+" : "") + short_text(beta) + " not one of the " +
-                      std::to_string(fit.train.prompts) +
-                      " train prompts gives the answer that it points at; take a smaller minimality weight, a larger "
-                      "margin or more steps");
+                      std::to_string(fit.train.prompts) + " train prompts gives the answer that it points at; " +
+                      (fit.by_statistics ? "take other sites or layers, or a larger strength, or learn the vectors"
+                                         : "take a smaller minimality weight, a larger margin or more steps"));
   return found;
 }
 

@@ -76,4 +76,14 @@ TEST_CASE("A strength at which no prompt follows is named") {
   CHECK_THAT(found.front(), ContainsSubstring("at strength -1 not one of the 64 train prompts gives the answer"));
 }
 
+TEST_CASE("Vectors by statistics are told what they can change") {
+  const auto still = history_of(0, [](double) { return 1.0; });
+  metrics flips_nothing{.prompts = 5, .strengths = {1}};
+  flips_nothing.at[1.0] = {};
+  const auto found = failures(still, {.counts = {.parameters = 16}, .train = flips_nothing, .by_statistics = true});
+  REQUIRE(found.size() == 2);
+  CHECK_THAT(found[0], ContainsSubstring("differ nowhere: all 16 parameters are exactly zero; give other prompts"));
+  CHECK_THAT(found[1], ContainsSubstring("not one of the 5 train prompts") and ContainsSubstring("take other sites"));
+}
+
 }  // namespace trimtab::test::diagnosis_tests

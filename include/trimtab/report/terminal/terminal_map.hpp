@@ -13,8 +13,8 @@
 #include <cstdio>
 #include <string>
 
-/// A heat map in a terminal: a sign and a digit for each layer and place, 9 for the largest number of the map and 0 for
-/// one that is nearly zero, a dot for exactly zero. Colours repeat what the characters say: red above zero, blue below.
+/// A heat map in a terminal: a sign and a digit for each layer and place, 9 for the largest number of the map, or of the
+/// maps that share its scale, and 0 for one that is nearly zero, a dot for exactly zero. Colours repeat what the characters say: red above zero, blue below.
 
 namespace trimtab::report {
 
@@ -69,10 +69,11 @@ inline std::string numbered_names(const heat_map& map, std::size_t indent, std::
 /// Layers upward, places along, in lines of at most `width` columns: a map that is wider goes on below. Few places are
 /// named under their columns, many have numbers that a list names.
 inline std::string text_of(const heat_map& map, bool colour = false, int width = 100) {
-  double largest = 0;
-  map.each_number([&](double x) {
-    if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
-  });
+  double largest = map.reach;
+  if (largest == 0)
+    map.each_number([&](double x) {
+      if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    });
   std::size_t margin = 0;
   for (const auto& row : map.rows) margin = std::max(margin, characters(text::one_line(row)));
   const std::size_t all = map.columns.size();
@@ -103,6 +104,17 @@ inline std::string text_of(const heat_map& map, bool colour = false, int width =
   if (under_columns) return out + std::string(margin + 1, ' ') + names + scale;
   return out + detail::numbered_names(map, margin + 2, static_cast<std::size_t>(std::max(width, 1))) +
          std::string(margin + 2, ' ') + (scale + 3);
+}
+
+/// The maps of a group, on one scale, each after an empty line.
+inline std::string text_of(const map_group& group, bool colour = false, int width = 100) {
+  const double reach = group.reach();
+  std::string text;
+  for (heat_map map : group.maps) {
+    map.reach = reach;
+    text += "\n" + text_of(map, colour, width);
+  }
+  return text;
 }
 
 }  // namespace trimtab::report

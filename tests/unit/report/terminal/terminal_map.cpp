@@ -93,4 +93,19 @@ TEST_CASE("Rows may be named by tokens, whose letters may take several bytes", "
         "    a ␣b   9 is 1, \xC2\xB7 is exactly 0\n");
 }
 
+TEST_CASE("Maps of a group share a scale", "[report]") {
+  auto larger = some_map();
+  larger.title = "mlp_out";
+  larger.values = {{0, 0, 0}, {0, 6, 0}};
+  CHECK(report::text_of(report::map_group{.maps = {some_map(), larger}}) ==
+        "\nattn_out\n"
+        "11  +5 +0 -0\n"
+        " 0   \xC2\xB7 -3 +1\n"
+        "    The  king .   9 is 6, \xC2\xB7 is exactly 0\n"
+        "\nmlp_out\n"
+        "11   \xC2\xB7 +9  \xC2\xB7\n"
+        " 0   \xC2\xB7  \xC2\xB7  \xC2\xB7\n"
+        "    The  king .   9 is 6, \xC2\xB7 is exactly 0\n");
+}
+
 }  // namespace trimtab::test::terminal_map_tests
