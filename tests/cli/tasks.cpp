@@ -222,11 +222,13 @@ TEST_CASE("Prompts that a fit has not seen are not taken for its own") {
   };
   const std::vector<std::string> eval = {"eval", "--intervention", file}, report = {"report", file, "--out", page},
                                  certify = {"certify", "--intervention", file};
-  CHECK_THAT(said(eval, {"--seed", "2"}), ContainsSubstring("was fitted on other prompts than those named 'train'"));
-  CHECK_THAT(said(report, {"--seed", "2"}), ContainsSubstring("was fitted on other prompts than those named 'train'"));
+  CHECK_THAT(said(eval, {"--seed", "2"}),
+             ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
+  CHECK_THAT(said(report, {"--seed", "2"}),
+             ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
   CHECK_THAT(said(certify, {"--seed", "2"}), ContainsSubstring("so it need not be a minimum here"));
   for (const auto& command : {eval, report, certify})
-    CHECK(said(command, {}).find("fitted on other prompts") == std::string::npos);
+    CHECK(said(command, {}).find("was fitted on") == std::string::npos);
 }
 
 TEST_CASE("eval gives the figures of each prompt on request, in JSON and as CSV") {
