@@ -49,7 +49,7 @@ TEST_CASE("Safetensors files in any order, at any address, with any metadata") {
   variants["as it was"] = content_of(file);
   variants["reversed"] = in_order(parts, {names.rbegin(), names.rend()}, 0);
   std::rotate(names.begin(), names.begin() + 5, names.end());
-  for (const std::size_t padding : {0, 1, 2, 3, 4, 5, 6, 7})
+  for (const std::size_t padding : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u})
     variants["rotated, padding " + std::to_string(padding)] = in_order(parts, names, padding);
   auto changed = parts;
   changed.header["__metadata__"] = io::json::object();

@@ -79,7 +79,7 @@ TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "
   CAPTURE(run.err);
   REQUIRE(run.status == 0);
   const auto found = run.json();
-  for (const std::size_t k : {0, 1}) {
+  for (const std::size_t k : {0u, 1u}) {
     const auto alone = run_trimtab(with({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(),
                                          "--lambda-m", k == 0 ? "0.2max" : "0.1max", "--out", file, "--json"},
                                         how))

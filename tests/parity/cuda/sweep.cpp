@@ -85,7 +85,7 @@ TEST_CASE("A certificate made on a device says what the CPU's says") {
     const auto composition = composed(model);
     parameters values{composition.layout(prompts()), {}};
     values.theta.assign(static_cast<std::size_t>(values.layout.size()), 0);
-    for (const std::size_t place : {0, 3, 5}) values.theta[place] = -2;
+    for (const std::size_t place : {0u, 3u, 5u}) values.theta[place] = -2;
     return explain::certify(composition, values, prompts());
   };
   const auto found = certified(model_on(watched_backend())), right = certified(model_on(eigen_backend<double>(1)));

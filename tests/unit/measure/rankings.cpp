@@ -43,7 +43,7 @@ TEST_CASE("Ties count half in Spearman's rho, and as in the definition of Kendal
   const std::vector<double> a{1, 2, 2, 4, 5, 7, 7, 7}, b{3, 1, 4, 1, 5, 9, 2, 6};
   CHECK(std::abs(kendall(a, b) - kendall_of_pairs(a, b)) < 1e-15);
   random_generator random(3);
-  for (std::size_t count : {2, 3, 7, 40, 101}) {
+  for (std::size_t count : {2u, 3u, 7u, 40u, 101u}) {
     std::vector<double> x, y;
     for (std::size_t i = 0; i < count; ++i) {
       x.push_back(i == 0 ? -1.0 : static_cast<double>(random.below(5)));

@@ -47,7 +47,7 @@ void check_steps(const hooked_places& places) {
   const auto composition = hook_all_sites<Kind, Shift>(model, places);
   const std::vector<double> strengths{1, -0.7};
   repeated_pass pass(composition, prompts, strengths);
-  for (std::uint64_t seed : {1, 2, 3}) {
+  for (std::uint64_t seed : {1u, 2u, 3u}) {
     const auto host = random_parameters(pass.layout(), seed).theta;
     const std::vector<float> theta(host.begin(), host.end());
     const auto z = pass.logits(theta);
