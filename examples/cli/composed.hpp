@@ -190,8 +190,10 @@ class composition_of final : public any_composition {
     sum.gradient.assign(with_gradient ? values.theta.size() : 0, 0.0);
     // Those to steer and those to stay are means of their own.
     std::vector<prompt_pair> sorted(prompts.begin(), prompts.end());
-    const auto stays = std::ranges::stable_partition(sorted, std::logical_not{}, &prompt_pair::retained);
-    const auto steers = std::span(sorted).first(sorted.size() - stays.size());
+    // The std:: algorithm, because clang 14 cannot read the subrange that its std::ranges twin returns.
+    const auto first_to_stay =
+        std::stable_partition(sorted.begin(), sorted.end(), [](const prompt_pair& pair) { return not pair.retained; });
+    const std::span<const prompt_pair> steers(sorted.begin(), first_to_stay), stays(first_to_stay, sorted.end());
     const auto of_steered = terms_of(sum.gradient, values, steers, objective, ranks, memory);
     auto difference = of_steered.logit_diffs.begin();
     for (const prompt_terms& one : of_steered.each) {
@@ -200,7 +202,7 @@ class composition_of final : public any_composition {
       loss_result::prompt& shown = sum.prompts.emplace_back(loss_result::prompt{.kl = one.kl});
       for (const double strength : objective.strengths) shown.logit_diff[strength] = *difference++;
     }
-    for (const prompt_terms& one : terms_of(sum.gradient, values, std::span(stays), objective, ranks, memory).each)
+    for (const prompt_terms& one : terms_of(sum.gradient, values, stays, objective, ranks, memory).each)
       sum.retention = sum.retention.value_or(0) + one.retention / static_cast<double>(stays.size());
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
