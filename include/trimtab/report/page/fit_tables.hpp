@@ -4,9 +4,11 @@
 #include <trimtab/report/page/fit_report.hpp>
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/text.hpp>
+#include <trimtab/text/joined.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,7 +61,36 @@ inline std::string metrics_cells(const std::vector<std::string>& cells, const st
   return out;
 }
 
-/// The figures of all fits, set by set, below the untouched model's.
+/// A fit and its figures of one set.
+struct fit_figures {
+  const fit_report* fit;
+  const metrics* measured;
+};
+
+/// Fits by the prompts that they were measured on: those of another seed, perhaps, are others.
+inline std::vector<std::vector<fit_figures>> by_prompts(const std::vector<fit_report>& fits, const std::string& set) {
+  std::vector<std::vector<fit_figures>> groups;
+  for (const fit_report& fit : fits) {
+    const auto found = std::ranges::find(fit.sets, set, &measured_set::name);
+    if (found == fit.sets.end()) continue;
+    const metrics& measured = found->measured;
+    const auto same = std::ranges::find_if(groups, [&](const std::vector<fit_figures>& group) {
+      return group.front().measured->logit_diffs.at(0) == measured.logit_diffs.at(0);
+    });
+    (same == groups.end() ? groups.emplace_back() : *same).push_back({&fit, &measured});
+  }
+  return groups;
+}
+
+/// "a, b, c and 4 more"
+inline std::string names_of(const std::vector<fit_figures>& group) {
+  constexpr std::size_t most = 3;
+  const std::span<const fit_figures> some(group.data(), std::min(most, group.size()));
+  const std::string names = text::joined(some, ", ", [](const fit_figures& one) { return one.fit->name; });
+  return group.size() > most ? names + " and " + std::to_string(group.size() - most) + " more" : names;
+}
+
+/// The figures of all fits, set by set, each below those of the untouched model on the same prompts.
 inline std::string metrics_table(const std::vector<fit_report>& fits) {
   std::vector<std::string> sets;
   for (const fit_report& fit : fits)
@@ -67,24 +98,24 @@ inline std::string metrics_table(const std::vector<fit_report>& fits) {
       if (std::ranges::find(sets, set.name) == sets.end()) sets.push_back(set.name);
   std::string body;
   for (const std::string& name : sets) {
-    const metrics* before = nullptr;
-    for (const fit_report& fit : fits) {
-      const auto set = std::ranges::find(fit.sets, name, &measured_set::name);
-      if (set == fit.sets.end()) continue;
-      if (before == nullptr)
-        body += element("tr", {{"class", "set"}},
-                        element_of_text(
-                            "th", name + ", " + counted(static_cast<std::size_t>(set->measured.prompts), "prompt"),
-                            {{"scope", "rowgroup"}, {"colspan", "13"}})) +
-                "\n";
-      // Fits with other prompts, of another seed perhaps, have an untouched row of their own.
-      if (before == nullptr or before->logit_diffs.at(0) != set->measured.logit_diffs.at(0))
-        body += element("tr", {{"class", "untouched"}},
-                        metrics_cells(untouched_row("untouched model", set->measured), "td")) +
-                "\n";
-      before = &set->measured;
-      body += element("tr", {}, metrics_cells(metrics_row(fit.name, set->measured, fit.counts), "td")) + "\n";
-      body += element("tr", {{"class", "intervals"}}, metrics_cells(intervals_row(set->measured), "td")) + "\n";
+    const auto groups = by_prompts(fits, name);
+    const auto prompts_of = [](const std::vector<fit_figures>& group) {
+      return counted(static_cast<std::size_t>(group.front().measured->prompts), "prompt");
+    };
+    const std::string heading = groups.size() == 1 ? name + ", " + prompts_of(groups.front()) : name;
+    body +=
+        element("tr", {{"class", "set"}}, element_of_text("th", heading, {{"scope", "rowgroup"}, {"colspan", "13"}})) +
+        "\n";
+    for (const auto& group : groups) {
+      std::string untouched = "untouched model";
+      if (groups.size() > 1) untouched += " on the " + prompts_of(group) + " of " + names_of(group);
+      body += element("tr", {{"class", "untouched"}},
+                      metrics_cells(untouched_row(untouched, *group.front().measured), "td")) +
+              "\n";
+      for (const auto& [fit, measured] : group) {
+        body += element("tr", {}, metrics_cells(metrics_row(fit->name, *measured, fit->counts), "td")) + "\n";
+        body += element("tr", {{"class", "intervals"}}, metrics_cells(intervals_row(*measured), "td")) + "\n";
+      }
     }
   }
   const auto over = [](const std::string& text, const std::string& span) {

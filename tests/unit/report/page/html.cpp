@@ -48,9 +48,23 @@ TEST_CASE("Nothing that prompts or names hold becomes part of the page's markup"
 TEST_CASE("Fits on the same prompts share their row of the untouched model, and others have one of their own",
           "[report]") {
   auto a = hostile("a"), b = hostile("b");
-  CHECK(occurrences(report::page_of("t", {{"c", {a, b}}}), "untouched model</th>") == 1);
-  b.sets[0].measured.logit_diffs[0] = {5};
-  CHECK(occurrences(report::page_of("t", {{"c", {a, b}}}), "untouched model</th>") == 2);
+  auto c = hostile("c");
+  a.name = "one", b.name = "two", c.name = "three";
+  for (report::fit_report* fit : {&a, &b, &c}) fit->sets[0].name = "test";
+  const auto same = report::page_of("t", {{"c", {a, b}}});
+  CHECK(occurrences(same, "untouched model</th>") == 1);
+  c.sets[0].measured.logit_diffs[0] = {5};
+  c.sets[0].measured.prompts = 7;
+  const auto count = report::counted(static_cast<std::size_t>(a.sets[0].measured.prompts), "prompt");
+  CHECK_THAT(same, ContainsSubstring(">test, " + count + "</th>"));
+  const auto other = report::page_of("t", {{"c", {a, c, b}}});
+  CHECK(occurrences(other, "untouched model</th>") == 0);
+  CHECK_THAT(other, ContainsSubstring(">untouched model on the " + count + " of one, two</th>") and
+                        ContainsSubstring(">untouched model on the 7 prompts of three</th>"));
+  auto d = c, e = c, f = c, g = c;
+  f.name = "<f>", g.name = "g";
+  CHECK_THAT(report::page_of("t", {{"c", {a, f, g, c, d, e}}}),
+             ContainsSubstring(">untouched model on the 7 prompts of &lt;f&gt;, g, three and 2 more</th>"));
 }
 
 TEST_CASE("A fit without prompts is still shown: what was asked, and its maps", "[report]") {
