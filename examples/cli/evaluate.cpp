@@ -88,6 +88,7 @@ output loss(const loss_command& command, const common_options& common) {
   const auto sets =
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
   auto pairs = sets.front().pairs;
+  warn_of_other_train(file.made, command.intervention, command.data, pairs);
   const auto retained = read_retained(*model, command.data.retain, file.keys(), pairs);
   pairs.insert(pairs.end(), retained.begin(), retained.end());
   const auto objective = with_defaults(command.objective, *composition, file, command.intervention);

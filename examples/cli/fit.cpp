@@ -121,7 +121,7 @@ void show(const fit_command& command, const common_options& common, const any_mo
           const std::map<std::string, std::string>& made, const std::vector<std::string>& warnings, output& to) {
   if (not command.report.empty() or not command.heatmap.file.empty()) {
     const auto name = policies_of(asked_by(command));
-    write_reports({describe(composition, values, sets, history, name, made, warnings)},
+    write_reports({describe(composition, values, sets, command.data.task, history, name, made, warnings)},
                   name + " on " + name_of(command.model), command.report, command.heatmap);
   }
   if (not common.quiet) to.text += maps_of(values, model, prompts);

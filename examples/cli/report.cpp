@@ -119,9 +119,9 @@ void require_heatmap(const picture_options& picture) {
 }
 
 report::fit_report describe(const any_composition& composition, const parameters& values,
-                            const std::vector<named_prompts>& sets, std::vector<loss_values> history,
-                            const std::string& name, const std::map<std::string, std::string>& made,
-                            const std::vector<std::string>& warnings) {
+                            const std::vector<named_prompts>& sets, const std::string& task,
+                            std::vector<loss_values> history, const std::string& name,
+                            const std::map<std::string, std::string>& made, const std::vector<std::string>& warnings) {
   report::describe_options options{.name = name, .warnings = warnings};
   // The settings that a reader looks for first come first.
   for (const std::string key : {"model", "task", "data"})
@@ -130,6 +130,11 @@ report::fit_report describe(const any_composition& composition, const parameters
     if (key != "model" and key != "task" and key != "data" and key != "sites" and key != "version" and
         key != "arguments")
       options.asked.push_back({key, value});
+  const bool at_absolute = std::ranges::any_of(values.layout.blocks, [](const parameter_block& block) {
+    return block.positions.by() == position_key::kind::absolute;
+  });
+  if (not task.empty() and at_absolute)
+    options.asked.push_back({"not measured", "other lengths: absolute positions take prompts of one length"});
   if (const auto line = line_that_repeats(made, name); not line.empty()) options.asked.push_back({"repeat it", line});
   std::vector<report::prompt_set> views;
   for (const auto& set : sets)
@@ -187,7 +192,7 @@ output report(const report_command& command, const common_options& common) {
     made["shown by"] = common.typed;
     const auto sets = read_data(*model, data, *data.seed, file.keys(), "data");
     warn_of_other_train(made, name, data, sets.front().pairs);
-    fits.push_back(describe(*composition, values, sets, {}, name.stem().string(), made));
+    fits.push_back(describe(*composition, values, sets, data.task, {}, name.stem().string(), made));
     found.json["fits"].push_back(name.string());
   }
   const auto title = fits.size() == 1 ? fits.front().name + " on " + name_of(command.model)

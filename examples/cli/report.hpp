@@ -14,11 +14,12 @@
 
 namespace trimtab::cli {
 
-/// Measures an intervention and gathers what a page shows of it; `made` holds the settings that it was made with,
-/// `warnings` what is to be said of the fit.
+/// Measures an intervention and gathers what a page shows of it; `task` is what the prompts were drawn from, or empty,
+/// `made` holds the settings that it was made with, `warnings` what is to be said of the fit.
 report::fit_report describe(const any_composition& composition, const parameters& values,
-                            const std::vector<named_prompts>& sets, std::vector<loss_values> history,
-                            const std::string& name, const std::map<std::string, std::string>& made,
+                            const std::vector<named_prompts>& sets, const std::string& task,
+                            std::vector<loss_values> history, const std::string& name,
+                            const std::map<std::string, std::string>& made,
                             const std::vector<std::string>& warnings = {});
 
 /// The last part of a folder's path.

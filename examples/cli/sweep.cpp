@@ -158,8 +158,8 @@ class running {
       if (not p.on_front) continue;
       const auto k = static_cast<std::size_t>(std::stoul(p.name.substr(p.name.find(' '))));
       const sweep_point& at = points_[k];
-      fits.push_back(cli::describe(points_.composition_of(at), points_.values_of(k), at.data->sets, {}, p.name,
-                                   points_.made_at(at, at.at.steps)));
+      fits.push_back(cli::describe(points_.composition_of(at), points_.values_of(k), at.data->sets,
+                                   command_.fit.data.task, {}, p.name, points_.made_at(at, at.at.steps)));
       p.link = "#fit-1." + std::to_string(fits.size());
     }
     const auto title = "sweep on " + name_of(command_.fit.model);

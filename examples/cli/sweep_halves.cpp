@@ -6,6 +6,7 @@
 #include "places.hpp"
 #include "plan.hpp"
 #include "sweep_points.hpp"
+#include "talk.hpp"
 
 #include <trimtab/core/random.hpp>
 #include <trimtab/report/terminal/progress.hpp>
@@ -123,6 +124,9 @@ class sweep_halves {
       left.push_back(halves[k]);
       numbers.push_back(k);
     }
+    if (left.size() < halves.size() and not common_.quiet)
+      tell("found " + std::to_string(halves.size() - left.size()) + " of " + std::to_string(halves.size()) +
+           " halves fitted in '" + command_.out.string() + "'");
     if (left.empty()) return true;
     report::progress_bar bar("halves", as_point.at.steps * std::ssize(left), not common_.quiet);
     const auto finished = [&](std::size_t n, const parameters& values) {

@@ -211,9 +211,10 @@ TEST_CASE("Prompts that a fit has not seen are not taken for its own") {
   REQUIRE(run_trimtab({"fit", "--model", tiny, "--task", "ccc", "--train", "8", "--test", "8", "--steps", "3", "--out",
                        file, "--quiet"})
               .status == 0);
-  const std::vector<std::string> drawn = {"--model", tiny, "--task", "ccc", "--train", "8", "--test", "8", "--quiet"};
+  const std::vector<std::string> drawn = {"--model", tiny, "--task", "ccc", "--train", "8", "--quiet"};
   const auto said = [&](std::vector<std::string> command, const std::vector<std::string>& more) {
     command.insert(command.end(), drawn.begin(), drawn.end());
+    if (command.front() != "loss") command.insert(command.end(), {"--test", "8"});  // loss is of train prompts
     command.insert(command.end(), more.begin(), more.end());
     const auto run = run_trimtab(command);
     CAPTURE(run.err);
@@ -221,14 +222,39 @@ TEST_CASE("Prompts that a fit has not seen are not taken for its own") {
     return run.err;
   };
   const std::vector<std::string> eval = {"eval", "--intervention", file}, report = {"report", file, "--out", page},
-                                 certify = {"certify", "--intervention", file};
+                                 certify = {"certify", "--intervention", file}, loss = {"loss", "--intervention", file};
   CHECK_THAT(said(eval, {"--seed", "2"}),
              ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
   CHECK_THAT(said(report, {"--seed", "2"}),
              ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
+  CHECK_THAT(said(loss, {"--seed", "2"}),
+             ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
   CHECK_THAT(said(certify, {"--seed", "2"}), ContainsSubstring("so it need not be a minimum here"));
-  for (const auto& command : {eval, report, certify})
+  for (const auto& command : {eval, loss, report, certify})
     CHECK(said(command, {}).find("was fitted on") == std::string::npos);
+}
+
+TEST_CASE("A page says that absolute positions leave prompts of other lengths unmeasured") {
+  const temporary_folder folder;
+  const auto page_of = [&](const std::string& positions) {
+    const auto file = (folder.path() / "i.safetensors").string(), page = (folder.path() / "page.html").string();
+    const auto run = run_trimtab({"fit", "--model", tiny, "--task", "ccc", "--train", "8", "--test", "8", "--steps",
+                                  "3", "--positions", positions, "--out", file, "--report", page, "--quiet"});
+    CAPTURE(run.err);
+    REQUIRE(run.status == 0);
+    return content_of(page);
+  };
+  const std::string said = "absolute positions take prompts of one length";
+  const auto from_end = page_of("from_end");
+  CHECK(from_end.find(said) == std::string::npos);
+  CHECK_THAT(from_end, ContainsSubstring("other lengths"));
+  CHECK_THAT(page_of("absolute"), ContainsSubstring(said));
+  const auto page = (folder.path() / "of-data.html").string(), sets = (folder.path() / "sets").string();
+  json_of({"task", "ccc", "--model", tiny, "--out", sets, "--train", "8", "--test", "0", "--other-lengths", "0"});
+  REQUIRE(run_trimtab({"report", (folder.path() / "i.safetensors").string(), "--model", tiny, "--data",
+                       sets + "/train.jsonl", "--out", page, "--quiet"})
+              .status == 0);
+  CHECK(content_of(page).find(said) == std::string::npos);  // not of a task
 }
 
 TEST_CASE("eval gives the figures of each prompt on request, in JSON and as CSV") {
