@@ -106,21 +106,21 @@ int plain(setting& s) {
     view in = x;
     for (index_t l = 0; l < s.config.layers; ++l) {
       const auto& w = s.model.block(l);
-      parts.normalise(w.norm_1, in, norm);
+      parts.normalise(b, w.norm_1, in, norm);
       b.multiply(w.qkv, norm, qkv);
       b.attention(rows.all(), s.config.heads, s.config.attention_scale<backend::scalar>(l), qkv, z);
       b.multiply(w.attn_out, z, attn_out);
       if (l == s.config.layers - 1)
-        parts.add_and_normalise(w.norm_2, selected_row(name::h, in, rows.query_rows()), attn_out, middle, norm);
+        parts.add_and_normalise(b, w.norm_2, selected_row(name::h, in, rows.query_rows()), attn_out, middle, norm);
       else
-        parts.add_and_normalise(w.norm_2, each_row(name::h, in), attn_out, middle, norm);
+        parts.add_and_normalise(b, w.norm_2, each_row(name::h, in), attn_out, middle, norm);
       b.multiply(w.mlp_in, norm, pre);
-      parts.activate(pre, post);
+      parts.activate(b, pre, post);
       b.multiply(w.mlp_out, post, mlp_out);
-      parts.add(each_row(name::h, middle), mlp_out, out);
+      parts.add(b, each_row(name::h, middle), mlp_out, out);
       in = out;
     }
-    parts.normalise(s.model.norm_final(), in, norm);
+    parts.normalise(b, s.model.norm_final(), in, norm);
     b.multiply(s.model.unembedding(), norm, logits);
   };
   return run(forward, logits);

@@ -31,9 +31,9 @@ struct recorder {
     return true;
   }
   template <hook_site Site>
-  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    (*notes)["blocks." + std::to_string(layer) + "." + std::string(Site::text)] = backend->download(h);
-    backend->copy(h, out);
+  void forward(const B& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    (*notes)["blocks." + std::to_string(layer) + "." + std::string(Site::text)] = on.download(h);
+    on.copy(h, out);
   }
   template <hook_site>
   void backward(index_t, matrix_view<const T>, matrix_view<const T> d_out, matrix_view<T> d_h) const {

@@ -237,7 +237,15 @@ static_assert(row_backend<least_rows<least_storage>> and not tensor_backend<leas
 static_assert(tensor_backend<least_backend> and not recording_backend<least_backend>);
 static_assert(recording_backend<least_recorder>);
 static_assert(not std::default_initializable<least_backend> and not std::copyable<least_backend>);
-static_assert(hook_set<no_hooks, float>);
+static_assert(hook_set<no_hooks, eigen_backend<float>>);
+static_assert(rowwise_backend<eigen_backend<float>> and rowwise_backend<eigen_backend<dual>>);
+static_assert(not rowwise_backend<least_backend>);
+static_assert(rowwise_hooks<static_hooks<eigen_backend<float>, intervention<site::attn_out, least_policy>>,
+                            eigen_backend<float>>);
+static_assert(rowwise_hooks<dynamic_hooks<eigen_backend<float>, residual_form::sequential>, eigen_backend<float>>);
+static_assert(
+    hook_set<static_hooks<least_backend, intervention<site::attn_out, least_policy>>, least_backend> and
+    not rowwise_hooks<static_hooks<least_backend, intervention<site::attn_out, least_policy>>, least_backend>);
 static_assert(exposes<site::resid_mid, residual_form::sequential> and
               not exposes<site::resid_mid, residual_form::parallel>);
 

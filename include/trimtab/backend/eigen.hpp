@@ -41,6 +41,7 @@ class eigen_backend {
   using linear = eigen::linear<T>;
   using table = eigen::table<T>;
   using cache = eigen::cache<T>;
+  using one_row = eigen::one_row<T>;
 
   /// As many threads as `eigen::available_threads()`.
   eigen_backend() : eigen_backend(eigen::available_threads()) {}
@@ -112,10 +113,7 @@ class eigen_backend {
 
   template <typename F, typename... Operand>
   void forward(const F& f, index_t rows, index_t width, Operand... operands) const {
-    eigen::parallel_for(threads_, rows, rows * width, [&](index_t i) {
-      auto r = eigen::row_of<T>(width, i, operands...);
-      f.forward(r);
-    });
+    row_by_row(rows, width, [&](const one_row& on) { on.forward(f, rows, width, operands...); });
   }
   template <typename F, typename... Operand>
   void backward(const F& f, index_t rows, index_t width, Operand... operands) const {
@@ -145,12 +143,18 @@ class eigen_backend {
   template <intervention_policy P>
   void intervene(const P& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
                  const bound_rows<T>& rows) const {
-    eigen::intervene(threads_, policy, h, out, theta, rows);
+    row_by_row(h.rows, h.cols, [&](const one_row& on) { on.intervene(policy, h, out, theta, rows); });
   }
   template <intervention_policy P>
   void intervene_backward(const P& policy, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h,
                           const T* theta, T* d_theta, T* partial, const bound_rows<T>& rows) const {
     eigen::intervene_backward(threads_, policy, h, d_out, d_h, theta, d_theta, partial, rows);
+  }
+
+  /// f(one_row) for each of `rows` rows.
+  template <typename F>
+  void row_by_row(index_t rows, index_t width, const F& f) const {
+    eigen::parallel_for(threads_, rows, rows * width, [&f](index_t i) { f(one_row{i}); });
   }
 
  private:

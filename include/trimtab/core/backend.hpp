@@ -139,6 +139,22 @@ concept row_backend = storage_backend<B> and
   b.intervene_backward(detail::any_intervention_policy{}, c, c, m, from, to, to, rows);
 };
 
+/// A backend that can run several row functions on one row before it goes on to the next, so that each finds in the cache
+/// what the one before it wrote.
+///
+/// Satisfied by: `eigen_backend<...>`.
+/// `row_by_row(n, width, f)` calls f(one_row) for rows 0, ..., n - 1, in any order and several at a time, if need be;
+/// `one_row.forward` and `one_row.intervene` are the backend's functions for that row alone.
+template <typename B>
+concept rowwise_backend = row_backend<B> and
+    requires(const B& b, const typename B::one_row& row, void (*f)(const typename B::one_row&), index_t n,
+             matrix_view<typename B::scalar> m, matrix_view<const typename B::scalar> c, const typename B::scalar* from,
+             const bound_rows<typename B::scalar>& rows) {
+  b.row_by_row(n, n, f);
+  row.forward(detail::any_row_function{}, n, n, each_row(name::h, c), each_row(name::out, m));
+  row.intervene(detail::any_intervention_policy{}, c, m, from, rows);
+};
+
 /// A backend whose memory is a device's, and whose work is done in the order of a stream.
 ///
 /// Satisfied by: `cuda_backend<...>`.

@@ -39,12 +39,11 @@ using exchanged_layer = std::array<exchanged_site<T>, site::count>;
 template <typename Model>
 class interchange_hooks {
  public:
-  using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
   /// For the layers from `first` on.
-  interchange_hooks(const B& backend, index_t first, std::vector<exchanged_layer<T>> layers)
-      : backend_(&backend), first_(first), layers_(std::move(layers)) {}
+  interchange_hooks(index_t first, std::vector<exchanged_layer<T>> layers)
+      : first_(first), layers_(std::move(layers)) {}
 
   template <hook_site Site>
   static constexpr bool has = exposes<Site, Model::architecture::residual>;
@@ -55,9 +54,9 @@ class interchange_hooks {
   }
   index_t lowest_layer() const { return first_; }
 
-  template <hook_site Site>
-  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    backend_->intervene(interchange{}, h, out, at<Site>(layer).source, at<Site>(layer).rows);
+  template <hook_site Site, typename On>
+  void forward(const On& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    on.intervene(interchange{}, h, out, at<Site>(layer).source, at<Site>(layer).rows);
   }
   template <hook_site Site>
   void backward(index_t, matrix_view<const T>, matrix_view<const T>, matrix_view<T>) const {
@@ -70,7 +69,6 @@ class interchange_hooks {
     return layers_[static_cast<std::size_t>(layer - first_)][site_index<Site>];
   }
 
-  const B* backend_;
   index_t first_;
   std::vector<exchanged_layer<T>> layers_;
 };
@@ -193,7 +191,7 @@ class exchanged_runs {
       if (std::ranges::find(some, k, &exchange::block) != some.end())
         sites[*site::find(places_.blocks[k].site)] = bind(sources[k], slots(k, layers.first, some, rows));
     using hooks = interchange_hooks<Model>;
-    pass<Model, hooks> run(model_, rows.rows(), layers, hooks(backend, layers.first, {sites}));
+    pass<Model, hooks> run(model_, rows.rows(), layers, hooks(layers.first, {sites}));
     const matrix_view<T> leaving = rows.forward(run, layers, rows.stream(layers.first));
     const matrix_view<T> kept = memory.take(leaving.rows, leaving.cols);
     backend.copy(leaving, kept);

@@ -109,7 +109,7 @@ class kept_runs {
           bind(at.source, std::move(slots));
     }
     using hooks = interchange_hooks<Model>;
-    pass<Model, hooks> whole(model_, rows, {0, config.layers}, hooks(backend, 0, std::move(layers)));
+    pass<Model, hooks> whole(model_, rows, {0, config.layers}, hooks(0, std::move(layers)));
     const matrix_view<T> x = memory.take(rows.rows(), config.width);
     model_.embed(rows, x);
     return score_.values(whole.forward(x), memory.take(std::move(prompt)));

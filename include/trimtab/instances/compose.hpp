@@ -16,7 +16,7 @@
 /// are still compiled wherever they are used.
 
 #define TRIMTAB_POLICY_INSTANCES(KIND, S, ...)                                                                      \
-  KIND template void eigen::intervene(int, const __VA_ARGS__&, matrix_view<const S>, matrix_view<S>, const S*,      \
+  KIND template void eigen::intervene(index_t, const __VA_ARGS__&, matrix_view<const S>, matrix_view<S>, const S*,  \
                                       const bound_rows<S>&);                                                        \
   KIND template void eigen::intervene_backward(int, const __VA_ARGS__&, matrix_view<const S>, matrix_view<const S>, \
                                                matrix_view<S>, const S*, S*, S*, const bound_rows<S>&);
@@ -49,6 +49,17 @@
   TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::steer_vec>)      \
   TRIMTAB_POLICY_INSTANCES(KIND, S, policy::conditional<gate::cosine, policy::activ_scalar>)
 
+/// Of row functions on all rows of the backend, or on one.
+#define TRIMTAB_PART_INSTANCES(KIND, S, ON)                                                                            \
+  KIND template void block_parts<eigen_backend<S>>::normalise(const ON&, const frozen_norm<eigen_backend<S>>&,         \
+                                                              matrix_view<S>, matrix_view<S>) const;                   \
+  KIND template void block_parts<eigen_backend<S>>::add_and_normalise(const ON&, const frozen_norm<eigen_backend<S>>&, \
+                                                                      operand<per_channel<"h">, S>, matrix_view<S>,    \
+                                                                      matrix_view<S>, matrix_view<S>) const;           \
+  KIND template void block_parts<eigen_backend<S>>::activate(const ON&, matrix_view<S>, matrix_view<S>) const;         \
+  KIND template void block_parts<eigen_backend<S>>::add(const ON&, operand<per_channel<"h">, S>, matrix_view<S>,       \
+                                                        matrix_view<S>) const;
+
 #define TRIMTAB_BACKEND_INSTANCES(KIND, S)                                                                             \
   KIND template void eigen::multiply(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);              \
   KIND template void eigen::multiply_backward(int, const eigen::linear<S>&, matrix_view<const S>, matrix_view<S>);     \
@@ -60,6 +71,8 @@
   KIND template class batch<eigen_backend<S>>;                                                                         \
   KIND template class frozen_model<eigen_backend<S>>;                                                                  \
   KIND template class block_parts<eigen_backend<S>>;                                                                   \
+  TRIMTAB_PART_INSTANCES(KIND, S, eigen_backend<S>)                                                                    \
+  TRIMTAB_PART_INSTANCES(KIND, S, eigen::one_row<S>)                                                                   \
   KIND template pass_memory<S> plan_pass<S>(workspace<eigen_backend<S>>&, const model_config&, const pass_rows&,       \
                                             layer_interval, const hooked_sites&, pass_use);                            \
   KIND template class replica_storage<eigen_backend<S>>;                                                               \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/model/hooks.hpp>
 #include <trimtab/model/parts.hpp>
 #include <trimtab/model/pass_memory.hpp>
 #include <trimtab/model/plan.hpp>
@@ -43,22 +44,14 @@ class block_pass {
   /// The residual stream [m, D] after layer l, from x [n, D] before it.
   view forward(index_t l, view x, const moving_parts& move) const {
     saved_activations<T>& s = saved(l);
-    s.stream = x;
-    if constexpr (Hooks::template has<site::resid_pre>)
-      if (active<site::resid_pre>(l)) {
-        arrived<site::resid_pre>(s) = x;
-        s.stream = s.steered_input;
-        hooks_.template forward<site::resid_pre>(l, x.as_const(), s.stream);
-      }
-    observe<site::resid_pre>(l, x, s.stream);
+    const bool is_steered = active<site::resid_pre>(l);
+    s.stream = is_steered ? s.steered_input : x;
+    if (is_steered) arrived<site::resid_pre>(s) = x;
 
     attention_half(l, s, move);
     join_halves(l, s, move);
     mlp_half(l, s, move);
-    produce<site::resid_post>(l, move.mlp_out or move.attn_out, s.output, [&](view out) {
-      parts_.add(each_row(name::h, s.middle), s.mlp_out, out);
-      if constexpr (parallel) parts_.add(each_row(name::h, out), s.attn_out, out);
-    });
+    leave(l, s, move);
     return s.output;
   }
 
@@ -77,26 +70,31 @@ class block_pass {
   }
 
  private:
-  /// norm_1, queries, keys and values, attention, output projection.
+  /// `resid_pre`, norm_1, queries, keys and values, attention, `attn_z`, output projection. The hook of `attn_out` runs
+  /// next to what reads its output; in a parallel block that is far away, and other sites use the memory of `arrived`
+  /// before.
   void attention_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
     forward_scratch<T>& up = memory_.forward;
+    on_rows<site::resid_pre>(s.stream, [&](const auto& on) {
+      hook<site::resid_pre>(on, l, s.stream);
+      if (move.stream) parts_.normalise(on, w.norm_1, s.stream, up.norm);
+    });
     const view z = cut(up.attn_z, s.attn_out.rows);
     if (move.stream) {
-      parts_.normalise(w.norm_1, s.stream, up.norm);
-      const view qkv = rows_.complete() ? s.qkv : up.qkv;
+      const view qkv = rows_.complete() ? s.qkv : up.qkv, v = before<site::attn_z>(l, z);
+      const T scale = config_.attention_scale<T>(l);
       backend_.multiply(w.qkv, up.norm, qkv);
       if (not rows_.complete()) parts_.to_keys(qkv, s.qkv);
       parts_.turn(s.qkv);
-    }
-    produce<site::attn_z>(l, move.stream, z, [&](view v) {
-      const T scale = config_.attention_scale<T>(l);
       if (rows_.cache())
         backend_.attention(shape(l), config_.heads, scale, s.qkv, rows_.cache()->layer(l), v);
       else
         backend_.attention(shape(l), config_.heads, scale, s.qkv, v);
-    });
-    produce<site::attn_out>(l, move.attn_z, s.attn_out, [&](view v) { backend_.multiply(w.attn_out, z, v); });
+    }
+    hook<site::attn_z>(backend_, l, z);
+    if (move.attn_z) backend_.multiply(w.attn_out, z, before<site::attn_out>(l, s.attn_out));
+    if constexpr (parallel) hook<site::attn_out>(backend_, l, s.attn_out);
   }
 
   /// The gradient of the stream, including `d_skip` from the skip connection.
@@ -125,7 +123,8 @@ class block_pass {
     return d_stream;
   }
 
-  /// Adds attn_out to the stream and normalises the sum for the MLP, in one operation if no hook is in between.
+  /// `attn_out`, which is added to the stream, `resid_mid`, and norm_2 for the MLP; sum and norm are one function if no
+  /// hook is in between.
   void join_halves(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_norm<B>& norm_2 = model_.block(l).norm_2;
     const view norm = cut(memory_.forward.norm, s.middle.rows);
@@ -134,24 +133,46 @@ class block_pass {
         s.middle = s.stream;
       else if (move.stream)
         parts_.select_queries(s.stream, s.middle);
-      if (move.middle) parts_.normalise(norm_2, s.middle, cut(norm, s.middle.rows));
-    } else if (active<site::resid_mid>(l)) {
-      produce<site::resid_mid>(l, move.attn_out, s.middle,
-                               [&](view mid) { parts_.add(skip_operand(l, s.stream), s.attn_out, mid); });
-      if (move.middle) parts_.normalise(norm_2, s.middle, norm);
+      if (move.middle) parts_.normalise(backend_, norm_2, s.middle, cut(norm, s.middle.rows));
     } else {
-      if (move.middle) parts_.add_and_normalise(norm_2, skip_operand(l, s.stream), s.attn_out, s.middle, norm);
-      observe<site::resid_mid>(l, s.middle, s.middle);
+      on_rows<site::attn_out, site::resid_mid>(s.middle, [&](const auto& on) {
+        hook<site::attn_out>(on, l, s.attn_out);
+        const auto stream = skip_operand(l, s.stream);
+        if (active<site::resid_mid>(l)) {
+          if (move.attn_out) parts_.add(on, stream, s.attn_out, before<site::resid_mid>(l, s.middle));
+          hook<site::resid_mid>(on, l, s.middle);
+          if (move.middle) parts_.normalise(on, norm_2, s.middle, norm);
+        } else {
+          if (move.middle) parts_.add_and_normalise(on, norm_2, stream, s.attn_out, s.middle, norm);
+          observe<site::resid_mid>(l, s.middle, s.middle);
+        }
+      });
     }
   }
 
-  /// Input projection, nonlinearity, output projection.
+  /// Input projection, nonlinearity, `mlp_post`, output projection.
   void mlp_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
     const view norm = cut(memory_.forward.norm, s.middle.rows), post = cut(memory_.forward.mlp_post, s.middle.rows);
     if (move.middle) backend_.multiply(w.mlp_in, norm, s.pre);
-    produce<site::mlp_post>(l, move.middle, post, [&](view v) { parts_.activate(s.pre, v); });
-    produce<site::mlp_out>(l, move.mlp_post, s.mlp_out, [&](view v) { backend_.multiply(w.mlp_out, post, v); });
+    on_rows<site::mlp_post>(post, [&](const auto& on) {
+      if (move.middle) parts_.activate(on, s.pre, before<site::mlp_post>(l, post));
+      hook<site::mlp_post>(on, l, post);
+    });
+    if (move.mlp_post) backend_.multiply(w.mlp_out, post, before<site::mlp_out>(l, s.mlp_out));
+  }
+
+  /// `mlp_out`, the residual stream's last addition, `resid_post`.
+  void leave(index_t l, saved_activations<T>& s, const moving_parts& move) const {
+    on_rows<site::mlp_out, site::resid_post>(s.output, [&](const auto& on) {
+      hook<site::mlp_out>(on, l, s.mlp_out);
+      if (move.mlp_out or move.attn_out) {
+        const view out = before<site::resid_post>(l, s.output);
+        parts_.add(on, each_row(name::h, s.middle), s.mlp_out, out);
+        if constexpr (parallel) parts_.add(on, each_row(name::h, out), s.attn_out, out);
+      }
+      hook<site::resid_post>(on, l, s.output);
+    });
   }
 
   /// The gradient of the middle, including `d_out` from the skip connection.
@@ -176,21 +197,35 @@ class block_pass {
     return is_active<Site>(hooks_, l);
   }
 
-  /// Sets `out` to a site's activations: `write` computes them if parameters affect what they depend on (`moves`), and
-  /// the hook, if there is one, changes them.
-  template <hook_site Site, typename Write>
-  void produce(index_t l, bool moves, view out, Write write) const {
+  /// f(on), with the backend if no hook can be at the sites, whatever the layer, else row by row if hooks and backend can
+  /// do that: what one function writes is then still in the cache for the next, and a hook costs little more than its
+  /// arithmetic. Observers see whole matrices.
+  template <hook_site... Site, typename F>
+  void on_rows([[maybe_unused]] view out, const F& f) const {
+    if constexpr ((Hooks::template has<Site> or ...) and not Observer::is_watching and rowwise_hooks<Hooks, B>)
+      backend_.row_by_row(out.rows, out.cols, f);
+    else
+      f(backend_);
+  }
+
+  /// Where a site's activations are written before its hook: to `out` if there is none, or if it works in place.
+  template <hook_site Site>
+  view before(index_t l, view out) const {
+    if (not active<Site>(l)) return out;
+    const view h = arrived<Site>(saved(l));
+    return h.data ? h : out;
+  }
+
+  /// Runs a site's hook, if there is one, from where the activations are `before` it to `out`.
+  template <hook_site Site, typename On>
+  void hook([[maybe_unused]] const On& on, index_t l, view out) const {
+    const view h = before<Site>(l, out);
     if constexpr (Hooks::template has<Site>)
       if (active<Site>(l)) {
-        const view before = arrived<Site>(saved(l)), h = before.data ? before : out;
-        if (moves) write(h);
         const index_t width = site_width<Site>(config_);
-        hooks_.template forward<Site>(l, h.reshaped(width).as_const(), out.reshaped(width));
-        observe<Site>(l, h, out);
-        return;
+        hooks_.template forward<Site>(on, l, h.reshaped(width).as_const(), out.reshaped(width));
       }
-    if (moves) write(out);
-    observe<Site>(l, out, out);
+    observe<Site>(l, h, out);
   }
 
   template <hook_site Site>

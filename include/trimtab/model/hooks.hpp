@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/backend.hpp>
 #include <trimtab/core/site.hpp>
 #include <trimtab/core/view.hpp>
 
@@ -20,13 +21,26 @@ namespace trimtab {
 /// `forward` sets `out` from `h`; `backward` sets `d_h` and stores the parameters' gradients. `lowest_layer()` is the
 /// first layer with an active hook: no backward pass goes below it. Hooks may also have `in_place<Site>(layer)`: whether
 /// `h` and `out` may be the same memory there.
-template <typename H, typename T>
-concept hook_set = requires(H& hooks, index_t layer, matrix_view<const T> h, matrix_view<T> out) {
+template <typename H, typename B>
+concept hook_set = requires(H& hooks, const B& on, index_t layer, matrix_view<const typename B::scalar> h,
+                            matrix_view<typename B::scalar> out) {
   { H::template has<site::attn_out> } -> std::convertible_to<bool>;
   { hooks.template active<site::attn_out>(layer) } -> std::same_as<bool>;
-  hooks.template forward<site::attn_out>(layer, h, out);
+  hooks.template forward<site::attn_out>(on, layer, h, out);
   hooks.template backward<site::attn_out>(layer, h, h, out);
   { hooks.lowest_layer() } -> std::same_as<index_t>;
+};
+
+/// Hooks that can run on one row alone. `forward(on, layer, h, out)` then gets the whole matrices and, as `on`, a row of
+/// the backend: it may touch that row only, and does all its work through `on`, several rows at a time. Hooks for whole
+/// matrices take the backend's type instead of any `on`.
+///
+/// Satisfied by: `static_hooks<...>`, `dynamic_hooks<...>`, and those of exact runs in `explain`.
+template <typename H, typename B>
+concept rowwise_hooks = hook_set<H, B> and rowwise_backend<B> and
+    requires(H& hooks, const typename B::one_row& row, index_t layer, matrix_view<const typename B::scalar> h,
+             matrix_view<typename B::scalar> out) {
+  hooks.template forward<site::attn_out>(row, layer, h, out);
 };
 
 struct no_hooks {
@@ -37,8 +51,8 @@ struct no_hooks {
   static constexpr bool active(index_t) {
     return false;
   }
-  template <hook_site, typename T>
-  static void forward(index_t, matrix_view<const T>, matrix_view<T>) {}
+  template <hook_site, typename On, typename T>
+  static void forward(const On&, index_t, matrix_view<const T>, matrix_view<T>) {}
   template <hook_site, typename T>
   static void backward(index_t, matrix_view<const T>, matrix_view<const T>, matrix_view<T>) {}
   static index_t lowest_layer() { return 0; }

@@ -9,7 +9,8 @@
 #include <trimtab/row/rotary.hpp>
 
 /// The row operations between the products of a block: LayerNorm, rotary positions, the nonlinearity, additions to the
-/// residual stream. Each adjoint is declared next to its function.
+/// residual stream. Each adjoint is declared next to its function. Functions that run next to a hook take `on`: the
+/// backend, for all rows, or one row of it.
 
 namespace trimtab {
 
@@ -22,12 +23,14 @@ class block_parts {
   block_parts(const frozen_model<B>& model, const batch<B>& rows)
       : model_(model), config_(model.config()), backend_(model.backend()), rows_(rows) {}
 
-  void normalise(const frozen_norm<B>& w, view x, view out) const;
+  template <typename On>
+  void normalise(const On& on, const frozen_norm<B>& w, view x, view out) const;
   void normalise_backward(const frozen_norm<B>& w, view x, view d_out, view d_x) const;
 
   /// sum = stream + branch, out = norm(sum).
-  void add_and_normalise(const frozen_norm<B>& w, operand<per_channel<"h">, T> stream, view branch, view sum,
-                         view out) const;
+  template <typename On>
+  void add_and_normalise(const On& on, const frozen_norm<B>& w, operand<per_channel<"h">, T> stream, view branch,
+                         view sum, view out) const;
   /// d_x = d_sum + the gradient through the norm of the sum.
   void add_and_normalise_backward(const frozen_norm<B>& w, view sum, view d_out, view d_sum, view d_x) const;
 
@@ -36,12 +39,14 @@ class block_parts {
   void turn_back(view d_qkv) const;
 
   /// post = nonlinearity(pre).
-  void activate(view pre, view post) const;
+  template <typename On>
+  void activate(const On& on, view pre, view post) const;
   /// Replaces d_post, the gradient of `post`, by that of `pre`.
   void activate_backward(view pre, view d_post) const;
 
   /// out = stream + branch.
-  void add(operand<per_channel<"h">, T> stream, view branch, view out) const;
+  template <typename On>
+  void add(const On& on, operand<per_channel<"h">, T> stream, view branch, view out) const;
   /// Rows of the stream += branch.
   void add_to(operand<per_channel<"h">, T> rows, view branch) const;
 
@@ -71,10 +76,10 @@ class block_parts {
 };
 
 template <tensor_backend B>
-void block_parts<B>::normalise(const frozen_norm<B>& w, view x, view out) const {
-  backend_.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x),
-                   each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, x.cols)),
-                   all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
+template <typename On>
+void block_parts<B>::normalise(const On& on, const frozen_norm<B>& w, view x, view out) const {
+  on.forward(layer_norm{config_.layer_norm_epsilon}, x.rows, x.cols, each_row(name::h, x), each_row(name::out, out),
+             all_rows(layer_norm::gain, w.gain.view(1, x.cols)), all_rows(layer_norm::bias, w.bias.view(1, x.cols)));
 }
 
 template <tensor_backend B>
@@ -85,12 +90,13 @@ void block_parts<B>::normalise_backward(const frozen_norm<B>& w, view x, view d_
 }
 
 template <tensor_backend B>
-void block_parts<B>::add_and_normalise(const frozen_norm<B>& w, operand<per_channel<"h">, T> stream, view branch,
-                                       view sum, view out) const {
-  backend_.forward(residual_norm{{config_.layer_norm_epsilon}}, out.rows, out.cols, stream,
-                   each_row(residual::branch, branch.as_const()), each_row(residual_norm::sum, sum),
-                   each_row(name::out, out), all_rows(layer_norm::gain, w.gain.view(1, out.cols)),
-                   all_rows(layer_norm::bias, w.bias.view(1, out.cols)));
+template <typename On>
+void block_parts<B>::add_and_normalise(const On& on, const frozen_norm<B>& w, operand<per_channel<"h">, T> stream,
+                                       view branch, view sum, view out) const {
+  on.forward(residual_norm{{config_.layer_norm_epsilon}}, out.rows, out.cols, stream,
+             each_row(residual::branch, branch.as_const()), each_row(residual_norm::sum, sum), each_row(name::out, out),
+             all_rows(layer_norm::gain, w.gain.view(1, out.cols)),
+             all_rows(layer_norm::bias, w.bias.view(1, out.cols)));
 }
 
 template <tensor_backend B>
@@ -124,9 +130,10 @@ void block_parts<B>::turn_back(view d_qkv) const {
 }
 
 template <tensor_backend B>
-void block_parts<B>::activate(view pre, view post) const {
+template <typename On>
+void block_parts<B>::activate(const On& on, view pre, view post) const {
   with_nonlinearity(
-      [&](auto f) { backend_.forward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(name::out, post)); });
+      [&](auto f) { on.forward(f, pre.rows, pre.cols, each_row(name::h, pre), each_row(name::out, post)); });
 }
 
 template <tensor_backend B>
@@ -138,9 +145,10 @@ void block_parts<B>::activate_backward(view pre, view d_post) const {
 }
 
 template <tensor_backend B>
-void block_parts<B>::add(operand<per_channel<"h">, T> stream, view branch, view out) const {
-  backend_.forward(residual{}, out.rows, out.cols, stream, each_row(residual::branch, branch.as_const()),
-                   each_row(name::out, out));
+template <typename On>
+void block_parts<B>::add(const On& on, operand<per_channel<"h">, T> stream, view branch, view out) const {
+  on.forward(residual{}, out.rows, out.cols, stream, each_row(residual::branch, branch.as_const()),
+             each_row(name::out, out));
 }
 
 template <tensor_backend B>

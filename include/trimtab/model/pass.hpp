@@ -19,7 +19,7 @@ class pass {
   using T = typename Model::scalar;
   using view = matrix_view<T>;
 
-  static_assert(hook_set<Hooks, T>, "the hooks of a pass are `no_hooks` or the hooks() of a composition");
+  static_assert(hook_set<Hooks, B>, "the hooks of a pass are `no_hooks` or the hooks() of a composition");
   static_assert(pass_observer<Observer, T>, "the observer of a pass is `no_observer` or what observe() makes");
 
   pass(const Model& model, const batch<B>& rows, layer_interval layers, Hooks hooks = {},

@@ -43,8 +43,10 @@ struct saved_activations {
 template <typename T>
 struct forward_scratch {
   matrix_view<T> norm = {}, attn_z = {}, attn_out = {}, mlp_post = {}, mlp_out = {};
-  matrix_view<T> qkv = {};      ///< of the rows alone, where some tokens are past
-  matrix_view<T> arrived = {};  ///< `h` before the current hook, where it is not saved
+  matrix_view<T> qkv = {};  ///< of the rows alone, where some tokens are past
+  /// `h` before the current hook, where it is not saved. Row by row it may hold rows of two sites of the same width, one
+  /// that is read and one that is written, in the place of the row before it is read.
+  matrix_view<T> arrived = {};
 };
 
 /// The same in the backward pass. Gradients before and after a hook are separate; `d_stream` alternates between layers,

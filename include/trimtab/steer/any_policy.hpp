@@ -8,20 +8,36 @@
 #include <utility>
 
 /// A policy chosen at run time, by a file or a command line. Each policy is compiled once per backend, for all models,
-/// sites and compositions, and costs one virtual call per site and layer.
+/// sites and compositions, and costs one virtual call per site and row.
 
 namespace trimtab {
+
+namespace detail {
+
+/// What runs row functions on one row of the backend.
+template <typename B>
+struct row_runner {
+  struct type {};  // nothing is run on it
+};
+template <rowwise_backend B>
+struct row_runner<B> {
+  using type = typename B::one_row;
+};
+
+}  // namespace detail
 
 template <tensor_backend B>
 class any_policy {
  public:
   using T = typename B::scalar;
+  using row_type = typename detail::row_runner<B>::type;
 
   template <intervention_policy P>
   any_policy(P policy) : held_(std::make_shared<holding<P>>(std::move(policy))) {}
 
-  /// As `backend.intervene` and `backend.intervene_backward` with the policy.
-  void forward(const B& on, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+  /// As `backend.intervene`, or that of one row of it, and `backend.intervene_backward` with the policy.
+  template <typename On>
+  void forward(const On& on, matrix_view<const T> h, matrix_view<T> out, const T* theta,
                const bound_rows<T>& rows) const {
     held_->forward(on, h, out, theta, rows);
   }
@@ -43,6 +59,8 @@ class any_policy {
   struct held_policy {
     virtual ~held_policy() = default;
     virtual void forward(const B&, matrix_view<const T>, matrix_view<T>, const T*, const bound_rows<T>&) const = 0;
+    virtual void forward(const row_type&, matrix_view<const T>, matrix_view<T>, const T*,
+                         const bound_rows<T>&) const = 0;
     virtual void backward(const B&, matrix_view<const T>, matrix_view<const T>, matrix_view<T>, const T*, T*, T*,
                           const bound_rows<T>&) const = 0;
     virtual policy_description describe(index_t width) const = 0;
@@ -60,6 +78,10 @@ class any_policy {
     void forward(const B& on, matrix_view<const T> h, matrix_view<T> out, const T* theta,
                  const bound_rows<T>& rows) const override {
       on.intervene(policy, h, out, theta, rows);
+    }
+    void forward(const row_type& on, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+                 const bound_rows<T>& rows) const override {
+      if constexpr (rowwise_backend<B>) on.intervene(policy, h, out, theta, rows);
     }
     void backward(const B& on, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h, const T* theta,
                   T* d_theta, T* partial, const bound_rows<T>& rows) const override {

@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-/// Hooks that look up their policies in a table, at the cost of one virtual call per site and layer. Several policies
+/// Hooks that look up their policies in a table, at the cost of one virtual call per site and row. Several policies
 /// at one site act one after another, each on the previous one's output.
 
 namespace trimtab {
@@ -47,14 +47,14 @@ class dynamic_hooks {
   }
   index_t lowest_layer() const { return table_->lowest_layer; }
 
-  template <hook_site Site>
-  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+  template <hook_site Site, typename On>
+  void forward(const On& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
     const chain& c = table_->template at<Site>(layer);
     for (std::size_t n = 0; n < c.interventions.size(); ++n) {
       const bool is_last = n + 1 == c.interventions.size();
       const std::size_t k = c.interventions[n];
-      table_->policy(k).forward(table_->backend(), input(c, n, h), is_last ? out : c.between[n],
-                                table_->theta(k, layer), table_->template rows<Site>(k, layer));
+      table_->policy(k).forward(on, input(c, n, h), is_last ? out : c.between[n], table_->theta(k, layer),
+                                table_->template rows<Site>(k, layer));
     }
   }
   template <hook_site Site>

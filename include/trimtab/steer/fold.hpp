@@ -197,7 +197,7 @@ class folded_weights {
   template <hook_site Site>
   host_matrix<T> forward(index_t layer, const backend_parameters& theta, const host_matrix<T>& rows) const {
     return on_rows<Site>(theta, rows, [&](const auto& hooks, auto h, auto out) {
-      hooks.template forward<Site>(layer, h.as_const(), out);
+      hooks.template forward<Site>(composition_->model().backend(), layer, h.as_const(), out);
     });
   }
   template <hook_site Site>

@@ -42,9 +42,9 @@ class static_hooks {
   }
   index_t lowest_layer() const { return lowest_layer_; }
 
-  template <hook_site Site>
-  void forward(index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    bound_->template forward<Site>(index<Site>, std::get<index<Site>>(*interventions_).policy, layer, h, out);
+  template <hook_site Site, typename On>
+  void forward(const On& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    bound_->template forward<Site>(on, index<Site>, std::get<index<Site>>(*interventions_).policy, layer, h, out);
   }
   template <hook_site Site>
   void backward(index_t layer, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h) const {

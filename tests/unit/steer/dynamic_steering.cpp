@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <trimtab/steer/dynamic_steering.hpp>
+#include <trimtab/steer/observe.hpp>
 
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
@@ -66,7 +67,21 @@ TEST_CASE("Several interventions at one site act one after another, as their seq
   repeated_pass b(two, prompts, strengths);
   const auto numbers = random_parameters(a.layout()).theta;  // one record: alpha, then the vector
   const std::vector<float> theta(numbers.begin(), numbers.end());
-  CHECK(same_bits(a.logits(theta), b.logits(theta)));
+  const auto z = a.logits(theta);
+  CHECK(same_bits(z, b.logits(theta)));
+
+  std::vector<float> stream;  // an observed pass runs each of them on all rows before the next
+  observe(
+      two, parameters{two.layout(prompts), numbers}, prompts, 1,
+      [&]<typename Site>(Site, index_t, auto, auto out) {
+        if (Site::text == "resid_post") stream.assign(out.data, out.data + out.size());
+      },
+      scored::last);
+  workspace<eigen_backend<float>> memory(model.backend());
+  const auto logits = memory.take(std::ssize(prompts), model.config().vocabulary);
+  const index_t width = model.config().width;
+  model.unembed({stream.data(), std::ssize(prompts), width}, memory.take(std::ssize(prompts), width), logits);
+  CHECK(std::equal(z.begin(), z.end(), logits.data));
 }
 
 TEST_CASE("A run-time intervention takes its policy's positions unless it names others") {

@@ -5,8 +5,17 @@ namespace trimtab::test::steered_tests {
 
 namespace {
 
+/// Sees activations, so that a pass runs each function and hook on all rows before the next.
+struct spectator {
+  static constexpr bool is_watching = true;
+
+  template <hook_site, typename T>
+  static void saw(index_t, matrix_view<const T>, matrix_view<const T>) {}
+};
+
 /// Logits and gradient of a pass that skips nothing: every token is a row, and everything is computed again. Checks that
-/// a pass without a backward pass, whose hooks work in place, gives the same logits.
+/// passes without a backward pass give the same logits, whether hooks work in place and row by row or beside and on
+/// whole matrices.
 template <typename Steering>
 auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, const std::vector<double>& strengths,
              const std::vector<float>& theta, const std::vector<float>& d_logits) {
@@ -28,9 +37,12 @@ auto in_full(const Steering& composition, std::span<const prompt_pair> prompts, 
   const layer_interval layers{0, model.config().layers};
   hooked_pass run(model, rows, layers, composition.hooks(bound), pass_use::forward_and_backward);
   run.unembed(run.forward(stream), logits);
-  hooked_pass in_place(model, rows, layers, composition.hooks(bound), pass_use::forward_only);
   const auto again = memory.take(rows.queries(), model.config().vocabulary);
+  hooked_pass in_place(model, rows, layers, composition.hooks(bound), pass_use::forward_only);
   in_place.unembed(in_place.forward(stream), again);
+  CHECK(std::equal(again.data, again.data + again.size(), logits.data));
+  pass<model_type, typename Steering::hooks_type, spectator> watched(model, rows, layers, composition.hooks(bound));
+  watched.unembed(watched.forward(stream), again);
   CHECK(std::equal(again.data, again.data + again.size(), logits.data));
   const auto d = memory.take(rows.queries(), model.config().vocabulary);
   std::ranges::copy(d_logits, d.data);

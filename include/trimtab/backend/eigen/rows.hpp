@@ -58,25 +58,41 @@ void with_parameters(index_t width, const T* values, T* gradients, F&& f) {
   });
 }
 
-/// out = policy(h) where the row has a record in θ, out = h elsewhere, in place if the policy can.
+/// out = policy(h) on row i if it has a record in θ, else out = h; in place if the policy can. Not inlined: so it has the
+/// same bits wherever it is called, and its loops do not depend on how large the caller is.
 template <typename Policy, typename T>
-void intervene(int threads, const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
-               const bound_rows<T>& rows) {
-  parallel_for(threads, h.rows, h.size(), [&](index_t i) {
-    const index_t slot = rows.records.slot[i];
-    if (slot < 0) {
-      if (out.row(i) != h.row(i)) std::copy_n(h.row(i), h.cols, out.row(i));
-      return;
-    }
-    with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
-      with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
-        auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out),
-                           operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
-        policy.forward(r);
-      });
+[[gnu::noinline]] void intervene(index_t i, const Policy& policy, matrix_view<const T> h, matrix_view<T> out,
+                                 const T* theta, const bound_rows<T>& rows) {
+  const index_t slot = rows.records.slot[i];
+  if (slot < 0) {
+    if (out.row(i) != h.row(i)) std::copy_n(h.row(i), h.cols, out.row(i));
+    return;
+  }
+  with_scratch<Policy, T>(h.cols, [&](auto... scratch) {
+    with_parameters<Policy>(h.cols, theta + slot, [&](auto... parameters) {
+      auto r = row_of<T>(h.cols, i, each_row(name::h, h), each_row(name::out, out),
+                         operand<per_row<"beta">, const T>{rows.beta, 1, rows.sequence}, parameters..., scratch...);
+      policy.forward(r);
     });
   });
 }
+
+/// Runs on row i alone what the backend runs on all rows. `forward` is not inlined either.
+template <typename T>
+struct one_row {
+  index_t i;
+
+  template <typename F, typename... Operand>
+  [[gnu::noinline]] void forward(const F& f, index_t, index_t width, Operand... operands) const {
+    auto r = row_of<T>(width, i, operands...);
+    f.forward(r);
+  }
+  template <typename Policy>
+  void intervene(const Policy& policy, matrix_view<const T> h, matrix_view<T> out, const T* theta,
+                 const bound_rows<T>& rows) const {
+    eigen::intervene(i, policy, h, out, theta, rows);
+  }
+};
 
 /// Sets d_h, and the gradient of every record that has rows; `partial` holds one record for each piece of the plan.
 template <typename Policy, typename T>
