@@ -2,8 +2,8 @@
 
 // What an intervention costs: a forward pass through four blocks of GPT-2 small's shape (width 768; 8 prompts of 12
 // tokens) without hooks, composed with hooks that are in no layer, and with each policy, one of them a user's, at one
-// site and at all seven sites of every layer. `ratio` is the median time relative to that of passes without hooks, which
-// run in turn. One thread.
+// site and at all seven sites of every layer. `ratio` is the median time relative to that of passes without hooks,
+// which run in turn. One thread.
 
 #include "support/own.hpp"
 #include "support/random_weights.hpp"

@@ -30,8 +30,8 @@ struct part {
 };
 std::map<std::string, part> parts;
 
-/// The CPU backend, with a clock around each operation. It does not go row by row through several, whose times could not
-/// be told apart.
+/// The CPU backend, with a clock around each operation. It does not go row by row through several, whose times could
+/// not be told apart.
 struct timed_backend : eigen_backend<float> {
   using base = eigen_backend<float>;
   using base::base;

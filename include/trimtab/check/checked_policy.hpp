@@ -12,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+/// A policy under check, as a function of all its inputs: `h` and one record of parameters. Its value is Σ d_out · out,
+/// so that its gradient is what `backward` writes for a random d_out.
+
 namespace trimtab::detail {
 
 /// NaN, so that a function that forgets to write is noticed.
@@ -20,7 +23,6 @@ std::vector<T> unwritten(index_t count) {
   return std::vector<T>(static_cast<std::size_t>(count), T(std::numeric_limits<double>::quiet_NaN()));
 }
 
-/// A policy under check: its inputs are `h` and one record of parameters, its value Σ d_out · out.
 template <intervention_policy P>
 struct checked_policy {
   static constexpr const char* function = "backward";

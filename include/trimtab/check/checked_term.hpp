@@ -12,9 +12,11 @@
 #include <utility>
 #include <vector>
 
+/// A term under check, as a function of a row of logits, with random prompt data for everything else that it reads. Its
+/// value is d_value · value, so that its gradient is what `gradient` writes for a random d_value.
+
 namespace trimtab::detail {
 
-/// A term under check: its input is a row of logits.
 template <logit_term Term>
 struct checked_term {
   static constexpr const char* function = "gradient";

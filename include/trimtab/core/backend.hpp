@@ -139,11 +139,11 @@ concept row_backend = storage_backend<B> and
   b.intervene_backward(detail::any_intervention_policy{}, c, c, m, from, to, to, rows);
 };
 
-/// A backend that can run several row functions on one row before it goes on to the next, so that each finds in the cache
-/// what the one before it wrote.
+/// A backend that can run several row functions on one row before it goes on to the next, so that each finds in the
+/// cache what the one before it wrote.
 ///
 /// Satisfied by: `eigen_backend<...>`.
-/// `row_by_row(n, width, f)` calls f(one_row) for rows 0, ..., n - 1, in any order and several at a time, if need be;
+/// `row_by_row(n, width, f)` calls f(one_row) for rows 0, ..., n - 1, in any order, perhaps several at once;
 /// `one_row.forward` and `one_row.intervene` are the backend's functions for that row alone.
 template <typename B>
 concept rowwise_backend = row_backend<B> and

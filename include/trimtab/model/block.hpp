@@ -71,8 +71,7 @@ class block_pass {
 
  private:
   /// `resid_pre`, norm_1, queries, keys and values, attention, `attn_z`, output projection. The hook of `attn_out` runs
-  /// next to what reads its output; in a parallel block that is far away, and other sites use the memory of `arrived`
-  /// before.
+  /// with what reads its output, but in a parallel block here, because other sites overwrite `arrived` before that.
   void attention_half(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_block<B>& w = model_.block(l);
     forward_scratch<T>& up = memory_.forward;
@@ -197,9 +196,9 @@ class block_pass {
     return is_active<Site>(hooks_, l);
   }
 
-  /// f(on), with the backend if no hook can be at the sites, whatever the layer, else row by row if hooks and backend can
-  /// do that: what one function writes is then still in the cache for the next, and a hook costs little more than its
-  /// arithmetic. Observers see whole matrices.
+  /// f(on), with the backend if no hook can be at the sites, whatever the layer, else row by row if hooks and backend
+  /// can do that: what one function writes is then still in the cache for the next, and a hook costs little more than
+  /// its arithmetic. Observers see whole matrices.
   template <hook_site... Site, typename F>
   void on_rows([[maybe_unused]] view out, const F& f) const {
     if constexpr ((Hooks::template has<Site> or ...) and not Observer::is_watching and rowwise_hooks<Hooks, B>)

@@ -31,9 +31,9 @@ concept hook_set = requires(H& hooks, const B& on, index_t layer, matrix_view<co
   { hooks.lowest_layer() } -> std::same_as<index_t>;
 };
 
-/// Hooks that can run on one row alone. `forward(on, layer, h, out)` then gets the whole matrices and, as `on`, a row of
-/// the backend: it may touch that row only, and does all its work through `on`, several rows at a time. Hooks for whole
-/// matrices take the backend's type instead of any `on`.
+/// Hooks that can run on one row alone. `forward(on, layer, h, out)` then gets the whole matrices and, as `on`, a row
+/// of the backend: it may touch that row only, works through `on` alone, and may run for several rows at once. Hooks
+/// for whole matrices take the backend's type instead of any `on`.
 ///
 /// Satisfied by: `static_hooks<...>`, `dynamic_hooks<...>`, and those of exact runs in `explain`.
 template <typename H, typename B>

@@ -44,8 +44,8 @@ template <typename T>
 struct forward_scratch {
   matrix_view<T> norm = {}, attn_z = {}, attn_out = {}, mlp_post = {}, mlp_out = {};
   matrix_view<T> qkv = {};  ///< of the rows alone, where some tokens are past
-  /// `h` before the current hook, where it is not saved. Row by row it may hold rows of two sites of the same width, one
-  /// that is read and one that is written, in the place of the row before it is read.
+  /// `h` before the current hook, where it is not saved. Where hooks run row by row, two sites of the same width share
+  /// it: the second one's row is written over the first one's after that was read.
   matrix_view<T> arrived = {};
 };
 

@@ -87,8 +87,8 @@ class binding {
     return lowest;
   }
 
-  /// Runs the policy of intervention k on the rows at a site, or on one of them, as `on` does: in the last layer only on
-  /// the scored ones, except at `resid_pre`.
+  /// Runs the policy of intervention k on the rows at a site, or on one of them, as `on` does: in the last layer only
+  /// on the scored ones, except at `resid_pre`.
   template <hook_site Site, typename On, intervention_policy P>
   void forward(const On& on, std::size_t k, const P& policy, index_t layer, matrix_view<const T> h,
                matrix_view<T> out) const {

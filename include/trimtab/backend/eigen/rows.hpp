@@ -58,8 +58,8 @@ void with_parameters(index_t width, const T* values, T* gradients, F&& f) {
   });
 }
 
-/// out = policy(h) on row i if it has a record in θ, else out = h; in place if the policy can. Not inlined: so it has the
-/// same bits wherever it is called, and its loops do not depend on how large the caller is.
+/// out = policy(h) on row i if it has a record in θ, else out = h; in place if the policy can. Not inlined: so it has
+/// the same bits wherever it is called, and its loops do not depend on how large the caller is.
 template <typename Policy, typename T>
 [[gnu::noinline]] void intervene(index_t i, const Policy& policy, matrix_view<const T> h, matrix_view<T> out,
                                  const T* theta, const bound_rows<T>& rows) {
