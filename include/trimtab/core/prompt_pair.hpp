@@ -30,7 +30,7 @@ struct answer_set {
 /// A text whose next token is a further token of an answer, `prompt_pair::correct_id`: see steer/continuations.hpp.
 struct answer_step {
   int sign = 0;          ///< +1 for the correct answer, -1 for the wrong one; 0: no step
-  std::size_t pair = 0;  ///< the number of its prompt pair
+  std::size_t pair = 0;  ///< the number of its prompt pair in the list of prompts that both are in
 
   friend bool operator==(const answer_step&, const answer_step&) = default;
 };

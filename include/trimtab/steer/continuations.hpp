@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <map>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -67,16 +68,24 @@ class continuations_of {
       int pair, row, sign, target;
     };
     std::vector<one> steps;
-    std::map<std::pair<index_t, double>, std::vector<int>> pairs;  // by replica and strength
-    for (std::size_t i = 0; i < sequences.size(); ++i)
-      if (prompts[static_cast<std::size_t>(sequences[i].prompt)].step.sign == 0)
-        pairs[{sequences[i].replica, sequences[i].beta}].push_back(static_cast<int>(i));
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      const prompt_pair& p = prompts[static_cast<std::size_t>(sequences[i].prompt)];
-      if (p.step.sign != 0)
-        steps.push_back({pairs.at({sequences[i].replica, sequences[i].beta}).at(p.step.pair), static_cast<int>(i),
-                         p.step.sign, p.correct_id});
-    }
+    // By replica, strength and prompt: several where a replica has a prompt several times. Of as many equal steps, each
+    // belongs to one of them.
+    std::map<std::tuple<index_t, double, index_t>, std::vector<int>> places;
+    const auto each = [&](bool of_steps, auto f) {
+      for (std::size_t i = 0; i < sequences.size(); ++i)
+        if (const prompt_pair& p = prompts[static_cast<std::size_t>(sequences[i].prompt)];
+            (p.step.sign != 0) == of_steps)
+          f(static_cast<int>(i), sequences[i], p);
+    };
+    each(false, [&](int i, const sequence& s, const prompt_pair&) {
+      places[{s.replica, s.beta, s.prompt}].push_back(i);
+    });
+    each(true, [&](int i, const sequence& s, const prompt_pair& p) {
+      std::vector<int>& equal = places[{s.replica, s.beta, s.prompt}];
+      const std::vector<int>& pairs = places.at({s.replica, s.beta, static_cast<index_t>(p.step.pair)});
+      steps.push_back({pairs.at(equal.size()), i, p.step.sign, p.correct_id});
+      equal.push_back(i);
+    });
     std::ranges::stable_sort(steps, {}, &one::pair);
     const auto column = [&](int one::*of) {
       std::vector<int> all;

@@ -5,6 +5,7 @@
 #include <trimtab/train/chunks.hpp>
 #include <trimtab/train/fit_engine.hpp>
 #include <trimtab/train/leaving_streams.hpp>
+#include <trimtab/train/prompt_pool.hpp>
 #include <trimtab/train/tree_sum.hpp>
 
 #include <algorithm>
@@ -25,7 +26,7 @@ namespace trimtab {
 
 /// Which prompts of the pool a replica sees, and how.
 struct replica_prompts {
-  std::span<const index_t> prompts = {};
+  std::span<const pooled_prompt> prompts = {};
   std::span<const double> strengths = {};
   index_t chunk = 1;
   mini_batches batches = {};
@@ -110,6 +111,8 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
     std::vector<std::size_t> in_step = {};  ///< by sequence, its number among those of the step
   };
 
+  /// Of the next step, by chunk: a replica's prompts and their continuations, as indices into the pool.
+  std::vector<std::vector<index_t>> texts_of_chunks(const replica_prompts& of) const;
   /// Lays out the sequences of the next step, where they are not those of the last one.
   void plan();
   void run(const chunk& part);
@@ -146,6 +149,21 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
 };
 
 template <typename Steering, typename Loss, optimizer Optimizer>
+std::vector<std::vector<index_t>> chunked_engine<Steering, Loss, Optimizer>::texts_of_chunks(
+    const replica_prompts& of) const {
+  std::vector<pooled_prompt> seen;
+  for (const index_t n : prompts_of_step(std::ssize(of.prompts), of.batches, made_))
+    seen.push_back(of.prompts[static_cast<std::size_t>(n)]);
+  std::vector<std::vector<index_t>> chunks;
+  for (std::span<const pooled_prompt> left = seen; not left.empty();) {
+    const std::size_t count = std::min(left.size(), static_cast<std::size_t>(of.chunk));
+    chunks.push_back(with_continuations(left.first(count)));
+    left = left.subspan(count);
+  }
+  return chunks;
+}
+
+template <typename Steering, typename Loss, optimizer Optimizer>
 void chunked_engine<Steering, Loss, Optimizer>::plan() {
   const bool in_batches =
       std::ranges::any_of(of_replicas_, [](const replica_prompts& r) { return r.batches.size > 0; });
@@ -155,23 +173,23 @@ void chunked_engine<Steering, Loss, Optimizer>::plan() {
   std::vector<std::map<index_t, index_t>> numbers;  // by chunk, of its prompts
   for (std::size_t r = 0; r < of_replicas_.size(); ++r) {
     const replica_prompts& of = of_replicas_[r];
-    const std::vector<index_t> seen = prompts_of_step(std::ssize(of.prompts), of.batches, made_);
-    const std::size_t parts = (seen.size() - 1) / static_cast<std::size_t>(of.chunk) + 1;
-    if (chunks_.size() < parts) chunks_.resize(parts), numbers.resize(parts);
+    const std::vector<std::vector<index_t>> texts = texts_of_chunks(of);
+    if (chunks_.size() < texts.size()) chunks_.resize(texts.size()), numbers.resize(texts.size());
     for (double beta : of.strengths)
-      for (std::size_t i = 0; i < seen.size(); ++i) {
-        const index_t n = of.prompts[static_cast<std::size_t>(seen[i])];
-        const std::size_t which = i / static_cast<std::size_t>(of.chunk);
-        chunk& part = chunks_[which];
-        const auto [number, is_new] = numbers[which].try_emplace(n, std::ssize(part.prompts));
-        if (is_new) {
-          part.prompts.push_back(pool_[static_cast<std::size_t>(n)]);
-          part.in_pool.push_back(static_cast<int>(n));
+      for (std::size_t which = 0; which < texts.size(); ++which)
+        for (const index_t n : texts[which]) {
+          chunk& part = chunks_[which];
+          const auto [number, is_new] = numbers[which].try_emplace(n, std::ssize(part.prompts));
+          if (is_new) {
+            prompt_pair& text = part.prompts.emplace_back(pool_[static_cast<std::size_t>(n)]);
+            if (text.step.sign != 0)  // its pair comes before it
+              text.step.pair = static_cast<std::size_t>(numbers[which].at(static_cast<index_t>(text.step.pair)));
+            part.in_pool.push_back(static_cast<int>(n));
+          }
+          part.sequences.push_back({number->second, beta, static_cast<index_t>(r)});
+          part.in_step.push_back(all.size());
+          all.push_back({n, beta, static_cast<index_t>(r)});
         }
-        part.sequences.push_back({number->second, beta, static_cast<index_t>(r)});
-        part.in_step.push_back(all.size());
-        all.push_back({n, beta, static_cast<index_t>(r)});
-      }
   }
   objective_.emplace(backend_, objectives_, pool_, all);
   now_.row_values.resize(static_cast<std::size_t>(objective_->row_values().cols));

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/random.hpp>
 #include <trimtab/model/pass_memory.hpp>
+#include <trimtab/steer/continuations.hpp>
 #include <trimtab/steer/layout_hooks.hpp>
 #include <trimtab/steer/parameter_layout.hpp>
 #include <trimtab/steer/sequence.hpp>
@@ -15,15 +16,16 @@
 #include <vector>
 
 /// How a step is cut so that its memory is bounded. A step sees the prompts of its batch, which are all prompts unless
-/// a fit asks for mini-batches, and runs them in chunks: consecutive whole prompts at all strengths. The chunk is a
-/// setting as the learning rate is one: it changes the last bits of a gradient; memory and threads never change it.
+/// a fit asks for mini-batches, and runs them in chunks: consecutive whole prompts at all strengths, each with its
+/// continuations (steer/continuations.hpp). The chunk is a setting as the learning rate is one: it changes the last
+/// bits of a gradient; memory and threads never change it.
 
 namespace trimtab {
 
 /// The activations that a fit saves for its backward pass, where nothing else is asked for, in bytes.
 inline constexpr index_t usual_chunk_bytes = index_t{1} << 30;
 
-/// The memory of a step on some prompts at all strengths, in bytes.
+/// The memory of a step on some prompts and their continuations at all strengths, in bytes.
 struct step_bytes {
   index_t activations = 0;  ///< those saved for the backward pass, and its scratch
   index_t logits = 0;       ///< of the steered and the untouched model, with their gradient, and streams
@@ -36,9 +38,10 @@ template <typename T>
 step_bytes bytes_of_step(const model_config& config, const parameter_layout& layout,
                          std::span<const prompt_pair> prompts, std::span<const double> strengths) {
   constexpr auto number = static_cast<index_t>(sizeof(T));
+  const std::vector<prompt_pair> texts = with_continuations(prompts);
   pass_rows shape;
-  for (const sequence& s : with_past(std::span(&layout, 1), prompts, every_strength(std::ssize(prompts), strengths))) {
-    const index_t tokens = std::ssize(prompts[static_cast<std::size_t>(s.prompt)].ids);
+  for (const sequence& s : with_past(std::span(&layout, 1), texts, every_strength(std::ssize(texts), strengths))) {
+    const index_t tokens = std::ssize(texts[static_cast<std::size_t>(s.prompt)].ids);
     shape.keys += tokens;
     shape.rows += tokens - s.past;
     ++shape.queries;
@@ -50,12 +53,21 @@ step_bytes bytes_of_step(const model_config& config, const parameter_layout& lay
           (shape.rows * config.width + 2 * shape.queries * config.vocabulary) * number, 4 * layout.size() * number};
 }
 
-/// The number of prompts in a chunk where nobody sets it: as many of the longest as save at most `bytes` of activations,
-/// at least one. A number of the shapes alone.
+/// The tokens of a prompt and of its continuations.
+inline index_t tokens_with_continuations(const prompt_pair& prompt) {
+  const index_t length = std::ssize(prompt.ids);
+  index_t tokens = length;
+  for (const auto* rest : {&prompt.correct_rest, &prompt.wrong_rest})
+    for (index_t k = 1; k <= std::ssize(*rest); ++k) tokens += length + k;
+  return tokens;
+}
+
+/// The number of prompts in a chunk where nobody sets it: as many of the longest, with continuations, as save at
+/// most `bytes` of activations, at least one. A number of the shapes alone.
 template <typename T>
 index_t usual_chunk(const model_config& config, const parameter_layout& layout, std::span<const prompt_pair> prompts,
                     std::span<const double> strengths, index_t bytes = usual_chunk_bytes) {
-  const auto longest = std::ranges::max_element(prompts, {}, [](const prompt_pair& p) { return p.ids.size(); });
+  const auto longest = std::ranges::max_element(prompts, {}, tokens_with_continuations);
   const index_t one = bytes_of_step<T>(config, layout, std::span(&*longest, 1), strengths).activations;
   return std::max<index_t>(1, bytes / std::max<index_t>(1, one));
 }

@@ -73,23 +73,24 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
                      index_t weights) {
   constexpr auto number = static_cast<index_t>(sizeof(T));
   const index_t count = std::ssize(prompts);
+  const std::vector<prompt_pair> texts = with_continuations(prompts);
   const index_t in_step = batches.size == 0 ? count : std::min(batches.size, count);
   const index_t first_layer = first_layer_of_pass(layout, config);
   const bool at_once = in_step <= chunk and batches.size == 0;
   fit_plan plan{.chunk = std::min(chunk, in_step), .chunks = (in_step + chunk - 1) / chunk};
 
-  // By prompt: what a pass computes of it, in units that add up.
+  // By text: what a pass computes of it, in units that add up.
   double forward = 0, untouched = 0, again = 0;
-  index_t rows = 0, tokens = 0, past = 0, longest = 0;
-  for (const sequence& s : with_past(std::span(&layout, 1), prompts, every_strength(count, strengths.first(1)))) {
-    const index_t length = std::ssize(prompts[static_cast<std::size_t>(s.prompt)].ids);
+  index_t rows = 0, tokens = 0, past = 0;
+  for (const sequence& s :
+       with_past(std::span(&layout, 1), texts, every_strength(std::ssize(texts), strengths.first(1)))) {
+    const index_t length = std::ssize(texts[static_cast<std::size_t>(s.prompt)].ids);
     rows += length - s.past, tokens += length, past += s.past;
-    longest = std::max(longest, length);
     forward += multiply_adds(config, length, s.past, first_layer);
     untouched += multiply_adds(config, length, 0, 0);
     again += multiply_adds(config, length, 0, 0) - multiply_adds(config, length, 0, first_layer);
   }
-  const auto unembed = static_cast<double>(config.width * config.vocabulary * count);
+  const auto unembed = static_cast<double>(config.width * config.vocabulary * std::ssize(texts));
   const auto betas = static_cast<double>(strengths.size());
   const double share = static_cast<double>(in_step) / static_cast<double>(count);
   // Backward, each product costs what it costs forward; the untouched model runs once, and in chunks its logits, and
@@ -101,6 +102,11 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
       2 * (untouched + unembed + share * a_step * static_cast<double>(steps) + betas * share * (forward + unembed));
   plan.rows = static_cast<index_t>(static_cast<double>(rows) * share) * std::ssize(strengths);
 
+  index_t longest = 0, most_texts = 0;  // of a prompt with its continuations
+  for (const prompt_pair& p : prompts) {
+    longest = std::max(longest, tokens_with_continuations(p));
+    most_texts = std::max(most_texts, 1 + std::ssize(p.correct_rest) + std::ssize(p.wrong_rest));
+  }
   step_bytes largest;
   for (std::span<const prompt_pair> left = prompts; not left.empty();) {
     const std::size_t size = std::min(left.size(), static_cast<std::size_t>(plan.chunk));
@@ -111,11 +117,13 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
   const index_t keys_of_past = past > 0 ? 3 * config.width * (config.layers - first_layer) : 0;
   const index_t baseline_row = config.width + keys_of_past;
   const index_t seen_at_once = at_once ? tokens : std::min(tokens, plan.chunk * longest);
+  const index_t texts_at_once = std::min(std::ssize(texts), plan.chunk * most_texts);
   plan.memory = {
       {"weights", weights},
       {"activations", largest.activations},
       {"logits", largest.logits},
-      {"untouched", (seen_at_once * baseline_row + plan.chunk * config.vocabulary + count * config.width) * number},
+      {"untouched",
+       (seen_at_once * baseline_row + texts_at_once * config.vocabulary + std::ssize(texts) * config.width) * number},
       {"parameters", largest.parameters + layout.size() * 3 * static_cast<index_t>(sizeof(double))}};
 
   plan.touched = touched_by(layout, prompts, config);

@@ -127,7 +127,7 @@ class fit_run {
  private:
   struct fit {
     replica_type asked;
-    std::vector<index_t> prompts = {};  ///< indices into the pool
+    std::vector<pooled_prompt> prompts = {};
     parameter_layout layout = {};
     std::vector<double> theta = {}, first_moment = {}, second_moment = {};
     std::vector<loss_values> history = {};
@@ -202,6 +202,12 @@ class fit_run {
     const index_t prompts = std::ssize(f.prompts), size = f.asked.batches.size;
     return (size == 0 ? prompts : std::min(size, prompts)) > f.chunk;
   }
+  /// Whether it resumes a fit of answers of several tokens that was not cut, as none was that an earlier version made,
+  /// whatever memory it took.
+  static bool resumes_one_pass(const replica_type& r) {
+    return r.resume_from and not r.resume_from->facts.contains("prompts in a chunk") and
+           std::ranges::any_of(r.prompts, &prompt_pair::has_sequences);
+  }
   fit& active(index_t slot) { return fits_[active_[static_cast<std::size_t>(slot)]]; }
 
   any_communicator ranks_;
@@ -248,19 +254,15 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
     check_units(f.layout);
     f.warnings = repeated_places(f.layout);
     if (not f.asked.start) detail::warn_of_start(f.layout, f.theta, f.asked.seed, f.warnings);
-    f.asked.prompts = with_continuations(f.asked.prompts);
     f.first_moment.assign(f.theta.size(), 0.0);
     f.second_moment.assign(f.theta.size(), 0.0);
     for (const prompt_pair& p : f.asked.prompts) f.prompts.push_back(pool_.add(p));
     f.chunk = f.asked.chunk;
-    const auto is_step = [](const prompt_pair& p) { return p.step.sign != 0; };
-    const bool at_once = std::ranges::any_of(f.asked.prompts, is_step);
     if (f.chunk == 0)
-      f.chunk = at_once ? std::ssize(f.asked.prompts)
-                        : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
-    if (at_once and (is_cut(f) or f.asked.batches.size > 0))
-      throw error(error_kind::bad_argument,
-                  "answers of several tokens need all prompts in one pass; leave out chunks and batches");
+      f.chunk = resumes_one_pass(f.asked)
+                    ? std::ssize(f.prompts)
+                    : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
+    f.asked.prompts = with_continuations(f.asked.prompts);  // which its facts tell
     if (f.asked.resume_from) {
       const fit_state& from = *f.asked.resume_from;
       require_same_fit(from, facts_of(f), f.theta.size());
@@ -326,7 +328,8 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
     std::vector<sequence> sequences;
     for (std::size_t slot = 0; slot < seen.size(); ++slot)
       for (double beta : seen[slot].strengths)
-        for (index_t n : seen[slot].prompts) sequences.push_back({n, beta, static_cast<index_t>(slot)});
+        for (index_t n : with_continuations(seen[slot].prompts))
+          sequences.push_back({n, beta, static_cast<index_t>(slot)});
     auto whole = std::make_unique<whole_engine<Steering, loss_type, Optimizer>>(
         *steering_, std::move(layouts), pool_.all(), std::move(sequences), std::move(objectives), untouched_,
         std::move(optimizers), std::move(penalties), made_, last);

@@ -153,11 +153,10 @@ template <typename Steering, typename Objective, typename Optimizer>
 index_t bytes_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
   using T = typename Steering::model_type::scalar;
   const model_config& config = composition.model().config();
-  const std::vector<prompt_pair> texts = with_continuations(r.prompts);
   const parameter_layout layout = r.start ? r.start->layout : composition.layout(r.prompts);
-  const index_t chunk = r.chunk > 0 ? r.chunk : usual_chunk<T>(config, layout, texts, r.strengths);
+  const index_t chunk = r.chunk > 0 ? r.chunk : usual_chunk<T>(config, layout, r.prompts, r.strengths);
   index_t most = 0;
-  for (std::span<const prompt_pair> left = texts; not left.empty();) {
+  for (std::span<const prompt_pair> left = r.prompts; not left.empty();) {
     const std::size_t count = std::min(left.size(), static_cast<std::size_t>(chunk));
     most = std::max(most, bytes_of_step<T>(config, layout, left.first(count), r.strengths).total());
     left = left.subspan(count);
