@@ -32,7 +32,7 @@ foreach(header IN LISTS headers)
   file(STRINGS "${root}/include/trimtab/${header}" lines REGEX "\"(${any_policy}|${any_parameter})\"")
   foreach(line IN LISTS lines)
     string(REGEX REPLACE "//.*$" "" code "${line}")
-    if(header STREQUAL "io/prompt_file.hpp" AND code MATCHES "\"sequence\"")
+    if(header MATCHES "^io/prompt_(file|line).hpp$" AND code MATCHES "\"sequence\"")
       # In a data line the word says that an answer has several tokens.
     elseif(code MATCHES "\"(${any_policy})\"")
       complain("${header} names the policy ${CMAKE_MATCH_1}: `${code}`; what policies differ in is theirs to say.")
