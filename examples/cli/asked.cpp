@@ -160,6 +160,7 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["retain"] = command.data.retain.string();
     made["lambda_r"] = exact(objective.lambda_r);
   }
+  if (objective.hook_terms() > 0) made["lambda_n"] = exact(*objective.lambda_n);
   if (command.data.task.empty())
     made["data"] = command.data.train.string();
   else

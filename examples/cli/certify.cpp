@@ -40,6 +40,7 @@ class objective_of_file {
     take("--lambda-f", "lambda_f", o.lambda_f);
     take("--margin", "margin", o.margin);
     if (file_.made.contains("lambda_r")) take("--lambda-r", "lambda_r", o.lambda_r);
+    if (not o.lambda_n and file_.made.contains("lambda_n")) o.lambda_n = number("--lambda-n", "lambda_n");
     if (not given("--lambda-m")) o.lambda_m = number("--lambda-m", "lambda_m");
     take("--psi", "psi", o.psi, psi_words);
     take("--kl", "kl", o.kl, kl_words);
@@ -223,7 +224,7 @@ output certify(const certify_command& command, const common_options& common) {
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
   const index_t memory = left_for_work(command.memory, common);
-  require_gradient_pass(model->config(), values.layout, fitted_on, objective.strengths, common, memory);
+  require_gradient_pass(model->config(), values.layout, fitted_on, objective, common, memory);
   std::optional<polished> better;
   if (command.polish) {
     const interrupt_watch watch("polishing ends within this step");

@@ -24,7 +24,8 @@ any_policy<B> policy_for(const chosen_at& chosen);
 inline auto objective_of(const objective_options& o, double lambda_m) {
   return objective::effectiveness{.margin = o.margin, .shape = o.psi} +
          o.lambda_f * objective::faithfulness{.over = o.kl, .direction = o.kl_direction} +
-         lambda_m * objective::minimality{.norm = o.minimality} + o.lambda_r * objective::retention{};
+         lambda_m * objective::minimality{.norm = o.minimality} + o.lambda_r * objective::retention{} +
+         o.lambda_n.value_or(0) * objective::norm_preservation{};
 }
 
 template <typename T>
@@ -199,6 +200,8 @@ class composition_of final : public any_composition {
     for (const prompt_terms& one : of_steered.each) {
       sum.effectiveness += one.effectiveness / static_cast<double>(steers.size());
       sum.faithfulness += one.kl / static_cast<double>(steers.size());
+      if (objective.hook_terms() > 0)
+        sum.norm_preservation = sum.norm_preservation.value_or(0) + one.norm / static_cast<double>(steers.size());
       loss_result::prompt& shown = sum.prompts.emplace_back(loss_result::prompt{.kl = one.kl});
       for (const double strength : objective.strengths) shown.logit_diff[strength] = *difference++;
     }
@@ -206,7 +209,8 @@ class composition_of final : public any_composition {
       sum.retention = sum.retention.value_or(0) + one.retention / static_cast<double>(stays.size());
     sum.minimality = norm_of(values.layout, values.theta, objective.minimality);
     sum.loss = sum.effectiveness + objective.lambda_f * sum.faithfulness + *objective.lambda_m * sum.minimality +
-               objective.lambda_r * sum.retention.value_or(0);
+               objective.lambda_r * sum.retention.value_or(0) +
+               objective.lambda_n.value_or(0) * sum.norm_preservation.value_or(0);
     return sum;
   }
 
@@ -252,7 +256,7 @@ class composition_of final : public any_composition {
 
   /// Means over strengths.
   struct prompt_terms {
-    double effectiveness = 0, kl = 0, retention = 0;
+    double effectiveness = 0, kl = 0, retention = 0, norm = 0;
   };
   struct terms_of_prompts {
     std::vector<prompt_terms> each = {};
@@ -281,7 +285,8 @@ class composition_of final : public any_composition {
                                                                 evaluate_options{}.prompts_at_once, memory);
       const auto some = left.first(static_cast<std::size_t>(count));
       if (with_gradient and memory > 0)
-        if (const auto bytes = bytes_of_step<T>(config, values.layout, some, strengths).total(); bytes > memory)
+        if (const auto bytes = bytes_of_step<T>(config, values.layout, some, strengths, objective.hook_terms()).total();
+            bytes > memory)
           throw error(error_kind::memory, "the gradient of " + std::to_string(count) + " prompts at once takes " +
                                               bytes_text(static_cast<double>(bytes)) + ", more than the " +
                                               bytes_text(static_cast<double>(memory)) +
@@ -289,14 +294,18 @@ class composition_of final : public any_composition {
       const auto found = with_gradient ? objective_and_gradient(steering_, terms, values, some, strengths)
                                        : objective_at(steering_, terms, values, some, strengths);
       for (std::size_t n = 0; n < some.size(); ++n) {
-        const auto mean = [&](std::size_t term) {
+        // 0 for a term that is left out.
+        const auto mean = [&](std::string_view name) {
           double sum_of_strengths = 0;
-          for (std::size_t b = 0; b < strengths.size(); ++b)
-            sum_of_strengths += found.loss.terms[term].per_sequence[b * some.size() + n] / betas;
+          for (const term_value& term : found.loss.terms)
+            for (std::size_t b = 0; b < strengths.size() and term.name == name; ++b)
+              sum_of_strengths += term.per_sequence[b * some.size() + n] / betas;
           return sum_of_strengths;
         };
-        own_terms.each.push_back(some[n].retained ? prompt_terms{.retention = mean(3)}
-                                                  : prompt_terms{.effectiveness = mean(0), .kl = mean(1)});
+        own_terms.each.push_back(some[n].retained ? prompt_terms{.retention = mean(objective::retention::text)}
+                                                  : prompt_terms{.effectiveness = mean(objective::effectiveness::text),
+                                                                 .kl = mean(objective::faithfulness::text),
+                                                                 .norm = mean(objective::norm_preservation::text)});
         for (std::size_t b = 0; b < strengths.size(); ++b)
           own_terms.logit_diffs.push_back(found.logit_diffs[b * some.size() + n]);
       }

@@ -19,7 +19,8 @@ namespace trimtab::cli {
 
 namespace {
 
-/// With the fit's norm and weight of minimality where none were given: the one means nothing without the other.
+/// With the fit's weights of minimality and norm preservation, and its norm, where none were given: a norm means nothing
+/// without its weight.
 objective_options with_defaults(objective_options objective, const any_composition& composition,
                                 const intervention_file& file, const path& name) {
   const auto of_fit = [&](const char* key) -> const std::string* {
@@ -36,6 +37,8 @@ objective_options with_defaults(objective_options objective, const any_compositi
   if (not objective.lambda_m)
     objective.lambda_m =
         weight ? number_made(*weight, "lambda_m", name, "--lambda-m") : composition.defaults().lambda_m;
+  if (const auto* const norms = of_fit("lambda_n"); norms and not objective.lambda_n)
+    objective.lambda_n = number_made(*norms, "lambda_n", name, "--lambda-n");
   return objective;
 }
 
@@ -45,6 +48,7 @@ ordered_json terms_of(const loss_result& found) {
                         {"faithfulness", found.faithfulness},
                         {"minimality", found.minimality}};
   if (found.retention) terms["retention"] = *found.retention;
+  if (found.norm_preservation) terms["norm_preservation"] = *found.norm_preservation;
   return terms;
 }
 
@@ -112,7 +116,8 @@ output loss(const loss_command& command, const common_options& common) {
   found.text = columns({"loss", rounded(result.loss)}) + columns({"effectiveness", rounded(result.effectiveness)}) +
                columns({"faithfulness", rounded(result.faithfulness)}) +
                columns({"minimality", rounded(result.minimality)}) +
-               (result.retention ? columns({"retention", rounded(*result.retention)}) : "");
+               (result.retention ? columns({"retention", rounded(*result.retention)}) : "") +
+               (result.norm_preservation ? columns({"norm preservation", rounded(*result.norm_preservation)}) : "");
   return found;
 }
 

@@ -172,6 +172,7 @@ output fit_directions(const fit_command& command, const common_options& common, 
                              {"effectiveness", loss.effectiveness},
                              {"faithfulness", loss.faithfulness},
                              {"minimality", loss.minimality}};
+  if (loss.norm_preservation) found.json["objective"]["norm_preservation"] = *loss.norm_preservation;
   found.text += "loss: " + rounded(loss.loss) + "\n";
   for (const auto& warning : warnings) found.text += "warning: " + warning + "\n";
   tell_how_to_repeat(command, common, composition.make_file(values, made), found);
@@ -249,6 +250,7 @@ output fit(const fit_command& given, const common_options& common) {
                    counted(static_cast<std::size_t>(all_steps), "step") + ", learning rate " +
                    rounded(optimizer.learning_rate) + ", lambda-f " + rounded(objective.lambda_f) + ", lambda-m " +
                    rounded(*objective.lambda_m) +
+                   (objective.hook_terms() > 0 ? ", lambda-n " + rounded(*objective.lambda_n) : "") +
                    (lambda_max ? ", which is " + rounded(*objective.lambda_m_share) + " of the largest" : ""));
   const stopwatch time;
   const auto resumed = state ? state->steps() : index_t{0};

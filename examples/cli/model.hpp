@@ -48,7 +48,8 @@ struct chosen_at {
 /// The loss on some prompts, its terms, and its gradient.
 struct loss_result {
   double loss = 0, effectiveness = 0, faithfulness = 0, minimality = 0;
-  std::optional<double> retention = {};  ///< on the prompts that are to stay as they are
+  std::optional<double> retention = {};          ///< on the prompts that are to stay as they are
+  std::optional<double> norm_preservation = {};  ///< where it has a weight
   struct prompt {
     std::map<double, double> logit_diff = {};  ///< by strength
     double kl = 0;                             ///< mean over strengths

@@ -109,6 +109,10 @@ void add_objective(options_of o, objective_options& to, bool takes_share) {
              });
   else
     o.real("--lambda-m", "weight of minimality, default that of the fit where the file says it", to.lambda_m, 0);
+  o.real("--lambda-n",
+         takes_share ? "weight of norm preservation, how much interventions change the length of activations, default 0"
+                     : "weight of norm preservation, default that of the fit",
+         to.lambda_n, 0);
   o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
   o.choice("--psi", "shape of effectiveness, default hinge", to.psi, psi_words);
   o.choice("--kl", "vocabulary of faithfulness: without the two answers (masked, default) or with them (full)", to.kl,

@@ -81,6 +81,7 @@ inline const std::map<std::string, parameter_norm> minimality_words = {
 struct objective_options {
   double lambda_f = 1;
   double lambda_r = 1;                        ///< of retention; there is none without prompts to retain
+  std::optional<double> lambda_n = {};        ///< of norm preservation; where it is not given, that of a file, or 0
   std::optional<double> lambda_m = {};        ///< if neither is given, the policy's default
   std::optional<double> lambda_m_share = {};  ///< in its place, a share of λ_max
   double margin = 1;
@@ -90,6 +91,9 @@ struct objective_options {
   parameter_norm minimality = parameter_norm::sum;
   bool minimality_given = false;  ///< for commands that take that of the fit otherwise
   std::vector<double> strengths = {+1.0, -1.0};
+
+  /// How many of its terms are on what hooks do.
+  index_t hook_terms() const { return lambda_n.value_or(0) > 0 ? 1 : 0; }
 };
 
 /// One --at: SITE:POLICY[:LAYERS[:POSITIONS]].

@@ -45,7 +45,7 @@ fit_plan plan_in(const fit_command& command, index_t weights, const model_config
   const index_t chunk =
       command.size.chunk > 0 ? command.size.chunk : usual_chunk<T>(config, layout, prompts, strengths);
   return plan_of_fit<T>(config, layout, prompts, strengths, chunk, command.size.batches,
-                        steps_of(command, std::ssize(prompts)), weights);
+                        steps_of(command, std::ssize(prompts)), weights, command.objective.hook_terms());
 }
 
 fit_plan plan_of(const fit_command& command, const common_options& common, index_t weights, const model_config& config,
@@ -364,11 +364,10 @@ void require_evaluation(const model_config& config, const parameter_layout& layo
 }
 
 void require_gradient_pass(const model_config& config, const parameter_layout& layout,
-                           std::span<const prompt_pair> prompts, std::span<const double> strengths,
+                           std::span<const prompt_pair> prompts, const objective_options& objective,
                            const common_options& common, index_t memory) {
-  const index_t bytes = common.precision == arithmetic::in_double
-                            ? bytes_of_step<double>(config, layout, prompts, strengths).total()
-                            : bytes_of_step<float>(config, layout, prompts, strengths).total();
+  const auto bytes_in = common.precision == arithmetic::in_double ? &bytes_of_step<double> : &bytes_of_step<float>;
+  const index_t bytes = bytes_in(config, layout, prompts, objective.strengths, objective.hook_terms()).total();
   if (memory == 0 or bytes <= memory) return;
   throw error(error_kind::memory, "whether it is a minimum is computed on all prompts at once, which takes " +
                                       size_text(bytes) + ", more than the " + size_text(memory) +

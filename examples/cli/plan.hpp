@@ -37,7 +37,7 @@ void require_evaluation(const model_config& config, const parameter_layout& layo
 
 /// Throws `memory` where a pass forward and backward over all these prompts at once takes more than so many bytes; 0 is any.
 void require_gradient_pass(const model_config& config, const parameter_layout& layout,
-                           std::span<const prompt_pair> prompts, std::span<const double> strengths,
+                           std::span<const prompt_pair> prompts, const objective_options& objective,
                            const common_options& common, index_t memory);
 
 /// What each rank does: its prompts, and the bytes of gradients that the busiest one sends in a step.

@@ -44,6 +44,7 @@ constexpr std::pair<const char*, const char*> settings[] = {{"model", "--model"}
                                                             {"lambda_f", "--lambda-f"},
                                                             {"lambda_r", "--lambda-r"},
                                                             {"lambda_m", "--lambda-m"},
+                                                            {"lambda_n", "--lambda-n"},
                                                             {"margin", "--margin"},
                                                             {"psi", "--psi"},
                                                             {"kl", "--kl"},

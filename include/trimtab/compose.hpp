@@ -28,6 +28,7 @@
 #include <trimtab/objective/effectiveness.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 #include <trimtab/objective/minimality.hpp>
+#include <trimtab/objective/norm_preservation.hpp>
 #include <trimtab/objective/retention.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/policy/activ_scalar.hpp>

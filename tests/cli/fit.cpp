@@ -160,6 +160,46 @@ TEST_CASE("Sets of answers and prompts to retain enter a fit, its file's evaluat
   CHECK(io::read_intervention(file).made.at("lambda_r") == "20.0");
 }
 
+TEST_CASE("With --lambda-n a fit keeps the length of activations, and what reads it weighs that as the fit did") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  const auto run = [&](std::vector<std::string> arguments) {
+    for (const auto& word : {std::string("--model"), model.path(), std::string("--data"), model.data(),
+                             std::string("--precision"), std::string("double"), std::string("--json")})
+      arguments.push_back(word);
+    return run_trimtab(arguments).json();
+  };
+  const std::vector<std::string> how{"fit",        "--policy", "steer-vec", "--sites",  "resid_post", "--steps", "40",
+                                     "--lambda-m", "0.01",     "--psi",     "softplus", "--polish",   "--out",   file};
+  const auto fit = [&](const std::vector<std::string>& more) {
+    auto all = how;
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  const auto free = fit({});
+  CHECK_FALSE(free["objective"].contains("norm_preservation"));
+  CHECK_FALSE(io::read_intervention(file).made.contains("lambda_n"));
+  CHECK_FALSE(run({"loss", "--intervention", file}).contains("norm_preservation"));
+  const auto length = run({"loss", "--intervention", file, "--lambda-n", "1"})["norm_preservation"].get<double>();
+  CHECK(length > 0);
+
+  const auto kept = fit({"--lambda-n", "50"});
+  CHECK(kept["objective"]["norm_preservation"].get<double>() < 0.5 * length);
+  CHECK(io::read_intervention(file).made.at("lambda_n") == "50.0");
+  const auto loss = run({"loss", "--intervention", file, "--psi", "softplus"});
+  CHECK(std::abs(loss["norm_preservation"].get<double>() - kept["objective"]["norm_preservation"].get<double>()) <
+        1e-12);
+  CHECK(std::abs(loss["loss"].get<double>() - loss["effectiveness"].get<double>() - loss["faithfulness"].get<double>() -
+                 0.01 * loss["minimality"].get<double>() - 50 * loss["norm_preservation"].get<double>()) < 1e-12);
+  CHECK(run({"eval", "--intervention", file})["objective"]["data"]["norm_preservation"] == loss["norm_preservation"]);
+  const auto largest = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"certify", "--intervention", file, "--subsets", "0"});
+    return run(more)["stationarity"]["largest"].get<double>();
+  };
+  CHECK(largest({}) < 1e-6);
+  CHECK(largest({"--lambda-n", "10"}) > 0.1);
+}
+
 TEST_CASE("Without --json fit prints a table with the untouched model's row") {
   const model_for_cli model;
   const auto run = run_trimtab({"fit", "--model", model.path(), "--data", model.data(), "--steps", "1"});

@@ -2,6 +2,7 @@
 
 #include <trimtab/io/files/safetensors.hpp>
 #include <trimtab/io/json/json.hpp>
+#include <trimtab/objective/norm_preservation.hpp>
 #include <trimtab/objective/retention.hpp>
 #include <trimtab/policy/library.hpp>
 #include <trimtab/steer/dynamic_steering.hpp>
@@ -71,27 +72,36 @@ void check_case(const Model& model, const io::json& all, const io::json& c, cons
   const auto sum = objective::effectiveness{.margin = 1, .shape = objective::psi::softplus} +
                    1.0 * objective::faithfulness{} + 0.1 * objective::minimality{} +
                    all.at("lambda_r").template get<double>() * objective::retention{};
-  const auto found =
-      objective_and_gradient(composition, sum, at, prompts, all.at("strengths").template get<std::vector<double>>());
+  const auto strengths = all.at("strengths").template get<std::vector<double>>();
+  const auto found = objective_and_gradient(composition, sum, at, prompts, strengths);
   REQUIRE(found.loss.terms.size() == 4);
   for (const term_value& term : found.loss.terms) {
     CAPTURE(term.name);
     CHECK(std::abs(term.value - c.at("terms").at(term.name).template get<double>()) <= 1e-10);
   }
   CHECK(difference(found.logit_diffs, c.at("logit_diffs").template get<std::vector<double>>()) <= 1e-10);
-  const auto gradient = tensors_of(layout, found.gradient, model.config().layers);
-  const auto expected = tensors("grad");
-  CHECK(gradient.size() == expected.size());
-  for (const auto& [tensor, numbers] : expected) {
-    CAPTURE(tensor);
-    CHECK(largest(numbers) > 0);
-    CHECK(difference(gradient.at(tensor), numbers) / std::max(largest(numbers), 1e-3) <= 1e-9);
-  }
+  const auto check_gradient = [&](const objective_gradient& of, const std::string& part) {
+    CAPTURE(part);
+    const auto gradient = tensors_of(layout, of.gradient, model.config().layers);
+    const auto expected = tensors(part);
+    CHECK(gradient.size() == expected.size());
+    for (const auto& [tensor, numbers] : expected) {
+      CAPTURE(tensor);
+      CHECK(largest(numbers) > 0);
+      CHECK(difference(gradient.at(tensor), numbers) / std::max(largest(numbers), 1e-3) <= 1e-9);
+    }
+  };
+  check_gradient(found, "grad");
+  const auto norms = objective_and_gradient(composition, objective::norm_preservation{}, at, prompts, strengths);
+  const auto expected = c.at("terms").at("norm_preservation").template get<double>();
+  CHECK(expected > 0);
+  CHECK(std::abs(norms.loss.total() - expected) <= 1e-12);
+  check_gradient(norms, "grad_norm");
 }
 
 }  // namespace
 
-TEST_CASE("richer policies, sets, sequences and retention are those of the reference") {
+TEST_CASE("richer policies, sets, sequences, retention and norm preservation are those of the reference") {
   const std::string name = GENERATE(as<std::string>{}, "gpt2-a", "neox-parallel");  // those that have functions
   CAPTURE(name);
   const auto folder = std::filesystem::path(TRIMTAB_SOURCE_DIR) / "tests/parity/fixtures" / name;

@@ -9,10 +9,12 @@ Models and files are those of reference.py, with which it shares a folder and th
 
 functions.json         {"prompts": [{"ids", "correct_ids", "wrong_ids", "retained", "sequence"}], "lambda_r", "cases": [CASE]}
     CASE               {"name", "policy", "options": {name: value}, "position_key", "positions", "sites", "layers",
-                        "terms": {"effectiveness", "faithfulness", "retention", "minimality"}, "logit_diffs": [D, ...]}
+                        "terms": {"effectiveness", "faithfulness", "retention", "norm_preservation", "minimality"},
+                        "logit_diffs": [D, ...]}
                        D of every prompt at the first strength, then at the next
 functions.safetensors  F64: <case>/params/<site>.<parameter> [L, P, ...], P only with from_end; <case>/grad/... likewise,
-                       the gradient of effectiveness + faithfulness + lambda_r retention
+                       the gradient of effectiveness + faithfulness + lambda_r retention, and <case>/grad_norm/...
+                       that of norm_preservation
 
 Policies, at a site's activation h, with strength beta
     dyn-scalar     (1 + beta g) h,  g = sum_k a_k tanh(w_k.h + b_k) (mlp), a (w.h) / (|w| |h|) (cosine)
@@ -27,6 +29,9 @@ tokens are left out of the divergence
     effectiveness  mean of softplus(1 - sign(beta) D) over the prompts that are not retained and the strengths
     faithfulness   mean of KL(p(0) || p(beta)) without C and W, over the same
     retention      mean of KL(p(0) || p(beta)) over the whole vocabulary, over the retained prompts and the strengths
+    norm_preservation  mean of (|out| / |h| - 1)^2 over the rows that a policy changes from h to out, of all sites and
+                   layers (past the attention of the last layer only the prompt's last token, because no other reaches
+                   the logits), and of that over the prompts that are not retained and the strengths
     minimality     sum of |x| over the amplitudes, s, W and the parameters of P, and of |u| (Euclidean)
 """
 
@@ -86,7 +91,9 @@ def steer(name, p, h, beta):
     return h + torch.sigmoid(cosine(p, "gate.", h)) * beta * p["alpha"] * h
 
 
-def site_function(name, shared, params, beta):
+def site_function(name, shared, params, beta, changes=None):
+    """The `site` function of a case; appends every row that it changes to `changes`, as (layer, is last, h, out)."""
+
     def site(kind, layer, h):
         if kind not in SITES or layer not in LAYERS:
             return h
@@ -99,6 +106,8 @@ def site_function(name, shared, params, beta):
                 continue
             record = own if shared else {key: value[from_end] for key, value in own.items()}
             rows.append(steer(name, record, row[None, :], beta)[0])
+            if changes is not None:
+                changes.append((layer, from_end == 0, row, rows[-1]))
         return torch.stack(rows)
 
     return site
@@ -149,12 +158,13 @@ def log_p(model, site, ids, answer):
 
 def evaluate(model, prompts, name, params):
     shared, parameters = POLICIES[name][2:]
-    psi, divergence, stays, differences = [], [], [], []
+    psi, divergence, stays, norms, differences = [], [], [], [], []
     for beta in STRENGTHS:
         for prompt in prompts:
             before = model.logits(prompt["ids"])[-1]
+            changes = []
+            z = model.logits(prompt["ids"], site_function(name, shared, params, beta, changes))[-1]
             site = site_function(name, shared, params, beta)
-            z = model.logits(prompt["ids"], site)[-1]
             answers = [prompt["correct_ids"], prompt["wrong_ids"]]
             if prompt["sequence"]:
                 d = log_p(model, site, prompt["ids"], answers[0]) - log_p(model, site, prompt["ids"], answers[1])
@@ -168,7 +178,10 @@ def evaluate(model, prompts, name, params):
             psi.append(reference.PSI["softplus"](1 - reference.sign(beta) * d))
             keep = [j for j in range(len(z)) if j not in answers[0] + answers[1]]
             divergence.append(kl(before[keep], z[keep]))
-    means = [sum(values) / len(values) for values in (psi, divergence, stays)]
+            lengths = [(out.norm() / h.norm() - 1) ** 2 for layer, is_last, h, out in changes
+                       if is_last or layer < model.layers - 1]
+            norms.append(sum(lengths) / len(lengths))
+    means = [sum(values) / len(values) for values in (psi, divergence, stays, norms)]
     minimal = 0.0
     for key, value in params.items():
         kind, parameter = key.split(".", 1)
@@ -176,8 +189,9 @@ def evaluate(model, prompts, name, params):
             continue
         for layer in LAYERS:
             minimal += (value[layer].norm() if parameter == "direction" else value[layer].abs().sum()).item()
-    terms = dict(zip(("effectiveness", "faithfulness", "retention"), (x.item() for x in means)), minimality=minimal)
-    return means[0] + means[1] + LAMBDA_R * means[2], terms, differences
+    names = ("effectiveness", "faithfulness", "retention", "norm_preservation")
+    terms = dict(zip(names, (x.item() for x in means)), minimality=minimal)
+    return means[0] + means[1] + LAMBDA_R * means[2], means[3], terms, differences
 
 
 def write_fixture(folder, model_name, config, tensors):
@@ -186,9 +200,10 @@ def write_fixture(folder, model_name, config, tensors):
     expected, cases = {}, []
     for name, (policy, options, shared, _) in POLICIES.items():
         params = {key: value.requires_grad_() for key, value in random_params(model, name, model_name).items()}
-        smooth, terms, differences = evaluate(model, prompts, name, params)
-        grads = torch.autograd.grad(smooth, list(params.values()))
-        for part, values in (("params", params.values()), ("grad", grads)):
+        smooth, norms, terms, differences = evaluate(model, prompts, name, params)
+        grads = torch.autograd.grad(smooth, list(params.values()), retain_graph=True)
+        of_norms = torch.autograd.grad(norms, list(params.values()))
+        for part, values in (("params", params.values()), ("grad", grads), ("grad_norm", of_norms)):
             expected.update({f"{name}/{part}/{key}": value for key, value in zip(params, values)})
         cases.append({"name": name, "policy": policy, "options": options, "sites": list(SITES), "layers": list(LAYERS),
                       "position_key": "shared" if shared else "from_end", "positions": 1 if shared else 2,

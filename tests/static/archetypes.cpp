@@ -22,6 +22,11 @@ struct least_policy {
   }
 };
 
+struct least_hook_term {
+  static constexpr bool of_hooks = true;
+  constexpr auto value(row auto& r) const { return r.out(index_t{}); }
+  constexpr void gradient(row auto&) const {}
+};
 struct least_term {
   constexpr auto value(row auto& r) const { return r.h(r.correct()); }
   constexpr void gradient(row auto& r) const {
@@ -207,6 +212,8 @@ struct owns_memory : least_policy {
 
 template <>
 inline constexpr bool trimtab::enable_objective_term<least_term> = true;
+template <>
+inline constexpr bool trimtab::enable_objective_term<least_hook_term> = true;
 
 static_assert(intervention_policy<least_policy>);
 static_assert(intervention_policy<policy::activ_scalar> and intervention_policy<policy::steer_vec>);
@@ -222,6 +229,9 @@ static_assert(row_function<layer_norm> and row_function<gelu_tanh> and row_funct
               row_function<residual> and row_function<residual_norm>);
 static_assert(logit_term<least_term> and logit_term<objective::faithfulness> and not parameter_term<least_term>);
 static_assert(parameter_term<objective::minimality> and not logit_term<objective::minimality>);
+static_assert(hook_term<objective::norm_preservation> and hook_term<least_hook_term> and
+              not logit_term<least_hook_term>);
+static_assert(not hook_term<least_term> and not parameter_term<least_hook_term>);
 static_assert(not objective_term<least_policy>);
 static_assert(optimizer<least_optimizer> and optimizer<adam>);
 static_assert(hook_site<site::resid_mid> and not hook_site<no_policy> and not hook_site<somewhere_else>);
@@ -252,7 +262,7 @@ static_assert(exposes<site::resid_mid, residual_form::sequential> and
 // A fit of archetypes only, on a complete backend.
 template <typename Model>
 auto fit_archetypes(const Model& model, const std::vector<prompt_pair>& prompts) {
-  const auto objective = 2.0 * least_term{} + objective::minimality{};
+  const auto objective = 2.0 * least_term{} + objective::minimality{} + least_hook_term{};
   const auto composition = steer(model, at(site::attn_out{}, least_policy{}));
   trainer(composition, least_term{}, adam{}).fit(prompts);        // one term is an objective
   trainer(composition, 0.5 * least_term{}, adam{}).fit(prompts);  // with a weight too

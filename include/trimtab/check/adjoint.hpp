@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/check/checked_hook_term.hpp>
 #include <trimtab/check/checked_policy.hpp>
 #include <trimtab/check/checked_term.hpp>
 #include <trimtab/check/derivatives.hpp>
@@ -98,6 +99,13 @@ template <logit_term Term>
 adjoint_check check_adjoint(const Term& term, const adjoint_options& options = {}) {
   detail::check_options(options, 2);
   return detail::check_subject(detail::checked_term<Term>{term, options.width, options.scale}, options);
+}
+
+/// The same for a term on what hooks do, on random activations before and after a hook.
+template <hook_term Term>
+adjoint_check check_adjoint(const Term& term, const adjoint_options& options = {}) {
+  detail::check_options(options, 1);
+  return detail::check_subject(detail::checked_hook_term<Term>{term, options.width, options.scale}, options);
 }
 
 }  // namespace trimtab

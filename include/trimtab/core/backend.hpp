@@ -155,6 +155,20 @@ concept rowwise_backend = row_backend<B> and
   row.intervene(detail::any_intervention_policy{}, c, m, from, rows);
 };
 
+namespace detail {
+
+/// What runs functions on one row of a backend; an empty type for a backend that runs all rows at once.
+template <typename B>
+struct row_runner {
+  struct type {};
+};
+template <rowwise_backend B>
+struct row_runner<B> {
+  using type = typename B::one_row;
+};
+
+}  // namespace detail
+
 /// A backend whose memory is a device's, and whose work is done in the order of a stream.
 ///
 /// Satisfied by: `cuda_backend<...>`.

@@ -77,10 +77,11 @@
                                             layer_interval, const hooked_sites&, pass_use);                            \
   KIND template class replica_storage<eigen_backend<S>>;                                                               \
   KIND template class binding<eigen_backend<S>>;                                                                       \
+  KIND template class hook_measure<eigen_backend<S>>;                                                                  \
   KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness,                        \
                            objective::minimality>;                                                                     \
   KIND template class loss<eigen_backend<S>, objective::effectiveness, objective::faithfulness, objective::minimality, \
-                           objective::retention>;                                                                      \
+                           objective::retention, objective::norm_preservation>;                                        \
   KIND template class loss<eigen_backend<S>, objective::faithfulness, objective::faithfulness>;                        \
   KIND template void update_records(const eigen_backend<S>&, const adam_update&, matrix_view<S>, matrix_view<S>,       \
                                     matrix_view<S>, matrix_view<S>, record_units);
@@ -105,7 +106,7 @@
 #define TRIMTAB_MODEL_INSTANCES(KIND, ...)                                                                       \
   KIND template class baseline<__VA_ARGS__>;                                                                     \
   TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::usual_terms, __VA_ARGS__)                                            \
-  TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::usual_terms_and_retention, __VA_ARGS__)                              \
+  TRIMTAB_OBJECTIVE_INSTANCES(KIND, detail::all_terms, __VA_ARGS__)                                              \
   KIND template std::vector<metrics> evaluate(const dynamic_steering<__VA_ARGS__>&, std::span<const parameters>, \
                                               std::span<const prompt_pair>, const evaluate_options&);            \
   KIND template parameters directions(const dynamic_steering<__VA_ARGS__>&, std::span<const prompt_pair>,        \
@@ -134,8 +135,8 @@ namespace trimtab {
 
 namespace detail {
 using usual_terms = objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality>;
-using usual_terms_and_retention = objective::weighted_sum<objective::effectiveness, objective::faithfulness,
-                                                          objective::minimality, objective::retention>;
+using all_terms = objective::weighted_sum<objective::effectiveness, objective::faithfulness, objective::minimality,
+                                          objective::retention, objective::norm_preservation>;
 }  // namespace detail
 
 TRIMTAB_BACKEND_INSTANCES(extern, float)

@@ -12,20 +12,6 @@
 
 namespace trimtab {
 
-namespace detail {
-
-/// What runs row functions on one row of the backend.
-template <typename B>
-struct row_runner {
-  struct type {};  // nothing is run on it
-};
-template <rowwise_backend B>
-struct row_runner<B> {
-  using type = typename B::one_row;
-};
-
-}  // namespace detail
-
 template <tensor_backend B>
 class any_policy {
  public:

@@ -4,13 +4,15 @@
 #include <trimtab/core/records.hpp>
 #include <trimtab/core/site.hpp>
 #include <trimtab/model/batch.hpp>
+#include <trimtab/steer/hook_measure.hpp>
 #include <trimtab/steer/replica_storage.hpp>
-#include <trimtab/steer/sequence.hpp>
+#include <trimtab/steer/token_records.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,24 +21,6 @@
 /// of θ and its gradient. static_hooks.hpp and dynamic_hooks.hpp run policies on it.
 
 namespace trimtab {
-
-/// Each token's record, or -1 for none, by sequence and intervention: [sequences][interventions][tokens].
-using token_records = std::vector<std::vector<std::vector<int>>>;
-
-/// The records that the layouts' positions give. Throws `mismatch` where positions do not fit a prompt.
-inline token_records records_of(std::span<const parameter_layout> layouts, std::span<const prompt_pair> prompts,
-                                std::span<const sequence> sequences) {
-  token_records all;
-  for (const sequence& s : sequences) {
-    auto& of_sequence = all.emplace_back();
-    for (const parameter_block& block : layouts[static_cast<std::size_t>(s.replica)].blocks) {
-      const prompt_pair& prompt = prompts[static_cast<std::size_t>(s.prompt)];
-      of_sequence.push_back(block.layers.empty() ? std::vector<int>(prompt.ids.size(), -1)
-                                                 : block.positions.records(prompt));
-    }
-  }
-  return all;
-}
 
 /// θ of all replicas and its gradient, in the backend's memory.
 template <tensor_backend B>
@@ -64,9 +48,11 @@ class binding {
       : binding(backend, config, std::make_shared<replica_parameters<B>>(backend, layouts), sequences,
                 records_of(layouts, prompts, sequences), where) {}
 
-  /// The same with parameters that other bindings share, and with records of the caller's.
+  /// The same with parameters that other bindings share, with records of the caller's, and with terms on what the hooks
+  /// do.
   binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
-          std::span<const sequence> sequences, const token_records& records, scored where);
+          std::span<const sequence> sequences, const token_records& records, scored where,
+          std::vector<weighted_hook_term<B>> of_hooks = {});
 
   binding(const binding&) = delete;  // hooks refer to it
   binding& operator=(const binding&) = delete;
@@ -109,12 +95,11 @@ class binding {
   }
   T* partial(std::size_t k) const { return partial_[k]; }
 
+  /// The terms on what the hooks do; null without any.
+  const hook_measure<B>* measure() const { return measure_ ? &*measure_ : nullptr; }
+
  private:
   bound_rows<T> bind(std::size_t k, std::span<const sequence> sequences, const token_records& records, scored where);
-
-  static std::size_t first_row(const sequence& s, std::size_t tokens, scored where) {
-    return where == scored::all ? static_cast<std::size_t>(s.past) : tokens - 1;
-  }
 
   /// [rows] the sequence of each row, shared by all interventions with as many parts.
   const int* sequence_of_rows(std::span<const sequence> sequences, const token_records& records, index_t parts,
@@ -128,11 +113,13 @@ class binding {
   std::map<std::pair<index_t, bool>, const int*> sequence_of_rows_ = {};
   std::vector<bound_rows<T>> all_ = {}, scored_ = {};
   std::vector<T*> partial_ = {};
+  std::optional<hook_measure<B>> measure_ = {};
 };
 
 template <tensor_backend B>
 binding<B>::binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
-                    std::span<const sequence> sequences, const token_records& records, scored where)
+                    std::span<const sequence> sequences, const token_records& records, scored where,
+                    std::vector<weighted_hook_term<B>> of_hooks)
     : backend_(&backend), last_layer_(config.layers - 1), values_(std::move(values)), memory_(backend) {
   host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
   for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = strength_as<T>(sequences[s].beta);
@@ -145,6 +132,8 @@ binding<B>::binding(const B& backend, const model_config& config, std::shared_pt
     const index_t pieces = std::max(all_.back().records.pieces, scored_.back().records.pieces);
     partial_.push_back(memory_.take(1, std::max<index_t>(1, pieces * blocks[k].record_size)).data);
   }
+  if (not of_hooks.empty())
+    measure_.emplace(backend, config, std::move(of_hooks), storage().layout(0), sequences, records, where);
 }
 
 template <tensor_backend B>

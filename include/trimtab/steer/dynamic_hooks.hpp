@@ -39,9 +39,10 @@ class dynamic_hooks {
   bool active(index_t layer) const {
     return not table_->template at<Site>(layer).interventions.empty();
   }
-  /// Of several, the last reads what the one before it wrote elsewhere.
+  /// Of several, the last reads what the one before it wrote elsewhere. Not where terms see what was before the hook.
   template <hook_site Site>
   bool in_place(index_t layer) const {
+    if (table_->bound.measure()) return false;
     const std::vector<std::size_t>& all = table_->template at<Site>(layer).interventions;
     return all.size() > 1 or table_->policy(all.front()).in_place();
   }
@@ -49,25 +50,17 @@ class dynamic_hooks {
 
   template <hook_site Site, typename On>
   void forward(const On& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
-    const chain& c = table_->template at<Site>(layer);
-    for (std::size_t n = 0; n < c.interventions.size(); ++n) {
-      const bool is_last = n + 1 == c.interventions.size();
-      const std::size_t k = c.interventions[n];
-      table_->policy(k).forward(on, input(c, n, h), is_last ? out : c.between[n], table_->theta(k, layer),
-                                table_->template rows<Site>(k, layer));
-    }
+    run<Site>(on, layer, h, out);
+    if (const auto* terms = table_->bound.measure()) terms->template forward<Site>(on, layer, h, out);
   }
   template <hook_site Site>
   void backward(index_t layer, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h) const {
-    const chain& c = table_->template at<Site>(layer);
-    for (std::size_t n = c.interventions.size(); n-- > 0;) {
-      const std::size_t k = c.interventions[n];
-      const matrix_view<T> d_in = n == 0 ? d_h : c.d_between[n % 2];
-      table_->policy(k).backward(table_->backend(), input(c, n, h), d_out, d_in, table_->theta(k, layer),
-                                 table_->gradient(k, layer), table_->bound.partial(k),
-                                 table_->template rows<Site>(k, layer));
-      d_out = d_in;
-    }
+    const auto back = [&](matrix_view<const T> from, matrix_view<T> to) { run_back<Site>(layer, h, from, to); };
+    if (const auto* terms = table_->bound.measure())
+      terms->template backward<Site>(
+          layer, h, d_out, d_h, [&](matrix_view<T> out) { run<Site>(table_->backend(), layer, h, out); }, back);
+    else
+      back(d_out, d_h);
   }
 
  private:
@@ -124,6 +117,28 @@ class dynamic_hooks {
     }
   };
 
+  template <hook_site Site, typename On>
+  void run(const On& on, index_t layer, matrix_view<const T> h, matrix_view<T> out) const {
+    const chain& c = table_->template at<Site>(layer);
+    for (std::size_t n = 0; n < c.interventions.size(); ++n) {
+      const bool is_last = n + 1 == c.interventions.size();
+      const std::size_t k = c.interventions[n];
+      table_->policy(k).forward(on, input(c, n, h), is_last ? out : c.between[n], table_->theta(k, layer),
+                                table_->template rows<Site>(k, layer));
+    }
+  }
+  template <hook_site Site>
+  void run_back(index_t layer, matrix_view<const T> h, matrix_view<const T> d_out, matrix_view<T> d_h) const {
+    const chain& c = table_->template at<Site>(layer);
+    for (std::size_t n = c.interventions.size(); n-- > 0;) {
+      const std::size_t k = c.interventions[n];
+      const matrix_view<T> d_in = n == 0 ? d_h : c.d_between[n % 2];
+      table_->policy(k).backward(table_->backend(), input(c, n, h), d_out, d_in, table_->theta(k, layer),
+                                 table_->gradient(k, layer), table_->bound.partial(k),
+                                 table_->template rows<Site>(k, layer));
+      d_out = d_in;
+    }
+  }
   static matrix_view<const T> input(const chain& c, std::size_t n, matrix_view<const T> h) {
     return n == 0 ? h : c.between[n - 1].as_const();
   }

@@ -7,13 +7,16 @@
 #include <trimtab/core/settings.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
 #include <trimtab/steer/continuations.hpp>
+#include <trimtab/steer/hook_measure.hpp>
 #include <trimtab/steer/loss_values.hpp>
 #include <trimtab/steer/parameters.hpp>
+#include <trimtab/steer/penalty.hpp>
 #include <trimtab/steer/prompt_data.hpp>
 #include <trimtab/steer/sequence.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -23,9 +26,10 @@
 #include <utility>
 #include <vector>
 
-/// The objective on the logits of a steered pass. Each logit term is a weighted mean over a replica's sequences, and
-/// its gradient goes into d_logits; the penalty on the parameters is evaluated here and applied by the optimizer. All
-/// replicas have the same terms, each with its own settings and weights.
+/// The objective of a steered pass. Each logit term is a weighted mean over a replica's sequences, and its gradient goes
+/// into d_logits; the values and gradients of terms on what hooks do come from the pass; the penalty on the parameters is
+/// evaluated here and applied by the optimizer. All replicas have the same terms, each with its own weights, and of terms
+/// on logits its own settings.
 
 namespace trimtab {
 
@@ -50,28 +54,6 @@ bool same_bytes(const T& a, const T& b) {
 
 }  // namespace detail
 
-/// An objective's penalty on a number of `parameters`. Throws `bad_argument` for two penalties, and for a
-/// weight that is negative or NaN.
-template <typename... Terms>
-penalty penalty_of(const objective::weighted_sum<Terms...>& sum, index_t parameters) {
-  penalty p;
-  int found = 0;
-  sum.each([&]<typename Term>(const objective::weighted<Term>& t) {
-    if constexpr (parameter_term<Term> and not logit_term<Term>) {
-      p = {t.weight, t.term.norm};
-      if (p.norm == parameter_norm::mean) p.weight /= static_cast<double>(std::max<index_t>(1, parameters));
-      ++found;
-    }
-  });
-  if (found > 1)
-    throw error(error_kind::bad_argument,
-                "the objective has two penalties on the parameters; an objective may have one");
-  if (not(p.weight >= 0))  // also NaN
-    throw error(error_kind::bad_argument,
-                "the weight of the penalty on the parameters is " + setting_text(p.weight) + "; it must be 0 or more");
-  return p;
-}
-
 template <tensor_backend B, typename... Terms>
 class loss {
  public:
@@ -94,27 +76,31 @@ class loss {
   const weights_of_replicas& weight_of() const { return weight_of_; }
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
+  /// The terms on what hooks do, for the run whose loss this is. Those that have no weight in any replica are left out.
+  const std::vector<weighted_hook_term<B>>& of_hooks() const { return of_hooks_; }
+
   /// The loss of each replica. For the penalty, `theta(r)` returns a replica's parameters in host memory and
-  /// `layout(r)` their layout.
+  /// `layout(r)` their layout; `means` are those of the terms on hooks.
   template <typename Layout, typename Theta>
   std::vector<loss_values> values(matrix_view<const T> logits, matrix_view<const T> reference, Layout layout,
-                                  Theta theta) const {
-    evaluate(logits, reference);
+                                  Theta theta, matrix_view<const T> means = {}) const {
+    evaluate(logits, reference, means);
     std::vector<loss_values> all;
     collect(backend_->download(values_).values, layout, theta, all);
     return all;
   }
   /// The same for one replica.
-  loss_values values(matrix_view<const T> logits, matrix_view<const T> reference, const parameters& p) const {
+  loss_values values(matrix_view<const T> logits, matrix_view<const T> reference, const parameters& p,
+                     matrix_view<const T> means = {}) const {
     return values(
                logits, reference, [&](index_t) -> const parameter_layout& { return p.layout; },
-               [&](index_t) { return std::span<const double>(p.theta); })
+               [&](index_t) { return std::span<const double>(p.theta); }, means)
         .front();
   }
 
-  /// Sets `row_values()`.
-  void evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const;
-  /// Each logit term's value for each sequence, [1, logit terms * sequences], in the backend's memory.
+  /// Sets `row_values()`; `means` [of_hooks().size(), sequences] are those of the run.
+  void evaluate(matrix_view<const T> logits, matrix_view<const T> reference, matrix_view<const T> means = {}) const;
+  /// The value of each term on rows for each sequence, [1, terms * sequences], in the backend's memory.
   matrix_view<const T> row_values() const { return values_; }
 
   /// Sets `all` to the loss of each replica, from `row_values` and parameters in host memory. Reuses the memory that an
@@ -123,10 +109,10 @@ class loss {
   void collect(std::span<const T> row_values, Layout layout, Theta theta, std::vector<loss_values>& all) const {
     all.resize(objectives_.size());
     for (std::size_t r = 0; r < all.size(); ++r) {
-      all[r].terms.resize(sizeof...(Terms) - (has_retained_ ? 0 : retained_terms));
-      std::size_t next = 0, number = 0;
+      all[r].terms.resize(static_cast<std::size_t>(std::ranges::count(left_out_[r], false)));
+      std::size_t next = 0, number = 0, k = 0;
       objectives_[r].each([&]<typename Term>(const objective::weighted<Term>& t) {
-        if (concerns_retained<Term> and not has_retained_) {
+        if (left_out_[r][k++]) {
           next += static_cast<std::size_t>(count_);
           return;
         }
@@ -135,7 +121,7 @@ class loss {
         v.weight = t.weight;
         v.value = 0;
         v.per_sequence.clear();
-        if constexpr (logit_term<Term>) {
+        if constexpr (is_of_rows<Term>) {
           for (std::size_t i : sequences_of_[r]) {
             if (not concerns<Term>(i)) continue;
             v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
@@ -156,10 +142,12 @@ class loss {
  private:
   template <std::size_t K>
   using term_type = std::tuple_element_t<K, std::tuple<Terms...>>;
-  /// How many logit terms there are before the term.
+  template <typename Term>
+  static constexpr bool is_of_rows = logit_term<Term> or hook_term<Term>;
+  /// How many terms on rows there are before the term.
   template <std::size_t K>
   static constexpr index_t number_of = []<std::size_t... J>(std::index_sequence<J...>) {
-    return (index_t{} + ... + index_t{logit_term<term_type<J>>});
+    return (index_t{} + ... + index_t{is_of_rows<term_type<J>>});
   }
   (std::make_index_sequence<K>{});
   template <std::size_t K>
@@ -171,6 +159,10 @@ class loss {
   template <std::size_t K>
   void plan_term() {
     using term = term_type<K>;
+    for (std::size_t r = 0; r < objectives_.size(); ++r)
+      left_out_[r][K] =
+          (concerns_retained<term> and not has_retained_[r]) or (hook_term<term> and term_of<K>(r).weight == 0);
+    if constexpr (hook_term<term>) return plan_hook_term<K>();
     host_matrix<T> share(count_, 1);
     bool differ = false;
     for (std::size_t r = 0; r < objectives_.size(); ++r) {
@@ -188,6 +180,21 @@ class loss {
     terms_[K] = memory_.take(bytes).data;
   }
 
+  template <std::size_t K>
+  void plan_hook_term() {
+    using term = term_type<K>;
+    std::vector<double> share(static_cast<std::size_t>(count_));
+    for (std::size_t r = 0; r < objectives_.size(); ++r) {
+      for (std::size_t i : sequences_of_[r])
+        if (concerns<term>(i)) share[i] = term_of<K>(r).weight * weights_[i] / weight_of_[0][r];
+      if (not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term))
+        throw error(error_kind::bad_argument, "fits that share a pass have different settings of " +
+                                                  std::string(objective::term_name(term_of<K>(0).term)) +
+                                                  ", a term on what hooks do; give them the same ones");
+    }
+    if (not is_left_out(K)) of_hooks_.emplace_back(term_of<K>(0).term, std::move(share));
+  }
+
   /// f(index of the term, term, the operand of each row's replica if the term needs it).
   template <typename F>
   void each_logit_term(F f) const {
@@ -198,7 +205,7 @@ class loss {
   void logit_term_of(F& f) const {
     using term = term_type<K>;
     if constexpr (logit_term<term>) {
-      if (concerns_retained<term> and not has_retained_) return;
+      if (is_left_out(K)) return;
       constexpr std::integral_constant<std::size_t, K> number{};
       if (terms_[K] == nullptr)
         f(number, term_of<K>(0).term);
@@ -226,14 +233,18 @@ class loss {
     });
   }
 
+  /// Whether no replica has the term: there are no prompts that it is about, or it has no weight.
+  bool is_left_out(std::size_t term) const {
+    return std::ranges::all_of(left_out_, [&](const auto& of_replica) { return of_replica[term]; });
+  }
+
   /// Whether the term is about a sequence: one about what is to stay, or one about all the others.
   template <typename Term>
   bool concerns(std::size_t i) const {
     return kind_[i] == (concerns_retained<Term> ? sequence_kind::stays : sequence_kind::steers);
   }
 
-  static constexpr index_t logit_terms = (index_t{} + ... + index_t{logit_term<Terms>});
-  static constexpr std::size_t retained_terms = (std::size_t{} + ... + std::size_t{concerns_retained<Terms>});
+  static constexpr index_t terms_of_rows = (index_t{} + ... + index_t{is_of_rows<Terms>});
 
   const B* backend_;
   std::vector<objective_type> objectives_;  ///< by replica
@@ -242,8 +253,10 @@ class loss {
   std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
   weights_of_replicas weight_of_;
   enum class sequence_kind { steers, stays, step };
-  std::vector<sequence_kind> kind_ = {};  ///< by sequence
-  bool has_retained_ = false;
+  std::vector<sequence_kind> kind_ = {};                           ///< by sequence
+  std::vector<bool> has_retained_;                                 ///< by replica
+  std::vector<std::array<bool, sizeof...(Terms)>> left_out_ = {};  ///< by replica and term
+  std::vector<weighted_hook_term<B>> of_hooks_ = {};
   std::vector<double> weights_ = {};  ///< by sequence
   prompt_data_of<B, Terms...> data_;
   std::optional<answer_sets_of<B>> sets_ = {};
@@ -263,6 +276,8 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
       count_(static_cast<index_t>(sequences.size())),
       sequences_of_(objectives_.size()),
       weight_of_{std::vector<double>(objectives_.size()), std::vector<double>(objectives_.size())},
+      has_retained_(objectives_.size()),
+      left_out_(objectives_.size()),
       data_(backend, prompts, sequences, memory_) {
   std::vector<int> correct, wrong, prompt, replica;
   host_matrix<T> beta(1, count_);
@@ -271,7 +286,7 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
     sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
     if (p.step.sign == 0) weight_of_[p.retained][static_cast<std::size_t>(s.replica)] += s.weight;
     kind_.push_back(p.step.sign != 0 ? sequence_kind::step : p.retained ? sequence_kind::stays : sequence_kind::steers);
-    has_retained_ = has_retained_ or p.retained;
+    if (p.retained) has_retained_[static_cast<std::size_t>(s.replica)] = true;
     weights_.push_back(s.weight);
     beta.values[correct.size()] = static_cast<T>(s.beta);
     correct.push_back(p.correct_id);
@@ -285,7 +300,7 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
   wrong_ = memory_.take(std::move(wrong));
   prompt_ = memory_.take(std::move(prompt));
   replica_ = memory_.take(std::move(replica));
-  values_ = memory_.take(1, std::max<index_t>(1, logit_terms * count_));
+  values_ = memory_.take(1, std::max<index_t>(1, terms_of_rows * count_));
   const auto any = [&](auto has) {
     return std::ranges::any_of(sequences,
                                [&](const sequence& one) { return has(prompts[static_cast<std::size_t>(one.prompt)]); });
@@ -298,8 +313,17 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
 }
 
 template <tensor_backend B, typename... Terms>
-void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference) const {
+void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference,
+                                 matrix_view<const T> means) const {
+  assert(means.rows == std::ssize(of_hooks_));
   if (steps_) steps_->evaluate(logits);
+  index_t next = 0;
+  const auto take_means = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) {
+    if (hook_term<term_type<K>> and not is_left_out(K))
+      backend_->copy({means.row(next++), 1, count_}, {values_.data + number_of<K> * count_, 1, count_});
+  };
+  [&]<std::size_t... K>(std::index_sequence<K...>) { (take_means(std::integral_constant<std::size_t, K>{}), ...); }
+  (std::index_sequence_for<Terms...>{});
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
     T* const values = values_.data + number_of<K> * count_;
     with_rows<K>(logits, reference, [&](auto... operands) {

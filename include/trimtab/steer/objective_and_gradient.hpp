@@ -36,14 +36,16 @@ objective_gradient evaluate_objective(const Steering& composition, const objecti
   check_prompts(prompts, composition.model().config().vocabulary);
   check_strengths(strengths);
   const auto texts = with_continuations(prompts);
-  steered run(composition, std::vector{at.layout}, texts, every_strength(std::ssize(texts), strengths),
-              with_gradient ? pass_use::forward_and_backward : pass_use::forward_only);
-  const loss terms(backend, objective, texts, run.sequences());
+  const auto sequences = every_strength(std::ssize(texts), strengths);
+  const loss terms(backend, objective, texts, sequences);
+  steered run(composition, std::vector{at.layout}, texts, sequences,
+              with_gradient ? pass_use::forward_and_backward : pass_use::forward_only, scored::last, nullptr,
+              no_observer{}, terms.of_hooks());
   run.take_parameters(at.theta);
   const auto logits = run.forward();
   const auto reference = run.untouched()->logits();
   objective_gradient found;
-  found.loss = terms.values(logits, reference, at);
+  found.loss = terms.values(logits, reference, at, run.of_hooks());
   const auto rows = backend.download(logits);
   found.logit_diffs.resize(prompts.size() * strengths.size());
   for (std::size_t k = 0; k < run.sequences().size(); ++k) {

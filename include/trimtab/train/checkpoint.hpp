@@ -106,7 +106,7 @@ fit_facts facts_of_fit(const Steering& composition, const parameter_layout& layo
   std::map<std::string, int> terms;
   const bool retains = std::ranges::any_of(prompts, &prompt_pair::retained);
   objective.each([&]<typename Term>(const objective::weighted<Term>& t) {
-    if (concerns_retained<Term> and not retains) return;
+    if ((concerns_retained<Term> and not retains) or (concerns_hooks<Term> and t.weight == 0)) return;
     std::string of_term = " of " + std::string(objective::term_name(t.term));
     if (const int number = ++terms[of_term]; number > 1) of_term += " " + std::to_string(number);
     facts["weight" + of_term] = setting_text(t.weight);

@@ -34,9 +34,27 @@ struct step_bytes {
   index_t total() const { return activations + logits + parameters; }
 };
 
+/// What terms on hooks take, in bytes: values and weights of the rows of all hooked places, and the activations of the
+/// largest of these three times.
+template <typename T>
+index_t bytes_of_hook_terms(const model_config& config, const parameter_layout& layout, index_t rows, index_t terms) {
+  const detail::layout_hooks hooks{layout};
+  index_t numbers = 0, widest = 0;
+  for (index_t l = 0; l < config.layers; ++l)
+    site::all::each([&]<typename Site>(Site) {
+      if (not hooks.active<Site>(l)) return;
+      const index_t width = site_width<Site>(config), parts = site_parts(Site::rows, config);
+      numbers += 2 * terms * rows * parts;
+      widest = std::max(widest, width * parts);
+    });
+  return (numbers + (terms > 0 ? 3 * rows * widest : 0)) * static_cast<index_t>(sizeof(T));
+}
+
+/// `hook_terms`: how many terms are on what hooks do.
 template <typename T>
 step_bytes bytes_of_step(const model_config& config, const parameter_layout& layout,
-                         std::span<const prompt_pair> prompts, std::span<const double> strengths) {
+                         std::span<const prompt_pair> prompts, std::span<const double> strengths,
+                         index_t hook_terms = 0) {
   constexpr auto number = static_cast<index_t>(sizeof(T));
   const std::vector<prompt_pair> texts = with_continuations(prompts);
   pass_rows shape;
@@ -49,7 +67,8 @@ step_bytes bytes_of_step(const model_config& config, const parameter_layout& lay
   const detail::layout_hooks hooks{layout};
   const index_t first = std::min(hooks.lowest_layer(), config.layers - 1);
   return {bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
-                           pass_use::forward_and_backward),
+                           pass_use::forward_and_backward) +
+              bytes_of_hook_terms<T>(config, layout, shape.rows, hook_terms),
           (shape.rows * config.width + 2 * shape.queries * config.vocabulary) * number, 4 * layout.size() * number};
 }
 

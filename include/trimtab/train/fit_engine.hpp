@@ -66,9 +66,9 @@ class whole_engine final : public fit_engine<typename Steering::model_type::back
                std::vector<sequence> sequences, std::vector<objective_type> objectives,
                std::shared_ptr<const baseline<Model>> untouched, std::vector<Optimizer> optimizers,
                std::vector<penalty> penalties, index_t made, index_t last)
-      : run_(composition, std::move(layouts), prompts, std::move(sequences), pass_use::forward_and_backward,
-             scored::last, std::move(untouched)),
-        objective_(composition.model().backend(), std::move(objectives), prompts, run_.sequences()),
+      : objective_(composition.model().backend(), std::move(objectives), prompts, sequences),
+        run_(composition, std::move(layouts), prompts, std::move(sequences), pass_use::forward_and_backward,
+             scored::last, std::move(untouched), {}, objective_.of_hooks()),
         steps_(composition.model().backend(), run_, objective_, std::move(optimizers), std::move(penalties), made,
                last) {}
 
@@ -90,8 +90,8 @@ class whole_engine final : public fit_engine<typename Steering::model_type::back
                                         direct_steps<steered<Steering>, Loss, Optimizer>>;
   static_assert(fit_steps<steps_type, T>);
 
-  steered<Steering> run_;
   Loss objective_;
+  steered<Steering> run_;
   steps_type steps_;
 };
 

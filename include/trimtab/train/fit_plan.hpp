@@ -66,11 +66,12 @@ inline double multiply_adds(const model_config& c, index_t tokens, index_t past,
   return sum;
 }
 
-/// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory alone.
+/// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory alone; `hook_terms` are
+/// those on what hooks do.
 template <typename T>
 fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout, std::span<const prompt_pair> prompts,
                      std::span<const double> strengths, index_t chunk, const mini_batches& batches, index_t steps,
-                     index_t weights) {
+                     index_t weights, index_t hook_terms = 0) {
   constexpr auto number = static_cast<index_t>(sizeof(T));
   const index_t count = std::ssize(prompts);
   const std::vector<prompt_pair> texts = with_continuations(prompts);
@@ -110,7 +111,7 @@ fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout,
   step_bytes largest;
   for (std::span<const prompt_pair> left = prompts; not left.empty();) {
     const std::size_t size = std::min(left.size(), static_cast<std::size_t>(plan.chunk));
-    const step_bytes here = bytes_of_step<T>(config, layout, left.first(size), strengths);
+    const step_bytes here = bytes_of_step<T>(config, layout, left.first(size), strengths, hook_terms);
     if (here.total() > largest.total()) largest = here;
     left = left.subspan(size);
   }

@@ -137,7 +137,7 @@ class recorded_steps {
   /// Everything that a step does, without waiting for a result.
   void whole_step() {
     const matrix_view<const T> logits = run_.forward();
-    objective_.evaluate(logits, reference());
+    objective_.evaluate(logits, reference(), run_.of_hooks());
     keep(run_.theta(), kept_theta_);
     keep(objective_.row_values(), kept_values_);
     objective_.gradient(logits, reference(), run_.d_logits());

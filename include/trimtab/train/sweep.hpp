@@ -158,7 +158,8 @@ index_t bytes_of_replica(const Steering& composition, const replica<Objective, O
   index_t most = 0;
   for (std::span<const prompt_pair> left = r.prompts; not left.empty();) {
     const std::size_t count = std::min(left.size(), static_cast<std::size_t>(chunk));
-    most = std::max(most, bytes_of_step<T>(config, layout, left.first(count), r.strengths).total());
+    most = std::max(
+        most, bytes_of_step<T>(config, layout, left.first(count), r.strengths, hook_terms_in(r.objective)).total());
     left = left.subspan(count);
   }
   return most;

@@ -107,7 +107,7 @@ std::vector<double> answers_on(const B& backend) {
   const auto composition = steer(model, at(site::head<1>{}, policy::low_rank<2>{}, layers::list({1})),
                                  at(site::mlp_out{}, policy::project_out{}, layers::list({1})));
   const auto objective = objective::effectiveness{} + 0.5 * objective::faithfulness{} + 0.02 * objective::minimality{} +
-                         0.5 * objective::retention{};
+                         0.5 * objective::retention{} + 2.0 * objective::norm_preservation{};
   const auto result = trainer(composition, objective, adam{.learning_rate = 0.02}).fit(prompts, {.steps = 6});
   std::vector<double> all;
   for (const loss_values& step : result.history) all.push_back(step.total());
