@@ -234,6 +234,7 @@ output certify(const certify_command& command, const common_options& common) {
     made["polish_steps"] = std::to_string(better->steps);
     made["train_prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
     if (not stays.empty()) made["retain"] = stays.string(), made["lambda_r"] = exact(objective.lambda_r);
+    if (objective.lambda_n) made["lambda_n"] = exact(*objective.lambda_n);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
     if (const int signal = interrupt_watch::signal(); signal != 0) {
       tell("ended by " + interrupt_watch::name_of(signal) + " after " +

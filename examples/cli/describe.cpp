@@ -218,7 +218,7 @@ void describe(description& d, command_line& line) {
         add("loss", "Compute the objective of an intervention on prompt pairs, and its gradient",
             "  trimtab loss --model gpt2/ --intervention ioi.safetensors --data train.jsonl --gradient g.safetensors");
     add_saved_fit(o, c, line.common);
-    o.output("--gradient", "file to write the gradient of effectiveness and faithfulness to", c.gradient);
+    o.output("--gradient", "file to write the gradient of the objective without minimality to", c.gradient);
     add_bound(o, c.memory);
   }
   {

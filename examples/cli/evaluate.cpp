@@ -19,8 +19,8 @@ namespace trimtab::cli {
 
 namespace {
 
-/// With the fit's weights of minimality and norm preservation, and its norm, where none were given: a norm means nothing
-/// without its weight.
+/// With the fit's weights of minimality and norm preservation where none were given, and its kind of minimality, which
+/// means nothing without the weight.
 objective_options with_defaults(objective_options objective, const any_composition& composition,
                                 const intervention_file& file, const path& name) {
   const auto of_fit = [&](const char* key) -> const std::string* {
@@ -40,16 +40,6 @@ objective_options with_defaults(objective_options objective, const any_compositi
   if (const auto* const norms = of_fit("lambda_n"); norms and not objective.lambda_n)
     objective.lambda_n = number_made(*norms, "lambda_n", name, "--lambda-n");
   return objective;
-}
-
-ordered_json terms_of(const loss_result& found) {
-  ordered_json terms = {{"loss", found.loss},
-                        {"effectiveness", found.effectiveness},
-                        {"faithfulness", found.faithfulness},
-                        {"minimality", found.minimality}};
-  if (found.retention) terms["retention"] = *found.retention;
-  if (found.norm_preservation) terms["norm_preservation"] = *found.norm_preservation;
-  return terms;
 }
 
 }  // namespace

@@ -133,6 +133,16 @@ std::string to_text(const std::string& name, const metrics& m) {
          error(&strength_metrics::top_other_same, 3) + "\n\n";
 }
 
+ordered_json terms_of(const loss_result& found) {
+  ordered_json terms = {{"loss", found.loss},
+                        {"effectiveness", found.effectiveness},
+                        {"faithfulness", found.faithfulness},
+                        {"minimality", found.minimality}};
+  if (found.retention) terms["retention"] = *found.retention;
+  if (found.norm_preservation) terms["norm_preservation"] = *found.norm_preservation;
+  return terms;
+}
+
 ordered_json retention_json(const any_composition& composition, const parameters& values,
                             const std::vector<prompt_pair>& retained, const objective_options& objective,
                             const any_communicator& ranks, index_t memory) {

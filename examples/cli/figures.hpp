@@ -25,6 +25,9 @@ ordered_json untouched_json(const metrics& m);
 /// A table with a line for each strength, the untouched model's first, and which prompts are newly flipped.
 std::string to_text(const std::string& name, const metrics& m);
 
+/// The loss and its terms.
+ordered_json terms_of(const loss_result& found);
+
 /// What becomes of prompts that are to stay as they are.
 ordered_json retention_json(const any_composition& composition, const parameters& values,
                             const std::vector<prompt_pair>& retained, const objective_options& objective,

@@ -168,11 +168,7 @@ output fit_directions(const fit_command& command, const common_options& common, 
   found.json["steps"] = 0;
   found.json["interrupted"] = false;
   found.json["warnings"] = warnings;
-  found.json["objective"] = {{"loss", loss.loss},
-                             {"effectiveness", loss.effectiveness},
-                             {"faithfulness", loss.faithfulness},
-                             {"minimality", loss.minimality}};
-  if (loss.norm_preservation) found.json["objective"]["norm_preservation"] = *loss.norm_preservation;
+  found.json["objective"] = terms_of(loss);
   found.text += "loss: " + rounded(loss.loss) + "\n";
   for (const auto& warning : warnings) found.text += "warning: " + warning + "\n";
   tell_how_to_repeat(command, common, composition.make_file(values, made), found);
@@ -359,8 +355,13 @@ output fit(const fit_command& given, const common_options& common) {
   found.json["warnings"] = warnings;
   found.json["objective"] = terms_of(learned.history.back());
   found.text += "loss: " + rounded(learned.history.front().total()) + " before, " +
-                rounded(learned.history.back().total()) + " after " + counted(static_cast<std::size_t>(steps), "step") +
-                (learned.interrupted ? ", interrupted" : "") + "\n";
+                rounded(learned.history.back().total()) + " after " + counted(static_cast<std::size_t>(steps), "step");
+  if (better) {
+    const auto polished_to = composition->loss(learned.values, fitted_on, objective, false, {}, memory);
+    found.json["objective"] = terms_of(polished_to);
+    found.text += ", " + rounded(polished_to.loss) + " after polishing";
+  }
+  found.text += (learned.interrupted ? ", interrupted\n" : "\n");
   found.json["lambda_m"] = *objective.lambda_m;
   if (lambda_max) found.json["lambda_max"] = *lambda_max;
   for (std::size_t k = told; k < warnings.size(); ++k) found.text += "warning: " + warnings[k] + "\n";

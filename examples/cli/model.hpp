@@ -55,7 +55,7 @@ struct loss_result {
     double kl = 0;                             ///< mean over strengths
   };
   std::vector<prompt> prompts = {};
-  std::vector<double> gradient = {};  ///< of effectiveness and weighted faithfulness, laid out as the parameters
+  std::vector<double> gradient = {};  ///< of the loss without minimality, laid out as the parameters
 };
 
 /// A fit between two steps.

@@ -129,6 +129,11 @@ TEST_CASE("Polishing ends at a minimum, in fit and in certify alike", "[certify]
                                    "--polish", "--out", at_once, "--json"})
                           .json();
   CHECK(fitted["polish"] == polished["polish"]);
+  // The objective is that of the parameters in the file, not of those before polishing.
+  const auto loss = run_trimtab({"loss", "--model", model.path(), "--data", model.data(), "--intervention", at_once,
+                                 "--psi", "softplus", "--precision", "double", "--json"})
+                        .json();
+  CHECK(std::abs(fitted["objective"]["loss"].get<double>() - loss["loss"].get<double>()) < 1e-12);
   CHECK(io::read_intervention(at_once).interventions == io::read_intervention(better).interventions);
   CHECK(
       run_trimtab({"certify", "--model", model.path(), "--intervention", file, "--data", model.data(), "--out", better})

@@ -101,6 +101,41 @@ TEST_CASE("Prompts to retain enter each point of a sweep as they enter a fit", "
              ContainsSubstring("--lambda-r goes with --retain"));
 }
 
+TEST_CASE("Norm preservation enters each point of a sweep as it enters a fit", "[sweep]") {
+  const model_for_cli model;
+  const auto folder = model.name("sweep"), file = model.name("alone.safetensors");
+  const std::vector<std::string> how{"--steps", "6", "--policy", "steer-vec"};
+  const auto swept = [&](const std::string& weight) {
+    return run_trimtab(
+        sweep_of(model, with(how, {"--vary", "lambda-m=0.2,0.1", "--lambda-n", weight, "--out", folder})));
+  };
+  const auto run = swept("20");
+  CAPTURE(run.err);
+  REQUIRE(run.status == 0);
+  const auto alone = run_trimtab(with({"fit", "--model", model.path(), "--data", model.data(), "--test", model.data(),
+                                       "--lambda-m", "0.1", "--lambda-n", "20", "--out", file, "--json"},
+                                      how));
+  REQUIRE(alone.status == 0);
+  auto of_sweep = io::read_intervention(folder + "/point-0001.safetensors"), of_fit = io::read_intervention(file);
+  CHECK(of_fit.made.at("lambda_n") == "20.0");
+  for (auto* file_of : {&of_sweep, &of_fit})
+    for (const auto* key : {"command", "arguments", "lambda_m_share"}) file_of->made.erase(key);
+  CHECK(of_sweep == of_fit);
+  CHECK(swept("20").status == 0);
+  const auto other = swept("10");
+  CHECK(other.status == 1);
+  CHECK_THAT(other.err, ContainsSubstring("lambda_n"));
+  CHECK(run_trimtab({"fit", "--like", file, "--json"}).json()["same_bits"] == true);
+  const auto activations = [&](const std::string& weight) {
+    return run_trimtab(
+               with({"fit", "--model", model.path(), "--data", model.data(), "--plan", "--json", "--lambda-n", weight},
+                    how))
+        .json()["memory"]["activations"]
+        .get<double>();
+  };
+  CHECK(activations("1") > activations("0"));
+}
+
 TEST_CASE("The front holds what no other point betters, and the knee is on it", "[sweep]") {
   const model_for_cli model;
   const auto found =

@@ -7,9 +7,9 @@
 #include <type_traits>
 
 /// What an objective is made of (arXiv 2410.04962, section 3). A *logit term* is a function of one row of logits: it
-/// gives a value and adds the value's gradient to `d_h`; the loss averages it over prompts and strengths. A *hook term* is
-/// the same of what an intervention does to a row of activations. A *parameter term* penalises the parameters instead;
-/// the optimizer's proximal step applies it.
+/// gives a value and adds the value's gradient to `d_h`; the loss averages it over prompts and strengths. A *hook term*
+/// is the same of what an intervention does to a row of activations. A *parameter term* penalises the parameters
+/// instead; the optimizer's proximal step applies it.
 
 namespace trimtab {
 
@@ -17,8 +17,8 @@ namespace trimtab {
 template <typename T>
 inline constexpr bool enable_objective_term = false;
 
-/// Whether a term is about what hooks do: of each row on which a policy acts, the activations `h` before the site's hook
-/// and `out` after it. The term declares `static constexpr bool of_hooks`.
+/// Whether a term is about what hooks do: of each row on which a policy acts, the activations `h` before the site's
+/// hook and `out` after it. The term declares `static constexpr bool of_hooks`.
 template <typename T>
 inline constexpr bool concerns_hooks = requires {
   requires T::of_hooks;
@@ -51,8 +51,8 @@ concept logit_term = detail::term_of_rows<T> and not concerns_hooks<T>;
 template <typename T>
 concept hook_term = detail::term_of_rows<T> and concerns_hooks<T>;
 
-/// Whether a term is about the prompts whose continuation is to stay as it is (`prompt_pair::retained`), of which it
-/// is the mean; all other terms are means over the other prompts. The term declares `static constexpr bool of_retained`.
+/// Whether a term is about the prompts whose continuation is to stay as it is (`prompt_pair::retained`), of which it is
+/// the mean; all other terms are means over the other prompts. The term declares `static constexpr bool of_retained`.
 template <typename T>
 inline constexpr bool concerns_retained = requires {
   requires T::of_retained;

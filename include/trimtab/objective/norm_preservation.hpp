@@ -11,8 +11,8 @@
 ///     N = (‖out‖ / ‖h‖ − 1)²        ∂N/∂out = 2 (‖out‖ / ‖h‖ − 1) out / (‖out‖ ‖h‖)
 ///                                   ∂N/∂h = −2 (‖out‖ / ‖h‖ − 1) ‖out‖ h / ‖h‖³
 ///
-/// N is 0 where h is zero, because there is nothing to compare with, and has slope 0 where out is. Of a policy that only
-/// scales, N is the square of β times the scalar.
+/// N is 0 where h is zero, because there is nothing to compare with, and has slope 0 where out is zero. Of a policy
+/// that only scales, and does not turn h around, N is the square of β times the scalar.
 
 namespace trimtab::objective {
 
@@ -32,8 +32,8 @@ struct norm_preservation {
     const auto l = lengths_of(r);
     using T = std::remove_const_t<decltype(l.h)>;
     if (l.h == 0 or l.out == 0) return;
-    const T d = 2 * r.d_value() * (l.out / l.h - 1);
-    const T along_out = d / (l.out * l.h), along_h = d * l.out / (l.h * l.h * l.h);
+    const T d = 2 * r.d_value() * (l.out / l.h - 1) / l.h;
+    const T along_out = d / l.out, along_h = d * (l.out / l.h) / l.h;
     r.each([&](auto j) {
       r.d_out(j) += along_out * r.out(j);
       r.d_h(j) -= along_h * r.h(j);

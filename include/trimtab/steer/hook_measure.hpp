@@ -4,6 +4,7 @@
 #include <trimtab/core/backend.hpp>
 #include <trimtab/core/objective.hpp>
 #include <trimtab/model/architecture.hpp>
+#include <trimtab/model/pass_memory.hpp>
 #include <trimtab/model/workspace.hpp>
 #include <trimtab/steer/token_records.hpp>
 
@@ -55,11 +56,17 @@ class weighted_hook_term {
                            matrix_view<T>) const = 0;
   };
 
-  /// A term as a row function that writes its value.
+  /// A term as a row function that writes its value, and whose gradient leaves alone the rows that have no weight: it
+  /// may not be finite there, as on a row of zeros.
   template <typename Term>
-  struct keeping {
+  struct on_row {
     Term term;
     constexpr void forward(row auto& r) const { r(name::value) = term.value(r); }
+    constexpr auto value(row auto& r) const { return term.value(r); }
+    constexpr void gradient(row auto& r) const {
+      if (r.d_value() == 0) return;
+      term.gradient(r);
+    }
   };
 
   template <typename Term>
@@ -72,13 +79,13 @@ class weighted_hook_term {
     }
     void values(const row_type& on, matrix_view<const T> h, matrix_view<const T> out, T* to) const override {
       if constexpr (rowwise_backend<B>)
-        on.forward(keeping<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
+        on.forward(on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
                    operand<std::remove_const_t<decltype(name::value)>, T>{to, 1});
     }
     void gradients(const B& on, matrix_view<const T> h, matrix_view<const T> out, const T* d_value, matrix_view<T> d_h,
                    matrix_view<T> d_out) const override {
-      on.gradients(term, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out), each_row(grad(name::h), d_h),
-                   each_row(grad(name::out), d_out),
+      on.gradients(on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
+                   each_row(grad(name::h), d_h), each_row(grad(name::out), d_out),
                    operand<gradient_of<std::remove_const_t<decltype(name::value)>>, const T>{d_value, 1});
     }
   };
@@ -123,7 +130,7 @@ class hook_measure {
 
   hook_measure(const B& backend, const model_config& config, std::vector<weighted_hook_term<B>> terms,
                const parameter_layout& layout, std::span<const sequence> sequences, const token_records& records,
-               scored where);
+               scored where, pass_use use);
 
   /// After a site's hook, on all rows or on the one that `on` is.
   template <hook_site Site, typename On>
@@ -171,16 +178,16 @@ class hook_measure {
   std::vector<weighted_hook_term<B>> terms_;
   workspace<B> memory_;
   std::vector<std::array<index_t, site::count>> first_rows_;  ///< by layer and site
-  matrix_view<T> values_ = {}, d_values_ = {};                ///< [terms, rows]
+  matrix_view<T> values_ = {}, d_values_ = {};                ///< [terms, rows], the latter for a backward pass
   matrix_view<T> means_ = {};                                 ///< [terms, sequences]
-  matrix_view<T> out_ = {}, d_out_ = {}, d_direct_ = {};      ///< of the largest place
+  matrix_view<T> out_ = {}, d_out_ = {}, d_direct_ = {};      ///< of the largest place, for a backward pass
   const int *rows_ = nullptr, *begin_ = nullptr;              ///< the rows on which policies act, by sequence
 };
 
 template <tensor_backend B>
 hook_measure<B>::hook_measure(const B& backend, const model_config& config, std::vector<weighted_hook_term<B>> terms,
                               const parameter_layout& layout, std::span<const sequence> sequences,
-                              const token_records& records, scored where)
+                              const token_records& records, scored where, pass_use use)
     : backend_(&backend),
       terms_(std::move(terms)),
       memory_(backend),
@@ -220,10 +227,12 @@ hook_measure<B>::hook_measure(const B& backend, const model_config& config, std:
     all.insert(all.end(), acted[n].begin(), acted[n].end());
     begin.push_back(static_cast<int>(all.size()));
   }
-  d_values_ = memory_.take(d_values);
   values_ = memory_.take(d_values.rows, d_values.cols);
   means_ = memory_.take(d_values.rows, std::max<index_t>(1, std::ssize(sequences)));
-  for (matrix_view<T>* m : {&out_, &d_out_, &d_direct_}) *m = memory_.take(1, std::max<index_t>(1, largest));
+  if (use == pass_use::forward_and_backward) {
+    d_values_ = memory_.take(d_values);
+    for (matrix_view<T>* m : {&out_, &d_out_, &d_direct_}) *m = memory_.take(1, std::max<index_t>(1, largest));
+  }
   rows_ = memory_.take(std::move(all));
   begin_ = memory_.take(std::move(begin));
 }

@@ -26,10 +26,10 @@
 #include <utility>
 #include <vector>
 
-/// The objective of a steered pass. Each logit term is a weighted mean over a replica's sequences, and its gradient goes
-/// into d_logits; the values and gradients of terms on what hooks do come from the pass; the penalty on the parameters is
-/// evaluated here and applied by the optimizer. All replicas have the same terms, each with its own weights, and of terms
-/// on logits its own settings.
+/// The objective of a steered pass. Each logit term is a weighted mean over a replica's sequences, and its gradient
+/// goes into d_logits; the values and gradients of terms on what hooks do come from the pass; the penalty on the
+/// parameters is evaluated here and applied by the optimizer. All replicas have the same terms, each with its own
+/// weights, and its own settings of terms on logits.
 
 namespace trimtab {
 
@@ -64,7 +64,8 @@ class loss {
   using weights_of_replicas = std::array<std::vector<double>, 2>;
 
   /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
-  /// all sequences of each replica that have answers, where these are only some; values and gradients are then their share.
+  /// all sequences of each replica that have answers, where these are only some; values and gradients are then their
+  /// share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
        std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of = {});
   /// The same for a single replica.
@@ -184,15 +185,19 @@ class loss {
   void plan_hook_term() {
     using term = term_type<K>;
     std::vector<double> share(static_cast<std::size_t>(count_));
+    const term* one = nullptr;
     for (std::size_t r = 0; r < objectives_.size(); ++r) {
+      if (left_out_[r][K]) continue;
+      const objective::weighted<term>& here = term_of<K>(r);
       for (std::size_t i : sequences_of_[r])
-        if (concerns<term>(i)) share[i] = term_of<K>(r).weight * weights_[i] / weight_of_[0][r];
-      if (not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term))
+        if (concerns<term>(i)) share[i] = here.weight * weights_[i] / weight_of_[concerns_retained<term>][r];
+      if (one != nullptr and not detail::same_bytes(here.term, *one))
         throw error(error_kind::bad_argument, "fits that share a pass have different settings of " +
-                                                  std::string(objective::term_name(term_of<K>(0).term)) +
+                                                  std::string(objective::term_name(*one)) +
                                                   ", a term on what hooks do; give them the same ones");
+      one = &here.term;
     }
-    if (not is_left_out(K)) of_hooks_.emplace_back(term_of<K>(0).term, std::move(share));
+    if (one != nullptr) of_hooks_.emplace_back(*one, std::move(share));
   }
 
   /// f(index of the term, term, the operand of each row's replica if the term needs it).

@@ -73,7 +73,7 @@ class steered {
                        ? with_past(values->storage.layouts(), prompts, std::move(sequences))
                        : std::move(sequences)),
         bound_(model_.backend(), model_.config(), values, sequences_,
-               records_of(values->storage.layouts(), prompts, sequences_), where, std::move(of_hooks)),
+               records_of(values->storage.layouts(), prompts, sequences_), where, std::move(of_hooks), use),
         first_layer_(first_layer_of_pass(storage().layout(0), model_.config())),
         rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where, past()),
         memory_(model_.backend()),

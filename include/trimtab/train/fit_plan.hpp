@@ -66,8 +66,8 @@ inline double multiply_adds(const model_config& c, index_t tokens, index_t past,
   return sum;
 }
 
-/// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory alone; `hook_terms` are
-/// those on what hooks do.
+/// The plan of a fit whose chunk is known, of a model that takes `weights` bytes. `steps` may be 0, for the memory
+/// alone; `hook_terms` are those on what hooks do.
 template <typename T>
 fit_plan plan_of_fit(const model_config& config, const parameter_layout& layout, std::span<const prompt_pair> prompts,
                      std::span<const double> strengths, index_t chunk, const mini_batches& batches, index_t steps,

@@ -113,8 +113,8 @@ class fit_run {
     return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
-  /// Right after the first step: the gradient of the logit terms with their weights where the fit started, laid out as the
-  /// parameters. Later steps may run ahead of what was asked for.
+  /// Right after the first step: the gradient of all terms but minimality, with their weights, where the fit started,
+  /// laid out as the parameters. Later steps may run ahead of what was asked for.
   std::vector<double> first_gradient(std::size_t replica = 0) const {
     assert(fits_[replica].made == 1 and not looked_);
     const auto slot = std::ranges::find(active_, replica) - active_.begin();

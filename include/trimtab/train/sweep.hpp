@@ -148,7 +148,7 @@ struct sweep_options {
   std::function<void(std::size_t, const std::string&)> failed = {};
 };
 
-/// How many bytes a replica adds to a pass, which runs no more of its prompts at once than a chunk of the longest.
+/// How many bytes a replica alone adds to a pass, which runs no more of its prompts at once than a chunk of the longest.
 template <typename Steering, typename Objective, typename Optimizer>
 index_t bytes_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
   using T = typename Steering::model_type::scalar;

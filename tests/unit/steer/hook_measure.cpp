@@ -4,6 +4,7 @@
 
 #include "support/compositions.hpp"
 #include "support/refusal.hpp"
+#include "support/thread_ranks.hpp"
 
 namespace trimtab::test::hook_measure_tests {
 
@@ -153,7 +154,7 @@ TEST_CASE("Norm preservation is the mean over the rows on which a policy acts, a
     }
     CHECK(term.value > 0);
     CHECK(std::abs(term.value - mean) < 1e-14);
-    // The same without a backward pass, where hooks may work in place.
+    // The same without a backward pass, which keeps fewer activations.
     CHECK(objective_at(composition, sum, values, prompts, strengths).loss == found.loss);
   };
   check(chained(model));
@@ -189,6 +190,60 @@ TEST_CASE("A term on hooks without a weight, and prompts that are to stay, are l
   const auto& each = found.loss.terms.at(2).per_sequence;
   REQUIRE(each.size() == 4);
   CHECK(std::abs(each[1] - observed(composition, values, prompts[2], 1)) < 1e-14);
+}
+
+TEST_CASE("A term on hooks has the same bits on any number of threads, also where rows are shared among them") {
+  std::vector<double> strengths;
+  for (int k = 1; k <= 60; ++k) strengths.push_back(0.05 * (k % 2 == 0 ? k : -k));
+  const auto prompts = random_prompts(small_gpt2::config(), {12, 11, 12});  // 2100 rows, which are worth a team
+  const auto found = [&](int threads) {
+    const auto model = small_model<small_gpt2, double>(threads);
+    const auto composition = steer(model, at(site::mlp_post{}, policy::affine{}, layers::all(), positions::shared()),
+                                   at(site::resid_post{}, policy::steer_vec{}, layers::all(), positions::from_end(5)),
+                                   at(site::attn_z{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+    const auto values = random_parameters(composition.layout(prompts));
+    const auto sum = objective::faithfulness{} + 3.0 * norm_preservation{};
+    CHECK(objective_at(composition, sum, values, prompts, strengths).loss ==
+          objective_and_gradient(composition, sum, values, prompts, strengths).loss);
+    return objective_and_gradient(composition, sum, values, prompts, strengths);
+  };
+  const auto one = found(1);
+  for (const int threads : {2, 3}) {
+    const auto several = found(threads);
+    CHECK(several.loss == one.loss);
+    CHECK(same_bits(several.gradient, one.gradient));
+  }
+}
+
+TEST_CASE("The texts of an answer's further tokens are left out of a term on hooks") {
+  const auto model = small_model<small_gpt2, double>();
+  auto prompts = random_prompts(model.config(), {4, 3});
+  const auto composition =
+      steer(model, at(site::mlp_out{}, policy::steer_vec{}, layers::all(), positions::from_end(2)));
+  const auto values = random_parameters(composition.layout(prompts));
+  const auto plain = objective_and_gradient(composition, norm_preservation{}, values, prompts);
+  prompts[0].correct_rest = {4, 2};
+  prompts[1].wrong_rest = {1};
+  const auto found = objective_and_gradient(composition, norm_preservation{}, values, prompts);
+  REQUIRE(found.loss.terms.at(0).per_sequence.size() == 4);
+  CHECK(std::abs(found.loss.total() - plain.loss.total()) < 1e-15);
+  for (std::size_t j = 0; j < plain.gradient.size(); ++j)
+    CHECK(std::abs(found.gradient[j] - plain.gradient[j]) < 1e-14);
+}
+
+TEST_CASE("What terms on hooks take is part of the plan") {
+  const auto model = small_model<small_gpt2, float>();
+  const model_config& config = model.config();
+  const auto prompts = random_prompts(config, {4, 3});
+  const auto composition =
+      steer(model, at(site::attn_z{}, policy::activ_scalar{}, layers::list({0, 2}), positions::shared()),
+            at(site::mlp_post{}, policy::steer_vec{}, layers::list({1}), positions::shared()));
+  const auto bytes = [&](index_t terms) {
+    return bytes_of_step<float>(config, composition.layout(prompts), prompts, std::vector<double>{1, -1}, terms);
+  };
+  // Values and weights of 14 rows at one place and, for two heads, at two; three times 14 rows of the MLP.
+  CHECK(bytes(1).total() - bytes(0).total() == 4 * (2 * 14 * (2 + 2 + 1) + 3 * 14 * config.hidden));
+  CHECK(bytes(2).total() - bytes(1).total() == 4 * 2 * 14 * (2 + 2 + 1));
 }
 
 TEST_CASE("A fit with a term on hooks has the same bits on several threads, with company and after a checkpoint") {
@@ -227,6 +282,20 @@ TEST_CASE("A fit with a term on hooks has the same bits on several threads, with
   CHECK(strict.fit(prompts, {.steps = 8, .resume_from = run.state()}).values == alone.values);
   CHECK(loose.start(prompts).state().facts.count("weight of norm_preservation") == 0);
 
+  // Mini-batches, and ranks that share the chunks.
+  auto prompts_and_stays = prompts;
+  prompts_and_stays[2].retained = true;
+  const fit_options in_batches{.steps = 6, .chunk = 1, .batches = {.size = 3}};
+  const auto batched = strict.fit(prompts_and_stays, in_batches);
+  std::vector<char> same(2);
+  thread_ranks::run(2, [&](const thread_ranks& own) {
+    const trainer shared(composition, sum(20), adam{.learning_rate = .02}, own);
+    const auto found_here = shared.fit(prompts_and_stays, in_batches);
+    same[static_cast<std::size_t>(own.rank())] =
+        found_here.values == batched.values and found_here.history == batched.history;
+  });
+  CHECK(same == std::vector<char>{1, 1});
+
   // It does what it is there for.
   const auto length = [&](const auto& fit) {
     return objective_at(composition, norm_preservation{}, fit.values, prompts).loss.total();
@@ -261,11 +330,33 @@ struct along_h {
   }
 };
 
+/// Norm preservation of prompts that are to stay.
+struct length_of_others : norm_preservation {
+  static constexpr bool of_retained = true;
+};
+
+/// The sum of log |h|, whose gradient is not finite on a row of zeros.
+struct log_size {
+  static constexpr bool of_hooks = true;
+
+  constexpr auto value(row auto& r) const {
+    using std::log, std::abs;
+    return r.sum([&](auto j) { return log(abs(r.h(j))); });
+  }
+  constexpr void gradient(row auto& r) const {
+    r.each([&](auto j) { r.d_h(j) += r.d_value() / r.h(j); });
+  }
+};
+
 }  // namespace
 }  // namespace trimtab::test::hook_measure_tests
 
 template <>
 inline constexpr bool trimtab::enable_objective_term<trimtab::test::hook_measure_tests::along_h> = true;
+template <>
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::hook_measure_tests::length_of_others> = true;
+template <>
+inline constexpr bool trimtab::enable_objective_term<trimtab::test::hook_measure_tests::log_size> = true;
 
 namespace trimtab::test::hook_measure_tests {
 
@@ -292,6 +383,37 @@ TEST_CASE("A user's term on hooks joins an objective, with one setting for fits 
                        one.fit_all({one.replica_of(prompts, {}, 2), other.replica_of(prompts, {}, 2)});
                      }),
              ContainsSubstring("different settings of term, a term on what hooks do"));
+  const trainer without(composition, objective::effectiveness{} + 0.0 * along_h{.factor = 2}, adam{});
+  const auto together = one.fit_all({without.replica_of(prompts, {}, 2), one.replica_of(prompts, {}, 2)});
+  CHECK(together[0].values == without.fit(prompts, {.steps = 2}).values);
+  CHECK(together[1].values == one.fit(prompts, {.steps = 2}).values);
+}
+
+TEST_CASE("A term on hooks may be one of the prompts that are to stay") {
+  const auto model = small_model<small_gpt2, double>();
+  auto prompts = random_prompts(model.config(), {4, 3, 5, 2});
+  prompts[3].retained = true;
+  const auto composition = steer(model, at(site::mlp_out{}, policy::steer_vec{}, layers::all(), positions::shared()));
+  const auto values = random_parameters(composition.layout(prompts));
+  const auto found = objective_and_gradient(composition, 2.0 * length_of_others{}, values, prompts);
+  prompts[3].retained = false;
+  const auto alone =
+      objective_and_gradient(composition, 2.0 * norm_preservation{}, values, std::span(prompts).subspan(3));
+  CHECK(alone.loss.total() > 0);
+  CHECK(std::abs(found.loss.total() - alone.loss.total()) < 1e-14);
+  for (std::size_t j = 0; j < alone.gradient.size(); ++j)
+    CHECK(std::abs(found.gradient[j] - alone.gradient[j]) < 1e-13);
+}
+
+TEST_CASE("The gradient of a term on hooks leaves rows without a weight alone, whatever it would be there") {
+  const eigen_backend<double> backend(1);
+  const weighted_hook_term<eigen_backend<double>> term(log_size{}, {});
+  host_matrix<double> h(2, 3), d_h(2, 3), d_out(2, 3);
+  h.values = {0, 0, 0, 1, 2, 4};
+  const std::vector<double> d_value{0, 2};
+  term.gradients(backend, h.view(), h.view(), d_value.data(), d_h.view(), d_out.view());
+  CHECK(d_h.values == std::vector<double>{0, 0, 0, 2, 1, 0.5});
+  CHECK(largest(d_out.values) == 0);
 }
 
 }  // namespace trimtab::test::hook_measure_tests
