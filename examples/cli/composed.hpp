@@ -128,13 +128,14 @@ class composition_of final : public any_composition {
                      const path_options& options, const std::function<void(std::size_t, const std::string&)>& failed,
                      const std::function<void(std::size_t, const path_point&)>& finished) const override {
     auto replicas = replicas_of(points, objective, optimizer);
-    std::vector<index_t> sizes, steps;
+    std::vector<pass_size> sizes;
+    std::vector<index_t> steps;
     for (std::size_t k = 0; k < replicas.size(); ++k) {
       replicas[k].start = starts[k];
-      sizes.push_back(bytes_of_replica(steering_, replicas[k]));
+      sizes.push_back(size_of_replica(steering_, replicas[k]));
       steps.push_back(*replicas[k].steps);
     }
-    auto passes = passes_of(sizes, steps, bytes);
+    auto passes = passes_of(sizes, steps, largest_pass<typename Model::backend_type>(bytes));
     for (std::size_t p = 0; p < passes.size(); ++p) {
       if (options.go_on and not options.go_on()) return;
       auto left = passes[p];

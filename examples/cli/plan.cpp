@@ -265,7 +265,8 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
     std::map<std::pair<std::uint64_t, index_t>, fit_plan> plans;  // by seed and steps
     std::set<std::uint64_t> seeds;                                // whose λ_max is counted
     std::vector<const fit_plan*> of_points;
-    std::vector<index_t> bytes, steps_of_points;
+    std::vector<pass_size> sizes;
+    std::vector<index_t> steps_of_points;
     for (const fit_settings& at : grid(command.axes, {.steps = fit.steps, .seed = command.fit.data.seed.value_or(1)})) {
       const auto [found, is_new] = plans.try_emplace({at.seed, at.steps});
       if (is_new) {
@@ -287,13 +288,13 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
       }
       const fit_plan& plan = found->second;
       of_points.push_back(&plan);
-      bytes.push_back(part(plan, "activations") + part(plan, "logits") + part(plan, "parameters"));
+      sizes.push_back({part(plan, "activations") + part(plan, "logits") + part(plan, "parameters"), plan.rows});
       steps_of_points.push_back(at.steps);
       flops += static_cast<double>(in_a_row) * plan.flops;
       steps += in_a_row * at.steps;
     }
     points += of_points.size() * static_cast<std::size_t>(in_a_row);
-    for (const auto& pass : passes_of(bytes, steps_of_points, most)) {
+    for (const auto& pass : passes_of(sizes, steps_of_points, {most, sweep_options{}.rows})) {
       passes += static_cast<std::size_t>(in_a_row);
       fit_plan together{.memory = {{"weights", weights}}};
       std::set<const fit_plan*> prompts;

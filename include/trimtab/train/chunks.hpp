@@ -30,6 +30,7 @@ struct step_bytes {
   index_t activations = 0;  ///< those saved for the backward pass, and its scratch
   index_t logits = 0;       ///< of the steered and the untouched model, with their gradient, and streams
   index_t parameters = 0;   ///< with their gradient and Adam's moments
+  index_t rows = 0;         ///< that the pass computes
 
   index_t total() const { return activations + logits + parameters; }
 };
@@ -69,7 +70,8 @@ step_bytes bytes_of_step(const model_config& config, const parameter_layout& lay
   return {bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
                            pass_use::forward_and_backward) +
               bytes_of_hook_terms<T>(config, layout, shape.rows, hook_terms),
-          (shape.rows * config.width + 2 * shape.queries * config.vocabulary) * number, 4 * layout.size() * number};
+          (shape.rows * config.width + 2 * shape.queries * config.vocabulary) * number, 4 * layout.size() * number,
+          shape.rows};
 }
 
 /// The tokens of a prompt and of its continuations.

@@ -142,42 +142,60 @@ struct sweep_progress {
 
 struct sweep_options {
   index_t bytes = index_t{1} << 30;  ///< of activations in a pass; a fit that alone takes more rides alone
+  /// Of a pass on a CPU: more make no product faster, and leave its caches. A device takes as many as `bytes` hold.
+  index_t rows = 512;
   /// Called before each step; false ends the sweep.
   std::function<bool(const sweep_progress&)> proceed = {};
   /// Called with a point whose loss is no longer finite, and the sentence; without it the sweep throws.
   std::function<void(std::size_t, const std::string&)> failed = {};
 };
 
-/// How many bytes a replica alone adds to a pass, which runs no more of its prompts at once than a chunk of the longest.
+/// What a replica adds to a pass, or what a pass may hold.
+struct pass_size {
+  index_t bytes = 0, rows = 0;
+};
+
+/// What a pass may hold on a backend.
+template <typename B>
+pass_size largest_pass(index_t bytes, index_t rows = sweep_options{}.rows) {
+  return {bytes, device_backend<B> ? std::numeric_limits<index_t>::max() : rows};
+}
+
+/// What a replica alone adds to a pass, which runs no more of its prompts at once than a chunk of the longest.
 template <typename Steering, typename Objective, typename Optimizer>
-index_t bytes_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
+pass_size size_of_replica(const Steering& composition, const replica<Objective, Optimizer>& r) {
   using T = typename Steering::model_type::scalar;
   const model_config& config = composition.model().config();
   const parameter_layout layout = r.start ? r.start->layout : composition.layout(r.prompts);
   const index_t chunk = r.chunk > 0 ? r.chunk : usual_chunk<T>(config, layout, r.prompts, r.strengths);
-  index_t most = 0;
+  pass_size most;
   for (std::span<const prompt_pair> left = r.prompts; not left.empty();) {
     const std::size_t count = std::min(left.size(), static_cast<std::size_t>(chunk));
-    most = std::max(
-        most, bytes_of_step<T>(config, layout, left.first(count), r.strengths, hook_terms_in(r.objective)).total());
+    const step_bytes some =
+        bytes_of_step<T>(config, layout, left.first(count), r.strengths, hook_terms_in(r.objective));
+    most = {std::max(most.bytes, some.total()), std::max(most.rows, some.rows)};
     left = left.subspan(count);
   }
   return most;
 }
 
-/// Which fits ride together: each pass takes as many as `most` bytes hold, and at least one. Those that make the same
-/// number of steps are neighbours, because a pass is planned again when one leaves it.
-inline std::vector<std::vector<std::size_t>> passes_of(std::span<const index_t> bytes, std::span<const index_t> steps,
-                                                       index_t most) {
+/// Which fits ride together: each pass takes as many as fill its rows, no more than its bytes hold, and at least one.
+/// Those that make the same number of steps are neighbours, because a pass is planned again when one leaves it.
+inline std::vector<std::vector<std::size_t>> passes_of(std::span<const pass_size> sizes, std::span<const index_t> steps,
+                                                       pass_size most) {
   std::vector<std::size_t> order;
-  for (std::size_t k = 0; k < bytes.size(); ++k) order.push_back(k);
+  index_t rows = 0;
+  for (std::size_t k = 0; k < sizes.size(); ++k) order.push_back(k), rows += sizes[k].rows;
   std::ranges::stable_sort(order, std::greater<>{}, [&](std::size_t k) { return steps[k]; });
+  // Passes of about the same size, so that none is left with few rows.
+  const index_t enough = rows / std::max<index_t>(1, rows / most.rows);
   std::vector<std::vector<std::size_t>> passes;
-  index_t taken = 0;
+  pass_size taken;
   for (std::size_t k : order) {
-    if (passes.empty() or taken + bytes[k] > most) passes.emplace_back(), taken = 0;
+    if (passes.empty() or taken.rows >= enough or taken.bytes + sizes[k].bytes > most.bytes)
+      passes.emplace_back(), taken = {};
     passes.back().push_back(k);
-    taken += bytes[k];
+    taken = {taken.bytes + sizes[k].bytes, taken.rows + sizes[k].rows};
   }
   return passes;
 }
@@ -190,17 +208,19 @@ class running_sweep {
   running_sweep(const Steering& composition, std::vector<replica<Objective, Optimizer>> replicas, Finished& finished,
                 const sweep_options& options)
       : composition_(composition), replicas_(std::move(replicas)), finished_(finished), options_(options) {
-    std::vector<index_t> bytes, steps;
+    std::vector<pass_size> sizes;
+    std::vector<index_t> steps;
     for (const auto& r : replicas_) {
       check_replica(r, composition.model().config().vocabulary);
       if (not r.steps)
         throw error(error_kind::bad_argument, "a point of the sweep does not say how many steps it makes");
-      bytes.push_back(bytes_of_replica(composition, r));
+      sizes.push_back(size_of_replica(composition, r));
       steps.push_back(*r.steps);
       now_.all_steps += *r.steps;
     }
     now_.points = replicas_.size();
-    passes_ = passes_of(bytes, steps, options.bytes);
+    using B = typename Steering::model_type::backend_type;
+    passes_ = passes_of(sizes, steps, largest_pass<B>(options.bytes, options.rows));
   }
 
   bool run() {

@@ -317,7 +317,7 @@ TEST_CASE("What a fit will need counts the texts of further tokens") {
   CHECK(plan(1).memory[1].second == most);
 
   auto replica = fits_on({}, positions::shared()).replica_of(prompts, {.chunk = 1});
-  CHECK(bytes_of_replica(composed(positions::shared()), replica) ==
+  CHECK(size_of_replica(composed(positions::shared()), replica).bytes ==
         bytes_of_step<double>(config, layout, std::span(prompts).subspan(1, 1), strengths).total());
 }
 

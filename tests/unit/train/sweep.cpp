@@ -84,13 +84,19 @@ TEST_CASE("A point's settings reach its replica") {
   CHECK((squares > .1 and squares < .5));  // of 55 draws from N(0, .25)
 }
 
-TEST_CASE("Fits that make as many steps share a pass as far as the memory reaches") {
+TEST_CASE("Fits that make as many steps share a pass as far as the memory reaches, and as more rows make it faster") {
   using passes = std::vector<std::vector<std::size_t>>;
-  const std::vector<index_t> bytes{10, 10, 10, 50, 10}, steps{3, 9, 9, 3, 9};
-  CHECK(passes_of(bytes, steps, 20) == passes{{1, 2}, {4, 0}, {3}});
-  CHECK(passes_of(bytes, steps, 1000) == passes{{1, 2, 4, 0, 3}});
-  CHECK(passes_of(bytes, steps, 1) == passes{{1}, {2}, {4}, {0}, {3}});
-  CHECK(passes_of({}, {}, 1).empty());
+  const std::vector<pass_size> sizes{{10, 4}, {10, 4}, {10, 4}, {50, 20}, {10, 4}};
+  const std::vector<index_t> steps{3, 9, 9, 3, 9};
+  CHECK(passes_of(sizes, steps, {20, 100}) == passes{{1, 2}, {4, 0}, {3}});
+  CHECK(passes_of(sizes, steps, {1000, 100}) == passes{{1, 2, 4, 0, 3}});
+  CHECK(passes_of(sizes, steps, {1, 100}) == passes{{1}, {2}, {4}, {0}, {3}});
+  CHECK(passes_of({}, {}, {1, 1}).empty());
+  // 36 rows are two passes of 18 where 16 are enough, not two of 16 and one of 4.
+  const std::vector<pass_size> equal(9, {10, 4});
+  CHECK(passes_of(equal, std::vector<index_t>(9, 1), {1000, 16}) == passes{{0, 1, 2, 3, 4}, {5, 6, 7, 8}});
+  CHECK(passes_of(equal, std::vector<index_t>(9, 1), {1000, 1}).size() == 9);
+  CHECK(largest_pass<eigen_backend<float>>(7).rows == sweep_options{}.rows);
 }
 
 TEST_CASE("24 fits with different settings have the bits that each has alone, in one pass and in several") {
@@ -104,7 +110,7 @@ TEST_CASE("24 fits with different settings have the bits that each has alone, in
   }
   CHECK(largest(alone[3].values.theta) > .01);
 
-  const index_t one = bytes_of_replica(composed(), replicas.front());
+  const index_t one = size_of_replica(composed(), replicas.front()).bytes;
   for (const index_t bytes : {index_t{1} << 30, 7 * one}) {
     CAPTURE(bytes);
     std::map<std::size_t, int> times;
