@@ -41,6 +41,7 @@ FUNCTIONS = {  # the options of `trimtab fit`
     "activ-scalar, shared": ["--policy", "activ-scalar", "--positions", "shared"],
     "steer-vec, from_end": ["--policy", "steer-vec", "--positions", "from_end"],
     "steer-vec, shared": ["--policy", "steer-vec", "--positions", "shared"],
+    "steer-vec, shared, lambda-n 10": ["--policy", "steer-vec", "--positions", "shared", "--lambda-n", "10"],
     "affine, from_end": ["--policy", "affine", "--positions", "from_end"],
     "channel-scale, shared": ["--policy", "channel-scale", "--positions", "shared"],
     "dyn-scalar linear": ["--policy", "dyn-scalar"],
