@@ -23,6 +23,7 @@ A seed draws new train and test prompts. Intervals are over seeds: the mean +- 1
 """
 
 import argparse
+import collections
 import concurrent.futures
 import itertools
 import json
@@ -44,13 +45,13 @@ SHARE, PAIRS, OFTEN = 0.01, 10, 0.8  # of the parts that have one share; of the 
 STARTS, STEPS = ("identity", "normal:0.1"), (50, 200, 800)
 
 
-def kept_places(path):
-    """The places of an intervention file whose parameters are not all zero: (site, layer), and the position if there is one
-    record for each."""
+def weights_of_places(path):
+    """The sum of the absolute parameters at each place of an intervention file: (site, layer), and the position if there is
+    one record for each."""
     raw = path.read_bytes()
     length = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8 : 8 + length])
-    places = set()
+    weights = collections.defaultdict(float)
     for intervention in json.loads(header["__metadata__"]["interventions"]):
         for parameter in intervention["parameters"]:
             tensor = header[parameter["tensor"]]
@@ -60,9 +61,13 @@ def kept_places(path):
             axes = [extent for axis, extent in zip(parameter["axes"], tensor["shape"]) if axis in ("layer", "position")]
             width = len(numbers) // math.prod(axes) if numbers else 0
             for i, place in enumerate(itertools.product(*map(range, axes))):
-                if any(numbers[i * width : (i + 1) * width]):
-                    places.add((intervention["site"], *place))
-    return places
+                weights[intervention["site"], *place] += sum(map(abs, numbers[i * width : (i + 1) * width]))
+    return dict(weights)
+
+
+def kept_places(path):
+    """The places of an intervention file whose parameters are not all zero."""
+    return {place for place, weight in weights_of_places(path).items() if weight != 0}
 
 
 def jaccard(a, b):

@@ -19,6 +19,8 @@ nothing else; seeded, one thread:
     python3 examples/models/pretrain.py --model gpt2    --out examples/models/tiny-gpt2
     python3 examples/models/pretrain.py --model pythia  --out examples/models/tiny-pythia
     python3 examples/models/pretrain.py --model reviews --out examples/models/tiny-reviews --steps 800
+
+`--layers`, `--width` and `--heads` make models of other sizes from the same text.
 """
 
 import argparse
@@ -30,6 +32,7 @@ import random
 import re
 import struct
 import time
+import typing
 
 import torch
 from torch import nn
@@ -38,7 +41,7 @@ from torch.nn import functional as F
 import reviews
 
 WORDS = pathlib.Path(__file__).resolve().parents[2] / "include/trimtab/task/words.hpp"
-LAYERS, WIDTH, HEADS, CONTEXT = 3, 128, 4, 64
+CONTEXT = 64
 END = "<|endoftext|>"
 
 ANSWER_WEIGHT = 4.0    # weight of an answer's loss; one token in fifteen is an answer
@@ -284,11 +287,17 @@ def batches(writer, tokenizer, rows):
 
 # --- models: the modules carry Hugging Face's names, so that a state dict is the file ---------------------------------
 
+class Shape(typing.NamedTuple):
+    layers: int
+    width: int
+    heads: int
+
+
 def attend(q, k, v):
-    """[rows, heads, T, head width] each -> [rows, T, WIDTH]"""
+    """[rows, heads, T, head width] each -> [rows, T, width]"""
     length = q.shape[2]
     later = torch.ones(length, length, dtype=torch.bool).triu(1)
-    scores = (q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)).masked_fill(later, -math.inf)
+    scores = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).masked_fill(later, -math.inf)
     return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
 
@@ -305,26 +314,28 @@ class Conv1D(nn.Module):
 
 
 class Gpt2Block(nn.Module):
-    def __init__(self):
+    def __init__(self, width, heads):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(WIDTH)
-        self.attn = nn.ModuleDict({"c_attn": Conv1D(WIDTH, 3 * WIDTH), "c_proj": Conv1D(WIDTH, WIDTH)})
-        self.ln_2 = nn.LayerNorm(WIDTH)
-        self.mlp = nn.ModuleDict({"c_fc": Conv1D(WIDTH, 4 * WIDTH), "c_proj": Conv1D(4 * WIDTH, WIDTH)})
+        self.heads = heads
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = nn.ModuleDict({"c_attn": Conv1D(width, 3 * width), "c_proj": Conv1D(width, width)})
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.ModuleDict({"c_fc": Conv1D(width, 4 * width), "c_proj": Conv1D(4 * width, width)})
 
     def forward(self, x):
-        q, k, v = (part.unflatten(2, (HEADS, -1)).transpose(1, 2)
-                   for part in self.attn["c_attn"](self.ln_1(x)).split(WIDTH, 2))
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+                   for part in self.attn["c_attn"](self.ln_1(x)).chunk(3, 2))
         x = x + self.attn["c_proj"](attend(q, k, v))
         return x + self.mlp["c_proj"](F.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"))
 
 
 class Gpt2(nn.Module):
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, shape):
         super().__init__()
+        layers, width, heads = shape
         self.transformer = nn.ModuleDict({
-            "wte": nn.Embedding(vocabulary, WIDTH), "wpe": nn.Embedding(CONTEXT, WIDTH),
-            "h": nn.ModuleList(Gpt2Block() for _ in range(LAYERS)), "ln_f": nn.LayerNorm(WIDTH)})
+            "wte": nn.Embedding(vocabulary, width), "wpe": nn.Embedding(CONTEXT, width),
+            "h": nn.ModuleList(Gpt2Block(width, heads) for _ in range(layers)), "ln_f": nn.LayerNorm(width)})
 
     def forward(self, ids):
         parts = self.transformer
@@ -334,11 +345,12 @@ class Gpt2(nn.Module):
         return parts["ln_f"](x) @ parts["wte"].weight.T
 
     @staticmethod
-    def config(vocabulary, end):
+    def config(vocabulary, shape, end):
         return {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new",
-                "n_layer": LAYERS, "n_head": HEADS, "n_embd": WIDTH, "n_inner": None, "n_positions": CONTEXT,
-                "n_ctx": CONTEXT, "vocab_size": vocabulary, "layer_norm_epsilon": 1e-5, "scale_attn_weights": True,
-                "tie_word_embeddings": True, "bos_token_id": end, "eos_token_id": end, "torch_dtype": "float32"}
+                "n_layer": shape.layers, "n_head": shape.heads, "n_embd": shape.width, "n_inner": None,
+                "n_positions": CONTEXT, "n_ctx": CONTEXT, "vocab_size": vocabulary, "layer_norm_epsilon": 1e-5,
+                "scale_attn_weights": True, "tie_word_embeddings": True, "bos_token_id": end, "eos_token_id": end,
+                "torch_dtype": "float32"}
 
 
 def rotate(x, share=0.25, base=10000):
@@ -350,17 +362,18 @@ def rotate(x, share=0.25, base=10000):
 
 
 class NeoxBlock(nn.Module):
-    def __init__(self):
+    def __init__(self, width, heads):
         super().__init__()
-        self.input_layernorm = nn.LayerNorm(WIDTH)
-        self.post_attention_layernorm = nn.LayerNorm(WIDTH)
-        self.attention = nn.ModuleDict({"query_key_value": nn.Linear(WIDTH, 3 * WIDTH),
-                                        "dense": nn.Linear(WIDTH, WIDTH)})
-        self.mlp = nn.ModuleDict({"dense_h_to_4h": nn.Linear(WIDTH, 4 * WIDTH),
-                                  "dense_4h_to_h": nn.Linear(4 * WIDTH, WIDTH)})
+        self.heads = heads
+        self.input_layernorm = nn.LayerNorm(width)
+        self.post_attention_layernorm = nn.LayerNorm(width)
+        self.attention = nn.ModuleDict({"query_key_value": nn.Linear(width, 3 * width),
+                                        "dense": nn.Linear(width, width)})
+        self.mlp = nn.ModuleDict({"dense_h_to_4h": nn.Linear(width, 4 * width),
+                                  "dense_4h_to_h": nn.Linear(4 * width, width)})
 
     def forward(self, x):
-        heads = self.attention["query_key_value"](self.input_layernorm(x)).unflatten(2, (HEADS, -1)).transpose(1, 2)
+        heads = self.attention["query_key_value"](self.input_layernorm(x)).unflatten(2, (self.heads, -1)).transpose(1, 2)
         q, k, v = heads.chunk(3, -1)  # each head has its own query, key and value side by side
         attention = self.attention["dense"](attend(rotate(q), rotate(k), v))
         mlp = self.mlp["dense_4h_to_h"](F.gelu(self.mlp["dense_h_to_4h"](self.post_attention_layernorm(x))))
@@ -368,12 +381,14 @@ class NeoxBlock(nn.Module):
 
 
 class Neox(nn.Module):
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, shape):
         super().__init__()
+        layers, width, heads = shape
         self.gpt_neox = nn.ModuleDict({
-            "embed_in": nn.Embedding(vocabulary, WIDTH), "layers": nn.ModuleList(NeoxBlock() for _ in range(LAYERS)),
-            "final_layer_norm": nn.LayerNorm(WIDTH)})
-        self.embed_out = nn.Linear(WIDTH, vocabulary, bias=False)
+            "embed_in": nn.Embedding(vocabulary, width),
+            "layers": nn.ModuleList(NeoxBlock(width, heads) for _ in range(layers)),
+            "final_layer_norm": nn.LayerNorm(width)})
+        self.embed_out = nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, ids):
         x = self.gpt_neox["embed_in"](ids)
@@ -382,19 +397,19 @@ class Neox(nn.Module):
         return self.embed_out(self.gpt_neox["final_layer_norm"](x))
 
     @staticmethod
-    def config(vocabulary, end):
+    def config(vocabulary, shape, end):
         return {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_act": "gelu",
-                "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "hidden_size": WIDTH,
-                "intermediate_size": 4 * WIDTH, "max_position_embeddings": CONTEXT, "vocab_size": vocabulary,
+                "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "hidden_size": shape.width,
+                "intermediate_size": 4 * shape.width, "max_position_embeddings": CONTEXT, "vocab_size": vocabulary,
                 "layer_norm_eps": 1e-5, "rotary_pct": 0.25, "rotary_emb_base": 10000, "use_parallel_residual": True,
                 "tie_word_embeddings": False, "bos_token_id": end, "eos_token_id": end, "torch_dtype": "float16"}
 
 
-def initialise(model):
+def initialise(model, layers):
     for name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             into_stream = re.search(r"c_proj|attention\.dense|dense_4h_to_h", name)
-            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * LAYERS) if into_stream else 0.02)
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if into_stream else 0.02)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
 
@@ -505,7 +520,17 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--heads", type=int, default=4)
     arguments = parser.parse_args()
+    shape = Shape(arguments.layers, arguments.width, arguments.heads)
+    if min(shape) < 1:
+        parser.error("--layers, --width and --heads are at least 1")
+    if shape.width % shape.heads:
+        parser.error(f"--width {shape.width} cannot be divided among --heads {shape.heads}")
+    if arguments.model == "pythia" and shape.width // shape.heads % 8:
+        parser.error("the width of a head of pythia is a multiple of 8: rotary positions turn pairs in a quarter of it")
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
 
@@ -527,15 +552,15 @@ def main():
         tokenizer = Tokenizer(counts, special, spaces)
         vocabulary = -(-len(tokenizer.ids) // 64) * 64  # padded, as Pythia's
 
-    model = kind(vocabulary)
-    initialise(model)
+    model = kind(vocabulary, shape)
+    initialise(model, shape.layers)
     print(f"{len(tokenizer.ids)} tokens, {sum(p.numel() for p in model.parameters())} parameters", flush=True)
     train(model, batches(writer(), tokenizer, 64), arguments.steps)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     model.load_state_dict({name: value.to(dtype).float() for name, value in model.state_dict().items()})  # as stored
     write_safetensors(arguments.out / "model.safetensors", model.state_dict(), dtype)
-    config = kind.config(vocabulary, tokenizer.ids[END]) | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    config = kind.config(vocabulary, shape, tokenizer.ids[END]) | {"torch_dtype": str(dtype).removeprefix("torch.")}
     (arguments.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_tokenizer(arguments.out / "tokenizer.json", tokenizer, special, spaces, normalizer)
     print("| prompts | number | p(true) | p(other) | true is best | true above other | mean abs(logit difference) |")
