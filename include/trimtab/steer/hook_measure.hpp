@@ -23,6 +23,26 @@
 
 namespace trimtab {
 
+namespace detail {
+
+/// A term as a row function that writes its value, and whose gradient leaves alone the rows that have no weight: it
+/// may not be finite there, as on a row of zeros.
+template <typename Term>
+struct hook_term_on_row {
+  static constexpr bool crosses_channels = crosses_channels_of<Term>();
+
+  Term term;
+
+  constexpr void forward(row auto& r) const { r(name::value) = term.value(r); }
+  constexpr auto value(row auto& r) const { return term.value(r); }
+  constexpr void gradient(row auto& r) const {
+    if (r.d_value() == 0) return;
+    term.gradient(r);
+  }
+};
+
+}  // namespace detail
+
 /// A hook term of any type, and its weight in the loss of each sequence.
 template <tensor_backend B>
 class weighted_hook_term {
@@ -56,19 +76,6 @@ class weighted_hook_term {
                            matrix_view<T>) const = 0;
   };
 
-  /// A term as a row function that writes its value, and whose gradient leaves alone the rows that have no weight: it
-  /// may not be finite there, as on a row of zeros.
-  template <typename Term>
-  struct on_row {
-    Term term;
-    constexpr void forward(row auto& r) const { r(name::value) = term.value(r); }
-    constexpr auto value(row auto& r) const { return term.value(r); }
-    constexpr void gradient(row auto& r) const {
-      if (r.d_value() == 0) return;
-      term.gradient(r);
-    }
-  };
-
   template <typename Term>
   struct holding final : held_term {
     Term term;
@@ -79,12 +86,12 @@ class weighted_hook_term {
     }
     void values(const row_type& on, matrix_view<const T> h, matrix_view<const T> out, T* to) const override {
       if constexpr (rowwise_backend<B>)
-        on.forward(on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
+        on.forward(detail::hook_term_on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
                    operand<std::remove_const_t<decltype(name::value)>, T>{to, 1});
     }
     void gradients(const B& on, matrix_view<const T> h, matrix_view<const T> out, const T* d_value, matrix_view<T> d_h,
                    matrix_view<T> d_out) const override {
-      on.gradients(on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
+      on.gradients(detail::hook_term_on_row<Term>{term}, h.rows, h.cols, each_row(name::h, h), each_row(name::out, out),
                    each_row(grad(name::h), d_h), each_row(grad(name::out), d_out),
                    operand<gradient_of<std::remove_const_t<decltype(name::value)>>, const T>{d_value, 1});
     }
