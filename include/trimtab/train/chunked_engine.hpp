@@ -240,7 +240,7 @@ void chunked_engine<Steering, Loss, Optimizer>::share() {
   for (int rank = 0; rank < ranks_.size(); ++rank) {
     const auto& bytes = all[static_cast<std::size_t>(rank)];
     std::vector<T> numbers(bytes.size() / sizeof(T));
-    std::memcpy(numbers.data(), bytes.data(), bytes.size());
+    if (not bytes.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());  // a rank may have no chunk
     const T* next = numbers.data();
     index_t row = rank * static_cast<index_t>(most);
     for (const subtree& one : subtrees[static_cast<std::size_t>(rank)]) {
