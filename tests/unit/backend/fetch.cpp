@@ -54,9 +54,10 @@ TEMPLATE_TEST_CASE("The blocks of a product fetch the next slice whole, and noth
   for (const index_t rows : {columns, 4 * columns, depth})
     for (const index_t blocks : {1, 2, 3, 10}) {
       CAPTURE(rows, blocks);
-      CHECK(fetched_lines(as_packed<float, TestType>{packed_weight}, 1, 0, rows, blocks) ==
-            lines_of(1, rows * columns * static_cast<index_t>(sizeof(TestType)),
-                     [&](index_t) { return packed_weight.at(1, 0); }));
+      for (const index_t in_turn : {1, 8})
+        CHECK(fetched_lines(as_packed<float, TestType>{packed_weight, in_turn}, 1, 0, rows, blocks) ==
+              lines_of(1, rows * columns * static_cast<index_t>(sizeof(TestType)),
+                       [&](index_t) { return packed_weight.at(1, 0); }));
       CHECK(fetched_lines(turned_over<float, TestType>{turned_weight}, 0, 0, rows, blocks) ==
             lines_of(rows / columns, columns * columns * static_cast<index_t>(sizeof(TestType)),
                      [&](index_t n) { return turned_weight.at(n, 0); }));

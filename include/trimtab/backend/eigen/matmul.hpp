@@ -140,6 +140,9 @@ void multiply_part(Weights w, matrix_view<const T> x, const T* bias, matrix_view
       const auto multiply_blocks = [&]<bool Keeps, typename Stored>(const Stored* from, index_t b, index_t end) {
         for (; b < end; ++b) {  // their heights differ by one at most
           const index_t i = count * b / blocks, height = count * (b + 1) / blocks - i;
+          // The stores at the end of the block would wait for these lines.
+          for (index_t row = i; row < i + height; ++row)
+            fetch_to_write(out.row(row), cut::columns * index_t{sizeof(T)});
           block_kernels<T, Stored, Keeps>[static_cast<std::size_t>(height - 1)](
               depth, from, {x_room + i * x_stride, x_stride}, {start.row(i), start.stride}, {out.row(i), out.stride},
               w.order(next_p, next_k, depth, b, blocks), slice_room);

@@ -147,19 +147,20 @@ struct as_packed {
   static constexpr index_t part_rows = 10 * tile<T>::rows;
   using element = Stored;
   const panels<T, Stored>& w;
+  index_t in_turn = pieces_in_turn();  ///< pieces of a slice that are fetched in turn
 
   index_t depth() const { return w.depth(); }
   index_t columns() const { return w.columns(); }
   static constexpr index_t slice_depth(index_t) { return tile<T>::depth; }
   /// How block `b` of `blocks` fetches its share of the slice of panel p from depth k on.
   fetch_order order(index_t p, index_t k, index_t depth, index_t b, index_t blocks) const {
-    constexpr index_t columns = tile<T>::columns, row = columns * index_t{sizeof(Stored)}, pieces = 8;
+    constexpr index_t columns = tile<T>::columns, row = columns * index_t{sizeof(Stored)};
     const char* const first = reinterpret_cast<const char*>(w.at(p, k));
-    const index_t piece = depth / pieces * row;
+    const index_t piece = depth / in_turn * row;
     const memory_pieces all{first, piece, piece};
     // With more blocks the product waits for multiplications.
     return blocks <= 2 and all.are_long()
-               ? fetch_order::in_turn(all, pieces, piece * b / blocks, row / blocks, depth / pieces)
+               ? fetch_order::in_turn(all, in_turn, piece * b / blocks, row / blocks, depth / in_turn)
                : fetch_order::by_pieces({first, columns * row, columns * row}, columns * row * b / blocks, row / blocks,
                                         columns);
   }
