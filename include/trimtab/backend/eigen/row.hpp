@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/backend/eigen/fold.hpp>
 #include <trimtab/backend/eigen/target.hpp>
 #include <trimtab/core/operand.hpp>
 #include <trimtab/core/row.hpp>
@@ -46,13 +47,13 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
 
   template <typename F>
   T sum(F&& f) const {
-    return reduce(f, T(0), [](T a, T b) { return a + b; });
+    return reduce(f, T(0), [](auto a, auto b) { return a + b; });
   }
 
   /// At least one channel.
   template <typename F>
   T max(F&& f) const {
-    return reduce(f, f(index_t{}), [](T a, T b) { return a < b ? b : a; });
+    return reduce(f, static_cast<T>(f(index_t{})), [](auto a, auto b) { return a < b ? b : a; });
   }
 
   template <typename Name>
@@ -73,6 +74,7 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
  private:
   static constexpr index_t lanes = 64;
 
+  /// `combine` takes numbers by value, because references would keep `running` out of the registers.
   template <typename F, typename Combine>
   T reduce(F& f, T start, Combine combine) const {
     T running[lanes];
@@ -80,14 +82,12 @@ class row : public row_vocabulary<row<T, Bound...>>, Bound... {
     index_t j = 0;
     for (; j + lanes <= width_; j += lanes) {
 #pragma omp simd
-      for (index_t k = 0; k < lanes; ++k) running[k] = combine(running[k], f(j + k));
+      for (index_t k = 0; k < lanes; ++k) running[k] = combine(running[k], static_cast<T>(f(j + k)));
     }
     const index_t rest = width_ - j;
 #pragma omp simd
-    for (index_t k = 0; k < rest; ++k) running[k] = combine(running[k], f(j + k));
-    for (index_t half = lanes / 2; half > 0; half /= 2)
-      for (index_t k = 0; k < half; ++k) running[k] = combine(running[k], running[k + half]);
-    return running[0];
+    for (index_t k = 0; k < rest; ++k) running[k] = combine(running[k], static_cast<T>(f(j + k)));
+    return fold<lanes>(running, combine);
   }
 
   template <typename Name, typename U>
