@@ -2,6 +2,8 @@
 
 #include "asked.hpp"
 
+#include "objective_of_file.hpp"
+
 #include <trimtab/core/error.hpp>
 #include <trimtab/steer/same_place.hpp>
 #include <trimtab/text/joined.hpp>
@@ -132,21 +134,11 @@ std::string exact(double value) { return ordered_json(value).dump(); }
 std::map<std::string, std::string> made_by(const fit_command& command, const objective_options& objective,
                                            const adam& optimizer, index_t steps, std::uint64_t seed,
                                            const any_model& model, const common_options& common) {
-  const auto word = [](const auto& words, auto value) {
-    return std::ranges::find(words, value, [](const auto& one) { return one.second; })->first;
-  };
-  std::map<std::string, std::string> made = {{"lambda_f", exact(objective.lambda_f)},
-                                             {"lambda_m", exact(*objective.lambda_m)},
-                                             {"margin", exact(objective.margin)},
-                                             {"psi", word(psi_words, objective.psi)},
-                                             {"kl", word(kl_words, objective.kl)},
-                                             {"kl_direction", word(kl_direction_words, objective.kl_direction)},
-                                             {"minimality", word(minimality_words, objective.minimality)},
-                                             {"learning_rate", exact(optimizer.learning_rate)},
+  std::map<std::string, std::string> made = {{"learning_rate", exact(optimizer.learning_rate)},
                                              {"steps", std::to_string(steps)},
                                              {"seed", std::to_string(seed)},
-                                             {"strengths", list_of(objective.strengths)},
                                              {"precision", precision_name(common.precision)}};
+  say(objective, not command.data.retain.empty(), made);
   if (command.at.empty()) {
     made["sites"] = text::joined(command.sites, ",");
     made["chosen_layers"] = command.layers_text;
@@ -154,13 +146,11 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["at"] = command.at_text;
   }
   for (const auto& [option, value] : command.variant) made[option] = value;
-  if (common.weights != weight_type::as_in_file) made["weights"] = word(weight_words, common.weights);
+  if (common.weights != weight_type::as_in_file)
+    made["weights"] =
+        std::ranges::find(weight_words, common.weights, [](const auto& one) { return one.second; })->first;
   if (command.init > 0) made["init"] = "normal:" + exact(command.init);
-  if (not command.data.retain.empty()) {
-    made["retain"] = command.data.retain.string();
-    made["lambda_r"] = exact(objective.lambda_r);
-  }
-  if (objective.hook_terms() > 0) made["lambda_n"] = exact(*objective.lambda_n);
+  if (not command.data.retain.empty()) made["retain"] = command.data.retain.string();
   if (command.data.task.empty())
     made["data"] = command.data.train.string();
   else

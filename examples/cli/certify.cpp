@@ -6,6 +6,7 @@
 #include "figures.hpp"
 #include "interrupt.hpp"
 #include "memory.hpp"
+#include "objective_of_file.hpp"
 #include "plan.hpp"
 #include "provenance.hpp"
 #include "talk.hpp"
@@ -29,62 +30,6 @@
 namespace trimtab::cli {
 
 namespace {
-
-/// The objective that the file says it was fitted for, with what was given in its place.
-class objective_of_file {
- public:
-  objective_of_file(const certify_command& command, const intervention_file& file) : command_(command), file_(file) {}
-
-  objective_options objective() const {
-    auto o = command_.objective;
-    take("--lambda-f", "lambda_f", o.lambda_f);
-    take("--margin", "margin", o.margin);
-    if (file_.made.contains("lambda_r")) take("--lambda-r", "lambda_r", o.lambda_r);
-    if (not o.lambda_n and file_.made.contains("lambda_n")) o.lambda_n = number("--lambda-n", "lambda_n");
-    if (not given("--lambda-m")) o.lambda_m = number("--lambda-m", "lambda_m");
-    take("--psi", "psi", o.psi, psi_words);
-    take("--kl", "kl", o.kl, kl_words);
-    take("--kl-direction", "kl_direction", o.kl_direction, kl_direction_words);
-    take("--minimality", "minimality", o.minimality, minimality_words);
-    if (not given("--strengths")) {
-      o.strengths.clear();
-      const std::string list = text("--strengths", "strengths") + ",";
-      for (std::size_t begin = 0, end = 0; (end = list.find(',', begin)) != list.npos; begin = end + 1)
-        o.strengths.push_back(number_in(list.substr(begin, end - begin), "--strengths", "strengths"));
-    }
-    return o;
-  }
-
- private:
-  bool given(const std::string& option) const { return command_.given.contains(option); }
-  std::string text(const std::string& option, const std::string& key) const {
-    const auto found = file_.made.find(key);
-    if (found == file_.made.end())
-      throw error(error_kind::bad_argument,
-                  "'" + command_.intervention.string() + "' does not say the " + key + " of its fit; give " + option);
-    return found->second;
-  }
-  double number_in(const std::string& digits, const std::string& option, const std::string& key) const {
-    return number_made(digits, key, command_.intervention, option);
-  }
-  double number(const std::string& option, const std::string& key) const {
-    return number_in(text(option, key), option, key);
-  }
-  void take(const std::string& option, const std::string& key, double& to) const {
-    if (not given(option)) to = number(option, key);
-  }
-  template <typename Word>
-  void take(const std::string& option, const std::string& key, Word& to,
-            const std::map<std::string, Word>& words) const {
-    if (given(option)) return;
-    const auto word = text(option, key);
-    if (not words.contains(word)) throw unknown_word(word, key, command_.intervention, option);
-    to = words.at(word);
-  }
-
-  const certify_command& command_;
-  const intervention_file& file_;
-};
 
 ordered_json json_of(const explain::kept_place& place, bool has_heads) {
   ordered_json json = {{"site", place.site}, {"layer", place.layer}, {"position", place.position}};
@@ -201,7 +146,7 @@ output certify(const certify_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   require_writable(command.out);
   auto [file, composition, values] = read_steering(*model, command.intervention, common);
-  const auto objective = objective_of_file(command, file).objective();
+  const auto objective = objective_of(file, command.intervention, command.objective, unsaid::is_an_error);
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
   if (not command.polish and is_of_other_prompts(file.made, prompts))
@@ -211,7 +156,7 @@ output certify(const certify_command& command, const common_options& common) {
   path stays = command.data.retain;
   if (const auto retained = file.made.find("retain"); stays.empty() and retained != file.made.end())
     stays = retained->second;
-  if (stays.empty() and command.given.contains("--lambda-r"))
+  if (stays.empty() and command.objective.given.contains("--lambda-r"))
     throw error(error_kind::bad_argument, "--lambda-r goes with --retain, and the fit of '" +
                                               command.intervention.string() +
                                               "' retained no prompts; give --retain, or leave out --lambda-r");
@@ -233,8 +178,9 @@ output certify(const certify_command& command, const common_options& common) {
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);
     made["train_prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
-    if (not stays.empty()) made["retain"] = stays.string(), made["lambda_r"] = exact(objective.lambda_r);
-    if (objective.lambda_n) made["lambda_n"] = exact(*objective.lambda_n);
+    if (not stays.empty()) made["retain"] = stays.string();
+    if (command.objective.lambda_m) made.erase("lambda_m_share");
+    say(objective, not stays.empty(), made);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
     if (const int signal = interrupt_watch::signal(); signal != 0) {
       tell("ended by " + interrupt_watch::name_of(signal) + " after " +

@@ -21,7 +21,7 @@ void add_saved_fit(options_of o, auto& command, common_options& how) {
   add_other_weights(o, how);
   add_data(o, command.data, how);
   add_objective(o, command.objective);
-  add_retained(o, command.data.retain, command.objective);
+  add_retained(o, command.data.retain, command.objective, true);
 }
 
 }  // namespace
@@ -100,8 +100,7 @@ void describe(description& d, command_line& line) {
     add_retained(o, c.fit.data.retain, c.fit.objective);
     o.group("Options");
     add_bound(o, c.fit.size, "sweep");
-    o.parsed("--out", "DIR", "folder for every finished fit; a sweep that was interrupted goes on from there",
-             [&c](const std::string& value) { c.out = path_of("--out", value); });
+    o.folder("--out", "folder for every finished fit; a sweep that was interrupted goes on from there", c.out);
     o.output("--report", "HTML page to write: the front as a picture, the path, and the fits on the front",
              c.fit.report);
   }
@@ -128,8 +127,7 @@ void describe(description& d, command_line& line) {
         "generated prompts, or a file of prompt pairs in JSON Lines; may be given several times; default ioi and "
         "ccc",
         [&c](const std::string& value) { c.tasks.push_back(path_of("--task", value).string()); });
-    o.parsed("--out", "DIR", "folder for everything, default study; a study that was interrupted goes on from there",
-             [&c](const std::string& value) { c.out = path_of("--out", value); });
+    o.folder("--out", "folder for everything, default study; a study that was interrupted goes on from there", c.out);
     o.flag("--quick", "few prompts, steps and seeds: every part in a few minutes", c.quick);
     o.flag("--plan", "tell the time and the memory that the study will take, and run nothing", c.plan);
     o.group("Size");
@@ -198,9 +196,7 @@ void describe(description& d, command_line& line) {
     add_shape(o, c.data);
     o.seed("seed of the prompts, default 1", c.data.seed);
     add_text(o, line.common);
-    o.parsed(
-        "--out", "DIR", "folder for train.jsonl, test.jsonl and other-lengths.jsonl",
-        [&c](const std::string& value) { c.out = path_of("--out", value); }, true);
+    o.folder("--out", "folder for train.jsonl, test.jsonl and other-lengths.jsonl", c.out, true);
   }
   {
     auto& c = line.check;
@@ -404,9 +400,7 @@ void describe(description& d, command_line& line) {
     o.file("--intervention", "intervention file", c.intervention, true);
     add_other_weights(o, line.common);
     o.real("--strength", "strength of the intervention, any finite number, default 1", c.strength, -INFINITY);
-    o.parsed(
-        "--out", "DIR", "folder to write, which must be new or empty",
-        [&c](const std::string& value) { c.out = path_of("--out", value); }, true);
+    o.folder("--out", "folder to write, which must be new or empty", c.out, true);
     using enum io::dtype;
     o.choice("--dtype", "type of the weights: as they are stored now (default), F64, F32, F16 or BF16", c.type,
              {{"stored", std::nullopt}, {"F64", f64}, {"F32", f32}, {"F16", f16}, {"BF16", bf16}});

@@ -26,10 +26,11 @@ struct description {
   CLI::App app{"Learns small interventions on the activations of GPT-2 and Pythia that flip an answer.", "trimtab"};
   std::map<const CLI::Option*, option_words> words = {};
   files_in_use files = {};
-  std::set<std::string> writing = {};  ///< the options that name a file to write
-  bool manual = false;                 ///< `help --man`
-  std::string topic = {};              ///< `help TOPIC`
-  std::string shell = {};              ///< `completion SHELL`
+  std::map<std::string, const path*> folders = {};  ///< of a command, the one that it fills
+  std::set<std::string> writing = {};               ///< the options that name a file to write
+  bool manual = false;                              ///< `help --man`
+  std::string topic = {};                           ///< `help TOPIC`
+  std::string shell = {};                           ///< `completion SHELL`
 };
 
 /// Declares every command and option; parsing stores their values in `to`, which must outlive `d`.

@@ -4,6 +4,7 @@
 #include "data.hpp"
 #include "figures.hpp"
 #include "memory.hpp"
+#include "objective_of_file.hpp"
 #include "per_prompt.hpp"
 #include "plan.hpp"
 #include "provenance.hpp"
@@ -19,26 +20,11 @@ namespace trimtab::cli {
 
 namespace {
 
-/// With the fit's weights of minimality and norm preservation where none were given, and its kind of minimality, which
-/// means nothing without the weight.
-objective_options with_defaults(objective_options objective, const any_composition& composition,
-                                const intervention_file& file, const path& name) {
-  const auto of_fit = [&](const char* key) -> const std::string* {
-    const auto found = file.made.find(key);
-    return found == file.made.end() ? nullptr : &found->second;
-  };
-  const auto* const weight = of_fit("lambda_m");
-  const auto* const norm = of_fit("minimality");
-  if (not objective.minimality_given and norm != nullptr) {
-    const auto known = minimality_words.find(*norm);
-    if (known == minimality_words.end()) throw unknown_word(*norm, "minimality", name, "--minimality");
-    objective.minimality = known->second;
-  }
-  if (not objective.lambda_m)
-    objective.lambda_m =
-        weight ? number_made(*weight, "lambda_m", name, "--lambda-m") : composition.defaults().lambda_m;
-  if (const auto* const norms = of_fit("lambda_n"); norms and not objective.lambda_n)
-    objective.lambda_n = number_made(*norms, "lambda_n", name, "--lambda-n");
+/// The objective of the fit, with the composition's weight of minimality if the file says none.
+objective_options objective_to_measure(const any_composition& composition, const intervention_file& file,
+                                       const path& name, const objective_options& asked) {
+  auto objective = objective_of(file, name, asked, unsaid::has_its_default);
+  if (not objective.lambda_m) objective.lambda_m = composition.defaults().lambda_m;
   return objective;
 }
 
@@ -49,7 +35,7 @@ output eval(const eval_command& command, const common_options& common) {
   require_writable(command.per_prompt_csv);
   const auto model = load_model(command.model, common);
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
-  const auto objective = with_defaults(command.objective, *composition, file, command.intervention);
+  const auto objective = objective_to_measure(*composition, file, command.intervention, command.objective);
   output found;
   auto csv = per_prompt_header;
   auto terms = ordered_json::object();
@@ -85,7 +71,7 @@ output loss(const loss_command& command, const common_options& common) {
   warn_of_other_train(file.made, command.intervention, command.data, pairs);
   const auto retained = read_retained(*model, command.data.retain, file.keys(), pairs);
   pairs.insert(pairs.end(), retained.begin(), retained.end());
-  const auto objective = with_defaults(command.objective, *composition, file, command.intervention);
+  const auto objective = objective_to_measure(*composition, file, command.intervention, command.objective);
   const auto result = composition->loss(values, pairs, objective, not command.gradient.empty(), {},
                                         left_for_work(command.memory, common));
   if (not command.gradient.empty()) {
@@ -99,7 +85,7 @@ output loss(const loss_command& command, const common_options& common) {
   found.json["per_prompt"] = ordered_json::array();
   for (const auto& prompt : result.prompts) {
     auto differences = ordered_json::object();
-    for (const double strength : command.objective.strengths)
+    for (const double strength : objective.strengths)
       differences[strength_text(strength)] = prompt.logit_diff.at(strength);
     found.json["per_prompt"].push_back({{"logit_diff", differences}, {"kl", prompt.kl}});
   }

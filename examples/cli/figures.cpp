@@ -11,6 +11,7 @@
 #include <trimtab/report/table.hpp>
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
 #include <range/v3/range/conversion.hpp>
@@ -41,7 +42,7 @@ ordered_json to_json(const interval& i) { return {i.low, i.high}; }
 
 ordered_json to_json(const metrics& m) {
   auto flip_rate = ordered_json::object();
-  auto logit_diff = flip_rate, correct = flip_rate, wrong = flip_rate;
+  auto logit_diff = flip_rate, correct = flip_rate, wrong = flip_rate, kl_masked = flip_rate, kl_full = flip_rate;
   auto flip_rate_interval = flip_rate, logit_diff_error = flip_rate, correct_error = flip_rate, wrong_error = flip_rate;
   const auto error_of = [](const std::vector<double>& values) {
     const auto error = mean_of(values).standard_error;
@@ -50,8 +51,12 @@ ordered_json to_json(const metrics& m) {
   for (const double strength : order_of(m)) {
     const auto& at = m.at.at(strength);
     const auto key = strength_text(strength);
-    if (strength != 0) flip_rate[key] = at.flip_rate;
-    if (strength != 0) flip_rate_interval[key] = to_json(wilson(at.flip_rate, m.prompts));
+    if (strength != 0) {
+      flip_rate[key] = at.flip_rate;
+      flip_rate_interval[key] = to_json(wilson(at.flip_rate, m.prompts));
+      kl_masked[key] = at.kl_masked;
+      kl_full[key] = at.kl_full;
+    }
     logit_diff[key] = at.logit_diff;
     logit_diff_error[key] = error_of(each_prompt(m, strength, &strength_metrics::logit_diff));
     correct[key] = at.probability_correct;
@@ -72,6 +77,7 @@ ordered_json to_json(const metrics& m) {
           {"kl_masked_error", error_of(each_prompt(m, &strength_metrics::kl_masked))},
           {"kl_full", m.kl_full},
           {"kl_full_error", error_of(each_prompt(m, &strength_metrics::kl_full))},
+          {"kl_by_strength", {{"masked", kl_masked}, {"full", kl_full}}},
           {"top_other_same", m.top_other_same},
           {"top_other_same_error", error_of(each_prompt(m, &strength_metrics::top_other_same))}};
 }
@@ -125,12 +131,19 @@ std::string to_text(const std::string& name, const metrics& m) {
                std::to_string(pairs.lost) + " of " + std::to_string(pairs.prompts) + ": difference " +
                number(pairs.difference(), 3) + " [" + report::text_of(pairs.within()) + "]\n";
   }
+  const auto at_each = [&](double strength_metrics::*figure) {
+    std::vector<std::string> list;
+    for (const double strength : order_of(m))
+      if (strength != 0) list.push_back(rounded(m.at.at(strength).*figure) + " at " + strength_text(strength));
+    return list.size() < 2 ? std::string() : ", " + text::joined(list, ", ");
+  };
   const auto title = name + ", " + counted(static_cast<std::size_t>(m.prompts), "prompt");
   return report::styled(title, "1", report::wants_colour(STDOUT_FILENO)) + "\n" +
          table.text(report::wants_colour(STDOUT_FILENO)) + against + "KL without the answers " + rounded(m.kl_masked) +
-         error(&strength_metrics::kl_masked, 4) + ", over all tokens " + rounded(m.kl_full) +
-         error(&strength_metrics::kl_full, 4) + "\nbest other token the same " + number(m.top_other_same, 3) +
-         error(&strength_metrics::top_other_same, 3) + "\n\n";
+         error(&strength_metrics::kl_masked, 4) + at_each(&strength_metrics::kl_masked) + "\nKL over all tokens " +
+         rounded(m.kl_full) + error(&strength_metrics::kl_full, 4) + at_each(&strength_metrics::kl_full) +
+         "\nbest other token the same " + number(m.top_other_same, 3) + error(&strength_metrics::top_other_same, 3) +
+         "\n\n";
 }
 
 ordered_json terms_of(const loss_result& found) {

@@ -14,8 +14,8 @@
 namespace trimtab::cli {
 
 /// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"},
-/// "kl_masked", ...}, with Wilson's 95 % interval of each rate ("flip_rate_interval") and the standard error of each
-/// mean over prompts ("logit_diff_error", ...; null for a single prompt).
+/// "kl_masked", "kl_by_strength", ...}, with Wilson's 95 % interval of each rate ("flip_rate_interval") and the standard
+/// error of each mean over prompts ("logit_diff_error", ...; null for a single prompt).
 ordered_json to_json(const metrics& m);
 
 /// The same figures of the untouched model, with "newly_flipped": for each strength how many prompts the intervention

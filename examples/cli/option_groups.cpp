@@ -92,7 +92,10 @@ void add_data(options_of o, data_options& to, common_options& how) {
 
 void add_objective(options_of o, objective_options& to, bool takes_share) {
   o.group("Objective");
-  o.real("--lambda-f", "weight of faithfulness, default 1", to.lambda_f, 0);
+  const auto standard = [&](const std::string& value) {
+    return takes_share ? ", default " + value : std::string(", default that of the fit");
+  };
+  o.real("--lambda-f", "weight of faithfulness" + standard("1"), to.lambda_f, 0);
   if (takes_share)
     o.parsed("--lambda-m", "X|Xmax",
              "weight of minimality; 0.01max, the default, is a share of the weight from which on nothing is learned; "
@@ -108,21 +111,21 @@ void add_objective(options_of o, objective_options& to, bool takes_share) {
                to.lambda_m_share = is_share ? std::optional(x) : std::nullopt;
              });
   else
-    o.real("--lambda-m", "weight of minimality, default that of the fit where the file says it", to.lambda_m, 0);
+    o.real("--lambda-m", "weight of minimality" + standard("the policy's"), to.lambda_m, 0);
   o.real("--lambda-n",
-         takes_share ? "weight of norm preservation, how much interventions change the length of activations, default 0"
-                     : "weight of norm preservation, default that of the fit",
+         "weight of norm preservation, how much interventions change the length of activations" + standard("0"),
          to.lambda_n, 0);
-  o.real("--margin", "margin of effectiveness, default 1", to.margin, -INFINITY);
-  o.choice("--psi", "shape of effectiveness, default hinge", to.psi, psi_words);
-  o.choice("--kl", "vocabulary of faithfulness: without the two answers (masked, default) or with them (full)", to.kl,
-           kl_words);
-  o.choice("--kl-direction", "direction of the KL divergence; forward, the default, is KL(untouched, steered)",
+  o.real("--margin", "margin of effectiveness" + standard("1"), to.margin, -INFINITY);
+  o.choice("--psi", "shape of effectiveness" + standard("hinge"), to.psi, psi_words);
+  o.choice("--kl",
+           "vocabulary of faithfulness: without the two answers (masked) or with them (full)" + standard("masked"),
+           to.kl, kl_words);
+  o.choice("--kl-direction", "direction of the KL divergence; forward is KL(untouched, steered)" + standard("forward"),
            to.kl_direction, kl_direction_words);
   o.choice("--minimality",
-           "norm of the parameters: sum (default) or mean of absolute values, or one norm a place (group)",
+           "norm of the parameters: sum or mean of absolute values, or one norm a place (group)" + standard("sum"),
            to.minimality, minimality_words);
-  o.parsed("--strengths", "X,X,...", "strengths of the objective, default 1,-1", [&to](const std::string& value) {
+  o.parsed("--strengths", "X,X,...", "strengths of the objective" + standard("1,-1"), [&to](const std::string& value) {
     to.strengths.clear();
     for (const auto& item : items(value)) {
       const auto beta = number_of<double>("--strengths", item, "a list of numbers such as 1,-1");
@@ -133,10 +136,12 @@ void add_objective(options_of o, objective_options& to, bool takes_share) {
   });
 }
 
-void add_retained(options_of o, path& file, objective_options& to) {
+void add_retained(options_of o, path& file, objective_options& to, bool of_a_fit) {
   o.group("Objective");
   o.file("--retain", "file of prompts, as for generate --prompts, whose next token is to stay as it is", file);
-  o.real("--lambda-r", "weight of retention, the KL divergence over all tokens on the prompts of --retain, default 1",
+  o.real("--lambda-r",
+         "weight of retention, the KL divergence over all tokens on the prompts of --retain, default " +
+             std::string(of_a_fit ? "that of the fit" : "1"),
          to.lambda_r, 0);
 }
 

@@ -24,7 +24,7 @@ void add_shape(options_of& o, data_options& to);
 void add_data(options_of o, data_options& to, common_options& how);
 void add_objective(options_of o, objective_options& to, bool takes_share = false);
 /// Prompts that must not change.
-void add_retained(options_of o, path& file, objective_options& to);
+void add_retained(options_of o, path& file, objective_options& to, bool of_a_fit = false);
 void add_other_weights(options_of o, common_options& how);
 void add_steering(options_of o, strength_options& to, common_options& how);
 /// What is fitted, on which prompts and how.

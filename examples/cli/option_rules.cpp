@@ -112,13 +112,12 @@ void require_consistent(command_line& line, description& d) {
     require_data(line.certify.data, d.files);
     if (not line.certify.out.empty() and not line.certify.polish)
       throw usage_error("--out goes with --polish, which changes the intervention");
-    for (const auto* option : {"--lambda-f", "--lambda-m", "--margin", "--psi", "--kl", "--kl-direction",
-                               "--minimality", "--strengths", "--lambda-r"})
-      if (command_of(app, "certify")->get_option(option)->count() > 0) line.certify.given.insert(option);
   }
   for (const auto& [command, objective] :
-       {std::pair("eval", &line.eval.objective), std::pair("loss", &line.loss.objective)})
-    objective->minimality_given = command_of(app, command)->get_option("--minimality")->count() > 0;
+       {std::pair("eval", &line.eval.objective), std::pair("loss", &line.loss.objective),
+        std::pair("certify", &line.certify.objective)})
+    if (line.name == command)
+      for (const auto& option : given_in(d, *command_of(app, command))) objective->given.insert(option.name);
   if (line.name == "eval") require_data(line.eval.data, d.files);
   if (line.name == "loss") {
     require_data(line.loss.data, d.files);

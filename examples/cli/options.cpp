@@ -116,6 +116,8 @@ command_line parse(int argc, const char* const* argv) {
   line.common.typed = shell_line(typed);
   for (const auto& output : d.files.outputs)
     if (not output.file.empty()) line.outputs.push_back(output.file);
+  if (const auto folder = d.folders.find(name); folder != d.folders.end() and not folder->second->empty())
+    line.outputs.push_back(*folder->second);
   return line;
 }
 

@@ -89,7 +89,7 @@ struct objective_options {
   objective::vocabulary kl = objective::vocabulary::masked;
   objective::kl_direction kl_direction = objective::kl_direction::forward;
   parameter_norm minimality = parameter_norm::sum;
-  bool minimality_given = false;  ///< for commands that take that of the fit otherwise
+  std::set<std::string> given = {};  ///< the options that replace what the file of a fit says
   std::vector<double> strengths = {+1.0, -1.0};
 
   /// How many of its terms are on what hooks do.
@@ -231,7 +231,6 @@ struct certify_command {
   path intervention;
   data_options data;
   objective_options objective;
-  std::set<std::string> given = {};  ///< the options of the objective that replace what the file says
   double target = 0.95;
   index_t subsets = 12;
   bool polish = false;  ///< goes on to a minimum first
@@ -340,7 +339,7 @@ struct inspect_command {
 struct command_line {
   std::string name = {};  ///< empty: help was asked for and is in `help`
   std::string help = {};
-  std::vector<path> outputs = {};  ///< the files that the command is to write
+  std::vector<path> outputs = {};  ///< the files and the folder that the command is to write
   common_options common;
   fit_command fit;
   sweep_command sweep;

@@ -35,6 +35,12 @@ class options_of {
     d_.writing.insert(name);
     named(name, help, to, required, d_.files.outputs);
   }
+  /// A folder that the command fills.
+  void folder(const std::string& name, const std::string& help, path& to, bool required = false) {
+    d_.folders[app_->get_name()] = &to;
+    parsed(
+        name, "DIR", help, [name, &to](const std::string& value) { to = path_of(name, value); }, required);
+  }
   void model(path& to) {
     parsed(
         "--model", "PATH", "folder of the model, or OWNER/NAME[@REVISION] of one in the Hugging Face cache",

@@ -5,6 +5,7 @@
 #include "asked.hpp"
 #include "data.hpp"
 #include "memory.hpp"
+#include "objective_of_file.hpp"
 #include "talk.hpp"
 
 #include <trimtab/core/error.hpp>
@@ -157,7 +158,8 @@ output plan_eval(const eval_command& command, const common_options& common) {
       read_data(*folder, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
   const auto retained = read_retained(*folder, command.data.retain, file.keys(), sets.front().pairs);
   const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
-  const auto strengths = std::ssize(command.objective.strengths);
+  const auto strengths =
+      std::ssize(objective_of(file, command.intervention, command.objective, unsaid::has_its_default).strengths);
   const index_t weights = bytes_of_weights(command.model, common), program = memory_of_program();
   const index_t left = memory_bound(command.memory) - weights - program;
   const index_t first = first_layer_of_pass(layout, config);

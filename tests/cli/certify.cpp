@@ -140,15 +140,27 @@ TEST_CASE("Polishing ends at a minimum, in fit and in certify alike", "[certify]
           .status == 2);
 }
 
+TEST_CASE("A polished file says the objective that it was polished for", "[certify]") {
+  const model_for_cli model;
+  const auto file = fitted_on(model), better = model.name("better.safetensors");
+  const std::vector<std::string> on{"--model", model.path(), "--data", model.data(), "--precision", "double", "--json"};
+  const std::vector<std::string> other{"--lambda-m", "0.03",     "--lambda-f",     "0.5",     "--margin",    "2",
+                                       "--kl",       "full",     "--kl-direction", "reverse", "--strengths", "1,-0.5",
+                                       "--psi",      "softplus", "--lambda-n",     "0.1"};
+  REQUIRE(run_trimtab(with(with({"certify", "--intervention", file, "--polish", "--out", better}, on), other)).status ==
+          0);
+  const auto loss = [&](const std::vector<std::string>& more) {
+    return run_trimtab(with(with({"loss", "--intervention", better}, on), more)).out;
+  };
+  CHECK(loss({}) == loss(other));
+  CHECK(io::read_intervention(better).made.at("strengths") == "+1,-0.5");
+}
+
 TEST_CASE("A signal ends polishing within its step, and what it reached is in the file", "[certify]") {
   const model_for_cli model;
   const auto fitted = model.name("hinge.safetensors"), better = model.name("better.safetensors");
   const std::vector<std::string> fit{"fit",     "--model", model.path(), "--data",           model.data(),
                                      "--steps", "1",       "--sites",    "attn_out,mlp_out", "--json"};
-  const auto with = [](std::vector<std::string> words, const std::vector<std::string>& more) {
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  };
   run_trimtab(with(fit, {"--out", fitted}));
   const auto ended = interrupt_trimtab({"certify", "--model", model.path(), "--intervention", fitted, "--data",
                                         model.data(), "--polish", "--out", better, "--json"},

@@ -47,10 +47,10 @@ TEST_CASE("fit, then eval of its file: the same figures, to the last digit") {
   CHECK(fitted["nonzero_parameters"] > 0);
   const auto& set = fitted["train"];
   CHECK(set == fitted["test"]);
-  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "flip_rate_interval", "kl_full", "kl_full_error",
-                                                 "kl_masked", "kl_masked_error", "logit_diff", "logit_diff_error",
-                                                 "probability", "probability_error", "prompts", "top_other_same",
-                                                 "top_other_same_error"});
+  CHECK(keys_of(set) == std::vector<std::string>{"flip_rate", "flip_rate_interval", "kl_by_strength", "kl_full",
+                                                 "kl_full_error", "kl_masked", "kl_masked_error", "logit_diff",
+                                                 "logit_diff_error", "probability", "probability_error", "prompts",
+                                                 "top_other_same", "top_other_same_error"});
   CHECK(keys_of(set["flip_rate"]) == std::vector<std::string>{"+1", "-1", "both"});
   CHECK(keys_of(set["flip_rate_interval"]) == std::vector<std::string>{"+1", "-1", "both"});
   CHECK(keys_of(set["logit_diff"]) == std::vector<std::string>{"+1", "-1", "0"});
@@ -432,20 +432,20 @@ TEST_CASE("Positions by role take the roles of the data, or those that are named
   CHECK_THAT(none.err, ContainsSubstring("--positions role needs prompts with roles, and none has one"));
 }
 
-TEST_CASE("A command says which files it wrote, and a plan writes none") {
+TEST_CASE("A command says which files and folders it wrote, and a plan writes none") {
   const model_for_cli model;
-  const auto out = model.name("i.safetensors"), trace = model.name("trace.json");
+  const auto out = model.name("i.safetensors"), trace = model.name("trace.json"), folder = model.name("sweep");
+  const std::vector<std::string> on = {"--model", model.path(), "--data", model.data(), "--steps", "1"};
   const auto fit = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> all = {"fit",     "--model", model.path(), "--data", model.data(),
-                                    "--steps", "1",       "--out",      out};
-    all.insert(all.end(), more.begin(), more.end());
-    return run_trimtab(all).out;
+    return run_trimtab(with(with({"fit", "--out", out}, on), more)).out;
   };
   CHECK_THAT(fit({"--trace", trace}),
              ContainsSubstring("written: " + out + "\n") and ContainsSubstring("written: " + trace + "\n"));
   CHECK(fit({"--quiet"}).find("written") == std::string::npos);
   std::filesystem::last_write_time(out, std::filesystem::file_time_type::clock::now() - std::chrono::seconds(5));
   CHECK(fit({"--plan"}).find("written") == std::string::npos);
+  const auto sweep = run_trimtab(with({"sweep", "--vary", "lr=0.1,0.2", "--test", model.data(), "--out", folder}, on));
+  CHECK_THAT(sweep.out, ContainsSubstring("written: " + folder + "\n"));
 }
 
 TEST_CASE("Maps of one policy share a scale on a terminal") {

@@ -6,7 +6,9 @@
 
 #include "support/small_intervention.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <stdexcept>
 
 namespace trimtab::test::loss_tests {
@@ -90,6 +92,74 @@ TEST_CASE("The gradient file agrees with finite differences of the loss") {
     x = before;
     CAPTURE(i, expected[i]);
     CHECK(std::abs((above - below) / (2 * step) - expected[i]) < 1e-7);
+  }
+}
+
+TEST_CASE("loss and eval take the objective of the fit, and given options replace it") {
+  const model_for_cli model;
+  const auto fitted = model.name("fitted.safetensors"), silent = model.name("silent.safetensors"),
+             stays = model.name("stays.jsonl");
+  std::ofstream(stays) << "{\"ids\": [5, 6, 7, 8]}\n";
+  const std::vector<std::string> objective = {
+      "--psi",       "softplus",   "--margin",   "3",          "--kl",       "full",         "--kl-direction",
+      "reverse",     "--lambda-f", "0.5",        "--lambda-m", "0.02",       "--minimality", "mean",
+      "--strengths", "1,-0.5",     "--lambda-n", "0.3",        "--lambda-r", "0.7"};
+  const std::vector<std::string> on = {"--model", model.path(), "--data", model.data(), "--precision",
+                                       "double",  "--retain",   stays,    "--json"};
+  REQUIRE(run_trimtab(with(with({"fit", "--steps", "3", "--out", fitted}, on), objective)).status == 0);
+  auto without = io::read_intervention(fitted);
+  without.made.clear();
+  io::write_intervention(silent, without);
+  const auto run = [&](const std::string& command, const std::string& file, const std::vector<std::string>& more = {}) {
+    return run_trimtab(with(with({command, "--intervention", file}, on), more)).out;
+  };
+  for (const std::string command : {"loss", "eval"}) {
+    CAPTURE(command);
+    CHECK(run(command, fitted) == run(command, silent, objective));
+    for (std::size_t k = 0; k < objective.size(); k += 2) {
+      const std::string other = objective[k] == "--psi"            ? "hinge"
+                                : objective[k] == "--kl"           ? "masked"
+                                : objective[k] == "--kl-direction" ? "forward"
+                                : objective[k] == "--minimality"   ? "sum"
+                                : objective[k] == "--strengths"    ? "1,-1"
+                                                                   : "0.75";
+      auto changed = objective;
+      changed[k + 1] = other;
+      CAPTURE(objective[k]);
+      const auto given = run(command, fitted, {objective[k], other});
+      CHECK(given == run(command, silent, changed));
+      if (command == "loss" or objective[k] != "--lambda-r") CHECK(given != run(command, fitted));
+    }
+  }
+}
+
+TEST_CASE("The KL is told at each strength, and its mean over them") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  io::write_intervention(file,
+                         example_intervention("activ-scalar", {{"attn_out.alpha", {2, 4}}}, positions::absolute(4)));
+  const std::vector<std::string> eval = {"eval",       "--model",        model.path(), "--data",
+                                         model.data(), "--intervention", file};
+  const auto whole = run_trimtab(with(eval, {"--strengths", "1,-0.5", "--json"})).json();
+  const auto& found = whole["data"];
+  for (const std::string words : {"masked", "full"}) {
+    CAPTURE(words);
+    const auto& each = found["kl_by_strength"][words];
+    REQUIRE(each.size() == 2);
+    const double at_one = each["+1"].get<double>(), below = each["-0.5"].get<double>();
+    CHECK(at_one > 0);
+    CHECK(at_one != below);
+    CHECK(std::abs((at_one + below) / 2 - found["kl_" + words].get<double>()) < 1e-12);
+    const double alone =
+        run_trimtab(with(eval, {"--strengths", "1", "--json"})).json()["data"]["kl_" + words].get<double>();
+    CHECK(std::abs(at_one - alone) < 1e-12);
+  }
+  CHECK(whole["untouched"]["data"]["kl_by_strength"]["masked"]["+1"] == 0);
+  const auto text = run_trimtab(eval).out;
+  for (const std::string words : {"KL without the answers ", "KL over all tokens "}) {
+    const auto line = text.substr(std::min(text.find(words), text.size()));
+    CHECK_THAT(line.substr(0, line.find('\n')),
+               Catch::Matchers::Contains(" at +1, ") and Catch::Matchers::EndsWith(" at -1"));
   }
 }
 

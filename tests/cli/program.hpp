@@ -34,6 +34,12 @@
 
 namespace trimtab::test {
 
+/// Arguments, and more of them.
+inline std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
 /// What a run left behind.
 struct outcome {
   int status = -1;  ///< the exit status; 128 + n if signal n ended the program, as in a shell

@@ -15,11 +15,6 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 std::vector<std::string> sweep_of(const model_for_cli& model, const std::vector<std::string>& more) {
   return with({"sweep", "--model", model.path(), "--data", model.data(), "--test", model.data(), "--json"}, more);
 }
