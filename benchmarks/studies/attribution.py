@@ -9,6 +9,7 @@ and by a sparse fit of a scalar each; faithfulness curves are measured on the te
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import re
@@ -25,6 +26,7 @@ SITES = ["--sites", "attn_out,mlp_out"]
 # Prompts of ioi: the first ten templates have 14 tokens and one shape, four have 15 tokens and other shapes.
 MIXED = (("14 tokens, one shape", [], "absolute"), ("15 tokens, four shapes", ["--lengths", "15"], "absolute"),
          ("all lengths", ["--lengths", "all"], "from_end"))
+SEEDS = (1, 2, 3)  # of the prompts, where templates are mixed
 
 
 def run(program, *arguments):
@@ -124,12 +126,12 @@ def where_it_sits(program, by_name, fit_file):
 
 
 def mixed(program, model):
-    """Whether a fit of ioi stays where it was when the templates are mixed."""
+    """Whether a fit of ioi stays where it was when the templates are mixed, and with other prompts."""
     model_path, rows = str(ROOT / "examples/models" / model), []
-    for prompts, shape, positions in MIXED:
+    for (prompts, shape, positions), seed in itertools.product(MIXED, SEEDS):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([program, "task", "ioi", "--model", model_path, "--out", folder, "--train", "64", "--test", "64",
-                            *shape], check=True, capture_output=True)
+                            "--seed", str(seed), *shape], check=True, capture_output=True)
             train, test, fit_file = (str(pathlib.Path(folder) / name)
                                      for name in ("train.jsonl", "test.jsonl", "fit.safetensors"))
             at = [*SITES, "--positions", positions]
@@ -140,20 +142,20 @@ def mixed(program, model):
             patching, ablation = (places_of(one["scores"]) for one in found["methods"])
             named = lambda place: f"{place[0]} {place[1]}, {place[2]}"
             kept = fit["test"]["flip_rate"]
-            rows.append([f"{prompts}, {positions}", f"{kept['+1']:.2f}, {kept['-1']:.2f}",
+            rows.append([f"{prompts}, {positions}", str(seed), f"{kept['+1']:.2f}, {kept['-1']:.2f}",
                          "; ".join(f"{named(place)}: {number(alpha)} ({number(patching[place])}, {number(ablation[place])})"
                                    for place, alpha in scalars(program, fit_file)[:2]),
                          "; ".join(f"{named(place)}: {number(patching[place])}"
                                    for place in sorted(patching, key=lambda place: -abs(patching[place]))[:2])])
     return f"### {model}\n\n" + table(
-        ["prompts, positions", "flips at +1, −1", "largest scalars: α (patching, ablation)", "first by patching"], rows) + "\n"
+        ["prompts, positions", "seed", "flips at +1, −1", "largest scalars: α (patching, ablation)", "first by patching"], rows) + "\n"
 
 
 MIXED_TEXT = """## Templates of several shapes, ioi
 
 Places are "site layer, position": the token's index, from the end for `from_end`. Patching is the share of the gap, ablation what
 D loses. What a scalar's index means depends on the shape of the templates; the place that patching ranks first is compared over
-all of them.
+all of them. A seed draws the prompts.
 
 """
 
