@@ -3,6 +3,7 @@
 #include "asked.hpp"
 
 #include "objective_of_file.hpp"
+#include "option_values.hpp"
 
 #include <trimtab/core/error.hpp>
 #include <trimtab/steer/same_place.hpp>
@@ -146,9 +147,7 @@ std::map<std::string, std::string> made_by(const fit_command& command, const obj
     made["at"] = command.at_text;
   }
   for (const auto& [option, value] : command.variant) made[option] = value;
-  if (common.weights != weight_type::as_in_file)
-    made["weights"] =
-        std::ranges::find(weight_words, common.weights, [](const auto& one) { return one.second; })->first;
+  if (common.weights != weight_type::as_in_file) made["weights"] = word_of(weight_words, common.weights);
   if (command.init > 0) made["init"] = "normal:" + exact(command.init);
   if (not command.data.retain.empty()) made["retain"] = command.data.retain.string();
   if (command.data.task.empty())

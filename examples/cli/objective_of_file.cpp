@@ -3,10 +3,9 @@
 #include "objective_of_file.hpp"
 
 #include "asked.hpp"
+#include "option_values.hpp"
 
 #include <trimtab/core/error.hpp>
-
-#include <algorithm>
 
 namespace trimtab::cli {
 
@@ -72,16 +71,13 @@ objective_options objective_of(const intervention_file& file, const path& name, 
 }
 
 void say(const objective_options& objective, bool retains, std::map<std::string, std::string>& made) {
-  const auto word = [](const auto& words, auto value) {
-    return std::ranges::find(words, value, [](const auto& one) { return one.second; })->first;
-  };
   made["lambda_f"] = exact(objective.lambda_f);
   made["lambda_m"] = exact(*objective.lambda_m);
   made["margin"] = exact(objective.margin);
-  made["psi"] = word(psi_words, objective.psi);
-  made["kl"] = word(kl_words, objective.kl);
-  made["kl_direction"] = word(kl_direction_words, objective.kl_direction);
-  made["minimality"] = word(minimality_words, objective.minimality);
+  made["psi"] = word_of(psi_words, objective.psi);
+  made["kl"] = word_of(kl_words, objective.kl);
+  made["kl_direction"] = word_of(kl_direction_words, objective.kl_direction);
+  made["minimality"] = word_of(minimality_words, objective.minimality);
   made["strengths"] = list_of(objective.strengths);
   if (retains) made["lambda_r"] = exact(objective.lambda_r);
   made.erase("lambda_n");

@@ -6,18 +6,27 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/text/nearest_name.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 /// What the values of options mean. Lists are split here and not by CLI11, so that an error can name the wrong item.
 
 namespace trimtab::cli {
+
+/// The word of an option that means `value`.
+template <typename Value>
+const std::string& word_of(const std::map<std::string, Value>& words, Value value) {
+  return std::ranges::find(words, value, &std::pair<const std::string, Value>::second)->first;
+}
 
 /// The parts of a list between commas.
 std::vector<std::string> items(const std::string& list);
