@@ -6,13 +6,13 @@
 #include <trimtab/core/optimizer.hpp>
 #include <trimtab/core/settings.hpp>
 #include <trimtab/objective/weighted_sum.hpp>
-#include <trimtab/steer/continuations.hpp>
 #include <trimtab/steer/hook_measure.hpp>
 #include <trimtab/steer/loss_values.hpp>
 #include <trimtab/steer/parameters.hpp>
 #include <trimtab/steer/penalty.hpp>
-#include <trimtab/steer/prompt_data.hpp>
 #include <trimtab/steer/sequence.hpp>
+#include <trimtab/steer/sequence_weights.hpp>
+#include <trimtab/steer/term_operands.hpp>
 
 #include <algorithm>
 #include <array>
@@ -60,21 +60,17 @@ class loss {
   using T = typename B::scalar;
   using objective_type = objective::weighted_sum<Terms...>;
 
-  /// By replica, the sum over its sequences: over those with answers, and over those that are to stay.
-  using weights_of_replicas = std::array<std::vector<double>, 2>;
-
-  /// One objective per replica, for the sequences of a batch, each scored at one position. `weight_of` is the weight of
-  /// all sequences of each replica that have answers, where these are only some; values and gradients are then their
-  /// share.
+  /// One objective per replica, for the sequences of a batch, each scored at one position. `total` is what all sequences of
+  /// each replica weigh, where these are only some; values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-       std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of = {});
+       std::span<const sequence> sequences, std::optional<sequence_weights::totals> total = {});
   /// The same for a single replica.
   loss(const B& backend, objective_type sum, std::span<const prompt_pair> prompts, std::span<const sequence> sequences)
       : loss(backend, std::vector<objective_type>{std::move(sum)}, prompts, sequences) {}
 
   index_t replicas() const { return static_cast<index_t>(objectives_.size()); }
-  std::size_t sequences() const { return weights_.size(); }
-  const weights_of_replicas& weight_of() const { return weight_of_; }
+  std::size_t sequences() const { return weights_.sequences(); }
+  const sequence_weights::totals& total_weights() const { return weights_.total(); }
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
   /// The terms on what hooks do, for the run whose loss this is. Those that have no weight in any replica are left out.
@@ -123,11 +119,10 @@ class loss {
         v.value = 0;
         v.per_sequence.clear();
         if constexpr (is_of_rows<Term>) {
-          for (std::size_t i : sequences_of_[r]) {
-            if (not concerns<Term>(i)) continue;
+          weights_.template each<Term>(r, [&](std::size_t i) {
             v.per_sequence.push_back(static_cast<double>(row_values[next + i]));
-            v.value += weights_[i] * v.per_sequence.back() / weight_of_[concerns_retained<Term>][r];
-          }
+            v.value += weights_[i] * v.per_sequence.back() / weights_.template total<Term>(r);
+          });
           next += static_cast<std::size_t>(count_);
         } else {
           const auto replica = static_cast<index_t>(r);
@@ -162,14 +157,14 @@ class loss {
     using term = term_type<K>;
     for (std::size_t r = 0; r < objectives_.size(); ++r)
       left_out_[r][K] =
-          (concerns_retained<term> and not has_retained_[r]) or (hook_term<term> and term_of<K>(r).weight == 0);
+          (concerns_retained<term> and not weights_.has_retained(r)) or (hook_term<term> and term_of<K>(r).weight == 0);
     if constexpr (hook_term<term>) return plan_hook_term<K>();
     host_matrix<T> share(count_, 1);
     bool differ = false;
     for (std::size_t r = 0; r < objectives_.size(); ++r) {
-      for (std::size_t i : sequences_of_[r])
-        if (concerns<term>(i))
-          share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weight_of_[concerns_retained<term>][r]);
+      weights_.template each<term>(r, [&](std::size_t i) {
+        share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weights_.template total<term>(r));
+      });
       differ = differ or not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term);
     }
     share_[K] = memory_.take(share);
@@ -189,8 +184,8 @@ class loss {
     for (std::size_t r = 0; r < objectives_.size(); ++r) {
       if (left_out_[r][K]) continue;
       const objective::weighted<term>& here = term_of<K>(r);
-      for (std::size_t i : sequences_of_[r])
-        if (concerns<term>(i)) share[i] = here.weight * weights_[i] / weight_of_[concerns_retained<term>][r];
+      weights_.template each<term>(
+          r, [&](std::size_t i) { share[i] = here.weight * weights_[i] / weights_.template total<term>(r); });
       if (one != nullptr and not detail::same_bytes(here.term, *one))
         throw error(error_kind::bad_argument, "fits that share a pass have different settings of " +
                                                   std::string(objective::term_name(*one)) +
@@ -220,33 +215,9 @@ class loss {
     }
   }
 
-  template <std::size_t K, typename F>
-  void with_rows(matrix_view<const T> logits, matrix_view<const T> reference, F&& f) const {
-    data_.template with_operands<term_type<K>>([&](auto... of_prompts) {
-      const auto with = [&](auto... sets) {
-        f(each_row(name::h, logits), selected_row(name::reference, reference, prompt_),
-          operand<per_row<"beta">, const T>{beta_.data, 1}, operand<per_row<"correct">, const int>{correct_, 1},
-          operand<per_row<"wrong">, const int>{wrong_, 1}, of_prompts..., sets...);
-      };
-      if (steps_)
-        sets_->with_operands(
-            [&](auto... sets) { steps_->with_operands([&](auto... rest) { with(sets..., rest...); }); });
-      else if (sets_)
-        sets_->with_operands(with);
-      else
-        with();
-    });
-  }
-
   /// Whether no replica has the term: there are no prompts that it is about, or it has no weight.
   bool is_left_out(std::size_t term) const {
     return std::ranges::all_of(left_out_, [&](const auto& of_replica) { return of_replica[term]; });
-  }
-
-  /// Whether the term is about a sequence: one about what is to stay, or one about all the others.
-  template <typename Term>
-  bool concerns(std::size_t i) const {
-    return kind_[i] == (concerns_retained<Term> ? sequence_kind::stays : sequence_kind::steers);
   }
 
   static constexpr index_t terms_of_rows = (index_t{} + ... + index_t{is_of_rows<Terms>});
@@ -255,64 +226,30 @@ class loss {
   std::vector<objective_type> objectives_;  ///< by replica
   workspace<B> memory_;
   index_t count_;
-  std::vector<std::vector<std::size_t>> sequences_of_;  ///< by replica
-  weights_of_replicas weight_of_;
-  enum class sequence_kind { steers, stays, step };
-  std::vector<sequence_kind> kind_ = {};                           ///< by sequence
-  std::vector<bool> has_retained_;                                 ///< by replica
+  sequence_weights weights_;
   std::vector<std::array<bool, sizeof...(Terms)>> left_out_ = {};  ///< by replica and term
   std::vector<weighted_hook_term<B>> of_hooks_ = {};
-  std::vector<double> weights_ = {};  ///< by sequence
-  prompt_data_of<B, Terms...> data_;
-  std::optional<answer_sets_of<B>> sets_ = {};
-  std::optional<continuations_of<B>> steps_ = {};
-  matrix_view<T> beta_ = {}, values_ = {};
-  const int *correct_ = nullptr, *wrong_ = nullptr, *prompt_ = nullptr, *replica_ = nullptr;
+  term_operands<B, Terms...> operands_;
+  matrix_view<T> values_ = {};
+  const int* replica_ = nullptr;
   std::array<matrix_view<T>, sizeof...(Terms)> share_ = {};  ///< by term, each sequence's weight
   std::array<const T*, sizeof...(Terms)> terms_ = {};        ///< by term, those of the replicas where they differ
 };
 
 template <tensor_backend B, typename... Terms>
 loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
-                        std::span<const sequence> sequences, std::optional<weights_of_replicas> weight_of)
+                        std::span<const sequence> sequences, std::optional<sequence_weights::totals> total)
     : backend_(&backend),
       objectives_(std::move(objectives)),
       memory_(backend),
       count_(static_cast<index_t>(sequences.size())),
-      sequences_of_(objectives_.size()),
-      weight_of_{std::vector<double>(objectives_.size()), std::vector<double>(objectives_.size())},
-      has_retained_(objectives_.size()),
+      weights_(objectives_.size(), prompts, sequences, std::move(total)),
       left_out_(objectives_.size()),
-      data_(backend, prompts, sequences, memory_) {
-  std::vector<int> correct, wrong, prompt, replica;
-  host_matrix<T> beta(1, count_);
-  for (const sequence& s : sequences) {
-    const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
-    sequences_of_[static_cast<std::size_t>(s.replica)].push_back(correct.size());
-    if (p.step.sign == 0) weight_of_[p.retained][static_cast<std::size_t>(s.replica)] += s.weight;
-    kind_.push_back(p.step.sign != 0 ? sequence_kind::step : p.retained ? sequence_kind::stays : sequence_kind::steers);
-    if (p.retained) has_retained_[static_cast<std::size_t>(s.replica)] = true;
-    weights_.push_back(s.weight);
-    beta.values[correct.size()] = static_cast<T>(s.beta);
-    correct.push_back(p.correct_id);
-    wrong.push_back(p.wrong_id);
-    prompt.push_back(static_cast<int>(s.prompt));
-    replica.push_back(static_cast<int>(s.replica));
-  }
-  if (weight_of) weight_of_ = std::move(*weight_of);
-  beta_ = memory_.take(beta);
-  correct_ = memory_.take(std::move(correct));
-  wrong_ = memory_.take(std::move(wrong));
-  prompt_ = memory_.take(std::move(prompt));
+      operands_(backend, prompts, sequences, memory_) {
+  std::vector<int> replica;
+  for (const sequence& s : sequences) replica.push_back(static_cast<int>(s.replica));
   replica_ = memory_.take(std::move(replica));
   values_ = memory_.take(1, std::max<index_t>(1, terms_of_rows * count_));
-  const auto any = [&](auto has) {
-    return std::ranges::any_of(sequences,
-                               [&](const sequence& one) { return has(prompts[static_cast<std::size_t>(one.prompt)]); });
-  };
-  const bool steps = any([](const prompt_pair& p) { return p.step.sign != 0; });
-  if (steps) steps_.emplace(backend, prompts, sequences, memory_);
-  if (steps or any([](const prompt_pair& p) { return p.has_sets(); })) sets_.emplace(prompts, sequences, memory_);
   [&]<std::size_t... K>(std::index_sequence<K...>) { (plan_term<K>(), ...); }
   (std::index_sequence_for<Terms...>{});
 }
@@ -321,7 +258,7 @@ template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference,
                                  matrix_view<const T> means) const {
   assert(means.rows == std::ssize(of_hooks_));
-  if (steps_) steps_->evaluate(logits);
+  operands_.evaluate(logits);
   index_t next = 0;
   const auto take_means = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) {
     if (hook_term<term_type<K>> and not is_left_out(K))
@@ -331,7 +268,7 @@ void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const 
   (std::index_sequence_for<Terms...>{});
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
     T* const values = values_.data + number_of<K> * count_;
-    with_rows<K>(logits, reference, [&](auto... operands) {
+    operands_.template with<term_type<K>>(logits, reference, [&](auto... operands) {
       backend_->values(term, count_, logits.cols, values, operands..., replica...);
     });
   });
@@ -341,14 +278,14 @@ template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::gradient(matrix_view<const T> logits, matrix_view<const T> reference,
                                  matrix_view<T> d_logits) const {
   backend_->fill(d_logits, T(0));
-  if (steps_) steps_->evaluate(logits);
+  operands_.evaluate(logits);
   each_logit_term([&]<std::size_t K>(std::integral_constant<std::size_t, K>, const auto& term, auto... replica) {
-    with_rows<K>(logits, reference, [&](auto... operands) {
+    operands_.template with<term_type<K>>(logits, reference, [&](auto... operands) {
       backend_->gradients(term, count_, logits.cols, operands..., each_row(grad(name::h), d_logits),
                           each_row(grad(name::value), share_[K]), replica...);
     });
   });
-  if (steps_) steps_->add_gradient(logits, d_logits);
+  operands_.add_gradient(logits, d_logits);
 }
 
 template <tensor_backend B, typename... Terms, typename... Rest>

@@ -197,7 +197,7 @@ void chunked_engine<Steering, Loss, Optimizer>::plan() {
 
 template <typename Steering, typename Loss, optimizer Optimizer>
 void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
-  const Loss terms(backend_, objectives_, part.prompts, part.sequences, objective_->weight_of());
+  const Loss terms(backend_, objectives_, part.prompts, part.sequences, objective_->total_weights());
   steered<Steering> pass(composition_, values_, part.prompts, part.sequences,
                          learns() ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
                          untouched(part), {}, terms.of_hooks());

@@ -3,16 +3,15 @@
 
 #include <trimtab/steer/fitted.hpp>
 #include <trimtab/steer/loss.hpp>
-#include <trimtab/steer/same_place.hpp>
 #include <trimtab/train/chunked_engine.hpp>
 #include <trimtab/train/fit_engine.hpp>
 #include <trimtab/train/fit_warnings.hpp>
 #include <trimtab/train/prompt_pool.hpp>
 #include <trimtab/train/replica.hpp>
+#include <trimtab/train/replica_fit.hpp>
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -80,7 +79,7 @@ class fit_run {
     fits_[replica].ended = true;
     leaving_ = true;
   }
-  bool has_ended(std::size_t replica) const { return has_ended(fits_[replica]); }
+  bool has_ended(std::size_t replica) const { return fits_[replica].has_ended(); }
 
   std::size_t replicas() const { return fits_.size(); }
 
@@ -110,7 +109,7 @@ class fit_run {
     fit& f = fits_[replica];
     if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end())
       keep_moments(engine_->moments(), static_cast<index_t>(at - active_.begin()));
-    return {facts_of(f), f.theta, f.first_moment, f.second_moment, f.history};
+    return {detail::facts_of(*steering_, f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
   /// Right after the first step: the gradient of all terms but minimality, with their weights, where the fit started,
@@ -125,23 +124,8 @@ class fit_run {
   const std::vector<std::string>& warnings(std::size_t replica = 0) const { return fits_[replica].warnings; }
 
  private:
-  struct fit {
-    replica_type asked;
-    std::vector<pooled_prompt> prompts = {};
-    parameter_layout layout = {};
-    std::vector<double> theta = {}, first_moment = {}, second_moment = {};
-    std::vector<loss_values> history = {};
-    std::vector<std::string> warnings = {};
-    index_t made = 0, chunk = 0;
-    bool ended = false;
-  };
-
+  using fit = detail::replica_fit<Objective, Optimizer>;
   using loss_type = typename detail::loss_of<B, Objective>::type;
-
-  /// For how many steps the history reserves memory before the fit starts.
-  static constexpr index_t history_ahead = 4096;
-
-  static bool has_ended(const fit& f) { return f.ended or (f.asked.steps and f.made >= *f.asked.steps); }
 
   void begin(std::vector<replica_type> replicas);
 
@@ -172,42 +156,6 @@ class fit_run {
   /// After the first step: warns of interventions that cannot learn.
   void warn_of_zero_gradients();
 
-  static void check_units([[maybe_unused]] const parameter_layout& layout) {
-    if constexpr (not takes_units<decltype(std::declval<const Optimizer&>().update(index_t{}, penalty{}))>)
-      for (const parameter_block& block : layout.blocks)
-        if (not block.weighs_each())
-          throw error(error_kind::bad_argument,
-                      "minimality weighs only a part of the parameters of " + block.policy +
-                          ", and the update of this optimizer takes all alike; give it a forward(row, units)");
-  }
-
-  static void check_finite(const loss_values& values, index_t step) {
-    if (not std::isfinite(values.total()))
-      throw error(error_kind::bad_argument, "the loss is not finite before step " + std::to_string(step) +
-                                                "; lower the learning rate or the weights of the objective");
-  }
-
-  fit_facts facts_of(const fit& f) const {
-    fit_facts facts =
-        facts_of_fit(*steering_, f.layout, f.asked.objective, f.asked.optimizer, f.asked.prompts, f.asked.strengths);
-    if (f.asked.batches.size > 0) {
-      facts["prompts in a batch"] = std::to_string(f.asked.batches.size);
-      facts["seed of the batches"] = std::to_string(f.asked.batches.seed);
-    }
-    if (is_cut(f)) facts["prompts in a chunk"] = std::to_string(f.chunk);
-    return facts;
-  }
-  /// Whether a step sees more prompts than fit in one chunk.
-  static bool is_cut(const fit& f) {
-    const index_t prompts = std::ssize(f.prompts), size = f.asked.batches.size;
-    return (size == 0 ? prompts : std::min(size, prompts)) > f.chunk;
-  }
-  /// Whether it resumes a fit of answers of several tokens that was not cut, as none was that an earlier version made,
-  /// whatever memory it took.
-  static bool resumes_one_pass(const replica_type& r) {
-    return r.resume_from and not r.resume_from->facts.contains("prompts in a chunk") and
-           std::ranges::any_of(r.prompts, &prompt_pair::has_sequences);
-  }
   fit& active(index_t slot) { return fits_[active_[static_cast<std::size_t>(slot)]]; }
 
   any_communicator ranks_;
@@ -236,7 +184,7 @@ index_t fit_run<Steering, Objective, Optimizer>::step() {
     }
     looked_ = false;
     ++made_;
-    for (std::size_t k : active_) leaving_ = leaving_ or has_ended(fits_[k]);
+    for (std::size_t k : active_) leaving_ = leaving_ or fits_[k].has_ended();
     return made_;
   });
 }
@@ -245,38 +193,9 @@ template <typename Steering, typename Objective, optimizer Optimizer>
 void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> replicas) {
   if (replicas.empty()) throw error(error_kind::bad_argument, "there is nothing to fit; give at least one replica");
   for (replica_type& r : replicas) {
-    detail::check_replica(r, steering_->model().config().vocabulary);
-    fit f{.asked = std::move(r)};
-    f.layout = f.asked.start ? f.asked.start->layout : steering_->layout(f.asked.prompts);
-    f.theta = f.asked.start ? f.asked.start->theta : steering_->starting_parameters(f.layout, f.asked.seed);
-    steering_->check(f.layout, f.theta.size());
-    penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
-    check_units(f.layout);
-    f.warnings = repeated_places(f.layout);
-    if (not f.asked.start) detail::warn_of_start(f.layout, f.theta, f.asked.seed, f.warnings);
-    f.first_moment.assign(f.theta.size(), 0.0);
-    f.second_moment.assign(f.theta.size(), 0.0);
-    for (const prompt_pair& p : f.asked.prompts) f.prompts.push_back(pool_.add(p));
-    f.chunk = f.asked.chunk;
-    if (f.chunk == 0)
-      f.chunk = resumes_one_pass(f.asked)
-                    ? std::ssize(f.prompts)
-                    : usual_chunk<T>(steering_->model().config(), f.layout, f.asked.prompts, f.asked.strengths);
-    f.asked.prompts = with_continuations(f.asked.prompts);  // which its facts tell
-    if (f.asked.resume_from) {
-      const fit_state& from = *f.asked.resume_from;
-      require_same_fit(from, facts_of(f), f.theta.size());
-      f.theta = from.theta;
-      f.first_moment = from.first_moment;
-      f.second_moment = from.second_moment;
-      f.history.assign(from.history.begin(), from.history.end() - 1);
-      f.made = from.steps();
-      made_ = std::max(made_, f.made);
-      told_ = true;
-    }
-    f.history.reserve(
-        static_cast<std::size_t>(std::min(f.asked.steps.value_or(history_ahead), std::max(history_ahead, f.made)) + 1));
-    fits_.push_back(std::move(f));
+    fits_.push_back(detail::start_replica(*steering_, std::move(r), pool_));
+    made_ = std::max(made_, fits_.back().made);
+    told_ = told_ or fits_.back().made > 0;
   }
   for (const fit& f : fits_)
     if (f.made != made_)
@@ -285,7 +204,7 @@ void fit_run<Steering, Objective, Optimizer>::begin(std::vector<replica_type> re
                       std::to_string(made_) + " and another " + std::to_string(f.made));
   losses_.resize(fits_.size());
   for (std::size_t k = 0; k < fits_.size(); ++k) active_.push_back(k);
-  leaving_ = std::ranges::any_of(fits_, [](const fit& f) { return has_ended(f); });  // after its first look
+  leaving_ = std::ranges::any_of(fits_, &fit::has_ended);  // after its first look
   make_engine();
 }
 
@@ -294,7 +213,7 @@ void fit_run<Steering, Objective, Optimizer>::plan() {
   leaving_ = false;
   std::vector<std::size_t> left;
   for (std::size_t k : active_)
-    if (not has_ended(fits_[k])) left.push_back(k);
+    if (not fits_[k].has_ended()) left.push_back(k);
   if (left.size() == active_.size()) return;
   const fit_moments<T> moments = engine_->moments();
   for (std::size_t slot = 0; slot < active_.size(); ++slot) keep_moments(moments, static_cast<index_t>(slot));
@@ -322,7 +241,7 @@ void fit_run<Steering, Objective, Optimizer>::make_engine() {
     penalties.push_back(penalty_of(f.asked.objective, weighed_numbers(f.layout)));
     theta.push_back(f.theta);
     last = std::max(last, f.asked.steps.value_or(std::numeric_limits<index_t>::max()));
-    at_once = at_once and not is_cut(f) and f.asked.batches.size == 0;
+    at_once = at_once and not f.is_cut() and f.asked.batches.size == 0;
   }
   if (at_once) {
     std::vector<sequence> sequences;
@@ -367,10 +286,7 @@ void fit_run<Steering, Objective, Optimizer>::look() {
       [&](index_t slot) -> std::span<const double> { return active(slot).theta; }, found_);
   for (std::size_t slot = 0; slot < active_.size(); ++slot) {
     fit& f = fits_[active_[slot]];
-    check_finite(found_[slot], f.made + 1);
-    if (f.asked.resume_from and f.made == f.asked.resume_from->steps())
-      require_same_loss(*f.asked.resume_from, found_[slot]);
-    if (std::ssize(f.history) == f.made) f.history.push_back(found_[slot].means());
+    f.take_loss(found_[slot]);
     losses_[active_[slot]] = found_[slot];
   }
   looked_ = true;
