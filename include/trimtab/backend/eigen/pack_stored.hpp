@@ -5,6 +5,7 @@
 #include <trimtab/backend/eigen/panels.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/backend/eigen/transpose.hpp>
 #include <trimtab/core/stored.hpp>
 #include <trimtab/core/stored_matrix.hpp>
 

@@ -4,6 +4,7 @@
 #include <trimtab/backend/eigen/fetch.hpp>
 #include <trimtab/backend/eigen/matmul.hpp>
 #include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/backend/eigen/transpose.hpp>
 
 #include <algorithm>
 #include <utility>

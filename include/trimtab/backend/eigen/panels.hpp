@@ -5,6 +5,7 @@
 #include <trimtab/backend/eigen/memory.hpp>
 #include <trimtab/backend/eigen/rows.hpp>
 #include <trimtab/backend/eigen/target.hpp>
+#include <trimtab/backend/eigen/transpose.hpp>
 #include <trimtab/backend/eigen/widen.hpp>
 
 #include <Eigen/Core>
@@ -112,34 +113,6 @@ class panels {
   index_t depth_, columns_, padded_depth_;
   array<Stored> numbers_;
 };
-
-/// Transposes n vectors of n numbers: interleaves the first half of the vectors with the second, log2(n) times.
-template <typename Packet, int... I>
-void transpose(Packet (&v)[sizeof...(I)], std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I);
-#if defined(__CUDACC__)  // nvcc 13 loses the packs below on their way to the host compiler
-  if constexpr (n > 1) {
-    Eigen::internal::PacketBlock<Packet, n> block;
-    std::copy_n(v, n, block.packet);
-    Eigen::internal::ptranspose(block);
-    std::copy_n(block.packet, n, v);
-  }
-#else
-  if constexpr (n > 1) {
-#  pragma GCC unroll 4
-    for (int round = 1; round < n; round *= 2) {
-      Packet mixed[n];
-#  pragma GCC unroll 8
-      for (int i = 0; i < n / 2; ++i) {
-        mixed[2 * i] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + I / 2)...);
-        mixed[2 * i + 1] = __builtin_shufflevector(v[i], v[i + n / 2], (I % 2 * n + (I + n) / 2)...);
-      }
-#  pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) v[i] = mixed[i];
-    }
-  }
-#endif
-}
 
 /// W as the product x W reads it.
 template <typename T, typename Stored = T>
