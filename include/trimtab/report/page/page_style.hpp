@@ -61,7 +61,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
 
 table { border-collapse: collapse; }
 table.figures { font-size: .85rem; line-height: 1.35; }
-table.figures th, table.figures td { padding: .32rem .7rem; text-align: right; white-space: nowrap;
+table.figures th, table.figures td { padding: .32rem .55rem; text-align: right; white-space: nowrap;
   font-weight: 400; }
 table.figures th:first-child, table.figures td:first-child { text-align: left; padding-left: 0; position: sticky;
   left: 0; background: var(--page); z-index: 1; }
