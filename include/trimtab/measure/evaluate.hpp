@@ -204,9 +204,10 @@ class evaluation {
         m.logit_diffs[beta].push_back(p.logit_diff);
       }
     }
-    for (double beta : options_.strengths) {
-      m.kl_masked += m.at[beta].kl_masked / static_cast<double>(options_.strengths.size());
-      m.kl_full += m.at[beta].kl_full / static_cast<double>(options_.strengths.size());
+    const std::vector<double> strengths = m.steering_strengths();
+    for (const double beta : strengths) {
+      m.kl_masked += m.at[beta].kl_masked / static_cast<double>(strengths.size());
+      m.kl_full += m.at[beta].kl_full / static_cast<double>(strengths.size());
     }
   }
 
@@ -218,14 +219,15 @@ class evaluation {
       return sum;
     };
     const auto n = static_cast<double>(m.prompts);
+    const std::vector<double> strengths = m.steering_strengths();
     double same = 0;
     for (auto& [beta, at] : m.at) {
       at.flip_rate = total(each_prompt(m, beta, &strength_metrics::flip_rate)) / n;
       const double same_here = total(each_prompt(m, beta, &strength_metrics::top_other_same));
       at.top_other_same = same_here / n;
-      if (std::ranges::find(m.strengths, beta) != m.strengths.end()) same += same_here;
+      if (std::ranges::find(strengths, beta) != strengths.end()) same += same_here;
     }
-    m.top_other_same = same / (n * static_cast<double>(m.strengths.size()));
+    m.top_other_same = same / (n * static_cast<double>(strengths.size()));
     m.flip_rate_both = total(follows_every_strength(m)) / n;
   }
 

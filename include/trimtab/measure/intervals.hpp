@@ -68,12 +68,13 @@ inline std::vector<double> each_prompt(const metrics& m, double strength, double
   return values;
 }
 
-/// The mean of each prompt's figure over the strengths of the evaluation.
+/// The mean of each prompt's figure over the strengths that steer.
 inline std::vector<double> each_prompt(const metrics& m, double strength_metrics::*figure) {
   std::vector<double> values(static_cast<std::size_t>(m.prompts));
-  for (double beta : m.strengths)
+  const std::vector<double> strengths = m.steering_strengths();
+  for (const double beta : strengths)
     std::ranges::transform(values, m.per_prompt.at(beta), values.begin(), [&](double sum, const strength_metrics& one) {
-      return sum + one.*figure / static_cast<double>(m.strengths.size());
+      return sum + one.*figure / static_cast<double>(strengths.size());
     });
   return values;
 }

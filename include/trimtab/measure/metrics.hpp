@@ -27,9 +27,9 @@ struct strength_metrics {
 struct metrics {
   std::map<double, strength_metrics> at = {};  ///< by strength; 0 is the untouched model
   double flip_rate_both = 0;                   ///< share of prompts flipped at every strength
-  double kl_masked = 0;                        ///< mean over strengths
+  double kl_masked = 0;                        ///< mean over the strengths that steer, as the next two
   double kl_full = 0;
-  double top_other_same = 0;  ///< mean over strengths
+  double top_other_same = 0;
   index_t prompts = 0;
   std::vector<double> strengths = {};  ///< those that were asked for
 
@@ -37,6 +37,15 @@ struct metrics {
   std::map<double, std::vector<double>> logit_diffs = {};
   /// By strength, all figures of each prompt; a rate is 0 or 1. See intervals.hpp.
   std::map<double, std::vector<strength_metrics>> per_prompt = {};
+
+  /// The strengths that were asked for, but 0, at which nothing changes and which would dilute a mean; 0 if it is
+  /// alone.
+  std::vector<double> steering_strengths() const {
+    std::vector<double> steering;
+    for (const double beta : strengths)
+      if (beta != 0) steering.push_back(beta);
+    return steering.empty() ? strengths : steering;
+  }
 };
 
 struct evaluate_options {

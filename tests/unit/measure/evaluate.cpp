@@ -151,6 +151,18 @@ TEST_CASE("A prompt with one answer has the same figures beside one with sets of
   }
 }
 
+TEST_CASE("Strength 0 beside others changes no mean") {
+  const auto prompts = ragged_prompts();
+  const auto values = random_parameters(composition().layout(prompts));
+  const auto with = evaluate(composition(), values, prompts, {.strengths = {1, 0, -1}});
+  const auto without = evaluate(composition(), values, prompts, {.strengths = {1, -1}});
+  CHECK(without.kl_masked > 0);
+  CHECK(with.kl_masked == without.kl_masked);
+  CHECK(with.kl_full == without.kl_full);
+  CHECK(with.top_other_same == without.top_other_same);
+  CHECK(each_prompt(with, &strength_metrics::kl_full) == each_prompt(without, &strength_metrics::kl_full));
+}
+
 TEST_CASE("Ranks that share the prompts of an evaluation get the bits of one") {
   const auto prompts = ragged_prompts();
   const auto steering = composition();
@@ -243,6 +255,7 @@ TEST_CASE("Strength 0 alone flips nothing, and a strength beyond a float's range
   const auto prompts = ragged_prompts();
   const auto values = random_parameters(composition().layout(prompts));
   CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).flip_rate_both == 0);
+  CHECK(evaluate(composition(), values, prompts, {.strengths = {0}}).kl_masked == 0);
   CHECK_THAT(
       refusal(error_kind::bad_argument, [&] { evaluate(composition(), values, prompts, {.strengths = {HUGE_VAL}}); }),
       ContainsSubstring("a strength is inf; it must be a finite number"));
