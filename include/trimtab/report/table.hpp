@@ -40,7 +40,7 @@ inline std::string text_of(const interval& i, int digits = 2) {
 
 /// "±0.04", or "-" where too few values say nothing about it.
 inline std::string error_text(const estimate& e, int digits = 2) {
-  return std::isnan(e.standard_error) ? "-" : "±" + number(e.standard_error, digits);
+  return std::isnan(e.standard_error) ? "-" : "±" + small_number(e.standard_error, digits);
 }
 
 class table {

@@ -42,7 +42,7 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     if (block.layers.empty()) continue;
     note(sites, block.site), note(policies, block.policy), note(places, block.positions.text());
     if (block.positions.by() == position_key::kind::absolute) length = block.positions.count();
-    const bool gate = block.shares_positions and block.only_scales;  // a scalar that the activation itself decides
+    const bool gate = is_gate(block);
     has_gates = has_gates or gate;
     for (const parameter_slice& slice : block.slices) has_vectors = has_vectors or (slice.extent > 1 and not gate);
   }
@@ -63,7 +63,8 @@ fit_report describe(const Steering& composition, const parameters& values, std::
     add("objective", text::joined(r.history.front().terms, " + ", weighted));
     add("steps", std::to_string(r.history.size() - 1));
   }
-  add("trimtab version", std::string(version));
+  if (std::ranges::find(r.asked, fact{"trimtab", std::string(version)}) == r.asked.end())
+    add("trimtab version", std::string(version));
 
   std::span<const prompt_pair> train, test;
   for (const prompt_set& set : sets) {

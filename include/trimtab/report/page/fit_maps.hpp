@@ -36,6 +36,15 @@ inline heat_map measured_map(const parameters& values, const site_geometry& g, s
   return in_reading_order(std::move(map), g.block.positions);
 }
 
+/// Cosines, with those that rounding keeps apart from 1 at 1.
+inline std::vector<std::vector<double>> without_rounding(std::vector<std::vector<double>> cosines) {
+  constexpr double rounding = 1e-6;  // of a mean over channels in float
+  for (std::vector<double>& of_layer : cosines)
+    for (double& x : of_layer)
+      if (x > 1 - rounding) x = 1;
+  return cosines;
+}
+
 }  // namespace detail
 
 /// One group for each parameter: α, ‖v‖, ‖w‖, b.
@@ -80,12 +89,18 @@ std::vector<map_group> geometry_maps(const Steering& composition, const paramete
     if (g.block.layers.empty()) continue;
     const auto names = common_tokens(tokens, g.block.positions, pairs);
     ratio.maps.push_back(detail::measured_map(values, g, k, g.norm_ratio, 1, 1, names));
-    cosine.maps.push_back(detail::measured_map(values, g, k, g.cosine, 1, 1, names));
+    if (values.layout.blocks[k].only_scales) continue;  // which turns nothing
+    cosine.maps.push_back(detail::measured_map(values, g, k, detail::without_rounding(g.cosine), 1, 1, names));
   }
-  return {std::move(ratio), std::move(cosine)};
+  std::vector<map_group> groups{std::move(ratio)};
+  if (not cosine.maps.empty()) groups.push_back(std::move(cosine));
+  return groups;
 }
 
-/// The scalars that a gate computes at each token of one prompt, at β = +1.
+/// Whether a block's scalar is computed from the activation itself.
+inline bool is_gate(const parameter_block& block) { return block.shares_positions and block.only_scales; }
+
+/// The scalars that gates compute at each token of one prompt, at β = +1.
 template <typename Steering>
 map_group gate_maps(const Steering& composition, const parameters& values, const prompt_pair& prompt,
                     const std::string& which, const token_names& tokens) {
@@ -93,7 +108,7 @@ map_group gate_maps(const Steering& composition, const parameters& values, const
       "g(h) on " + which, "The scalar that the gate computed at each token, where h became (1 + β g) h.", "gate", {}};
   const auto geometry = measure_geometry(composition, values, std::span(&prompt, 1), 1, positions::absolute());
   for (std::size_t k = 0; k < geometry.size(); ++k)
-    if (not geometry[k].block.layers.empty())
+    if (not geometry[k].block.layers.empty() and is_gate(values.layout.blocks[k]))
       group.maps.push_back(
           detail::measured_map(values, geometry[k], k, geometry[k].stretch, 0, 1, tokens_of(tokens, prompt.ids)));
   return group;

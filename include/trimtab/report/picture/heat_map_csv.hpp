@@ -5,6 +5,7 @@
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/text.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -27,6 +28,12 @@ inline std::string csv_field(const std::string& text) {
   return out + '"';
 }
 
+/// A group's quantity, with its title where another of the fit has the same quantity.
+inline std::string quantity_in(const fit_report& fit, const map_group& group) {
+  const bool is_alone = std::ranges::count(fit.maps, group.quantity, &map_group::quantity) == 1;
+  return is_alone ? group.quantity : group.quantity + ", " + group.title;
+}
+
 }  // namespace detail
 
 /// The maps of some fits.
@@ -37,7 +44,7 @@ inline std::string csv_of(const std::vector<fit_report>& fits) {
     for (const map_group& group : fit.maps)
       for (const heat_map& map : group.maps) {
         const std::string which =
-            csv_field(fit.name) + "," + csv_field(group.quantity) + "," + csv_field(map.title) + ",";
+            csv_field(fit.name) + "," + csv_field(detail::quantity_in(fit, group)) + "," + csv_field(map.title) + ",";
         for (std::size_t r = 0; r < map.rows.size(); ++r)
           for (std::size_t c = 0; c < map.columns.size(); ++c) {
             const double x = map.values[r][c];

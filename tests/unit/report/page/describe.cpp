@@ -53,6 +53,30 @@ TEST_CASE("A gate has maps of its weights and of its values at each token") {
   CHECK(r.maps[3].maps[0].values[1] == std::vector<double>(5, 0.0));  // exactly 0, because its parameters are
 }
 
+TEST_CASE("Scalars have no map of directions, and only gates one of what they computed") {
+  const auto prompts = random_prompts(model().config(), {4, 4});
+  const auto composition =
+      steer(model(), at(site::attn_out{}, policy::activ_scalar{}), at(site::mlp_out{}, policy::dyn_scalar<>{}),
+            at(site::resid_post{}, policy::steer_vec{}));
+  const auto values = random_parameters(composition.layout(prompts));
+  const auto r = report::describe(composition, values, std::vector<report::prompt_set>{{"train", prompts}});
+  const auto sites = [&](const std::string& quantity) {
+    std::vector<std::string> of;
+    for (const auto& group : r.maps)
+      if (group.quantity == quantity)
+        for (const auto& map : group.maps) of.push_back(map.title);
+    return of;
+  };
+  CHECK(sites("norm_ratio") == std::vector<std::string>{"attn_out", "mlp_out", "resid_post"});
+  CHECK(sites("cosine") == std::vector<std::string>{"resid_post"});
+  CHECK(sites("gate") == std::vector<std::string>{"mlp_out", "mlp_out"});
+}
+
+TEST_CASE("A cosine that only rounding keeps from 1 is 1", "[report]") {
+  CHECK(report::detail::without_rounding({{0.9999999, 1.0000001, 0.99999, -1}}) ==
+        std::vector<std::vector<double>>{{1, 1, 0.99999, -1}});
+}
+
 TEST_CASE("Prompts of a length that absolute positions do not have are left out") {
   const auto train = random_prompts(model().config(), {4, 4}), other = random_prompts(model().config(), {3, 6});
   const auto composition = steer(model(), at(site::attn_out{}, policy::activ_scalar{}));

@@ -24,4 +24,14 @@ TEST_CASE("Numbers of heat maps are written in full, names in quotes where they 
         "\"a, b\",alpha,attn_out,3,0,\"\"\"\",\n");
 }
 
+TEST_CASE("Maps of one quantity are told apart by what they are of", "[report]") {
+  const report::heat_map map{.title = "mlp_out", .rows = {"0"}, .columns = {"a"}, .values = {{2}}, .places = {0}};
+  const report::fit_report fit{
+      .name = "f", .maps = {{"g(h) on prompt 1", "", "gate", {map}}, {"g(h) on prompt 2", "", "gate", {map}}}};
+  CHECK(report::csv_of({fit}) ==
+        "fit,quantity,site,layer,place,token,value\n"
+        "f,\"gate, g(h) on prompt 1\",mlp_out,0,0,a,2.0\n"
+        "f,\"gate, g(h) on prompt 2\",mlp_out,0,0,a,2.0\n");
+}
+
 }  // namespace trimtab::test::heat_map_csv_tests
