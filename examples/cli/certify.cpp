@@ -98,10 +98,11 @@ std::string text_of(const explain::kept_place& place, const parameter_layout& la
 /// What is proved and what is not.
 std::string text_of(const explain::certificate& found, const stationarity& s, const parameter_layout& layout) {
   using report::number;
-  std::string text = "Is it a minimum of its objective? The largest violation of the conditions is " +
+  std::string text = std::string("Is it a stationary point of its objective, as a minimum is? ") +
+                     (s.is_stationary() ? "Yes" : "No") + ": the largest violation of the conditions is " +
                      rounded(s.largest) + " of λ = " + rounded(s.lambda) + ", the mean " + rounded(s.mean) + "; " +
                      number(100 * s.satisfied, 1) + " % of them hold within 1 %, and " + std::to_string(s.at_kink) +
-                     " terms are at the hinge's kink.\n\n";
+                     " terms are at the hinge's kink, where its slope may be anything from 0 to 1.\n\n";
   std::vector<std::string> header{"without"};
   for (const double beta : found.whole.strengths) header.push_back("flip " + strength_text(beta) + " [95 %]");
   header.insert(header.end(), {"KL masked", "needed beside the others"});
@@ -119,7 +120,8 @@ std::string text_of(const explain::certificate& found, const stationarity& s, co
   add("nothing", found.whole, "");
   for (const auto& one : found.leave_one_out)
     add(text_of(found.places[one.place], layout), one.without, one.necessary ? "yes" : "no");
-  text += table.text(report::wants_colour(STDOUT_FILENO)) + "\n";
+  text += table.text(report::wants_colour(STDOUT_FILENO)) + "A place is needed if a flip rate falls below " +
+          number(100 * found.target, 1) + " % of what it is with all of them.\n\n";
   const auto& subsets = found.subsets;
   const auto size = subsets.smallest.front().size();
   const auto target = number(100 * found.target, 1) + " % of these flip rates";
@@ -146,6 +148,7 @@ output certify(const certify_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   require_writable(command.out);
   auto [file, composition, values] = read_steering(*model, command.intervention, common);
+  if (not command.data.test.empty()) warn("certify measures the train prompts; --test is not used");
   const auto objective = objective_of(file, command.intervention, command.objective, unsaid::is_an_error);
   const auto sets = read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys());
   const auto& prompts = sets.front().pairs;
@@ -153,16 +156,8 @@ output certify(const certify_command& command, const common_options& common) {
     warn("'" + command.intervention.string() +
          "' was fitted on other prompts than these, so it need not be a minimum here");
   // The objective is that of the fit, with the prompts that it retained; places are measured on those to steer.
-  path stays = command.data.retain;
-  if (const auto retained = file.made.find("retain"); stays.empty() and retained != file.made.end())
-    stays = retained->second;
-  if (stays.empty() and command.objective.given.contains("--lambda-r"))
-    throw error(error_kind::bad_argument, "--lambda-r goes with --retain, and the fit of '" +
-                                              command.intervention.string() +
-                                              "' retained no prompts; give --retain, or leave out --lambda-r");
-  if (command.data.retain.empty() and not stays.empty() and not io::is_present(stays))
-    throw error(error_kind::io,
-                "'" + stays.string() + "', whose prompts the fit retained, is not there; give --retain");
+  const auto stays =
+      retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::is_an_error);
   auto fitted_on = prompts;
   const auto retained = read_retained(*model, stays, file.keys(), prompts);
   fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
@@ -173,7 +168,7 @@ output certify(const certify_command& command, const common_options& common) {
   std::optional<polished> better;
   if (command.polish) {
     const interrupt_watch watch("polishing ends within this step");
-    better = polish_until_ended(*composition, values, fitted_on, objective, common);
+    better = polish_until_ended(*composition, values, fitted_on, objective, command.polish_steps, common);
     values = better->values;
     auto made = file.made;
     made["polish_steps"] = std::to_string(better->steps);

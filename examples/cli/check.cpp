@@ -54,7 +54,9 @@ output check(const check_command& command, const common_options& common) {
   const auto model = load_model(command.model, common);
   const model_encoder encoder{*model};
   const auto checker = checked(*model, encoder, {command.data, command.test});
-  const auto& problems = checker.problems();
+  auto problems = checker.problems();
+  if (problems.size() > most)  // warnings crowd out no error
+    std::ranges::stable_sort(problems, std::greater<>{}, &io::prompt_problem::is_error);
   const auto errors = static_cast<std::size_t>(std::ranges::count_if(problems, &io::prompt_problem::is_error));
   output found;
   found.json["prompts"] = checker.prompts();
@@ -72,6 +74,7 @@ output check(const check_command& command, const common_options& common) {
   }
   found.json["errors"] = errors;
   found.json["warnings"] = problems.size() - errors;
+  found.json["left_out"] = problems.size() - std::min(most, problems.size());
   if (problems.size() > most) found.text += "... and " + std::to_string(problems.size() - most) + " more\n";
   found.text += counted(checker.prompts(), "prompt") + ", " + counted(errors, "error") + ", " +
                 counted(problems.size() - errors, "warning") + "\n";

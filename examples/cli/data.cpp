@@ -148,6 +148,19 @@ std::vector<prompt_pair> read_retained(const any_folder& model, const path& file
   return retained;
 }
 
+std::optional<std::string> empty_masked_kl(const any_model& model, const objective_options& objective,
+                                           const std::vector<named_prompts>& sets) {
+  if (objective.kl != objective::vocabulary::masked) return std::nullopt;
+  for (const auto& set : sets)
+    for (const auto& pair : set.pairs)
+      if (std::ssize(pair.correct_ids()) + std::ssize(pair.wrong_ids()) + 1 >= model.config().vocabulary)
+        return "besides its answers a prompt of '" + set.name +
+               "' leaves one token of the vocabulary or none, so the KL without the answers is 0 whatever is done; "
+               "--kl "
+               "full counts all tokens";
+  return std::nullopt;
+}
+
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt) {
   std::vector<named_prompts> sets;
   if (not data.task.empty())

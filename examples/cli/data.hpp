@@ -55,11 +55,15 @@ std::vector<named_prompts> read_data(const any_folder& model, const data_options
 std::vector<prompt_pair> read_retained(const any_folder& model, const path& file, const std::vector<position_key>& keys,
                                        const std::vector<prompt_pair>& prompts);
 
+/// A sentence where the KL without the answers is 0 whatever is done, because one token is left besides them.
+std::optional<std::string> empty_masked_kl(const any_model& model, const objective_options& objective,
+                                           const std::vector<named_prompts>& sets);
+
 /// The prompt pairs of a file, checked against the model and these position keys.
 std::vector<prompt_pair> read_pairs(const any_folder& model, const path& file, const std::vector<position_key>& keys);
 
-/// The prompt pairs that places are explained on: a task's test set, or those of a file; `corrupt`: each needs a corrupt
-/// prompt.
+/// The prompt pairs that places are explained on: a task's test set, or those of a file; `corrupt`: each needs a
+/// corrupt prompt.
 std::vector<prompt_pair> read_explained(const any_folder& model, const data_options& data, bool corrupt);
 
 /// The interventions of a file.
@@ -81,7 +85,8 @@ bool has_roles(const std::vector<position_key>& keys);
 /// trained on. `name` is the file's path, for an error.
 std::uint64_t seed_of(const data_options& data, const intervention_file& file, const path& name);
 
-/// A number in the metadata of an intervention file. Throws `bad_file` for other text, and says which option replaces it.
+/// A number in the metadata of an intervention file. Throws `bad_file` for other text, and says which option replaces
+/// it.
 double number_made(const std::string& digits, const std::string& key, const path& name, const std::string& option);
 /// The error for a word there that is none of those that it may be.
 error unknown_word(const std::string& word, const std::string& key, const path& name, const std::string& option);

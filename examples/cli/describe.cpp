@@ -24,6 +24,14 @@ void add_saved_fit(options_of o, auto& command, common_options& how) {
   add_retained(o, command.data.retain, command.objective, true);
 }
 
+void add_polish_steps(options_of o, index_t& most) {
+  o.count(
+      "--polish-steps",
+      "end --polish after so many steps, default as many as it takes, at most 2000 for each of six smoothings of the "
+      "hinge",
+      most, 1, most_steps);
+}
+
 }  // namespace
 
 void describe(description& d, command_line& line) {
@@ -63,6 +71,7 @@ void describe(description& d, command_line& line) {
            "go on from Adam's end to a minimum, for as many steps as it takes, which --plan does not count; exact with "
            "--precision double",
            c.polish);
+    add_polish_steps(o, c.polish_steps);
     o.output("--checkpoint", "file to write the state of the fit to, for --resume", c.checkpoint);
     o.count("--checkpoint-every", "steps between checkpoints, default 100; the last one is written when the fit ends",
             c.checkpoint_every, 1, 1'000'000'000);
@@ -157,6 +166,7 @@ void describe(description& d, command_line& line) {
            c.target, 0, false);
     o.count("--subsets", "most places of which all subsets are measured, default 12", c.subsets, 0, 24);
     o.flag("--polish", "go on to a minimum of the objective first; minima are exact with --precision double", c.polish);
+    add_polish_steps(o, c.polish_steps);
     add_bound(o, c.memory);
     o.output("--out", "intervention file to write what was polished to", c.out);
   }

@@ -28,6 +28,12 @@ objective_options objective_to_measure(const any_composition& composition, const
   return objective;
 }
 
+/// Prompts to steer, and after them those that are to stay as they are.
+std::vector<prompt_pair> with(std::vector<prompt_pair> pairs, const std::vector<prompt_pair>& retained) {
+  pairs.insert(pairs.end(), retained.begin(), retained.end());
+  return pairs;
+}
+
 }  // namespace
 
 output eval(const eval_command& command, const common_options& common) {
@@ -42,6 +48,10 @@ output eval(const eval_command& command, const common_options& common) {
   const auto sets =
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
   warn_of_other_train(file.made, command.intervention, command.data, sets.front().pairs);
+  if (const auto nothing_left = empty_masked_kl(*model, objective, sets)) warn(*nothing_left);
+  const auto stays =
+      retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::has_its_default);
+  const auto retained = read_retained(*model, stays, file.keys(), sets.front().pairs);
   const index_t memory = left_for_work(command.memory, common);
   for (const auto& set : sets) {
     if (set.pairs.empty()) continue;
@@ -49,11 +59,10 @@ output eval(const eval_command& command, const common_options& common) {
     add_metrics(set.name, figures, found);
     if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
     if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);
-    terms[set.name] = terms_of(composition->loss(values, set.pairs, objective, false, all_ranks(), memory));
+    terms[set.name] =
+        terms_of(composition->loss(values, with(set.pairs, retained), objective, false, all_ranks(), memory));
   }
-  if (const auto retained = read_retained(*model, command.data.retain, file.keys(), sets.front().pairs);
-      not retained.empty())
-    add_retention(*composition, values, retained, objective, found, all_ranks(), memory);
+  if (not retained.empty()) add_retention(*composition, values, retained, objective, found, all_ranks(), memory);
   add_counts(count_parameters(values), found);
   if (all_ranks().size() > 1) found.json["ranks"] = prompts_of_ranks(sets.front().pairs.size());
   if (not command.per_prompt_csv.empty()) io::write_file_atomically(command.per_prompt_csv, csv);
@@ -67,10 +76,11 @@ output loss(const loss_command& command, const common_options& common) {
   const auto [file, composition, values] = read_steering(*model, command.intervention, common);
   const auto sets =
       read_data(*model, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
-  auto pairs = sets.front().pairs;
-  warn_of_other_train(file.made, command.intervention, command.data, pairs);
-  const auto retained = read_retained(*model, command.data.retain, file.keys(), pairs);
-  pairs.insert(pairs.end(), retained.begin(), retained.end());
+  const auto& train = sets.front().pairs;
+  warn_of_other_train(file.made, command.intervention, command.data, train);
+  const auto stays =
+      retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::is_an_error);
+  const auto pairs = with(train, read_retained(*model, stays, file.keys(), train));
   const auto objective = objective_to_measure(*composition, file, command.intervention, command.objective);
   const auto result = composition->loss(values, pairs, objective, not command.gradient.empty(), {},
                                         left_for_work(command.memory, common));

@@ -168,7 +168,7 @@ void add_retention(const any_composition& composition, const parameters& values,
                    const any_communicator& ranks, index_t memory) {
   const auto found = retention_json(composition, values, retained, objective, ranks, memory);
   to.json["retain"] = found;
-  to.text += "retained, " + std::to_string(retained.size()) + " prompts: KL over all tokens " +
+  to.text += "retained, " + counted(retained.size(), "prompt") + ": KL over all tokens " +
              rounded(found["kl_full"].get<double>()) + "\n";
 }
 
@@ -204,13 +204,13 @@ void add_metrics(const std::string& name, const metrics& m, output& to) {
 }
 
 polished polish_until_ended(const any_composition& composition, const parameters& values,
-                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                            std::span<const prompt_pair> prompts, const objective_options& objective, index_t most,
                             const common_options& common) {
   constexpr index_t smoothings = 6;  // of the hinge, each with as many steps as the options allow
-  report::progress_bar progress("polish", smoothings * polish_options{}.steps, not common.quiet);
+  report::progress_bar progress("polish", most > 0 ? most : smoothings * polish_options{}.steps, not common.quiet);
   return composition.polish(values, prompts, objective, {.proceed = [&](index_t steps) {
                               progress.show(steps);
-                              return not any_rank(interrupt_watch::signal() != 0);
+                              return (most == 0 or steps < most) and not any_rank(interrupt_watch::signal() != 0);
                             }});
 }
 

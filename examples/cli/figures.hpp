@@ -14,8 +14,8 @@
 namespace trimtab::cli {
 
 /// {"flip_rate": {"+1", "-1", "both"}, "logit_diff": {"0", "+1", "-1"}, "probability": {"correct", "wrong"},
-/// "kl_masked", "kl_by_strength", ...}, with Wilson's 95 % interval of each rate ("flip_rate_interval") and the standard
-/// error of each mean over prompts ("logit_diff_error", ...; null for a single prompt).
+/// "kl_masked", "kl_by_strength", ...}, with Wilson's 95 % interval of each rate ("flip_rate_interval") and the
+/// standard error of each mean over prompts ("logit_diff_error", ...; null for a single prompt).
 ordered_json to_json(const metrics& m);
 
 /// The same figures of the untouched model, with "newly_flipped": for each strength how many prompts the intervention
@@ -49,9 +49,10 @@ using report::counted;
 std::string columns(const std::vector<std::string>& cells);
 std::string rounded(double value);
 
-/// Polishes until the end, or until a signal that an `interrupt_watch` notes; shows a progress bar.
+/// Polishes until the end, for `most` steps if that is not 0, or until a signal that an `interrupt_watch` notes; shows
+/// a progress bar.
 polished polish_until_ended(const any_composition& composition, const parameters& values,
-                            std::span<const prompt_pair> prompts, const objective_options& objective,
+                            std::span<const prompt_pair> prompts, const objective_options& objective, index_t most,
                             const common_options& common);
 /// What polishing changed: {"steps", "before", "after"}, with the largest violations.
 ordered_json to_json(const polished& found);

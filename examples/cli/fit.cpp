@@ -96,13 +96,14 @@ double largest_weight(const any_composition& composition, const std::vector<prom
   });
 }
 
-/// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts. Those of
-/// one policy share a scale.
+/// A heat map for every site with at least one layer, for the terminal, with the names of the places of prompts. Those
+/// of one policy share a scale.
 std::string maps_of(const parameters& values, const any_model& model, const std::vector<prompt_pair>& prompts) {
   std::vector<report::map_group> by_policy;
   for (const parameter_block& block : values.layout.blocks) {
     if (block.layers.empty()) continue;
-    const auto map = report::map_of(values, block, model.names_of(block.positions, prompts));
+    auto map = report::map_of(values, block, model.names_of(block.positions, prompts));
+    if (block.record_size > 1) map.title += ", the Euclidean norm of each place's parameters";
     auto group = std::ranges::find(by_policy, block.policy, &report::map_group::title);
     if (group == by_policy.end()) group = by_policy.insert(group, {.title = block.policy});
     group->maps.push_back(report::in_reading_order(map, block.positions));
@@ -113,8 +114,8 @@ std::string maps_of(const parameters& values, const any_model& model, const std:
   return text;
 }
 
-/// Writes the pages and pictures that were asked for, and adds the maps for the terminal, whose places have the names of
-/// `prompts`.
+/// Writes the pages and pictures that were asked for, and adds the maps for the terminal, whose places have the names
+/// of `prompts`.
 void show(const fit_command& command, const common_options& common, const any_model& model,
           const any_composition& composition, const parameters& values, const std::vector<named_prompts>& sets,
           const std::vector<prompt_pair>& prompts, const std::vector<loss_values>& history,
@@ -200,7 +201,10 @@ output fit(const fit_command& given, const common_options& common) {
   const auto composition = model->compose(chosen);
   auto read = sets;
   read.push_back({"retained", retained});
-  if (not command.like.empty()) require_like(command, read, weights_hash_of(*composition, train));
+  if (not command.like.empty()) {
+    require_like(command, read, weights_hash_of(*composition, train));
+    if (not common.quiet) tell_what_is_kept(command);
+  }
   const auto defaults = composition->defaults();
   auto objective = command.objective;
   const index_t all_steps = steps_of(command, std::ssize(fitted_on));
@@ -231,7 +235,8 @@ output fit(const fit_command& given, const common_options& common) {
   const index_t memory = left_for_work(command.size.memory, common);
   for (const auto& set : sets)
     require_evaluation(model->config(), layout, set.pairs, objective.strengths, common, memory);
-  const auto about_data = warnings_about(*model, command.data);
+  auto about_data = warnings_about(*model, command.data);
+  if (auto nothing_left = empty_masked_kl(*model, objective, sets)) about_data.push_back(*nothing_left);
   for (const auto& warning : about_data) warn(warning);
   if (state and state->steps() > all_steps)
     throw error(error_kind::bad_argument, state->name + " has made " + std::to_string(state->steps()) +
@@ -300,12 +305,21 @@ output fit(const fit_command& given, const common_options& common) {
     steps = kept->steps();
     learned = {{layout, std::move(kept->theta)}, std::move(kept->history), steps < all_steps};
     if (command.polish and not learned.interrupted) {
-      better = polish_until_ended(*composition, learned.values, fitted_on, objective, common);
+      better = polish_until_ended(*composition, learned.values, fitted_on, objective, command.polish_steps, common);
       learned.values = better->values;
       learned.interrupted = any_rank(interrupt_watch::signal() != 0);
     }
     made = made_by(command, objective, optimizer, steps, seed, *model, common);
-    add_provenance(command, read, common, made);
+    auto as_made = command;
+    if (learned.interrupted and command.polish) {  // what repeats it polishes as far as this did
+      const auto set = [&](const char* option, std::optional<std::string> value) {
+        std::erase_if(as_made.given, [&](const given_option& one) { return one.name == option; });
+        if (value) as_made.given.push_back({option, *value});
+      };
+      set("--polish-steps", better ? std::optional(std::to_string(better->steps)) : std::nullopt);
+      if (not better) set("--polish", std::nullopt);
+    }
+    add_provenance(as_made, read, common, made);
     if (objective.lambda_m_share) made["lambda_m_share"] = exact(*objective.lambda_m_share) + "max";
     if (better) made["polish_steps"] = std::to_string(better->steps);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(learned.values, made));

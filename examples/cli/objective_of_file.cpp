@@ -4,8 +4,10 @@
 
 #include "asked.hpp"
 #include "option_values.hpp"
+#include "talk.hpp"
 
 #include <trimtab/core/error.hpp>
+#include <trimtab/io/files/input_file.hpp>
 
 namespace trimtab::cli {
 
@@ -68,6 +70,23 @@ class objective_reader {
 objective_options objective_of(const intervention_file& file, const path& name, const objective_options& asked,
                                unsaid otherwise) {
   return objective_reader(file, name, asked, otherwise).read();
+}
+
+path retained_in_fit(const intervention_file& file, const path& name, const path& asked_for,
+                     const objective_options& asked, unsaid otherwise) {
+  if (not asked_for.empty()) return asked_for;
+  const auto named = file.made.find("retain");
+  if (named == file.made.end()) {
+    if (asked.given.contains("--lambda-r"))
+      throw error(error_kind::bad_argument, "--lambda-r goes with --retain, and the fit of '" + name.string() +
+                                                "' retained no prompts; give --retain, or leave out --lambda-r");
+    return {};
+  }
+  if (io::is_present(named->second)) return named->second;
+  const auto is_gone = "'" + named->second + "', whose prompts the fit retained, is not there; give --retain";
+  if (otherwise == unsaid::is_an_error) throw error(error_kind::io, is_gone);
+  warn(is_gone + ", or read the objective as one without retention");
+  return {};
 }
 
 void say(const objective_options& objective, bool retains, std::map<std::string, std::string>& made) {

@@ -211,7 +211,8 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
            [&c](const std::string& value) {
              c.init_seed = number_of<std::uint64_t>("--init-seed", value, "a whole number from 0 to 2^64 - 1");
            });
-  o.real("--lr", "learning rate, default by policy", c.learning_rate, 0, false);
+  o.real("--lr", "learning rate, default by policy, and for a mixture the smallest of its policies'", c.learning_rate,
+         0, false);
   o.count("--steps", "optimizer steps, default 200", c.steps, 1, most_steps);
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
 }

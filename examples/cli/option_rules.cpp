@@ -101,15 +101,18 @@ void require_consistent(command_line& line, description& d) {
     require_data(fits->data, d.files);
     fits->given = given_in(d, *command_of(app, line.name));
     fits->command = line.name;
+    if (std::ranges::all_of(fits->objective.strengths, [](double beta) { return beta == 0; }))
+      throw usage_error("--strengths has only 0, at which nothing is steered; give at least one other");
   }
-  for (const auto& [command, file] :
-       {std::pair("fit", &line.fit.data.retain), std::pair("eval", &line.eval.data.retain),
-        std::pair("loss", &line.loss.data.retain), std::pair("sweep", &line.sweep.fit.data.retain)})
-    if (line.name == command and file->empty() and command_of(app, command)->get_option("--lambda-r")->count() > 0)
-      throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
+  if (fits != nullptr and fits->data.retain.empty() and
+      command_of(app, line.name)->get_option("--lambda-r")->count() > 0)
+    throw usage_error("--lambda-r goes with --retain, the file of the prompts that are to stay as they are");
   if (line.name == "fit") take_method(line.fit, *command_of(app, "fit"));
+  if (line.fit.polish_steps > 0 and not line.fit.polish) throw usage_error("--polish-steps goes with --polish");
   if (line.name == "certify") {
     require_data(line.certify.data, d.files);
+    if (line.certify.polish_steps > 0 and not line.certify.polish)
+      throw usage_error("--polish-steps goes with --polish");
     if (not line.certify.out.empty() and not line.certify.polish)
       throw usage_error("--out goes with --polish, which changes the intervention");
   }
@@ -165,6 +168,16 @@ void require_consistent(command_line& line, description& d) {
     if (not fits->at.empty() and not(c.policies.empty() and c.positions.empty()))
       throw usage_error(
           "--at says which policies and positions there are; leave out --vary policy and --vary positions");
+    const auto given = [&](const std::string& option) {
+      const auto* const found = option_of(*command_of(app, "sweep"), option);
+      return found != nullptr and found->count() > 0;
+    };
+    for (const auto& name : c.varied)
+      if (given("--" + name))
+        throw usage_error("--vary " + name + " says the values of --" + name + "; give only one of the two");
+    if (c.path_values > 0 and given("--lambda-m"))
+      throw usage_error("--path says the weights of minimality, from the largest on; leave out --lambda-m");
+    if (c.path_values == 0 and given("--path-end")) throw usage_error("--path-end goes with --path");
     if (c.path_values > 0 and not c.axes.lambda_m.empty())
       throw usage_error("--path varies the weight of minimality; leave out --vary lambda-m");
     if (c.path_values > 0 and not(c.axes.steps.empty() and c.axes.start.empty() and fits->init == 0))

@@ -160,7 +160,8 @@ struct fit_command {
   path report = {};
   picture_options heatmap = {};
   path trace = {};
-  bool polish = false;  ///< goes on from Adam's end to a minimum
+  bool polish = false;       ///< goes on from Adam's end to a minimum
+  index_t polish_steps = 0;  ///< the most; 0: as many as it takes
   path checkpoint = {};
   index_t checkpoint_every = 100;
   path resume = {};
@@ -233,8 +234,9 @@ struct certify_command {
   objective_options objective;
   double target = 0.95;
   index_t subsets = 12;
-  bool polish = false;  ///< goes on to a minimum first
-  path out = {};        ///< for the polished intervention
+  bool polish = false;       ///< goes on to a minimum first
+  index_t polish_steps = 0;  ///< the most; 0: as many as it takes
+  path out = {};             ///< for the polished intervention
   std::optional<index_t> memory = {};
 };
 

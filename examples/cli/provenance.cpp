@@ -125,10 +125,15 @@ bool is_of_other_prompts(const std::map<std::string, std::string>& made, const s
 
 void warn_of_other_train(const std::map<std::string, std::string>& made, const path& name, const data_options& data,
                          const std::vector<prompt_pair>& train) {
-  if (not data.task.empty() and is_of_other_prompts(made, train))
-    warn("'" + name.string() +
-         "' was fitted on another set of prompts than the one named 'train' here; the --train, --seed, --templates, "
-         "--lengths and --only of its fit give that one");
+  if (data.task.empty() or not is_of_other_prompts(made, train)) return;
+  const auto of_task = text_of(made, "task"), of_file = text_of(made, "data");
+  const std::string options =
+      not of_file.empty()
+          ? "--data " + of_file
+          : (of_task.empty() or of_task == data.task ? std::string("the ") : "--task " + of_task + " and the ") +
+                "--train, --seed, --templates, --lengths and --only of its fit";
+  warn("'" + name.string() + "' was fitted on another set of prompts than the one named 'train' here; " + options +
+       (of_file.empty() ? " give" : " gives") + " that one");
 }
 
 void add_provenance(const fit_command& command, const std::vector<named_prompts>& sets, const common_options& common,
@@ -211,8 +216,23 @@ void require_like(const fit_command& command, const std::vector<named_prompts>& 
     const auto was = text_of(file.made, set.name + "_prompts"), is = prompts_of(set.pairs);
     if (set.pairs.empty() or was.empty() or was == is or may_differ) continue;
     throw error(error_kind::mismatch, "the " + set.name + " prompts are " + is + ", but those of " + name + " were " +
-                                          was + "; give the right ones with --data or --test");
+                                          was + "; give the right ones with " +
+                                          (set.name == "retained" ? "--retain" : "--data or --test"));
   }
+}
+
+void tell_what_is_kept(const fit_command& command) {
+  const auto is_changed = [&](const char* option) { return std::ranges::count(command.changed, option) > 0; };
+  const bool has_others = std::ranges::any_of(
+      std::initializer_list<const char*>{"--policy", "--at", "--data", "--task", "--model"}, is_changed);
+  std::vector<std::string> kept;
+  for (const char* option : {"--lr", "--lambda-m"})
+    if (const auto one = std::ranges::find(command.given, option, &given_option::name);
+        has_others and not is_changed(option) and one != command.given.end())
+      kept.push_back(option + (" " + one->value));
+  if (not kept.empty())
+    tell(text::joined(kept, " and ") + (kept.size() == 1 ? " is" : " are") + " still the fit's of '" +
+         command.like.string() + "', and may not suit what was changed");
 }
 
 comparison compare_with(const path& like, const intervention_file& made_now) {
@@ -227,7 +247,9 @@ comparison compare_with(const path& like, const intervention_file& made_now) {
   const auto was = numbers_of(before), is = numbers_of(made_now);
   index_t count = 0, different = 0;
   double furthest = 0;
-  bool same_shape = was.size() == is.size();
+  bool same_shape =
+      was.size() == is.size() and std::ranges::equal(before.interventions, made_now.interventions, {},
+                                                     &saved_intervention::positions, &saved_intervention::positions);
   for (const auto& [tensor, now] : is) {
     const auto then = was.find(tensor);
     same_shape = same_shape and then != was.end() and then->second.shape == now.shape;

@@ -37,6 +37,9 @@ bool is_of_other_prompts(const std::map<std::string, std::string>& made, const s
 void warn_of_other_train(const std::map<std::string, std::string>& made, const path& name, const data_options& data,
                          const std::vector<prompt_pair>& train);
 
+/// With --like and another policy, model or other prompts: says which settings are still those of the file.
+void tell_what_is_kept(const fit_command& command);
+
 /// Throws `mismatch` where a fit with --like reads other prompts or another model than the fit of the file, though none
 /// were asked for.
 void require_like(const fit_command& command, const std::vector<named_prompts>& sets, const std::string& model_hash);

@@ -32,6 +32,7 @@ class running {
 
   output run() {
     {
+      warn_of_equal_seeds();
       const interrupt_watch watch("the sweep ends within this step");
       if (const auto found = points_.found_in_folder(); found > 0 and not common_.quiet)
         tell("found " + std::to_string(found) + " of " + report::counted(points_.size(), "point") + " finished in '" +
@@ -57,6 +58,21 @@ class running {
   }
 
  private:
+  /// A seed draws a task's prompts, the order of batches, and numbers to start from.
+  void warn_of_equal_seeds() const {
+    const auto& fit = command_.fit;
+    const auto& starts = command_.axes.start;
+    const bool is_used = not fit.data.task.empty() or fit.size.batches.size > 0 or fit.init > 0 or
+                         std::ranges::any_of(starts, [](double sigma) { return sigma > 0; }) or
+                         std::ranges::any_of(points_.composed(),
+                                             [](const auto& one) { return not one.composition->starts_at_identity(); });
+    if (command_.axes.seed.size() > 1 and not is_used)
+      warn(
+          "--vary seed repeats each fit: the prompts come from a file, every step sees all of them, and no fit starts "
+          "at "
+          "random");
+  }
+
   /// Takes the points that other ranks finished from the folder; false for a rank that has nothing else to do.
   bool take_from_ranks() {
     auto failures = ordered_json::object();

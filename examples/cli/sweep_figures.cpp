@@ -41,7 +41,8 @@ class sweep_figures {
     const auto front = front_of(trades);
     // Of some points the front is only that of these, and its knee would be an accident.
     const bool is_whole = std::ranges::all_of(points_, [](const sweep_point& p) { return p.figures.has_value(); });
-    const auto knee = is_whole ? knee_of(trades, front) : std::nullopt;
+    auto knee = is_whole ? knee_of(trades, front) : std::nullopt;
+    if (knee and trades[*knee].flip_rate == 0) knee.reset();  // where nothing is steered there is no trade-off
     if (command_.path_values > 0 or points_.composed().front().in_shares)
       found_.json["lambda_max"] = points_.lambda_max_of(points_.front());
     found_.json["points"] = ordered_json::array();
@@ -56,6 +57,7 @@ class sweep_figures {
     }
     found_.json["knee"] = knee ? ordered_json(measured[*knee]) : ordered_json();
     found_.json["hypervolume"] = hypervolume(trades, worst, all_places);
+    found_.json["hypervolume_reference"] = {{"flip_rate", 0}, {"kl_masked", worst}, {"places", all_places}};
     if (knee) measure_knee(measured[*knee]);
     if (command_.path_values > 0) describe_path();
     print(measured, trades, front, knee);
@@ -179,8 +181,15 @@ class sweep_figures {
     }
     page_.varied = {header.begin() + 1, header.end() - 4};
     page_.hypervolume = found_.json["hypervolume"].get<double>();
-    found_.text += table.text(report::wants_colour(STDOUT_FILENO)) + "hypervolume " +
-                   rounded(found_.json["hypervolume"].get<double>()) + " (flip rate × KL × places)\n\n" + fresh_text_;
+    found_.text += table.text(report::wants_colour(STDOUT_FILENO));
+    if (measured.size() > 1) {
+      const auto& reference = found_.json["hypervolume_reference"];
+      found_.text += "hypervolume " + rounded(page_.hypervolume) +
+                     " (flip rate × KL × places) against flip rate 0, KL " +
+                     rounded(reference["kl_masked"].get<double>()) + ", the largest here, and " +
+                     reference["places"].dump() + " places\n";
+    }
+    found_.text += "\n" + fresh_text_;
   }
 
   sweep_points& points_;

@@ -174,6 +174,21 @@ TEST_CASE("A signal ends polishing within its step, and what it reached is in th
   const auto fit_ended = interrupt_trimtab(with(fit, {"--polish", "--out", better}), SIGTERM);
   CHECK(fit_ended.status == 143);
   CHECK(io::parse_json(fit_ended.out, "standard output")["interrupted"] == true);
+  CHECK(run_trimtab({"fit", "--like", better, "--json"}).json()["same_bits"] == true);
+}
+
+TEST_CASE("Polishing ends after as many steps as were asked for", "[certify]") {
+  const model_for_cli model;
+  const auto file = model.name("i.safetensors");
+  const std::vector<std::string> fit{"fit",     "--model", model.path(),     "--data", model.data(),
+                                     "--steps", "3",       "--polish-steps", "5",      "--json"};
+  const auto found = run_trimtab(with(fit, {"--polish", "--out", file})).json();
+  CHECK(found["polish"]["steps"] == 5);
+  CHECK(found["interrupted"] == false);
+  CHECK(run_trimtab({"fit", "--like", file, "--json"}).json()["same_bits"] == true);
+  const auto alone = run_trimtab(fit);
+  CHECK(alone.status == 2);
+  CHECK_THAT(alone.err, ContainsSubstring("--polish-steps goes with --polish"));
 }
 
 TEST_CASE("The certificate of a fit that retained prompts is about the objective with them", "[certify]") {

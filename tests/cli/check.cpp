@@ -53,6 +53,26 @@ TEST_CASE("check shows the first twenty problems and counts the others") {
   CHECK_THAT(run_trimtab({"check", data, "--model", model.path()}).out, ContainsSubstring("\n... and 5 more\n"));
 }
 
+TEST_CASE("Of many problems check shows the errors first") {
+  const model_for_cli model;
+  std::string lines;
+  for (int k = 0; k < 22; ++k) lines += one;  // each but the first a duplicate, a warning
+  const auto data = model.file("d.jsonl", lines + "[]\n");
+  const auto found =
+      io::parse_json(run_trimtab({"check", data, "--model", model.path(), "--json"}).out, "standard output");
+  CHECK(found["problems"][0]["severity"] == "error");
+  CHECK(found["problems"][0]["line"] == 23);
+  CHECK(found["problems"][1]["line"] == 2);
+  CHECK(found["left_out"] == 2);
+}
+
+TEST_CASE("An answer given as a text and as an id is one too many") {
+  const model_for_cli model(true);
+  const auto data = model.file("d.jsonl", R"({"prompt": "a", "correct": "b", "correct_id": 5, "wrong": "c"})");
+  CHECK_THAT(run_trimtab({"check", data, "--model", model.path()}).out,
+             ContainsSubstring(R"(has both "correct" and "correct_id")"));
+}
+
 TEST_CASE("fit warns of prompts that are probably wrong") {
   const model_for_cli model;
   const auto data = model.file("d.jsonl", std::string(one) + one);

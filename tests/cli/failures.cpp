@@ -39,6 +39,20 @@ TEST_CASE("A fit that learned nothing says so beside the weight at which nothing
   CHECK_THAT(text.out, ContainsSubstring("\nwarning: nothing was learned"));
 }
 
+TEST_CASE("A fit whose answers leave no other token says that its KL measures nothing") {
+  const model_for_cli model;
+  io::json line = {{"ids", {1, 2, 3, 4}}};
+  for (int id = 0; id < 299; ++id) line[id < 150 ? "correct_ids" : "wrong_ids"].push_back(id);
+  const auto data = model.file("all.jsonl", line.dump() + "\n"), file = model.name("i.safetensors");
+  const std::vector<std::string> on{"--model", model.path(), "--data", data, "--json"};
+  const auto fit = run_trimtab(with({"fit", "--steps", "1", "--out", file}, on));
+  CHECK(has(fit.json()["warnings"], "so the KL without the answers is 0 whatever is done; --kl full"));
+  CHECK_THAT(run_trimtab(with({"eval", "--intervention", file}, on)).err, ContainsSubstring("--kl full"));
+  CHECK_THAT(run_trimtab(with({"eval", "--intervention", file, "--kl", "full"}, on)).err,
+             not ContainsSubstring("--kl full"));
+  CHECK_FALSE(has(fit_on(model, {"--steps", "1", "--json"}).json()["warnings"], "--kl full"));
+}
+
 TEST_CASE("A fit that made things worse, or has not come to rest, says so with what to try") {
   const model_for_cli model;
   const auto worse = fit_on(model, {"--lr", "5", "--steps", "3", "--lambda-m", "0.0001", "--json"}).json();

@@ -152,12 +152,23 @@ TEST_CASE("Sets of answers and prompts to retain enter a fit, its file's evaluat
       run({"fit", "--steps", "20", "--lambda-m", "0", "--retain", stays, "--lambda-r", "20", "--out", file});
   CHECK(kept["retain"]["kl_full"].get<double>() < .5 * harm["kl_full"].get<double>());
   CHECK(kept["objective"]["retention"] == kept["retain"]["kl_full"]);
-  const auto loss = run({"loss", "--intervention", file, "--retain", stays, "--lambda-r", "20", "--lambda-m", "0"});
+  const auto loss =
+      run({"loss", "--intervention", file});  // the objective of the fit, with the prompts that it retained
   CHECK(loss["per_prompt"].size() == 2);
+  CHECK(loss == run({"loss", "--intervention", file, "--retain", stays, "--lambda-r", "20", "--lambda-m", "0"}));
+  const auto evaluated = run({"eval", "--intervention", file});
+  CHECK(evaluated["objective"]["data"]["loss"] == loss["loss"]);
+  CHECK(evaluated["retain"] == kept["retain"]);
   CHECK(std::abs(loss["retention"].get<double>() - kept["retain"]["kl_full"].get<double>()) < 1e-9);
   CHECK(std::abs(loss["loss"].get<double>() - loss["effectiveness"].get<double>() - loss["faithfulness"].get<double>() -
                  20 * loss["retention"].get<double>()) < 1e-9);
   CHECK(io::read_intervention(file).made.at("lambda_r") == "20.0");
+  std::filesystem::remove(stays);
+  CHECK_FALSE(run({"eval", "--intervention", file}).contains("retain"));
+  const auto gone = run_trimtab(with({"loss", "--intervention", file}, on));
+  CHECK(gone.status == 1);
+  CHECK_THAT(gone.err,
+             Catch::Matchers::ContainsSubstring("whose prompts the fit retained, is not there; give --retain"));
 }
 
 TEST_CASE("With --lambda-n a fit keeps the length of activations, and what reads it weighs that as the fit did") {

@@ -95,6 +95,19 @@ TEST_CASE("The option --like repeats a fit bit for bit, and says so, and later o
   CHECK(once.again({"--at", "attn_out:steer-vec:1:shared"}).json()["same_bits"] == false);
 }
 
+TEST_CASE("The option --like compares no numbers of other positions, and says what it keeps") {
+  const fitted_once once;
+  const auto mirrored = once.again({"--positions", "from_end"});
+  CHECK(mirrored.json()["same_bits"] == false);
+  CHECK_THAT(run_trimtab({"fit", "--like", once.file, "--positions", "from_end"}).out,
+             ContainsSubstring("those have other sites, policies or positions"));
+  CHECK_THAT(mirrored.err, not ContainsSubstring("still the fit's"));
+  CHECK_THAT(once.again({"--policy", "steer-vec"}).err,
+             ContainsSubstring("--lr 0.02 and --lambda-m ") and ContainsSubstring("are still the fit's of"));
+  CHECK_THAT(once.again({"--policy", "steer-vec", "--lr", "0.01", "--lambda-m", "0.001"}).err,
+             not ContainsSubstring("still the fit's"));
+}
+
 TEST_CASE("The option --like repeats compositions, roles and other policies") {
   const model_for_cli model;
   const auto roles =

@@ -131,6 +131,18 @@ TEST_CASE("Norm preservation enters each point of a sweep as it enters a fit", "
   CHECK(activations("1") > activations("0"));
 }
 
+TEST_CASE("A sweep over seeds says so where a seed changes nothing", "[sweep]") {
+  const model_for_cli model;
+  const std::vector<std::string> how{"--vary", "seed=1,2", "--steps", "2"};
+  const auto said = [&](const std::vector<std::string>& more) {
+    return run_trimtab(with(sweep_of(model, how), more)).err;
+  };
+  CHECK_THAT(said({}), ContainsSubstring("warning: --vary seed repeats each fit"));
+  CHECK_THAT(said({"--init", "normal:0.1"}), not ContainsSubstring("repeats each fit"));
+  CHECK_THAT(said({"--batch-size", "2"}), not ContainsSubstring("repeats each fit"));
+  CHECK_THAT(said({"--policy", "project-out", "--sites", "mlp_out"}), not ContainsSubstring("repeats each fit"));
+}
+
 TEST_CASE("The front holds what no other point betters, and the knee is on it", "[sweep]") {
   const model_for_cli model;
   const auto found =
@@ -159,6 +171,9 @@ TEST_CASE("The front holds what no other point betters, and the knee is on it", 
   CHECK(found["front"] == io::json(front));
   CHECK(std::ranges::find(front, found["knee"].get<std::size_t>()) != front.end());
   CHECK(found["hypervolume"].get<double>() >= 0);
+  double worst = 0;
+  for (const auto& point : found["points"]) worst = std::max(worst, point["test"]["kl_masked"].get<double>());
+  CHECK(found["hypervolume_reference"]["kl_masked"] == worst);
   // The holdout here is the test set itself.
   CHECK(found["knee_fresh"]["kl_masked"] == found["points"][found["knee"].get<std::size_t>()]["test"]["kl_masked"]);
 }

@@ -230,6 +230,19 @@ TEST_CASE("Prompts that a fit has not seen are not taken for its own") {
   CHECK_THAT(said(loss, {"--seed", "2"}),
              ContainsSubstring("was fitted on another set of prompts than the one named 'train'"));
   CHECK_THAT(said(certify, {"--seed", "2"}), ContainsSubstring("so it need not be a minimum here"));
+  const auto of_other = [&](const std::string& intervention) {
+    return run_trimtab({"eval", "--model", tiny, "--task", "ioi", "--train", "4", "--test", "4", "--quiet",
+                        "--intervention", intervention})
+        .err;
+  };
+  const auto shared = (folder.path() / "s.safetensors").string(), data = (folder.path() / "d.jsonl").string();
+  const std::vector<std::string> fit = {"fit",     "--model", tiny,    "--positions", "shared",
+                                        "--steps", "1",       "--out", shared,        "--quiet"};
+  REQUIRE(run_trimtab(with(fit, {"--task", "ccc", "--train", "4", "--test", "4"})).status == 0);
+  CHECK_THAT(of_other(shared), ContainsSubstring("; --task ccc and the --train, --seed,"));
+  std::ofstream(data) << R"({"ids": [1, 2, 3, 4], "correct_id": 5, "wrong_id": 6})";
+  REQUIRE(run_trimtab(with(fit, {"--data", data})).status == 0);
+  CHECK_THAT(of_other(shared), ContainsSubstring("; --data " + data + " gives that one"));
   for (const auto& command : {eval, loss, report, certify})
     CHECK(said(command, {}).find("was fitted on") == std::string::npos);
 }

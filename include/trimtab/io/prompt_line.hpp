@@ -174,6 +174,8 @@ class prompt_line {
   answer_set answers(const std::string& key) const {
     const bool by_id = line_.has("ids");
     const std::string list = by_id ? key + "_ids" : key;
+    if (not by_id and line_.has(key) and line_.has(key + "_id"))
+      refuse("has both \"" + key + "\" and \"" + key + "_id\"; ids go with \"ids\", so leave out one of the two");
     if (not line_.has(list) or not line_.value().at(list).is_array())
       return by_id ? answer_set{{id(key + "_id")}, {line_.text(key, "")}} : answer_of(key, {line_.text(key)});
     constexpr auto expected = "a text or an array of texts";

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-/// What went wrong in a fit, if anything did: one sentence for each failure, with what to try. A fit of which nothing is
-/// said may still be poor; the figures on prompts that it has not seen decide.
+/// What went wrong in a fit, if anything did: one sentence for each failure, with what to try. A fit of which nothing
+/// is said may still be poor; the figures on prompts that it has not seen decide.
 
 namespace trimtab {
 
@@ -59,6 +59,10 @@ inline std::string zero_sentence(const fit_outcome& fit) {
   std::string sentence = "nothing was learned: all " + std::to_string(fit.counts.parameters) +
                          " parameters are exactly zero at the minimality weight " + short_text(fit.lambda_m);
   if (not fit.lambda_max) return sentence + "; take a smaller one, or more steps";
+  if (*fit.lambda_max == 0)
+    return sentence +
+           ", and would be at any: the gradient of the other terms is zero at the start, as if they were at "
+           "their minimum already; take a larger margin, other prompts, or also the opposite strength";
   sentence += ", and from " + short_text(*fit.lambda_max) + " on nothing can leave zero";
   return sentence + (fit.lambda_m < *fit.lambda_max ? "; make more steps, or take a smaller weight"
                                                     : "; take a weight below that, such as a hundredth of it");
@@ -84,7 +88,7 @@ inline void add_failures_of_loss(std::span<const loss_values> history, std::vect
   if (steps > 0 and not oscillates and last < first and gained > 0.01 * (first - last))
     found.push_back("the fit is not at rest: the last " + std::to_string(tenth) + " of " + std::to_string(steps) +
                     (steps == 1 ? " step" : " steps") + " brought " + short_text(100 * gained / (first - last)) +
-                    " % of what the loss has gained; make more steps");
+                    " % of what the loss has fallen; make more steps");
 }
 
 }  // namespace detail

@@ -20,7 +20,8 @@
 ///     Σ |θ|   g_j + λ sign θ_j = 0,  where θ_j = 0  |g_j| <= λ      (for the mean: λ / count)
 ///     ‖θ‖₂    g + λ θ / ‖θ‖ = 0,     where θ = 0    ‖g‖ <= λ        for each record
 ///
-/// At the kink of a hinge g is a set: one weight in [0, 1] for each term there, chosen so that the violation is smallest.
+/// At the kink of a hinge g is a set: one weight in [0, 1] for each term there, chosen so that the violation is
+/// smallest.
 
 namespace trimtab {
 
@@ -33,6 +34,9 @@ struct stationarity {
   /// Of each parameter, or of each record for the group norm; where a policy has parameters that minimality does not
   /// weigh, of each unit (parameters.hpp).
   std::vector<double> violations = {};
+
+  /// Whether it is a stationary point but for rounding.
+  bool is_stationary() const { return largest < 1e-3; }
 };
 
 namespace detail {
@@ -58,7 +62,8 @@ inline double largest_gradient(const parameter_layout& layout, std::span<const d
 
 namespace detail {
 
-/// What is left of g where the penalty's subgradient is chosen as close to −g as it may be; its length is the violation.
+/// What is left of g where the penalty's subgradient is chosen as close to −g as it may be; its length is the
+/// violation.
 inline std::vector<double> residual_of(const parameters& at, std::span<const double> gradient, double lambda,
                                        parameter_norm norm) {
   std::vector<double> residual(gradient.begin(), gradient.end());
@@ -79,8 +84,8 @@ inline std::vector<double> residual_of(const parameters& at, std::span<const dou
 /// How far a hinge is from its kink in margins.
 inline constexpr double at_the_kink = 1e-6;
 
-/// A hinge term at its kink: the slope that the loss took, and with its share in the loss what is left of its margin and
-/// the gradient of that.
+/// A hinge term at its kink: the slope that the loss took, and with its share in the loss what is left of its margin
+/// and the gradient of that.
 struct kink {
   double slope = 0;
   double left = 0;
@@ -178,7 +183,8 @@ stationarity stationarity_of(const Steering& composition, const objective::weigh
   return s;
 }
 
-/// The parameters at which a fit starts; the model is untouched there. Throws `bad_argument` where the policies do not start there.
+/// The parameters at which a fit starts; the model is untouched there. Throws `bad_argument` where the policies do not
+/// start there.
 template <typename Steering>
 parameters identity_of(const Steering& composition, std::span<const prompt_pair> prompts) {
   const parameter_layout layout = composition.layout(prompts);

@@ -21,9 +21,9 @@
 #include <vector>
 
 /// Goes on from where Adam ended to a stationary point of the objective, by accelerated proximal gradient steps with
-/// backtracking (Beck and Teboulle 2009; restarts as O'Donoghue and Candès 2015). The hinge is softened,
-/// ψ_τ(u) = τ softplus(u / τ) with τ from 0.1 down to 1e-6; then the terms that ended at its kink are moved onto it, and
-/// the hinge itself is measured.
+/// backtracking (Beck and Teboulle 2009; restarts as O'Donoghue and Candès 2015). The hinge is softened, ψ_τ(u) = τ
+/// softplus(u / τ) with τ from 0.1 down to 1e-6; then the terms that ended at its kink are moved onto it, and the hinge
+/// itself is measured.
 
 namespace trimtab {
 
@@ -138,7 +138,7 @@ class polisher {
     found.values = at_;
     found.after = stationarity_of(composition_, objective_, at_, prompts_, strengths_);
     found.steps = steps_;
-    found.is_stationary = found.after.largest < 1e-3;
+    found.is_stationary = found.after.is_stationary();
     if (not found.is_stationary and ended_)
       found.why_not = "it was ended after " + std::to_string(steps_) + " steps";
     else if (not found.is_stationary)
