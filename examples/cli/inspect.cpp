@@ -11,6 +11,9 @@
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/model/weights_hash.hpp>
 #include <trimtab/report/citation.hpp>
+#include <trimtab/report/picture/heat_map.hpp>
+#include <trimtab/report/terminal/terminal.hpp>
+#include <trimtab/report/terminal/terminal_map.hpp>
 #include <trimtab/text/joined.hpp>
 
 #include <algorithm>
@@ -18,6 +21,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,6 +116,25 @@ output inspect_model(const path& folder) {
   return found;
 }
 
+/// A parameter at each layer and place, several numbers by their Euclidean norm.
+report::heat_map map_of(const saved_intervention& i, const saved_parameter& p) {
+  using enum tensor_axis;
+  const bool by_position = p.has(position);
+  const index_t heads = p.extent(head), places = p.extent(position), each = p.extent(row) * p.extent(channel);
+  report::heat_map map{.title = p.tensor + (each > 1 ? ", the Euclidean norm at each place" : "")};
+  map.columns = by_position ? report::names_of(i.positions) : std::vector<std::string>{"all tokens"};
+  for (const index_t l : i.layers)
+    for (index_t h = 0; h < heads; ++h) {
+      map.rows.push_back(std::to_string(l) + (heads > 1 ? "." + std::to_string(h) : ""));
+      auto& cells = map.values.emplace_back();
+      for (index_t at = 0; at < places; ++at)
+        cells.push_back(report::size_of(std::span(p.numbers.values)
+                                            .subspan(static_cast<std::size_t>(((l * places + at) * heads + h) * each),
+                                                     static_cast<std::size_t>(each))));
+    }
+  return by_position ? report::in_reading_order(std::move(map), i.positions) : map;
+}
+
 output inspect_intervention(const path& file) {
   const auto f = io::read_intervention(file);
   const auto keys = f.keys();
@@ -159,6 +182,11 @@ output inspect_intervention(const path& file) {
     found.text += columns({name, io::shape_text(tensor.shape), std::to_string(nonzero) + " not zero",
                            "l1 " + rounded(l1), "largest " + rounded(largest)});
   }
+  for (const auto& i : f.interventions)
+    for (const auto& p : i.parameters)
+      found.text +=
+          "\n" + report::text_of(map_of(i, p), report::wants_colour(STDOUT_FILENO), report::width_of(STDOUT_FILENO));
+  found.text += "\n";
   if (f.model) {
     json["model"] = {{"architecture", f.model->architecture},
                      {"residual", f.model->residual},

@@ -80,6 +80,25 @@ TEST_CASE("An intervention file says all options of its fit, given or not, and w
   CHECK_THAT(run_trimtab({"inspect", once.file}).out, ContainsSubstring("repeat it           trimtab fit --model="));
 }
 
+TEST_CASE("inspect draws where an intervention acts, without its model") {
+  const temporary_folder folder;
+  saved_parameter alpha{"alpha", "attn_z.alpha", {tensor_axis::layer, tensor_axis::position, tensor_axis::head}};
+  alpha.numbers = {{3, 2, 2}, {9, 9, 9, 9, 0, 0, 0, 0, 4, 0, -2, 1}};
+  saved_parameter vector{"vector", "mlp_out.vector", {tensor_axis::layer, tensor_axis::channel}};
+  vector.numbers = {{3, 2}, {0, 0, 3, 4, 0, 0}};
+  intervention_file file;
+  file.interventions = {
+      {"attn_z", "activ-scalar", {}, position_key::of(position_key::kind::from_end, 2), {1, 2}, {alpha}},
+      {"mlp_out", "steer-vec", {}, position_key::of(position_key::kind::shared, 1), {1}, {vector}}};
+  const auto name = (folder.path() / "i.safetensors").string();
+  io::write_intervention(name, file);
+  const auto text = run_trimtab({"inspect", name}).out;
+  CHECK_THAT(text, ContainsSubstring("\nattn_z.alpha\n2.1 +2  \xC2\xB7\n2.0 -5 +9\n1.1  \xC2\xB7  \xC2\xB7\n"));
+  CHECK_THAT(text, ContainsSubstring("end-1 end   9 is 4"));
+  CHECK_THAT(text, ContainsSubstring("\nmlp_out.vector, the Euclidean norm at each place\n1 +9\n"));
+  CHECK_THAT(text, ContainsSubstring("9 is 5"));
+}
+
 TEST_CASE("The option --like repeats a fit bit for bit, and says so, and later options replace its own") {
   const fitted_once once;
   const auto again = once.again().json();

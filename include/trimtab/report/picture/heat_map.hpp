@@ -134,6 +134,14 @@ inline std::vector<std::string> names_of(const position_key& key) {
   return names;
 }
 
+/// One number as it is, several by their Euclidean norm.
+inline double size_of(std::span<const double> numbers) {
+  if (numbers.size() == 1) return numbers.front();
+  double square = 0;
+  for (double x : numbers) square += x * x;
+  return std::sqrt(square);
+}
+
 namespace detail {
 
 /// A map with `value(layer, position, part)` at each place.
@@ -151,14 +159,6 @@ heat_map map_by(const parameter_block& block, std::vector<std::string> places, F
   return map;
 }
 
-/// One number as it is, several by their Euclidean norm.
-inline double size_of(std::span<const double> numbers) {
-  if (numbers.size() == 1) return numbers.front();
-  double square = 0;
-  for (double x : numbers) square += x * x;
-  return std::sqrt(square);
-}
-
 }  // namespace detail
 
 /// The map of one parameter of an intervention; `places` names its positions (tokens of a prompt, roles), or is empty
@@ -166,9 +166,8 @@ inline double size_of(std::span<const double> numbers) {
 inline heat_map map_of(const parameters& p, const parameter_block& block, const parameter_slice& slice,
                        std::vector<std::string> places = {}) {
   return detail::map_by(block, std::move(places), [&](index_t k, index_t position, index_t part) {
-    return detail::size_of(
-        p.record(block, k, position, part)
-            .subspan(static_cast<std::size_t>(slice.offset), static_cast<std::size_t>(slice.extent)));
+    return size_of(p.record(block, k, position, part)
+                       .subspan(static_cast<std::size_t>(slice.offset), static_cast<std::size_t>(slice.extent)));
   });
 }
 
