@@ -14,6 +14,7 @@
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/report/terminal/terminal_map.hpp>
 #include <trimtab/report/token_names.hpp>
+#include <trimtab/text/csv_field.hpp>
 
 #include <string>
 #include <string_view>
@@ -51,8 +52,8 @@ std::string csv_of(std::span<const std::vector<std::string>> tokens, std::span<c
       for (index_t i = 0; i < patterns[n][k].rows; ++i)
         for (index_t j = 0; j <= i; ++j)
           out += std::to_string(n) + "," + std::to_string(heads[k].layer) + "," + std::to_string(heads[k].head) + "," +
-                 std::to_string(i) + "," + report::detail::csv_field(tokens[n][static_cast<std::size_t>(i)]) + "," +
-                 std::to_string(j) + "," + report::detail::csv_field(tokens[n][static_cast<std::size_t>(j)]) + "," +
+                 std::to_string(i) + "," + text::csv_field(tokens[n][static_cast<std::size_t>(i)]) + "," +
+                 std::to_string(j) + "," + text::csv_field(tokens[n][static_cast<std::size_t>(j)]) + "," +
                  report::exact(patterns[n][k](i, j)) + "\n";
   return out;
 }

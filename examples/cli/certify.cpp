@@ -158,9 +158,7 @@ output certify(const certify_command& command, const common_options& common) {
   // The objective is that of the fit, with the prompts that it retained; places are measured on those to steer.
   const auto stays =
       retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::is_an_error);
-  auto fitted_on = prompts;
-  const auto retained = read_retained(*model, stays, file.keys(), prompts);
-  fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
+  const auto fitted_on = with_retained(prompts, read_retained(*model, stays, file.keys(), prompts));
   if (common.precision != arithmetic::in_double)
     note(common, "in float, violations are known to about 1e-4; --precision double is exact");
   const index_t memory = left_for_work(command.memory, common);
@@ -175,6 +173,7 @@ output certify(const certify_command& command, const common_options& common) {
     made["train_prompts"] = trimtab::detail::text_of(std::span<const prompt_pair>(prompts));
     if (not stays.empty()) made["retain"] = stays.string();
     if (command.objective.lambda_m) made.erase("lambda_m_share");
+    made.erase("arguments");  // no command goes on from a file, so none repeats this
     say(objective, not stays.empty(), made);
     if (not command.out.empty()) io::write_intervention(command.out, composition->make_file(values, std::move(made)));
     if (const int signal = interrupt_watch::signal(); signal != 0) {

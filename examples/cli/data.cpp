@@ -148,16 +148,20 @@ std::vector<prompt_pair> read_retained(const any_folder& model, const path& file
   return retained;
 }
 
+std::vector<prompt_pair> with_retained(std::vector<prompt_pair> pairs, const std::vector<prompt_pair>& retained) {
+  pairs.insert(pairs.end(), retained.begin(), retained.end());
+  return pairs;
+}
+
 std::optional<std::string> empty_masked_kl(const any_model& model, const objective_options& objective,
                                            const std::vector<named_prompts>& sets) {
   if (objective.kl != objective::vocabulary::masked) return std::nullopt;
   for (const auto& set : sets)
     for (const auto& pair : set.pairs)
       if (std::ssize(pair.correct_ids()) + std::ssize(pair.wrong_ids()) + 1 >= model.config().vocabulary)
-        return "besides its answers a prompt of '" + set.name +
-               "' leaves one token of the vocabulary or none, so the KL without the answers is 0 whatever is done; "
-               "--kl "
-               "full counts all tokens";
+        return "the answers of a prompt of '" + set.name +
+               "' leave at most one other token of the vocabulary, so the KL without the answers is always 0; give "
+               "--kl full to count all tokens";
   return std::nullopt;
 }
 

@@ -55,7 +55,10 @@ std::vector<named_prompts> read_data(const any_folder& model, const data_options
 std::vector<prompt_pair> read_retained(const any_folder& model, const path& file, const std::vector<position_key>& keys,
                                        const std::vector<prompt_pair>& prompts);
 
-/// A sentence where the KL without the answers is 0 whatever is done, because one token is left besides them.
+/// Prompts to steer, and after them those that are to stay as they are: what a fit's loss is over.
+std::vector<prompt_pair> with_retained(std::vector<prompt_pair> pairs, const std::vector<prompt_pair>& retained);
+
+/// A warning if some prompt's answers leave at most one other token, where the KL without the answers is always 0.
 std::optional<std::string> empty_masked_kl(const any_model& model, const objective_options& objective,
                                            const std::vector<named_prompts>& sets);
 

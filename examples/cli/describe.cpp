@@ -25,11 +25,10 @@ void add_saved_fit(options_of o, auto& command, common_options& how) {
 }
 
 void add_polish_steps(options_of o, index_t& most) {
-  o.count(
-      "--polish-steps",
-      "end --polish after so many steps, default as many as it takes, at most 2000 for each of six smoothings of the "
-      "hinge",
-      most, 1, most_steps);
+  o.count("--polish-steps",
+          "largest number of steps of --polish; default as many as it takes, up to 2000 for each of six smoothings of "
+          "the hinge",
+          most, 1, most_steps);
 }
 
 }  // namespace

@@ -28,12 +28,6 @@ objective_options objective_to_measure(const any_composition& composition, const
   return objective;
 }
 
-/// Prompts to steer, and after them those that are to stay as they are.
-std::vector<prompt_pair> with(std::vector<prompt_pair> pairs, const std::vector<prompt_pair>& retained) {
-  pairs.insert(pairs.end(), retained.begin(), retained.end());
-  return pairs;
-}
-
 }  // namespace
 
 output eval(const eval_command& command, const common_options& common) {
@@ -60,7 +54,7 @@ output eval(const eval_command& command, const common_options& common) {
     if (command.per_prompt) found.json[set.name]["per_prompt"] = per_prompt_json(figures, set.pairs);
     if (not command.per_prompt_csv.empty()) csv += per_prompt_lines(set.name, figures, set.pairs);
     terms[set.name] =
-        terms_of(composition->loss(values, with(set.pairs, retained), objective, false, all_ranks(), memory));
+        terms_of(composition->loss(values, with_retained(set.pairs, retained), objective, false, all_ranks(), memory));
   }
   if (not retained.empty()) add_retention(*composition, values, retained, objective, found, all_ranks(), memory);
   add_counts(count_parameters(values), found);
@@ -80,7 +74,7 @@ output loss(const loss_command& command, const common_options& common) {
   warn_of_other_train(file.made, command.intervention, command.data, train);
   const auto stays =
       retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::is_an_error);
-  const auto pairs = with(train, read_retained(*model, stays, file.keys(), train));
+  const auto pairs = with_retained(train, read_retained(*model, stays, file.keys(), train));
   const auto objective = objective_to_measure(*composition, file, command.intervention, command.objective);
   const auto result = composition->loss(values, pairs, objective, not command.gradient.empty(), {},
                                         left_for_work(command.memory, common));

@@ -195,8 +195,7 @@ output fit(const fit_command& given, const common_options& common) {
   const auto sets = read_data(*model, command.data, seed, keys_of(asked));
   const auto& train = sets.front().pairs;
   const auto retained = read_retained(*model, command.data.retain, keys_of(asked), train);
-  auto fitted_on = train;
-  fitted_on.insert(fitted_on.end(), retained.begin(), retained.end());
+  const auto fitted_on = with_retained(train, retained);
   const auto chosen = chosen_for(asked, train);
   const auto composition = model->compose(chosen);
   auto read = sets;
@@ -316,8 +315,9 @@ output fit(const fit_command& given, const common_options& common) {
         std::erase_if(as_made.given, [&](const given_option& one) { return one.name == option; });
         if (value) as_made.given.push_back({option, *value});
       };
-      set("--polish-steps", better ? std::optional(std::to_string(better->steps)) : std::nullopt);
-      if (not better) set("--polish", std::nullopt);
+      const bool has_polished = better and better->steps > 0;
+      set("--polish-steps", has_polished ? std::optional(std::to_string(better->steps)) : std::nullopt);
+      if (not has_polished) set("--polish", std::nullopt);
     }
     add_provenance(as_made, read, common, made);
     if (objective.lambda_m_share) made["lambda_m_share"] = exact(*objective.lambda_m_share) + "max";

@@ -138,7 +138,10 @@ void add_objective(options_of o, objective_options& to, bool takes_share) {
 
 void add_retained(options_of o, path& file, objective_options& to, bool of_a_fit) {
   o.group("Objective");
-  o.file("--retain", "file of prompts, as for generate --prompts, whose next token is to stay as it is", file);
+  o.file("--retain",
+         "file of prompts, as for generate --prompts, whose next token is to stay as it is" +
+             std::string(of_a_fit ? ", default that of the fit" : ""),
+         file);
   o.real("--lambda-r",
          "weight of retention, the KL divergence over all tokens on the prompts of --retain, default " +
              std::string(of_a_fit ? "that of the fit" : "1"),
@@ -211,8 +214,8 @@ void add_fit(options_of& o, fit_command& c, common_options& how) {
            [&c](const std::string& value) {
              c.init_seed = number_of<std::uint64_t>("--init-seed", value, "a whole number from 0 to 2^64 - 1");
            });
-  o.real("--lr", "learning rate, default by policy, and for a mixture the smallest of its policies'", c.learning_rate,
-         0, false);
+  o.real("--lr", "learning rate; default that of the policy, with several policies the smallest of theirs",
+         c.learning_rate, 0, false);
   o.count("--steps", "optimizer steps, default 200", c.steps, 1, most_steps);
   o.flag("--subgradient", "add minimality to Adam's gradient instead of taking a proximal step", c.subgradient);
 }

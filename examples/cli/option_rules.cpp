@@ -172,11 +172,6 @@ void require_consistent(command_line& line, description& d) {
       const auto* const found = option_of(*command_of(app, "sweep"), option);
       return found != nullptr and found->count() > 0;
     };
-    for (const auto& name : c.varied)
-      if (given("--" + name))
-        throw usage_error("--vary " + name + " says the values of --" + name + "; give only one of the two");
-    if (c.path_values > 0 and given("--lambda-m"))
-      throw usage_error("--path says the weights of minimality, from the largest on; leave out --lambda-m");
     if (c.path_values == 0 and given("--path-end")) throw usage_error("--path-end goes with --path");
     if (c.path_values > 0 and not c.axes.lambda_m.empty())
       throw usage_error("--path varies the weight of minimality; leave out --vary lambda-m");

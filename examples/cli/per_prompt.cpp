@@ -4,7 +4,8 @@
 
 #include "data.hpp"
 
-#include <trimtab/report/picture/heat_map_csv.hpp>
+#include <trimtab/report/text.hpp>
+#include <trimtab/text/csv_field.hpp>
 
 namespace trimtab::cli {
 
@@ -38,12 +39,12 @@ std::string per_prompt_lines(const std::string& set, const metrics& m, const std
   for (std::size_t n = 0; n < pairs.size(); ++n)
     for (const auto& [strength, each] : m.per_prompt) {
       const auto& one = each[n];
-      lines += report::detail::csv_field(set) + "," + std::to_string(n) + "," + strength_text(strength);
+      lines += text::csv_field(set) + "," + std::to_string(n) + "," + strength_text(strength);
       lines += "," + report::exact(one.logit_diff) + "," + (strength == 0 ? "" : one.flip_rate > 0 ? "1" : "0");
       for (const double x : {one.probability_correct, one.probability_wrong, one.kl_masked, one.kl_full})
         lines += "," + report::exact(x);
       lines += one.top_other_same > 0 ? ",1," : ",0,";
-      lines += report::detail::csv_field(pairs[n].prompt) + "\n";
+      lines += text::csv_field(pairs[n].prompt) + "\n";
     }
   return lines;
 }

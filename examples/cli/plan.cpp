@@ -71,8 +71,8 @@ std::string duration(double seconds) {
 }
 
 /// Floating-point operations that products of so many rows make in a second here, with the threads that were asked for.
-/// The matrices together take 64 MB, so that few rows wait for the memory, as they do in a model; where a last cache holds
-/// them all, the time of few rows comes out too short.
+/// The matrices together take 64 MB, so that few rows wait for the memory, as they do in a model; where a last cache
+/// holds them all, the time of few rows comes out too short.
 template <typename T>
 double measured_rate(index_t rows, int threads) {
   const eigen_backend<T> cpu(threads > 0 ? threads : eigen::available_threads());
@@ -156,7 +156,9 @@ output plan_eval(const eval_command& command, const common_options& common) {
   require_fits(file, config, {}, "'" + command.intervention.string() + "'");
   const auto sets =
       read_data(*folder, command.data, seed_of(command.data, file, command.intervention), file.keys(), "data");
-  const auto retained = read_retained(*folder, command.data.retain, file.keys(), sets.front().pairs);
+  const auto stays =
+      retained_in_fit(file, command.intervention, command.data.retain, command.objective, unsaid::has_its_default);
+  const auto retained = read_retained(*folder, stays, file.keys(), sets.front().pairs);
   const auto layout = lay_out(config, chosen_in(file))->layout(sets.front().pairs);
   const auto strengths =
       std::ssize(objective_of(file, command.intervention, command.objective, unsaid::has_its_default).strengths);
@@ -192,7 +194,8 @@ output plan_eval(const eval_command& command, const common_options& common) {
     }
   };
   for (const auto& set : sets) add(set.pairs, 2);  // once for the figures, once for the terms of the objective
-  add(retained, 1);
+  const auto measured = std::ranges::count_if(sets, [](const auto& set) { return not set.pairs.empty(); });
+  add(retained, 1 + static_cast<double>(measured));  // alone, and in the objective of each set
   plan.memory.emplace_back("activations", largest);
   plan.memory.emplace_back("program", program);
   plan.touched = touched_by(layout, sets.front().pairs, config);
@@ -216,8 +219,7 @@ output plan_fit(const fit_command& given, const common_options& common) {
   const auto asked = asked_by(command);
   const auto sets = read_data(*folder, command.data, command.data.seed.value_or(1), keys_of(asked));
   auto train = sets.front().pairs;
-  const auto retained = read_retained(*folder, command.data.retain, keys_of(asked), train);
-  train.insert(train.end(), retained.begin(), retained.end());
+  train = with_retained(train, read_retained(*folder, command.data.retain, keys_of(asked), train));
   const auto unread = lay_out(folder->config(), chosen_for(asked, sets.front().pairs));
   const auto layout = unread->layout(train);
   const index_t weights = bytes_of_weights(command.model, common);
@@ -274,9 +276,8 @@ output plan_sweep(const sweep_command& command, const common_options& common) {
       if (is_new) {
         const auto sets = read_data(*folder, fit.data, at.seed, keys_of(asked));
         auto train = sets.front().pairs;
-        const auto retained = read_retained(*folder, fit.data.retain, keys_of(asked), train);
         const auto chosen = chosen_for(asked, train);
-        train.insert(train.end(), retained.begin(), retained.end());
+        train = with_retained(train, read_retained(*folder, fit.data.retain, keys_of(asked), train));
         fit_command one = fit;
         one.steps = at.steps;
         const auto unread = lay_out(folder->config(), chosen);

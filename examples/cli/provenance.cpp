@@ -214,7 +214,8 @@ void require_like(const fit_command& command, const std::vector<named_prompts>& 
                                       "--model", "--train", "--templates", "--lengths", "--only"});
   for (const auto& set : sets) {
     const auto was = text_of(file.made, set.name + "_prompts"), is = prompts_of(set.pairs);
-    if (set.pairs.empty() or was.empty() or was == is or may_differ) continue;
+    const bool is_named = set.name == "retained" and is_changed({"--retain"});
+    if (set.pairs.empty() or was.empty() or was == is or may_differ or is_named) continue;
     throw error(error_kind::mismatch, "the " + set.name + " prompts are " + is + ", but those of " + name + " were " +
                                           was + "; give the right ones with " +
                                           (set.name == "retained" ? "--retain" : "--data or --test"));
@@ -231,8 +232,8 @@ void tell_what_is_kept(const fit_command& command) {
         has_others and not is_changed(option) and one != command.given.end())
       kept.push_back(option + (" " + one->value));
   if (not kept.empty())
-    tell(text::joined(kept, " and ") + (kept.size() == 1 ? " is" : " are") + " still the fit's of '" +
-         command.like.string() + "', and may not suit what was changed");
+    tell(text::joined(kept, " and ") + (kept.size() == 1 ? " is" : " are") + " taken from the fit of '" +
+         command.like.string() + "' and may not suit what was changed");
 }
 
 comparison compare_with(const path& like, const intervention_file& made_now) {

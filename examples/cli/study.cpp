@@ -18,6 +18,7 @@
 #include <trimtab/report/terminal/terminal.hpp>
 #include <trimtab/report/text_table.hpp>
 #include <trimtab/task/words.hpp>
+#include <trimtab/text/csv_field.hpp>
 #include <trimtab/text/joined.hpp>
 #include <trimtab/text/utf8.hpp>
 
@@ -30,7 +31,8 @@
 #include <sstream>
 #include <system_error>
 
-/// `trimtab study paper`: the experiments of the paper on activation scaling, as parts that are commands of this program.
+/// `trimtab study paper`: the experiments of the paper on activation scaling, as parts that are commands of this
+/// program.
 
 namespace trimtab::cli {
 
@@ -387,7 +389,7 @@ class running_study {
   void write_hypotheses(const std::vector<tested_hypothesis>& hypotheses) const {
     std::string csv = "model,task,hypothesis,estimate,low,high,margin,verdict\n";
     for (const auto& h : hypotheses) {
-      for (const auto& field : {h.model, h.task, h.name}) csv += report::detail::csv_field(field) + ",";
+      for (const auto& field : {h.model, h.task, h.name}) csv += text::csv_field(field) + ",";
       for (const double x : {h.found.estimate, h.found.within.low, h.found.within.high, h.found.margin})
         csv += (std::isfinite(x) ? cell(x) : "") + ",";
       csv += std::string(trimtab::text_of(h.found.said)) + "\n";
@@ -493,8 +495,8 @@ class running_study {
     return lines;
   }
 
-  /// Time and memory, from the plans of the largest fit and of one on a single prompt: parts take time by how many prompts
-  /// they run, and by whether these run together.
+  /// Time and memory, from the plans of the largest fit and of one on a single prompt: parts take time by how many
+  /// prompts they run, and by whether these run together.
   output plan() {
     output planned;
     planned.json["subjects"] = ordered_json::array();

@@ -8,6 +8,7 @@
 #include <trimtab/report/picture/heat_map_csv.hpp>
 #include <trimtab/report/picture/heat_map_svg.hpp>
 #include <trimtab/report/text_table.hpp>
+#include <trimtab/text/csv_field.hpp>
 #include <trimtab/text/joined.hpp>
 
 #include <algorithm>
@@ -33,7 +34,7 @@ std::string csv_of(const std::vector<std::string>& header, const std::vector<std
   std::string csv;
   const auto line = [&](const std::vector<std::string>& cells) {
     for (std::size_t c = 0; c < cells.size(); ++c)
-      csv += (c == 0 ? "" : ",") + report::detail::csv_field(cells[c] == "null" ? "" : cells[c]);
+      csv += (c == 0 ? "" : ",") + text::csv_field(cells[c] == "null" ? "" : cells[c]);
     csv += "\n";
   };
   line(header);

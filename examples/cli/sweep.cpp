@@ -32,7 +32,7 @@ class running {
 
   output run() {
     {
-      warn_of_equal_seeds();
+      warn_of_what_does_nothing();
       const interrupt_watch watch("the sweep ends within this step");
       if (const auto found = points_.found_in_folder(); found > 0 and not common_.quiet)
         tell("found " + std::to_string(found) + " of " + report::counted(points_.size(), "point") + " finished in '" +
@@ -58,19 +58,24 @@ class running {
   }
 
  private:
-  /// A seed draws a task's prompts, the order of batches, and numbers to start from.
-  void warn_of_equal_seeds() const {
+  /// Says which options do nothing: those whose values --vary or --path says, but for the halves of --bootstrap, and a
+  /// seed that draws nothing.
+  void warn_of_what_does_nothing() const {
     const auto& fit = command_.fit;
-    const auto& starts = command_.axes.start;
-    const bool is_used = not fit.data.task.empty() or fit.size.batches.size > 0 or fit.init > 0 or
-                         std::ranges::any_of(starts, [](double sigma) { return sigma > 0; }) or
-                         std::ranges::any_of(points_.composed(),
-                                             [](const auto& one) { return not one.composition->starts_at_identity(); });
-    if (command_.axes.seed.size() > 1 and not is_used)
-      warn(
-          "--vary seed repeats each fit: the prompts come from a file, every step sees all of them, and no fit starts "
-          "at "
-          "random");
+    const auto warn_of = [&](const std::string& option, const std::string& instead) {
+      if (std::ranges::find(fit.given, option, &given_option::name) != fit.given.end())
+        warn(option + " is not used, because " + instead + " says its values");
+    };
+    if (command_.bootstrap == 0) {
+      for (const auto& name : command_.varied) warn_of("--" + (name == "start" ? "init" : name), "--vary " + name);
+      if (command_.path_values > 0) warn_of("--lambda-m", "--path");
+    }
+    const bool starts_at_random =
+        fit.init > 0 or std::ranges::any_of(command_.axes.start, [](double sigma) { return sigma > 0; }) or
+        std::ranges::any_of(points_.composed(),
+                            [](const auto& one) { return not one.composition->starts_at_identity(); });
+    if (command_.axes.seed.size() > 1 and fit.data.task.empty() and not starts_at_random)
+      warn("--vary seed repeats each fit: the prompts come from a file, and no fit starts at random");
   }
 
   /// Takes the points that other ranks finished from the folder; false for a rank that has nothing else to do.

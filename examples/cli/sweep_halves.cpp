@@ -100,7 +100,7 @@ class sweep_halves {
       for (const std::size_t first : {std::size_t{0}, order.size() / 2}) {
         point_to_fit half{.at = at};
         for (std::size_t n = first; n < first + order.size() / 2; ++n) half.prompts.push_back(train[order[n]]);
-        half.prompts.insert(half.prompts.end(), retained.begin(), retained.end());
+        half.prompts = with_retained(std::move(half.prompts), retained);
         halves.push_back(std::move(half));
       }
     }

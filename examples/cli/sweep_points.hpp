@@ -37,11 +37,7 @@ struct prompts_of_seed {
   std::vector<named_prompts> sets = {};
   std::vector<prompt_pair> retained = {};  ///< that are to stay as they are
 
-  std::vector<prompt_pair> fitted_on() const {
-    auto all = sets.front().pairs;
-    all.insert(all.end(), retained.begin(), retained.end());
-    return all;
-  }
+  std::vector<prompt_pair> fitted_on() const { return with_retained(sets.front().pairs, retained); }
 };
 
 /// One fit of the sweep, and what is known of it once it has ended.

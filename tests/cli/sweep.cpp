@@ -131,6 +131,21 @@ TEST_CASE("Norm preservation enters each point of a sweep as it enters a fit", "
   CHECK(activations("1") > activations("0"));
 }
 
+TEST_CASE("A sweep says which options its axes replace", "[sweep]") {
+  const model_for_cli model;
+  const auto said = [&](const std::vector<std::string>& more) {
+    const auto run = run_trimtab(with(sweep_of(model, {"--steps", "2"}), more));
+    CHECK(run.status == 0);
+    return run.err;
+  };
+  CHECK_THAT(said({"--lr", "0.1", "--vary", "lr=0.01,0.02"}),
+             ContainsSubstring("--lr is not used, because --vary lr says its values"));
+  CHECK_THAT(said({"--init", "normal:1", "--vary", "start=identity,normal:0.1"}),
+             ContainsSubstring("--init is not used, because --vary start"));
+  CHECK_THAT(said({"--lambda-m", "0.1", "--path", "2"}), ContainsSubstring("--lambda-m is not used, because --path"));
+  CHECK_THAT(said({"--lambda-m", "0.1", "--path", "2", "--bootstrap", "1"}), not ContainsSubstring("not used"));
+}
+
 TEST_CASE("A sweep over seeds says so where a seed changes nothing", "[sweep]") {
   const model_for_cli model;
   const std::vector<std::string> how{"--vary", "seed=1,2", "--steps", "2"};
@@ -139,7 +154,6 @@ TEST_CASE("A sweep over seeds says so where a seed changes nothing", "[sweep]") 
   };
   CHECK_THAT(said({}), ContainsSubstring("warning: --vary seed repeats each fit"));
   CHECK_THAT(said({"--init", "normal:0.1"}), not ContainsSubstring("repeats each fit"));
-  CHECK_THAT(said({"--batch-size", "2"}), not ContainsSubstring("repeats each fit"));
   CHECK_THAT(said({"--policy", "project-out", "--sites", "mlp_out"}), not ContainsSubstring("repeats each fit"));
 }
 

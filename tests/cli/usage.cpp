@@ -46,10 +46,7 @@ TEST_CASE("Wrong usage ends with status 2 and one sentence") {
   check_usage({"fit", "--model", "m", "--task", "ioi", "--policy", "low-rank", "--gate", "mlp"},
               "--gate goes with --policy dyn-scalar or conditional");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--lambda-r", "2"}, "--lambda-r goes with --retain");
-  check_usage({"sweep", "--model", "m", "--task", "ioi", "--lambda-m", "2", "--vary", "lambda-m=1,2"},
-              "--vary lambda-m says the values of --lambda-m; give only one of the two");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--strengths", "0"}, "give at least one other");
-  check_usage({"sweep", "--model", "m", "--task", "ioi", "--lambda-m", "2", "--path", "3"}, "leave out --lambda-m");
   check_usage({"sweep", "--model", "m", "--task", "ioi", "--vary", "lr=1,2", "--path-end", "0.1"},
               "--path-end goes with --path");
   check_usage({"fit", "--model", "m", "--task", "ioi", "--checkpoint-every", "9"}, "goes with --checkpoint");

@@ -7,6 +7,7 @@
 #include <trimtab/io/intervention_file.hpp>
 #include <trimtab/io/json/json.hpp>
 #include <trimtab/io/json/json_text.hpp>
+#include <trimtab/text/csv_field.hpp>
 
 #include <algorithm>
 #include <array>
@@ -18,14 +19,6 @@
 namespace trimtab::io {
 
 namespace detail {
-
-/// A field of CSV.
-inline std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
 
 /// The numbers as lists in lists, the first axis outermost.
 inline json nested(const named_tensor& tensor, std::size_t axis, std::size_t& next) {
@@ -45,8 +38,8 @@ inline std::string intervention_csv(const intervention_file& file) {
   std::string text = "site,policy,tensor,parameter,layer,position,head,row,channel,value\n";
   for (const saved_intervention& i : file.interventions)
     for (const saved_parameter& p : i.parameters) {
-      const auto beginning = i.site + "," + detail::csv_field(i.policy) + "," + detail::csv_field(p.tensor) + "," +
-                             detail::csv_field(p.name);
+      const auto beginning =
+          i.site + "," + text::csv_field(i.policy) + "," + text::csv_field(p.tensor) + "," + text::csv_field(p.name);
       for (std::size_t n = 0; n < p.numbers.values.size(); ++n) {
         std::array<std::string, axes.size()> at{};
         auto rest = static_cast<index_t>(n);

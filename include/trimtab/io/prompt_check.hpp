@@ -111,7 +111,7 @@ class prompt_checker {
   void check_key(const std::string& key) {
     static constexpr std::string_view known[] = {"prompt",   "ids",     "correct",     "wrong",     "correct_id",
                                                  "wrong_id", "roles",   "correct_ids", "wrong_ids", "tokens",
-                                                 "numbers",  "corrupt", "corrupt_ids"};
+                                                 "numbers",  "corrupt", "corrupt_ids", "answer"};
     if (std::ranges::find(known, key) != std::end(known)) return;
     complain("unknown-key", "the key " + quoted(key) + " is unknown and ignored" + did_you_mean(key, known));
   }
@@ -187,7 +187,8 @@ class prompt_checker {
       if (is_new) continue;
       const auto& first = found->second;
       if (accepted(first.pair) == accepted(one.pair) and
-          std::ranges::equal(first.pair.wrong_ids(), one.pair.wrong_ids()))
+          std::ranges::equal(first.pair.wrong_ids(), one.pair.wrong_ids()) and
+          first.pair.correct_rest == one.pair.correct_rest and first.pair.wrong_rest == one.pair.wrong_rest)
         complain("duplicate", "the pair is that of line " + std::to_string(first.line) + " again");
       else if (not accepted(first.pair).contains(one.pair.correct_id))
         complain("contradiction",

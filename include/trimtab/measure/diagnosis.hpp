@@ -62,7 +62,7 @@ inline std::string zero_sentence(const fit_outcome& fit) {
   if (*fit.lambda_max == 0)
     return sentence +
            ", and would be at any: the gradient of the other terms is zero at the start, as if they were at "
-           "their minimum already; take a larger margin, other prompts, or also the opposite strength";
+           "their minimum already; take a larger margin, other prompts, or add the opposite strength";
   sentence += ", and from " + short_text(*fit.lambda_max) + " on nothing can leave zero";
   return sentence + (fit.lambda_m < *fit.lambda_max ? "; make more steps, or take a smaller weight"
                                                     : "; take a weight below that, such as a hundredth of it");
@@ -87,8 +87,8 @@ inline void add_failures_of_loss(std::span<const loss_values> history, std::vect
   const double gained = steps > 0 ? history[steps - tenth].total() - last : 0;
   if (steps > 0 and not oscillates and last < first and gained > 0.01 * (first - last))
     found.push_back("the fit is not at rest: the last " + std::to_string(tenth) + " of " + std::to_string(steps) +
-                    (steps == 1 ? " step" : " steps") + " brought " + short_text(100 * gained / (first - last)) +
-                    " % of what the loss has fallen; make more steps");
+                    (steps == 1 ? " step" : " steps") + " account for " + short_text(100 * gained / (first - last)) +
+                    " % of the fall of the loss; make more steps");
 }
 
 }  // namespace detail

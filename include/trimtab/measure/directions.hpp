@@ -30,8 +30,8 @@ enum class direction_method {
 
 namespace detail {
 
-/// The unit vector u that maximises Σ (u·d)² over the rows d of `differences`: by power iteration from a random start, to
-/// a residual of 1e-12 of the eigenvalue, or after 100,000 steps. Zero where all differences are.
+/// The unit vector u that maximises Σ (u·d)² over the rows d of `differences`: by power iteration from a random start,
+/// to a residual of 1e-12 of the eigenvalue, or after 100,000 steps. Zero where all differences are.
 inline std::vector<double> first_component(const host_matrix<double>& differences) {
   const index_t width = differences.cols;
   random_generator random(1);

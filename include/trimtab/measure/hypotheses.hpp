@@ -89,8 +89,8 @@ inline finding rate_at_least(double margin, std::span<const double> follows, std
   return at_least(margin, pairs.difference(), pairs.within());
 }
 
-/// The 95 % interval of the difference `rate` − `other` between rates that were counted on different prompts: Newcombe's
-/// hybrid of Wilson's intervals (1998, method 10).
+/// The 95 % interval of the difference `rate` − `other` between rates that were counted on different prompts:
+/// Newcombe's hybrid of Wilson's intervals (1998, method 10).
 inline interval difference_within(double rate, index_t n, double other, index_t of_other) {
   const interval own = wilson(rate, n), their = wilson(other, of_other);
   const double difference = rate - other;

@@ -26,8 +26,8 @@ struct strength_metrics {
 
 struct metrics {
   std::map<double, strength_metrics> at = {};  ///< by strength; 0 is the untouched model
-  double flip_rate_both = 0;                   ///< share of prompts flipped at every strength
-  double kl_masked = 0;                        ///< mean over the strengths that steer, as the next two
+  double flip_rate_both = 0;                   ///< share of prompts flipped at every strength that steers
+  double kl_masked = 0;                        ///< this and the next two: means over the strengths that steer
   double kl_full = 0;
   double top_other_same = 0;
   index_t prompts = 0;

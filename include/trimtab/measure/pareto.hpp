@@ -41,8 +41,8 @@ inline std::vector<std::size_t> front_of(std::span<const trade_off> points) {
   return front;
 }
 
-/// The point of a front that is farthest from the chord between its ends, the one with the highest flip rate and the one
-/// with the fewest places; figures are scaled to [0, 1] over the front. If one point is both ends it is the knee.
+/// The point of a front that is farthest from the chord between its ends, the one with the highest flip rate and the
+/// one with the fewest places; figures are scaled to [0, 1] over the front. If one point is both ends it is the knee.
 /// Nothing for an empty front.
 inline std::optional<std::size_t> knee_of(std::span<const trade_off> points, std::span<const std::size_t> front) {
   if (front.empty()) return std::nullopt;

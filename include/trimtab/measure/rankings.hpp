@@ -149,8 +149,8 @@ inline double recall(std::span<const double> numbers, const std::vector<bool>& d
   return found / all;
 }
 
-/// The share of the first k places of a ranking that decide the answer, places with the number 0 not being ranked at all;
-/// NaN where none is ranked.
+/// The share of the first k places of a ranking that decide the answer, places with the number 0 not being ranked at
+/// all; NaN where none is ranked.
 inline double precision(std::span<const double> numbers, const std::vector<bool>& decides, std::size_t k) {
   const std::vector<std::size_t> order = order_by(numbers);
   double right = 0, ranked = 0;

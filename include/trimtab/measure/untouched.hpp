@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <vector>
 
-/// What the untouched model does on the same prompts, without which a figure says little: a model that is right on every
-/// prompt "flips" every prompt towards the right answer before anything is done.
+/// What the untouched model does on the same prompts, without which a figure says little: a model that is right on
+/// every prompt "flips" every prompt towards the right answer before anything is done.
 
 namespace trimtab {
 
@@ -31,7 +31,7 @@ inline metrics untouched_of(const metrics& m) {
     }
     mean.flip_rate /= n;
     bare.logit_diffs[beta] = m.logit_diffs.at(0);
-    // Before any is measured, nothing has changed.
+    // These compare with the untouched model, which is this one.
     mean.kl_masked = mean.kl_full = 0;
     mean.top_other_same = 1;
     for (strength_metrics& one : each) one.kl_masked = one.kl_full = 0, one.top_other_same = 1;

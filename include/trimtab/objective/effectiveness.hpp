@@ -51,6 +51,18 @@ struct effectiveness {
     add_logit_difference_gradient(r, -d);
   }
 
+  /// The sign of β: +1, −1 or 0.
+  template <row R>
+  static constexpr scalar_of<R> direction(const R& r) {
+    using T = scalar_of<R>;
+    return r.beta() > 0 ? T(1) : r.beta() < 0 ? T(-1) : T(0);
+  }
+  /// u: by how much the row falls short of the margin.
+  template <row R>
+  constexpr scalar_of<R> shortfall(const R& r) const {
+    return static_cast<scalar_of<R>>(margin) - direction(r) * logit_difference(r);
+  }
+
  private:
   /// log(1 + e) for 0 < e <= 1, accurate also where 1 + e rounds to 1 (Kahan: the rounding errors cancel).
   template <typename T>
@@ -58,16 +70,6 @@ struct effectiveness {
     using math::log;
     const T w = 1 + e;
     return w == T(1) ? e : log(w) * e / (w - 1);
-  }
-
-  template <row R>
-  static constexpr scalar_of<R> direction(const R& r) {
-    using T = scalar_of<R>;
-    return r.beta() > 0 ? T(1) : r.beta() < 0 ? T(-1) : T(0);
-  }
-  template <row R>
-  constexpr scalar_of<R> shortfall(const R& r) const {
-    return static_cast<scalar_of<R>>(margin) - direction(r) * logit_difference(r);
   }
 };
 

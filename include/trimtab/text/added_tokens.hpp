@@ -16,8 +16,8 @@
 #include <vector>
 
 /// Tokens that are matched literally, before the text is split into words: `<|endoftext|>`, or GPT-NeoX's runs of
-/// spaces. The rules are those of Hugging Face's tokenizers (`AddedVocabulary`): all matches are found first, from left to
-/// right, of those at one place the longest; then each takes the white space that it strips.
+/// spaces. The rules are those of Hugging Face's tokenizers (`AddedVocabulary`): all matches are found first, from left
+/// to right, of those at one place the longest; then each takes the white space that it strips.
 
 namespace trimtab::text {
 

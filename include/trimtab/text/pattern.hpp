@@ -27,7 +27,7 @@ class pattern {
  public:
   explicit pattern(std::string_view expression) : code_(compile(expression)) {}
 
-  /// One thread's matcher of the pattern, which must outlive it.
+  /// A matcher for one thread. The pattern must outlive it.
   class matcher {
    public:
     explicit matcher(const pattern& p)

@@ -38,27 +38,16 @@ struct softened_effectiveness {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::exp, math::abs, math::log;
     if (sharp.shape != objective::psi::hinge) return sharp.value(r);
-    const T u = shortfall(r), t = static_cast<T>(tau);
+    const T u = sharp.shortfall(r), t = static_cast<T>(tau);
     return (u > 0 ? u : T(0)) + t * log(1 + exp(-abs(u) / t));
   }
   constexpr void gradient(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
     using math::exp, math::abs;
     if (sharp.shape != objective::psi::hinge) return sharp.gradient(r);
-    const T u = shortfall(r), e = exp(-abs(u) / static_cast<T>(tau));
-    const T d = r.d_value() * (u > 0 ? T(1) : e) / (1 + e) * direction(r);
+    const T u = sharp.shortfall(r), e = exp(-abs(u) / static_cast<T>(tau));
+    const T d = r.d_value() * (u > 0 ? T(1) : e) / (1 + e) * objective::effectiveness::direction(r);
     objective::add_logit_difference_gradient(r, -d);
-  }
-
- private:
-  template <row R>
-  static constexpr scalar_of<R> direction(const R& r) {
-    using T = scalar_of<R>;
-    return r.beta() > 0 ? T(1) : r.beta() < 0 ? T(-1) : T(0);
-  }
-  template <row R>
-  constexpr scalar_of<R> shortfall(const R& r) const {
-    return static_cast<scalar_of<R>>(sharp.margin) - direction(r) * objective::logit_difference(r);
   }
 };
 
@@ -165,7 +154,7 @@ class polisher {
     const auto objective = softened(objective_, tau);
     std::vector<double> y = at_.theta;
     double momentum = 1;
-    for (index_t step = 0; step < options_.steps; ++step, ++steps_) {
+    for (index_t step = 0; step < options_.steps; ++step) {
       if (options_.proceed and not options_.proceed(steps_)) {
         ended_ = true;
         return;
@@ -195,6 +184,7 @@ class polisher {
         y[j] = next[j] + (against > 0 ? 0 : (momentum - 1) / grown) * (next[j] - at_.theta[j]);
       momentum = grown;
       at_.theta = next;
+      ++steps_;
       if (furthest <= options_.tolerance * unit_ * length_) break;
       length_ *= 1.1;
     }

@@ -47,7 +47,7 @@ TEST_CASE("Each failure of a fit has a sentence with what to try") {
   CHECK_THAT(one(failures(history_of(200, [](double k) { return 1 + 2 * std::exp(-k / 20) + 0.1 * std::cos(3 * k); }))),
              ContainsSubstring("the loss oscillates: over the last 50 steps it rose by "));
   CHECK_THAT(one(failures(history_of(200, [](double k) { return 3 - k / 100; }))),
-             ContainsSubstring("the last 20 of 200 steps brought 10 % of what the loss has fallen; make more steps"));
+             ContainsSubstring("the last 20 of 200 steps account for 10 % of the fall of the loss; make more steps"));
   CHECK_THAT(one(failures(history_of(1, [](double k) { return 3 - k; }))), ContainsSubstring("not at rest"));
 }
 

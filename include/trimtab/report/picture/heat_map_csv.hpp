@@ -4,6 +4,7 @@
 #include <trimtab/report/page/fit_report.hpp>
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/text.hpp>
+#include <trimtab/text/csv_field.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -20,14 +21,6 @@ namespace trimtab::report {
 
 namespace detail {
 
-/// A field, in quotes where it needs them.
-inline std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == text.npos) return text;
-  std::string out = "\"";
-  for (char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
-  return out + '"';
-}
-
 /// A group's quantity, with its title where another of the fit has the same quantity.
 inline std::string quantity_in(const fit_report& fit, const map_group& group) {
   const bool is_alone = std::ranges::count(fit.maps, group.quantity, &map_group::quantity) == 1;
@@ -38,7 +31,7 @@ inline std::string quantity_in(const fit_report& fit, const map_group& group) {
 
 /// The maps of some fits.
 inline std::string csv_of(const std::vector<fit_report>& fits) {
-  using detail::csv_field;
+  using text::csv_field;
   std::string out = "fit,quantity,site,layer,place,token,value\n";
   for (const fit_report& fit : fits)
     for (const map_group& group : fit.maps)

@@ -30,8 +30,8 @@ TEST_CASE("Maps of one quantity are told apart by what they are of", "[report]")
       .name = "f", .maps = {{"g(h) on prompt 1", "", "gate", {map}}, {"g(h) on prompt 2", "", "gate", {map}}}};
   CHECK(report::csv_of({fit}) ==
         "fit,quantity,site,layer,place,token,value\n"
-        "f,\"gate, g(h) on prompt 1\",mlp_out,0,0,a,2.0\n"
-        "f,\"gate, g(h) on prompt 2\",mlp_out,0,0,a,2.0\n");
+        "f,\"gate, g(h) on prompt 1\",mlp_out,0,0,a,2\n"
+        "f,\"gate, g(h) on prompt 2\",mlp_out,0,0,a,2\n");
 }
 
 }  // namespace trimtab::test::heat_map_csv_tests
