@@ -49,27 +49,28 @@ inline std::string bytes_text(double bytes) {
   return digits + std::string(units[unit]);
 }
 
-/// Throws `memory`: an allocation of `bytes` failed.
-[[noreturn]] inline void throw_no_memory(double bytes) {
-  throw error(error_kind::memory, "not enough memory to allocate " + bytes_text(bytes) +
+namespace detail {
+
+[[noreturn]] inline void refuse_memory(const std::string& purpose) {
+  throw error(error_kind::memory, "not enough memory to " + purpose +
                                       "; use fewer or shorter prompts at a time, or a machine with more memory");
 }
+
+}  // namespace detail
+
+/// Throws `memory`: an allocation of `bytes` failed.
+[[noreturn]] inline void throw_no_memory(double bytes) { detail::refuse_memory("allocate " + bytes_text(bytes)); }
 
 /// Returns f(); if it runs out of memory, throws `memory`: "not enough memory to read the model; ...".
 template <typename F>
 decltype(auto) with_memory_for(const char* what, F&& f) {
-  const auto refuse = [what] {
-    throw error(error_kind::memory, std::string("not enough memory to ") + what +
-                                        "; use fewer or shorter prompts at a time, or a machine with more memory");
-  };
   try {
     return f();
   } catch (const std::bad_alloc&) {
-    refuse();
+    detail::refuse_memory(what);
   } catch (const std::length_error&) {
-    refuse();
+    detail::refuse_memory(what);
   }
-  throw;  // not reached: `refuse` throws
 }
 
 }  // namespace trimtab

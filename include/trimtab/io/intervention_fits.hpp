@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// Whether an intervention file is for a model and for a composition, and if not, why.
@@ -22,11 +23,13 @@ inline const char* residual_text(const model_config& config) {
   return config.parallel_residual ? "parallel" : "sequential";
 }
 
+/// What a file says of a model; without a hash, nothing about its weights.
+inline model_facts facts_of(const model_config& config, std::string hash = {}) {
+  return {config.architecture, residual_text(config), config.layers, config.width, config.vocabulary, std::move(hash)};
+}
 template <typename Model>
 model_facts facts_of(const Model& model) {
-  const model_config& config = model.config();
-  return {config.architecture, residual_text(config), config.layers,
-          config.width,        config.vocabulary,     model.hash_of_weights()};
+  return facts_of(model.config(), model.hash_of_weights());
 }
 
 /// Throws `mismatch`, with the reason, if the file is for another model. `name` is the file's; `facts` are the model's
@@ -77,14 +80,13 @@ inline void require_fits(const intervention_file& file, const model_config& conf
 
 namespace detail {
 
-/// The model's facts, with the kind of hash that the file's version has.
+/// The model's facts, with the kind of hash that the file's version has, and none where the file has none: hashing
+/// takes as long as loading.
 template <typename Model>
 model_facts facts_for(const intervention_file& file, const Model& model) {
-  model_facts facts = facts_of(model);
-  if (file.version != 1) return facts;
-  const bool is_needed = file.model and not file.model->hash.empty() and model.origin().stored_hash;
-  facts.hash = is_needed ? model.origin().stored_hash() : "";
-  return facts;
+  if (not file.model or file.model->hash.empty()) return facts_of(model.config());
+  if (file.version != 1) return facts_of(model);
+  return facts_of(model.config(), model.origin().stored_hash ? model.origin().stored_hash() : "");
 }
 
 /// Throws `mismatch`, with the difference, unless file and composition have the same policy, settings and positions.

@@ -59,6 +59,7 @@ struct conditional {
   static constexpr bool only_scales = scales_only<Policy>;
   static constexpr bool shared_by_positions = true;
   static constexpr bool in_place = true;
+  static constexpr bool crosses_channels = crosses_channels_of<Policy>() or crosses_channels_of<Gate>();
   static constexpr int scratch_rows = 3 + scratch_rows_of<Policy>();
   static constexpr auto parameters = []<typename... A, typename... B>(parameter_list<A...>, parameter_list<B...>) {
     return parameter_list<A..., of_gate<B>...>{};

@@ -60,6 +60,7 @@ struct dyn_scalar {
   static constexpr std::string_view formula = detail::formula_with_gate<Gate>();
   static constexpr fit_defaults defaults{.lambda_m = 0.01, .learning_rate = 0.001};
   static constexpr bool only_scales = true;
+  static constexpr bool crosses_channels = crosses_channels_of<Gate>();
   static constexpr bool in_place = true;
   static constexpr bool shared_by_positions = true;
   static constexpr auto parameters = Gate::parameters;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <trimtab/core/error.hpp>
 #include <trimtab/core/intervention.hpp>
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/settings.hpp>
@@ -9,8 +10,8 @@
 #include <string_view>
 #include <utility>
 
-/// A policy on some of a row's channels, [first, last); the others stay as they are. A program names them as a site of its
-/// own, a span of channels of the stream or of neurons:
+/// A policy on some of a row's channels, [first, last); the others stay as they are. A program names them as a site of
+/// its own, a span of channels of the stream or of neurons:
 ///
 ///     struct date_neurons {
 ///       using of = site::mlp_post;
@@ -104,6 +105,13 @@ struct on_channels {
   template <typename Name>
   static constexpr weighing weighs(Name name) {
     return weighing_of<Policy>(name);
+  }
+
+  /// Throws `bad_argument` for a span beyond the channels of a row.
+  void require_width(index_t width) const {
+    if (last > width)
+      throw error(error_kind::bad_argument, "the span of channels ends at " + std::to_string(last) +
+                                                ", but a row of the site has " + std::to_string(width));
   }
 
   constexpr void forward(row auto& r) const {

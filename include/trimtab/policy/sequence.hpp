@@ -130,6 +130,7 @@ struct sequence<Last> : detail::parts_of<Last>, detail::sequence_offsets<Last> {
   static constexpr bool shared_by_positions = shares_positions<Last>;
   static constexpr bool adds_only = only_adds<Last>;
   static constexpr bool in_place = works_in_place<Last>;
+  static constexpr bool crosses_channels = crosses_channels_of<Last>();
   static constexpr int scratch_rows = scratch_rows_of<Last>();
   static constexpr auto parameters = []<typename... A>(parameter_list<A...>) {
     return parameter_list<scoped<0, A>...>{};
@@ -162,6 +163,7 @@ struct sequence : detail::parts_of<First, Rest...>, detail::sequence_offsets<Fir
   static constexpr bool shared_by_positions = shares_positions<First> or shares_positions<tail>;
   static constexpr bool adds_only = only_adds<First> and only_adds<tail>;
   static constexpr bool in_place = true;  // `rest` reads scratch memory
+  static constexpr bool crosses_channels = crosses_channels_of<First>() or tail::crosses_channels;
   // Two rows of its own, the activation between first and rest and its gradient, then those of the parts.
   static constexpr int scratch_rows = 2 + scratch_rows_of<First>() + tail::scratch_rows;
   static constexpr auto parameters = []<typename... A, int... K, typename... B>(parameter_list<A...>,

@@ -24,8 +24,8 @@ class baseline {
   /// Throws `bad_text` for a prompt that the model cannot read.
   baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
            scored where = scored::last, baseline_keys keys = baseline_keys::forget);
-  /// The same bits from a known `leaving()` of these prompts: runs only the layers below the first hooked one, and makes
-  /// the logits again. It has no keys.
+  /// The same bits from a known `leaving()` of these prompts: runs only the layers below the first hooked one, and
+  /// makes the logits again. It has no keys.
   baseline(const Model& model, std::span<const std::vector<int>> prompts, index_t first_hooked_layer,
            matrix_view<const T> leaving);
 

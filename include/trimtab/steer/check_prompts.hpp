@@ -18,21 +18,26 @@
 
 namespace trimtab {
 
-/// Throws `bad_data` for no prompts, an answer outside the vocabulary, or two equal answers.
+/// Throws `bad_data` for no prompts, a token outside the vocabulary among those that terms read, or two equal answers.
 inline void check_prompts(std::span<const prompt_pair> prompts, index_t vocabulary) {
   if (prompts.empty()) throw error(error_kind::bad_data, "there are no prompts; at least one prompt pair is needed");
   std::size_t number = 0;
   for (const prompt_pair& p : prompts) {
     const std::string which = "prompt pair " + std::to_string(++number);
-    if (p.retained) continue;
+    const auto require_known = [&](std::span<const int> ids, const std::string& what) {
+      for (int id : ids)
+        if (id < 0 or id >= vocabulary)
+          throw error(error_kind::bad_data, which + " has the " + what + " " + std::to_string(id) +
+                                                ", outside the model's vocabulary of " + std::to_string(vocabulary));
+    };
     std::vector<int> answers(p.correct_ids().begin(), p.correct_ids().end());
     answers.insert(answers.end(), p.wrong_ids().begin(), p.wrong_ids().end());
-    auto all = answers;
-    for (const auto* rest : {&p.correct_rest, &p.wrong_rest}) all.insert(all.end(), rest->begin(), rest->end());
-    for (int id : all)
-      if (id < 0 or id >= vocabulary)
-        throw error(error_kind::bad_data, which + " has the answer token " + std::to_string(id) +
-                                              ", outside the model's vocabulary of " + std::to_string(vocabulary));
+    // Of retained prompts too: terms run on every row, and what does not concern them has no weight.
+    require_known(answers, "answer token");
+    require_known(p.correct_rest, "answer token");
+    require_known(p.wrong_rest, "answer token");
+    for (const auto& [name, ids] : p.tokens) require_known(ids, "token of '" + name + "'");
+    if (p.retained) continue;
     std::ranges::sort(answers);
     if (std::ranges::adjacent_find(answers) == answers.end() or p.correct_rest != p.wrong_rest) continue;
     throw error(error_kind::bad_data,

@@ -39,7 +39,8 @@ class dynamic_hooks {
   bool active(index_t layer) const {
     return not table_->template at<Site>(layer).interventions.empty();
   }
-  /// Of several, the last reads what the one before it wrote elsewhere. Not where terms see what was before the hook.
+  /// Whether the policy works in place. Several policies always do: only the last writes `out`, from memory between
+  /// them and not from `h`. Never where terms read `h` after the hook has written `out`.
   template <hook_site Site>
   bool in_place(index_t layer) const {
     if (table_->bound.measure()) return false;

@@ -16,8 +16,8 @@
 
 namespace trimtab {
 
-/// What an evaluation takes besides the model, in bytes: of `texts` with `tokens` in all, each steered `times` times, once
-/// for each strength and each set of parameters.
+/// What an evaluation takes besides the model, in bytes: of `texts` with `tokens` in all, each steered `times` times,
+/// once for each strength and each set of parameters.
 template <typename T>
 index_t bytes_of_evaluation(const model_config& config, const parameter_layout& layout, index_t texts, index_t tokens,
                             index_t times) {
@@ -28,8 +28,8 @@ index_t bytes_of_evaluation(const model_config& config, const parameter_layout& 
     return bytes_of_pass<T>(config, shape, interval, hooked, pass_use::forward_only);
   };
   const hooked_sites none(no_hooks{}, layers);
-  // The untouched model's passes are over when the steered one begins; its stream and its logits stay. Logits are copied to
-  // the host.
+  // The untouched model's passes are over when the steered one begins; its stream and its logits stay. Logits are
+  // copied to the host.
   const index_t untouched =
       std::max(pass({tokens, tokens, texts}, {0, first}, none), pass({tokens, tokens, texts}, {first, layers}, none));
   const index_t steered_pass = pass({rows, rows, sequences}, {first, layers}, hooked_sites(hooks, layers));
@@ -39,8 +39,8 @@ index_t bytes_of_evaluation(const model_config& config, const parameter_layout& 
   return kept * number + std::max(untouched, steered_pass + of_steered * number);
 }
 
-/// How many of the prompts, from the first on, are evaluated at once: at most `at_most`, and no more than fit into `memory`
-/// bytes unless that is 0. Throws `memory` where not even the first one fits.
+/// How many of the prompts, from the first on, are evaluated at once: at most `at_most`, and no more than fit into
+/// `memory` bytes unless that is 0. Throws `memory` where not even the first one fits.
 template <typename T>
 index_t prompts_that_fit(const model_config& config, const parameter_layout& layout,
                          std::span<const prompt_pair> prompts, index_t times, index_t at_most, index_t memory) {

@@ -9,8 +9,8 @@
 
 namespace trimtab::detail {
 
-/// The sites and layers of a layout, for the plan of a pass: an upper bound, because it does not say which hooks work in
-/// place.
+/// The sites and layers of a layout, for the plan of a pass: an upper bound, because it does not say which hooks work
+/// in place.
 struct layout_hooks {
   const parameter_layout& layout;
 

@@ -40,6 +40,8 @@ inline constexpr per_row<"replica"> replica_name{};
 /// Each row's term, with the settings of the row's replica.
 template <typename Term>
 struct term_by_replica {
+  static constexpr bool crosses_channels = crosses_channels_of<Term>();
+
   const Term* terms;
 
   constexpr auto value(row auto& r) const { return terms[r(replica_name)].value(r); }
@@ -60,8 +62,8 @@ class loss {
   using T = typename B::scalar;
   using objective_type = objective::weighted_sum<Terms...>;
 
-  /// One objective per replica, for the sequences of a batch, each scored at one position. `total` is what all sequences of
-  /// each replica weigh, where these are only some; values and gradients are then their share.
+  /// One objective per replica, for the sequences of a batch, each scored at one position. `total` is what all
+  /// sequences of each replica weigh, where these are only some; values and gradients are then their share.
   loss(const B& backend, std::vector<objective_type> objectives, std::span<const prompt_pair> prompts,
        std::span<const sequence> sequences, std::optional<sequence_weights::totals> total = {});
   /// The same for a single replica.

@@ -18,10 +18,10 @@
 namespace trimtab {
 
 struct objective_gradient {
-  loss_values loss = {};              ///< with `per_sequence`: all prompts at the first strength, then at the second
-  std::vector<double> gradient = {};  ///< of the logit terms with their weights, laid out as the parameters
+  loss_values loss = {};  ///< `per_sequence`: the prompts a term is about at the first strength, then at the second
+  std::vector<double> gradient = {};  ///< of all terms but minimality, with their weights, laid out as the parameters
 
-  /// The logit difference z[correct] − z[wrong] of each sequence, in the order of `per_sequence`.
+  /// D (steer/logit_difference.hpp) of every prompt, retained ones too, at the first strength, then at the second.
   std::vector<double> logit_diffs = {};
 };
 

@@ -70,6 +70,7 @@ inline parameter_counts count_parameters(const parameters& p) {
   parameter_counts c;
   std::vector<block_layer> alike;  // the layers that are the same intervention as the one at hand
   each_record(p.layout, [&](const parameter_block& block, std::size_t first) {
+    if (block.record_size == 0) return;  // a policy without parameters
     const index_t r = (static_cast<index_t>(first) - block.offset) / block.record_size;
     if (not block.uses(r)) return;
     each_weighed_number(block, p.theta, first, [&](double x) { c.l1 += std::abs(x); });

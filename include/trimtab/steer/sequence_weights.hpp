@@ -13,14 +13,14 @@
 #include <vector>
 
 /// Which sequences of a pass a term is about, and what each weighs in its replica's loss: a term on answers is about
-/// those that have them, one that concerns retained prompts about these. The further tokens of an answer are steps of
-/// their pair, and no term's own.
+/// those that have them, one that concerns retained prompts about these. The text of an answer's further token
+/// (core/prompt_pair.hpp, `step`) is scored as a part of its pair: no term is about it alone.
 
 namespace trimtab {
 
 class sequence_weights {
  public:
-  /// By replica, the weight of all its sequences together: of those with answers, and of those that are to stay.
+  /// The weight of all sequences together, [0] of those with answers and [1] of retained ones, each by replica.
   using totals = std::array<std::vector<double>, 2>;
 
   /// `total`, where the sequences are only some of the replicas': what all of them weigh.
@@ -42,9 +42,11 @@ class sequence_weights {
   }
 
   std::size_t sequences() const { return weights_.size(); }
+  /// The weight of a sequence, before it is divided by the total.
   double operator[](std::size_t sequence) const { return weights_[sequence]; }
 
   const totals& total() const { return total_; }
+  /// That of the sequences of a replica that the term is about.
   template <typename Term>
   double total(std::size_t replica) const {
     return total_[concerns_retained<Term>][replica];
@@ -60,7 +62,7 @@ class sequence_weights {
   }
 
  private:
-  enum class kind { steers, stays, step };
+  enum class kind { steers, stays, step };  // has answers; is retained; is a further token of an answer
 
   std::vector<std::vector<std::size_t>> of_replica_;
   totals total_;

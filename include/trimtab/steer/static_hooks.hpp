@@ -20,23 +20,20 @@ class static_hooks {
   static_hooks(const std::tuple<Interventions...>& interventions, const binding<B>& bound)
       : interventions_(&interventions), bound_(&bound), lowest_layer_(bound.lowest_layer()) {}
 
+  using sites = site::list<typename Interventions::site_type...>;
+
   template <hook_site Site>
-  static constexpr bool has = (std::is_same_v<Site, typename Interventions::site_type> or ...);
+  static constexpr bool has = sites::template contains<Site>;
 
   /// The index of the intervention at the site.
   template <hook_site Site>
-  static constexpr std::size_t index = [] {
-    std::size_t k = 0;
-    bool found = false;
-    ((found = found or std::is_same_v<Site, typename Interventions::site_type>, k += found ? 0 : 1), ...);
-    return k;
-  }();
+  static constexpr std::size_t index = sites::template index_of<Site>;
 
   template <hook_site Site>
   bool active(index_t layer) const {
     return bound_->layer_offset(index<Site>, layer) >= 0;
   }
-  /// Not where terms see what was before the hook.
+  /// Whether the policy works in place; never where terms read `h` after the hook has written `out`.
   template <hook_site Site>
   bool in_place(index_t) const {
     return works_in_place<decltype(std::tuple_element_t<index<Site>, std::tuple<Interventions...>>::policy)> and

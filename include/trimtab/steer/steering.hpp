@@ -90,8 +90,9 @@ class steering {
   std::vector<chosen_intervention> chosen() const {
     std::vector<chosen_intervention> all;
     const auto add = [&]<typename Site, typename Policy>(const intervention<Site, Policy>& i) {
-      all.push_back({site::table[site_index<Site>], describe(i.policy, site_width<Site>(model_->config())), i.layers,
-                     i.positions, i.part});
+      const index_t width = site_width<Site>(model_->config());
+      if constexpr (requires { i.policy.require_width(width); }) i.policy.require_width(width);
+      all.push_back({site::table[site_index<Site>], describe(i.policy, width), i.layers, i.positions, i.part});
     };
     std::apply([&](const auto&... i) { (add(i), ...); }, interventions_);
     return all;

@@ -9,7 +9,7 @@
 #include <trimtab/steer/prompt_data.hpp>
 #include <trimtab/steer/sequence.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <utility>
@@ -31,9 +31,10 @@ class term_operands {
     std::vector<int> correct, wrong, prompt;
     host_matrix<T> beta(1, std::ssize(sequences));
     bool sets = false, steps = false;
-    for (const sequence& s : sequences) {
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const sequence& s = sequences[i];
       const prompt_pair& p = prompts[static_cast<std::size_t>(s.prompt)];
-      beta.values[correct.size()] = static_cast<T>(s.beta);
+      beta.values[i] = static_cast<T>(s.beta);
       correct.push_back(p.correct_id);
       wrong.push_back(p.wrong_id);
       prompt.push_back(static_cast<int>(s.prompt));

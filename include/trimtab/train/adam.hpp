@@ -17,8 +17,8 @@
 ///     η_j = lr / (√v̂_j + ε),   u_j = θ_j − η_j m̂_j,   θ = prox of λ‖·‖ at u with the step lengths η_j
 ///
 /// so that zeros are exact. `subgradient` adds λ ∂‖θ‖ to Adam's gradient instead; parameters then oscillate around
-/// zero. Over the first `warmup` steps lr grows evenly to its value; with `cosine` it then falls along half a cosine, and
-/// is 0 after that step (Loshchilov and Hutter 2017, without restarts).
+/// zero. Over the first `warmup` steps lr grows evenly to its value; with `cosine` it then falls along half a cosine,
+/// and is 0 after that step (Loshchilov and Hutter 2017, without restarts).
 
 namespace trimtab {
 

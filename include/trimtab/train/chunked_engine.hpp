@@ -118,7 +118,8 @@ class chunked_engine final : public fit_engine<typename Steering::model_type::ba
   void run(const chunk& part);
   /// Takes the losses of all chunks, and the sums of all ranks.
   void share();
-  /// Those sums where the ranks' devices are joined: [ranks * `most`, numbers], of each rank in the order of its subtrees.
+  /// Those sums where the ranks' devices are joined: [ranks * `most`, numbers], of each rank in the order of its
+  /// subtrees.
   matrix_view<const T> sums_of_devices(index_t most);
 
   bool learns() const { return made_ < last_; }

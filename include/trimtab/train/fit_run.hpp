@@ -26,8 +26,8 @@
 ///     while (run.step() < 200) show(run.losses());
 ///     const auto result = run.result();
 ///
-/// The model is frozen; every step sees all prompts at all strengths, or those of a mini-batch, in chunks where they are
-/// many. A replica that has ended leaves the pass.
+/// The model is frozen; every step sees all prompts at all strengths, or those of a mini-batch, in chunks where they
+/// are many. A replica that has ended leaves the pass.
 
 namespace trimtab {
 
@@ -50,7 +50,8 @@ class fit_run {
   using replica_type = replica<Objective, Optimizer>;
 
   /// Throws `bad_data`, `bad_text`, `bad_argument` or `mismatch` for what cannot be fitted, before any step is made.
-  /// With several `ranks`, each runs some of the chunks; all of them call the same functions, and have the same results.
+  /// With several `ranks`, each runs some of the chunks; all of them call the same functions, and have the same
+  /// results.
   fit_run(Steering composition, std::vector<replica_type> replicas, any_communicator ranks = {})
       : ranks_(std::move(ranks)), steering_(std::make_unique<Steering>(std::move(composition))) {
     with_memory_for("start the fit", [&] { begin(std::move(replicas)); });
@@ -61,7 +62,7 @@ class fit_run {
   index_t step();
   index_t steps() const { return made_; }
 
-  /// `proceed` is called before each chunk of a step, which breaks off where it returns false.
+  /// Before each chunk of a step calls `proceed`; false breaks the step off. A step in one pass does not call it.
   void watch(chunk_watch proceed) { watch_ = std::move(proceed); }
 
   /// The loss of each replica at its current parameters, with `per_sequence`; valid until the next step. Throws as
@@ -109,7 +110,7 @@ class fit_run {
     fit& f = fits_[replica];
     if (const auto at = std::ranges::find(active_, replica); engine_ and at != active_.end())
       keep_moments(engine_->moments(), static_cast<index_t>(at - active_.begin()));
-    return {detail::facts_of(*steering_, f), f.theta, f.first_moment, f.second_moment, f.history};
+    return {detail::facts_of_replica(*steering_, f), f.theta, f.first_moment, f.second_moment, f.history};
   }
 
   /// Right after the first step: the gradient of all terms but minimality, with their weights, where the fit started,

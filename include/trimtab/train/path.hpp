@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
-/// The path of a fit as minimality weighs less and less: from λ_max, at which nothing is learned, down to a share of it.
-/// Each fit starts from the parameters before it, with fresh moments. A place *enters* at the largest λ at which it is
-/// not zero, and that order says which places matter most.
+/// The path of a fit as minimality weighs less and less: from λ_max, at which nothing is learned, down to a share of
+/// it. Each fit starts from the parameters before it, with fresh moments. A place *enters* at the largest λ at which it
+/// is not zero, and that order says which places matter most.
 
 namespace trimtab {
 
@@ -127,8 +127,8 @@ void next_on_paths(const Steering& composition, std::vector<replica<Objective, O
 }
 
 /// The paths of replicas that share their passes, such as those of several halves or seeds, at the same weights. Their
-/// own `steps` and the weight of their minimality are not used. Paths that were ended differ in length by a point at most.
-/// Throws as `fit_run` does.
+/// own `steps` and the weight of their minimality are not used. Paths that were ended differ in length by a point at
+/// most. Throws as `fit_run` does.
 template <typename Steering, typename Objective, typename Optimizer>
 std::vector<std::vector<path_point>> paths_of(const Steering& composition,
                                               std::vector<replica<Objective, Optimizer>> replicas,

@@ -36,7 +36,8 @@ struct replica_fit {
   std::vector<double> theta = {}, first_moment = {}, second_moment = {};
   std::vector<loss_values> history = {};
   std::vector<std::string> warnings = {};
-  index_t made = 0, chunk = 0;
+  index_t made = 0;   ///< steps, those before a checkpoint included
+  index_t chunk = 0;  ///< prompts in a chunk, at least 1 once started
   bool ended = false;
 
   bool has_ended() const { return ended or (asked.steps and made >= *asked.steps); }
@@ -58,7 +59,7 @@ struct replica_fit {
 };
 
 template <typename Steering, typename Objective, typename Optimizer>
-fit_facts facts_of(const Steering& steering, const replica_fit<Objective, Optimizer>& f) {
+fit_facts facts_of_replica(const Steering& steering, const replica_fit<Objective, Optimizer>& f) {
   fit_facts facts =
       facts_of_fit(steering, f.layout, f.asked.objective, f.asked.optimizer, f.asked.prompts, f.asked.strengths);
   if (f.asked.batches.size > 0) {
@@ -80,8 +81,8 @@ void check_units([[maybe_unused]] const parameter_layout& layout) {
                         ", and the update of this optimizer takes all alike; give it a forward(row, units)");
 }
 
-/// Whether a replica resumes a fit of answers of several tokens that was not cut, as none was that an earlier version
-/// made, whatever memory it took.
+/// Whether a replica with answers of several tokens resumes a state without a chunk size. An earlier version made it,
+/// which ran such fits in one pass however much memory that took; only the same cut gives the same bits.
 template <typename Objective, typename Optimizer>
 bool resumes_one_pass(const replica<Objective, Optimizer>& r) {
   return r.resume_from and not r.resume_from->facts.contains("prompts in a chunk") and
@@ -100,7 +101,8 @@ replica_fit<Objective, Optimizer> start_replica(const Steering& steering, replic
   f.layout = f.asked.start ? f.asked.start->layout : steering.layout(f.asked.prompts);
   f.theta = f.asked.start ? f.asked.start->theta : steering.starting_parameters(f.layout, f.asked.seed);
   steering.check(f.layout, f.theta.size());
-  penalty_of(f.asked.objective, weighed_numbers(f.layout));  // throws where there are two
+  penalty_of(f.asked.objective,
+             weighed_numbers(f.layout));  // throws for two penalties, or a weight that is no number from 0 on
   check_units<Optimizer>(f.layout);
   f.warnings = repeated_places(f.layout);
   if (not f.asked.start) warn_of_start(f.layout, f.theta, f.asked.seed, f.warnings);
@@ -112,10 +114,10 @@ replica_fit<Objective, Optimizer> start_replica(const Steering& steering, replic
     f.chunk = resumes_one_pass(f.asked) ? std::ssize(f.prompts)
                                         : usual_chunk<typename Steering::model_type::scalar>(
                                               config, f.layout, f.asked.prompts, f.asked.strengths);
-  f.asked.prompts = with_continuations(f.asked.prompts);  // which its facts tell
+  f.asked.prompts = with_continuations(f.asked.prompts);  // the facts below hash the prompts with their continuations
   if (f.asked.resume_from) {
     const fit_state& from = *f.asked.resume_from;
-    require_same_fit(from, facts_of(steering, f), f.theta.size());
+    require_same_fit(from, facts_of_replica(steering, f), f.theta.size());
     f.theta = from.theta;
     f.first_moment = from.first_moment;
     f.second_moment = from.second_moment;

@@ -69,8 +69,8 @@ std::vector<Point> product_of(const Axis&... axes) {
 
 }  // namespace detail
 
-/// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`. A template
-/// so that only sources that call it compile the product, which takes a second.
+/// The Cartesian product of the axes; the last one varies fastest, and the others keep the settings of `base`. A
+/// template so that only sources that call it compile the product, which takes a second.
 template <std::same_as<sweep_axes> Axes = sweep_axes>
 std::vector<fit_settings> grid(const Axes& axes, const fit_settings& base = {}) {
   const auto values = []<typename T>(const std::vector<T>& axis, T otherwise) {
@@ -107,13 +107,16 @@ objective::weighted_sum<Terms...> with_settings(objective::weighted_sum<Terms...
   return sum;
 }
 
-/// Parameters that are all drawn from N(0, sigma²).
+/// Parameters that are all drawn from N(0, sigma²), zeros where no row uses them.
 template <typename Steering>
 parameters random_start(const Steering& composition, std::span<const prompt_pair> prompts, double sigma,
                         std::uint64_t seed) {
   parameters start{composition.layout(prompts), {}};
   random_generator random(seed);
-  for (index_t j = 0; j < start.layout.size(); ++j) start.theta.push_back(sigma * random.normal());
+  for (const parameter_block& block : start.layout.blocks)
+    for (index_t r = 0; r < block.records(); ++r)
+      for (index_t j = 0; j < block.record_size; ++j)
+        start.theta.push_back(block.uses(r) ? sigma * random.normal() : 0.0);
   return start;
 }
 

@@ -131,9 +131,10 @@ class trainer<Steering, objective::weighted_sum<Terms...>, Optimizer> {
   }
   run_type start(std::vector<replica_type> replicas) const { return run_type(steering_, std::move(replicas), ranks_); }
 
-  /// The smallest weight of minimality at which a fit with these options learns nothing from the identity (stationarity.hpp).
-  /// It takes the work of a step on all prompts, in chunks that are no larger than the fit's. `proceed` is called before each
-  /// chunk. Throws as `fit` does, and `bad_argument` where the policies do not start at the identity.
+  /// The smallest weight of minimality at which a fit with these options learns nothing from the identity
+  /// (stationarity.hpp). It takes the work of a step on all prompts, in chunks that are no larger than the fit's,
+  /// before each of which `proceed` is called; not where one pass does. Throws as `fit` does, and `bad_argument` where
+  /// the policies do not start at the identity.
   template <typename Prompts>
   double lambda_max(const Prompts& prompts, fit_options options = {}, chunk_watch proceed = {}) const {
     options.start = std::nullopt;

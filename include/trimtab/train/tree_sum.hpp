@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-/// The sum of parts along a fixed binary tree over their numbers: ((0 + 1) + (2 + 3)) + 4. Where parts are made one after
-/// another, or by several processes, does not change a bit of it, and only a few partial sums are kept.
+/// The sum of parts along a fixed binary tree over their numbers: ((0 + 1) + (2 + 3)) + 4. Where parts are made one
+/// after another, or by several processes, does not change a bit of it, and only a few partial sums are kept.
 
 namespace trimtab {
 

@@ -10,7 +10,8 @@
 #include <memory>
 #include <utility>
 
-/// Keys and values of one layer for texts that grow, [slots, room, 2D]: a row has the keys of all heads, then the values.
+/// Keys and values of one layer for texts that grow, [slots, room, 2D]: a row has the keys of all heads, then the
+/// values.
 
 namespace trimtab::cuda {
 

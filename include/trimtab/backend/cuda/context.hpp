@@ -84,8 +84,8 @@ class context {
   T* scratch(scratch_use use, std::size_t count) {
     piece& kept = scratch_[static_cast<std::size_t>(use)];
     if (const std::size_t bytes = count * sizeof(T); kept.size < bytes) {
-      kept.size = std::max(bytes, 2 * kept.size);
-      kept.memory = arena_.take(kept.size);
+      const std::size_t size = std::max(bytes, 2 * kept.size);
+      kept = {arena_.take(size), size};  // only once there is memory: `take` throws where there is none
     }
     return static_cast<T*>(kept.memory);
   }

@@ -99,7 +99,7 @@ class row : public row_vocabulary<row<T, Team, Lanes, Bound...>>, Bound... {
     else if constexpr (not is_per_channel<Name>)
       return as_given(operand, operand.values[j]);
     else {
-      if constexpr (std::remove_cvref_t<decltype(operand)>::is_written)
+      if constexpr (std::remove_cvref_t<decltype(operand)>::may_be_newer)
         if (staged_ and j >= begin_ and j < begin_ + Lanes) return operand.give(static_cast<int>(j - begin_));
       return operand.data[j];
     }

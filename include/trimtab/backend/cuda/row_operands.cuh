@@ -55,10 +55,11 @@ inline constexpr bool is_indexed = requires {
   Name::is_indexed;
 };
 
-/// A name and its channels in memory.
+/// A name and its channels in memory. Here and below, `is_staged` says that they pass through registers, `may_be_newer`
+/// that a register may hold a later number than the memory.
 template <typename Name, typename U, int Lanes>
 struct channels {
-  static constexpr bool is_staged = false, is_written = false;
+  static constexpr bool is_staged = false, may_be_newer = false;
   U* data;
 };
 
@@ -66,7 +67,7 @@ struct channels {
 /// writable reference was given out, which the compiler can see.
 template <typename Name, typename U, int Lanes>
 struct staged_channels {
-  static constexpr bool is_staged = true, is_written = not std::is_const_v<U>;
+  static constexpr bool is_staged = true, may_be_newer = not std::is_const_v<U>;
   using value_type = std::remove_const_t<U>;
   struct alignas(Lanes * sizeof(U)) piece {
     value_type lane[Lanes];
@@ -101,7 +102,7 @@ struct row_number {
 /// The same for a name that has several.
 template <typename Name, typename U>
 struct row_numbers {
-  static constexpr bool is_staged = false, is_written = false;
+  static constexpr bool is_staged = false;
   static constexpr int count = count_of<Name>;
   U* data;
   mutable std::remove_const_t<U> values[count];

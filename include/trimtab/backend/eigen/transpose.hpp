@@ -27,7 +27,7 @@ template <typename Packet, int... I>
   }
 #else
   if constexpr (n > 1) {
-    constexpr int part = std::min(n, static_cast<int>(16 * n / sizeof(Packet))), parts = n / part;
+    constexpr int parts = std::max(1, static_cast<int>(sizeof(Packet)) / 16), part = n / parts;
     // Squares of numbers: interleaves the first half of the vectors with the second, part by part.
 #  pragma GCC unroll 16
     for (int from = 0; from < n; from += part)
