@@ -45,8 +45,8 @@ class eigen_backend {
 
   /// As many threads as `eigen::available_threads()`.
   eigen_backend() : eigen_backend(eigen::available_threads()) {}
-  /// Matrices that are packed out of files are put into `shared` memory, if any. Throws `bad_argument` for less than one
-  /// thread.
+  /// Matrices that are packed out of files are put into `shared` memory, if any. Throws `bad_argument` for less than
+  /// one thread.
   explicit eigen_backend(int threads, weight_type weights = stored::type_of<Weights>,
                          std::shared_ptr<shared_weights> shared = nullptr)
       : threads_(threads), weights_(weights), shared_(std::move(shared)) {

@@ -78,9 +78,9 @@ inline void check_options(const adjoint_options& options, index_t least_width) {
 
 }  // namespace detail
 
-/// Compares `backward` with derivatives of `forward`, for the activations and every parameter, and `forward` in place with
-/// `forward` beside `h` for a policy that says that it works in place. Does not check that zeros leave `h` unchanged.
-/// Throws `bad_argument` unless width, rows and scale are positive.
+/// Compares `backward` with derivatives of `forward`, for the activations and every parameter, and `forward` in place
+/// with `forward` beside `h` for a policy that says that it works in place. Does not check that zeros leave `h`
+/// unchanged. Throws `bad_argument` unless width, rows and scale are positive.
 template <intervention_policy P>
 adjoint_check check_adjoint(const P& policy, const adjoint_options& options = {}) {
   detail::check_options(options, 1);

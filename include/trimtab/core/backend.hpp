@@ -46,11 +46,12 @@ concept storage_backend = std::copy_constructible<B> and std::movable<typename B
 /// Products with frozen matrices, and the rows of frozen tables.
 ///
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
-/// Matrices that it prepares are rounded to `weights()` beforehand, which may be none.
+/// Matrices are rounded to `weights()` before `prepare` gets them; `as_in_file`: not at all.
 /// `prepare(W, b)` takes W [in, out] (or, with `transposed`, [out, in]) and b [1, out] or empty from host memory, once.
 /// `multiply(linear, x, y)` sets y [n, out] = x [n, in] W + b, `multiply_backward(linear, dy, dx)` sets dx = dy Wᵀ.
-/// `make_table(W, linear)` takes W [count, width] from host memory; where `linear` is not null it is `prepare(W, {}, true)`
-/// and the table may share its numbers. `look_up(table, ids, x)` sets row i of x [n, width] to row ids[i] of W.
+/// `make_table(W, linear)` takes W [count, width] from host memory; where `linear` is not null it is
+/// `prepare(W, {}, true)` and the table may share its numbers. `make_table({}, &linear)` makes the table from `linear`
+/// alone. `look_up(table, ids, x)` sets row i of x [n, width] to row ids[i] of W.
 template <typename B>
 concept linear_backend = storage_backend<B> and std::move_constructible<typename B::linear> and
     std::move_constructible<typename B::table> and
@@ -68,7 +69,8 @@ concept linear_backend = storage_backend<B> and std::move_constructible<typename
 /// A backend that keeps matrices as they are stored.
 ///
 /// Satisfied by: `eigen_backend<...>`.
-/// `prepare(stored, b)` is `prepare` of the matrix that lies in a file; nothing where it has to be read and converted first.
+/// `prepare(stored, b)` is `prepare` of the matrix that lies in a file; nothing where it has to be read and converted
+/// first.
 /// `copy_rows(linear, first, rows)` sets `rows` [n, out] to the rows of W from `first` on, and
 /// `bias()` is b, or zeros.
 template <typename B>
@@ -87,8 +89,8 @@ concept storing_backend = linear_backend<B> and
 /// Satisfied by: `eigen_backend<...>`, `cuda_backend<...>`.
 /// `attention(shape, heads, scale, qkv, z)` sets z [queries, D] from qkv [rows, 3D], with the scores scale · q·k;
 /// `attention_backward(shape, heads, scale, qkv, d_z, d_qkv)` sets all of d_qkv [rows, 3D].
-/// `make_cache(slots, heads, width, context)` holds the keys and values of one layer, for heads of this width and texts of at
-/// most `context` tokens; `reserve(slot, tokens)` makes room for a text and keeps what is there.
+/// `make_cache(slots, heads, width, context)` holds the keys and values of one layer, for heads of this width and texts
+/// of at most `context` tokens; `reserve(slot, tokens)` makes room for a text and keeps what is there.
 /// `attention(shape, heads, scale, qkv, cache, z)` stores the rows' keys and values in the cache and sets z from all
 /// that it holds up to each query.
 template <typename B>

@@ -29,8 +29,8 @@ concept communicator = std::copy_constructible<C> and requires(const C& c, std::
 /// Ranks of which each has a device, and whose devices give each other what is in their memory.
 ///
 /// Satisfied by: `parallel::nccl`, and `any_communicator`, which tells whether it holds one.
-/// `all_gather(mine, all, bytes, stream)` sets `all` to the `bytes` bytes at `mine` of each rank, in the order of ranks. Both
-/// are in the device's memory, and the work is one more of the stream's.
+/// `all_gather(mine, all, bytes, stream)` sets `all` to the `bytes` bytes at `mine` of each rank, in the order of
+/// ranks. Both are in the device's memory, and the work is one more of the stream's.
 template <typename C>
 concept device_communicator = communicator<C> and
     requires(const C& c, const void* mine, void* all, std::size_t bytes, void* stream) {
@@ -53,7 +53,8 @@ struct item_range {
   index_t count() const { return last - first; }
 };
 
-/// Which of n items one of so many ranks does: as many as the others, give or take one, and all before those of the next.
+/// Which of n items one of so many ranks does: as many as the others, give or take one, and all before those of the
+/// next.
 constexpr item_range share_of(int rank, int ranks, index_t n) { return {n * rank / ranks, n * (rank + 1) / ranks}; }
 /// Those of the calling rank.
 template <communicator C>
@@ -61,8 +62,8 @@ item_range own_share(const C& ranks, index_t n) {
   return share_of(ranks.rank(), ranks.size(), n);
 }
 
-/// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else. A rank that throws before it
-/// comes here leaves the others waiting; a program ends them then, as `mpi_session::abort` does.
+/// What each rank has, in the order of ranks. Items are numbers, or structs of nothing else. A rank that throws before
+/// it comes here leaves the others waiting; a program ends them then, as `mpi_session::abort` does.
 template <typename Item, communicator C>
 std::vector<Item> gathered(const C& ranks, std::vector<Item> mine) {
   static_assert(std::is_trivially_copyable_v<Item>, "ranks give each other numbers, or structs of nothing else");

@@ -104,8 +104,9 @@ std::string label(Name) {
 }
 
 /// The weight of minimality and the learning rate that suit a policy, which may declare them as
-/// `static constexpr fit_defaults defaults`. One weight does not suit all models: λ_max, from which on nothing is learned,
-/// differs several times over between them, so a share of it is the better default (benchmarks/studies/stability.md).
+/// `static constexpr fit_defaults defaults`. One weight does not suit all models: λ_max, from which on nothing is
+/// learned, differs several times over between them, so a share of it is the better default
+/// (benchmarks/studies/stability.md).
 struct fit_defaults {
   double lambda_m = 0.01;  ///< where there is no λ_max
   double learning_rate = 0.01;
@@ -188,8 +189,8 @@ constexpr bool starts_at_identity() {
 ///
 /// Satisfied by: `policy::activ_scalar`, `policy::steer_vec`, `policy::dyn_scalar<>`.
 /// Beyond the syntax: with all parameters zero, or with β = 0, `forward` changes no bit of `h` (except, where it adds,
-/// the sign of a zero); `backward` is its adjoint. `h`, `out`, `d_h` and `d_out` do not overlap, unless the policy works
-/// in place.
+/// the sign of a zero); `backward` is its adjoint. `h`, `out`, `d_h` and `d_out` do not overlap, unless the policy
+/// works in place.
 template <typename P>
 concept intervention_policy = row_function<P> and std::is_trivially_copyable_v<P> and requires {
   { P::parameters.size(index_t{}) } -> std::convertible_to<index_t>;
@@ -201,9 +202,9 @@ inline constexpr bool scales_only = requires {
   requires P::only_scales;
 };
 
-/// Whether a policy is affine in `h`, so that weights before or after its site can take it over (steer/fold.hpp). Such a
-/// policy declares `static constexpr parameter_list offsets`, the parameters that it adds: with zeros there `forward` is
-/// linear in `h`, so that `backward` does not read it.
+/// Whether a policy is affine in `h`, so that weights before or after its site can take it over (steer/fold.hpp). Such
+/// a policy declares `static constexpr parameter_list offsets`, the parameters that it adds: with zeros there `forward`
+/// is linear in `h`, so that `backward` does not read it.
 template <typename P>
 inline constexpr bool is_affine = requires {
   P::offsets.size(index_t{});
@@ -218,8 +219,8 @@ constexpr bool is_offset() {
     return false;
 }
 
-/// Whether `forward` computes the same where `out` and `h` are the same memory, because it has read what it needs of `h`
-/// before it overwrites it. A pass that keeps no activations then moves half the bytes.
+/// Whether `forward` computes the same where `out` and `h` are the same memory, because it has read what it needs of
+/// `h` before it overwrites it. A pass that keeps no activations then moves half the bytes.
 template <typename P>
 inline constexpr bool works_in_place = requires {
   requires P::in_place;

@@ -108,8 +108,8 @@ struct head {
 template <typename S>
 concept hook_site = site::all::contains<S>;
 
-/// A part of a site that a program names by a type of its own, with the site as `of` and either the index of one head as
-/// `part`, or some of the channels of a row, [first, last), for which policy/on_channels.hpp has `at`.
+/// A part of a site that a program names by a type of its own, with the site as `of` and either the index of one head
+/// as `part`, or some of the channels of a row, [first, last), for which policy/on_channels.hpp has `at`.
 template <typename S>
 concept site_part = hook_site<typename S::of> and requires {
   { S::part } -> std::convertible_to<int>;

@@ -11,8 +11,8 @@
 
 namespace trimtab {
 
-/// A matrix W [inputs, outputs] in a file, not read yet. A backend that rearranges its matrices reads the numbers from the
-/// file to where they go, without a copy of the matrix in between.
+/// A matrix W [inputs, outputs] in a file, not read yet. A backend that rearranges its matrices reads the numbers from
+/// the file to where they go, without a copy of the matrix in between.
 struct stored_matrix {
   weight_type type = weight_type::float32;  ///< of its numbers: float32, float16 or bfloat16
   index_t inputs = 0, outputs = 0;

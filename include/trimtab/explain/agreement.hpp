@@ -41,8 +41,8 @@ inline std::vector<std::pair<std::size_t, std::size_t>> shared_places(const para
 }  // namespace detail
 
 /// The agreement of two maps of the same prompts, by the sizes of their scores, on the places that both have; the
-/// overlap is that of the first `k` places, or of all where there are fewer. Nothing where no place is shared. Intervals
-/// are over prompts, drawn for both at once.
+/// overlap is that of the first `k` places, or of all where there are fewer. Nothing where no place is shared.
+/// Intervals are over prompts, drawn for both at once.
 inline std::optional<map_agreement> agreement_of(const place_map& a, const place_map& b, std::size_t k = 10,
                                                  std::uint64_t seed = 1) {
   assert(a.per_prompt.size() == b.per_prompt.size());

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-/// What attention heads of the untouched model look at: p_ij = softmax over j ≤ i of scale · q_i·k_j, computed in double
-/// from the queries and keys of a run, with rotary positions applied.
+/// What attention heads of the untouched model look at: p_ij = softmax over j ≤ i of scale · q_i·k_j, computed in
+/// double from the queries and keys of a run, with rotary positions applied.
 
 namespace trimtab::explain {
 
@@ -67,9 +67,9 @@ inline void require_heads(const model_config& config, std::span<const head_of_la
 
 }  // namespace detail
 
-/// [prompts][heads] a matrix [tokens, tokens]: how much of each token (row) a head reads from each (column). Rows sum to
-/// 1; tokens after the row's own have 0. `memory` bounds what is needed besides, in bytes, as `options::memory` does.
-/// Throws `bad_argument` for a head that the model lacks, `bad_text` for a prompt that it cannot read, `memory`.
+/// [prompts][heads] a matrix [tokens, tokens]: how much of each token (row) a head reads from each (column). Rows sum
+/// to 1; tokens after the row's own have 0. `memory` bounds what is needed besides, in bytes, as `options::memory`
+/// does. Throws `bad_argument` for a head that the model lacks, `bad_text` for a prompt that it cannot read, `memory`.
 template <tensor_backend B, model_architecture A>
 std::vector<std::vector<host_matrix<double>>> attention_patterns(const transformer<B, A>& model,
                                                                  std::span<const prompt_pair> prompts,

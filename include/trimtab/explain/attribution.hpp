@@ -215,9 +215,9 @@ inline void require_slope(const options& chosen) {
 
 }  // namespace detail
 
-/// Scores places by gradients, as `options::attribute` says. Throws `bad_data` or `bad_text` for prompts, also for those
-/// without a corrupt prompt that the method needs; `bad_argument` for places that the model lacks, for less than one
-/// step, and for the KL divergence on the clean run; `memory` for a bound below what one prompt takes.
+/// Scores places by gradients, as `options::attribute` says. Throws `bad_data` or `bad_text` for prompts, also for
+/// those without a corrupt prompt that the method needs; `bad_argument` for places that the model lacks, for less than
+/// one step, and for the KL divergence on the clean run; `memory` for a bound below what one prompt takes.
 template <tensor_backend B, model_architecture A>
 place_map attribution(const transformer<B, A>& model, std::span<const prompt_pair> prompts,
                       const options& chosen = {}) {

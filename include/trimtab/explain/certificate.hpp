@@ -24,7 +24,7 @@
 
 /// Whether the places that a fit kept are needed, with their values as fitted: each left out alone, and the smallest
 /// subsets that still flip the answer. What is proved is relative to these places and values: other values at fewer
-/// places may do as well. How stationary the fit itself is says stationarity.hpp.
+/// places may do as well. stationarity.hpp says how stationary the fit itself is.
 
 namespace trimtab::explain {
 

@@ -30,8 +30,8 @@ namespace trimtab::explain {
 
 namespace detail {
 
-/// out = (u gain − mean(u gain)) / σ, where σ is the deviation of the stream `h`: the direction u after the final norm as
-/// a direction of the stream before it, σ being frozen.
+/// out = (u gain − mean(u gain)) / σ, where σ is the deviation of the stream `h`: the direction u after the final norm
+/// as a direction of the stream before it, σ being frozen.
 struct frozen_norm {
   static constexpr per_channel<"direction"> direction{};
   static constexpr per_channel<"gain"> gain{};

@@ -31,8 +31,8 @@ class exact_map {
 
   place_map& map() { return map_; }
 
-  /// f(first, prompts) for groups of the rank's prompts that fit the bound together with one pass. `runs` untouched runs of
-  /// each are kept, and `further` bytes by the caller.
+  /// f(first, prompts) for groups of the rank's prompts that fit the bound together with one pass. `runs` untouched
+  /// runs of each are kept, and `further` bytes by the caller.
   template <typename F>
   void each_group(index_t runs, F f, index_t further = 0) {
     const auto bytes = [&](index_t tokens, index_t count) {

@@ -138,7 +138,8 @@ class exchanged_runs {
   }
 
  private:
-  /// Whether an exchange changes only the rows of its own tokens up to the end of its layer, and there is another layer.
+  /// Whether an exchange changes only the rows of its own tokens up to the end of its layer, and there is another
+  /// layer.
   bool stays(const exchange& e, index_t layer) const {
     return places_.blocks[e.block].site != site::resid_pre::text and layer + 1 < model_.config().layers;
   }

@@ -3,9 +3,9 @@
 
 #include <trimtab/core/policy.hpp>
 
-/// Activation patching as a policy: out = (1 − β) h + β source, at β = 1 the activations of another run. The record of a
-/// place holds that run's activations there. It is not learned, and unlike a learned policy it is the identity only at
-/// β = 0.
+/// Activation patching as a policy: out = (1 − β) h + β source, at β = 1 the activations of another run. The record of
+/// a place holds that run's activations there. It is not learned, and unlike a learned policy it is the identity only
+/// at β = 0.
 
 namespace trimtab::explain {
 

@@ -20,8 +20,8 @@ class kept_runs {
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
-  /// `rows(exchange, block, layer, position)` are the rows of a source, as in `exact_map::score`; `source(block, layer)`
-  /// is its memory, which must stay.
+  /// `rows(exchange, block, layer, position)` are the rows of a source, as in `exact_map::score`; `source(block,
+  /// layer)` is its memory, which must stay.
   template <typename Source, typename Rows>
   kept_runs(const Model& model, std::span<const prompt_pair> prompts, const parameter_layout& places,
             const scorer<B>& score, index_t memory, Source source, Rows rows)

@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-/// Activation patching: a run of the corrupt prompt with the activations of the clean one at a single place (denoising),
-/// or the other way round (noising). A place's score is the share of the gap that it closes,
+/// Activation patching: a run of the corrupt prompt with the activations of the clean one at a single place
+/// (denoising), or the other way round (noising). A place's score is the share of the gap that it closes,
 ///
 ///     (D_patched − D_base) / (D_source − D_base)         means over the prompts that have the place
 ///
@@ -21,8 +21,8 @@ namespace trimtab::explain {
 
 namespace detail {
 
-/// Divides each score by the gap between the two runs, both over the prompts that have the place; no score where the gap
-/// is below 1e-6 of the metric's size. `source` and `base` are by prompt.
+/// Divides each score by the gap between the two runs, both over the prompts that have the place; no score where the
+/// gap is below 1e-6 of the metric's size. `source` and `base` are by prompt.
 inline void take_shares(place_map& map, std::span<const double> source, std::span<const double> base) {
   double size = 0;
   for (std::size_t n = 0; n < source.size(); ++n)

@@ -20,8 +20,8 @@
 #include <utility>
 #include <vector>
 
-/// How far a ranking of places describes the model: the metric D_k of the clean prompt where every place but the first k
-/// has the activations of the corrupt run (without corrupt prompts, those of an ablation), as the share
+/// How far a ranking of places describes the model: the metric D_k of the clean prompt where every place but the first
+/// k has the activations of the corrupt run (without corrupt prompts, those of an ablation), as the share
 ///
 ///     f(k) = (D_k − D_∅) / (D − D_∅)
 ///
@@ -101,8 +101,8 @@ inline void require_curve(const place_map& map) {
                       block.site + "' would override what lies before it");
 }
 
-/// The curve of places with these scores on all prompts from number `first` on. Without corrupt prompts, all of them say
-/// what replaces activations.
+/// The curve of places with these scores on all prompts from number `first` on. Without corrupt prompts, all of them
+/// say what replaces activations.
 template <typename Model>
 ranking_curve measure_curve(const Model& model, std::span<const prompt_pair> prompts, std::size_t first,
                             const std::vector<double>& scores, const parameter_layout& places, const options& chosen,
@@ -240,8 +240,8 @@ ranking_curve faithfulness_on(const transformer<B, A>& model, std::span<const pr
                                map.places, chosen, random_orders);
 }
 
-/// CPR and CMD of one ranking less those of another, both measured on the same prompts; intervals are over prompts drawn
-/// for both at once.
+/// CPR and CMD of one ranking less those of another, both measured on the same prompts; intervals are over prompts
+/// drawn for both at once.
 inline curve_difference difference_of(const ranking_curve& first, const ranking_curve& second, std::uint64_t seed = 1) {
   assert(first.runs.clean.size() == second.runs.clean.size());
   const auto with = [&](auto area) {

@@ -59,7 +59,7 @@ inline saved_parameter tensor_for(const parameter_block& block, const parameter_
   return p;
 }
 
-/// The block's interventions by name: `attn_out`, or `attn_out.0` where the site has several.
+/// For each block, what the names of its tensors begin with: `attn_out`, or `attn_out.0` where the site has several.
 inline std::vector<std::string> names_of(const parameter_layout& layout) {
   std::map<std::string, int> times, next;
   for (const parameter_block& block : layout.blocks)

@@ -109,8 +109,8 @@ class frozen_model {
     return rotary_sine_.view(config_.context, config_.rotary_channels / 2);
   }
 
-  /// A hash of the weights' values (model/weights_hash.hpp): 16 hexadecimal digits. A backend that shows its numbers is asked
-  /// for them when the hash is, because hashing takes as long as loading.
+  /// A hash of the weights' values (model/weights_hash.hpp): 16 hexadecimal digits. A backend that shows its numbers is
+  /// asked for them when the hash is, because hashing takes as long as loading.
   const std::string& hash_of_weights() const {
     std::call_once(hash_->known, [&] {
       weights_hash all = hash_->read;

@@ -4,8 +4,8 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
-/// What a further token of an answer adds to the difference of the answers: ± log p, with p its probability. Its gradient
-/// is ±(e − softmax), e being 1 at the token and 0 elsewhere.
+/// What a further token of an answer adds to the difference of the answers: ± log p, with p its probability. Its
+/// gradient is ±(e − softmax), e being 1 at the token and 0 elsewhere.
 
 namespace trimtab::objective {
 

@@ -8,8 +8,8 @@
 ///
 ///     D = z[correct] − z[wrong],   or with sets of answers  D = log Σ_correct e^z − log Σ_wrong e^z
 ///
-/// and with answers of several tokens D = log p(correct) − log p(wrong): at the prompt's last token the normaliser cancels,
-/// and `rest` is what the further tokens add.
+/// and with answers of several tokens D = log p(correct) − log p(wrong): at the prompt's last token the normaliser
+/// cancels, and `rest` is what the further tokens add.
 
 namespace trimtab::objective {
 

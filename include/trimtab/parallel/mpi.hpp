@@ -79,7 +79,7 @@ class mpi_session {
 /// A communicator of MPI's.
 class mpi {
  public:
-  /// MPI is initialised, by an `mpi_session` or otherwise.
+  /// MPI must be initialised already, by an `mpi_session` or otherwise.
   explicit mpi(MPI_Comm of = MPI_COMM_WORLD) : of_(of) {
     ::MPI_Comm_rank(of_, &rank_);
     ::MPI_Comm_size(of_, &size_);

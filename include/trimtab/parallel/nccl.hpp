@@ -25,8 +25,8 @@
 ///     const gpt2<cuda_backend<float>> model(weights, cuda_backend<float>({.device = device}));
 ///     trainer(steering, objective, adam{}, parallel::nccl(world, device)).fit(prompts, {.chunk = 8});
 ///
-/// The gradients' partial sums stay on the devices, which gather them and add them along one tree, each for itself: NCCL's
-/// own sums would depend on the number of ranks.
+/// The gradients' partial sums stay on the devices, which gather them and add them along one tree, each for itself:
+/// NCCL's own sums would depend on the number of ranks.
 
 namespace trimtab::parallel {
 
@@ -42,8 +42,8 @@ inline void check(ncclResult_t status, const char* call,
 
 class nccl {
  public:
-  /// `host` brings the ranks together, and carries what is in the host's memory. All ranks make this together, each with
-  /// another device. Throws `device` where NCCL cannot join them.
+  /// `host` brings the ranks together, and carries what is in the host's memory. All ranks make this together, each
+  /// with another device. Throws `device` where NCCL cannot join them.
   template <communicator C>
   nccl(C host, int device) : host_(std::move(host)) {
     ncclUniqueId id{};

@@ -18,10 +18,10 @@ namespace trimtab::parallel {
 ///     gpt2<eigen_backend<float>> model(folder, eigen_backend<float>(4, weight_type::as_in_file,
 ///                                                                   std::make_shared<parallel::node_weights>()));
 ///
-/// All ranks make one together. The first rank of a machine reads what is shared: the matrices that are kept as the folder
-/// stores them. Every rank reads the rest, and keeps matrices for itself where its machine has no room for a window
-/// (`/dev/shm`) or no other rank. The windows stay until the `mpi_session` ends, because freeing one needs all ranks, and
-/// a rank that fails must not wait for the others.
+/// All ranks make one together. The first rank of a machine reads what is shared: the matrices that are kept as the
+/// folder stores them. Every rank reads the rest, and keeps matrices for itself where its machine has no room for a
+/// window (`/dev/shm`) or no other rank. The windows stay until the `mpi_session` ends, because freeing one needs all
+/// ranks, and a rank that fails must not wait for the others.
 class node_weights final : public shared_weights {
  public:
   explicit node_weights(MPI_Comm all = MPI_COMM_WORLD) {

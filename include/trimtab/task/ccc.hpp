@@ -136,10 +136,10 @@ class ccc_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all other
-/// lengths. No country and no
-/// capital of the train prompts is in a test prompt. The same options and tokenizer give the same prompts everywhere.
-/// Throws `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
+/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all
+/// other lengths. No country and no capital of the train prompts is in a test prompt. The same options and tokenizer
+/// give the same prompts everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` if the
+/// tokenizer has too few of the words.
 template <text_encoder Encoder>
 prompt_sets ccc(const Encoder& encoder, const ccc_options& options = {}) {
   require_count("ccc: train", options.train);

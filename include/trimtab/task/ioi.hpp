@@ -111,9 +111,10 @@ class ioi_source {
 
 }  // namespace detail
 
-/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all other
-/// lengths; the test prompts share no name with the train prompts. The same options and tokenizer give the same prompts everywhere. Throws
-/// `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too few of the words.
+/// Train and test prompts of one length, the most common one unless `shape` says otherwise, and test prompts of all
+/// other lengths; the test prompts share no name with the train prompts. The same options and tokenizer give the same
+/// prompts everywhere. Throws `bad_argument` for a number of prompts out of range, `bad_data` if the tokenizer has too
+/// few of the words.
 template <text_encoder Encoder>
 prompt_sets ioi(const Encoder& encoder, const ioi_options& options = {}) {
   require_count("ioi: train", options.train);

@@ -28,8 +28,8 @@ concept text_encoder = requires(const T& encoder, std::string_view text) {
   { encoder.encode(text) } -> std::convertible_to<std::vector<int>>;
 };
 
-/// The ids of a prompt: those that the encoder puts before every prompt, if it has an `encode_prompt`, then those of the
-/// text. An answer has only the latter.
+/// The ids of a prompt: those that the encoder puts before every prompt, if it has an `encode_prompt`, then those of
+/// the text. An answer has only the latter.
 std::vector<int> prompt_ids(const text_encoder auto& encoder, std::string_view text) {
   if constexpr (requires { encoder.encode_prompt(text); })
     return encoder.encode_prompt(text);

@@ -13,10 +13,10 @@
 #include <limits>
 #include <utility>
 
-/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(scale · q_i·k_j). One task is
-/// one head of one sequence: sequences do not affect each other, and its data stays in its core's cache. Queries go in
-/// blocks through the kernels of the frozen products, with keys and values packed like weights; a block sees the keys up
-/// to its last query. The adjoint recomputes the probabilities instead of keeping T² numbers.
+/// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(scale · q_i·k_j). One task
+/// is one head of one sequence: sequences do not affect each other, and its data stays in its core's cache. Queries go
+/// in blocks through the kernels of the frozen products, with keys and values packed like weights; a block sees the
+/// keys up to its last query. The adjoint recomputes the probabilities instead of keeping T² numbers.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {

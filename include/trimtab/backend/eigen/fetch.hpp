@@ -44,8 +44,8 @@ struct memory_pieces {
   bool are_long() const { return bytes > 2048; }
 };
 
-/// What to fetch, `step` bytes at a time: `turn` times, `turn_step` bytes apart, make a turn; turns begin `turn_distance`
-/// bytes apart and make groups of `group` times, which begin `group_distance` bytes apart.
+/// What to fetch, `step` bytes at a time: `turn` times, `turn_step` bytes apart, make a turn; turns begin
+/// `turn_distance` bytes apart and make groups of `group` times, which begin `group_distance` bytes apart.
 struct fetch_order {
   const char* first;
   index_t step, turn, turn_step, group, turn_distance, group_distance;

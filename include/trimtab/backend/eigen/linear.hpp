@@ -44,8 +44,8 @@ class linear {
  public:
   using any_panels = typename stored_panels<T>::type;
 
-  /// W is `weight` or its transpose. Unless it is kept `wide`, it is stored in the narrowest type that holds each of its
-  /// numbers exactly.
+  /// W is `weight` or its transpose. Unless it is kept `wide`, it is stored in the narrowest type that holds each of
+  /// its numbers exactly.
   linear(int threads, matrix_view<const T> weight, matrix_view<const T> bias, bool transposed, bool wide)
       : linear(pack(threads, weight, transposed, wide), bias) {}
 

@@ -47,8 +47,8 @@ constexpr index_t pieces_of(index_t extent, index_t most) { return (extent + mos
 template <typename T>
 inline constexpr int few_rows = (tile<T>::rows + 1) / 2;
 
-/// `Rows` rows: y = start + x · slice, while fetching `coming`. Where it is not null, `widened` takes the slice's numbers as
-/// T.
+/// `Rows` rows: y = start + x · slice, while fetching `coming`. Where it is not null, `widened` takes the slice's
+/// numbers as T.
 template <int Rows, typename T, typename Stored, bool Keeps = false>
 void multiply_block(index_t depth, const Stored* slice, strided<const T> x, strided<const T> start, strided<T> y,
                     fetch_order coming, [[maybe_unused]] T* widened) {

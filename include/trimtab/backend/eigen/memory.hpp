@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <utility>
 
-/// Memory of the CPU backend: owned, move-only arrays, aligned for SIMD. New numbers are zero unless asked otherwise. Large
-/// arrays ask for huge pages, from which large weights are read up to a fifth faster.
+/// Memory of the CPU backend: owned, move-only arrays, aligned for SIMD. New numbers are zero unless asked otherwise.
+/// Large arrays ask for huge pages, from which large weights are read up to a fifth faster.
 
 namespace trimtab::eigen {
 inline namespace TRIMTAB_TARGET {

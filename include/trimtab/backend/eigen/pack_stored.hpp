@@ -112,8 +112,8 @@ struct vector_of<8> {
   typedef std::uint64_t type __attribute__((vector_size(16)));
 };
 
-/// to[k][j] = from[j][k] for `count` vectors of `depth` numbers at `from`, one after another; `to` has rows of a panel's
-/// width, and zeros where there is no vector.
+/// to[k][j] = from[j][k] for `count` vectors of `depth` numbers at `from`, one after another; `to` has rows of a
+/// panel's width, and zeros where there is no vector.
 template <typename T, typename Number>
 void interleave(const Number* from, index_t count, index_t depth, Number* to) {
   constexpr index_t width = tile<T>::columns;

@@ -39,8 +39,8 @@ struct tile {
 template <typename T, typename Stored = T>
 class panels {
  public:
-  /// Room for a matrix, or for one in `memory` of `bytes(depth, columns)`: whoever makes it sets every number, the padding
-  /// as well.
+  /// Room for a matrix, or for one in `memory` of `bytes(depth, columns)`: whoever makes it sets every number, the
+  /// padding as well.
   panels(index_t depth, index_t columns, const std::shared_ptr<void>& memory = nullptr)
       : depth_(depth),
         columns_(columns),
@@ -159,9 +159,9 @@ struct turned_over {
   static constexpr index_t slice_depth(index_t rows) {
     return rows <= 2 * tile<T>::rows ? 4 * tile<T>::columns : tile<T>::depth;
   }
-  /// The slice, transposed into `room`. If the rows are `few`, one block, the slice of panel `next_p` from depth `next_k` on
-  /// is fetched meanwhile, and once more while the block multiplies: without the second time, rows took up to a fifth
-  /// longer. With more rows it would delay the loads of this slice.
+  /// The slice, transposed into `room`. If the rows are `few`, one block, the slice of panel `next_p` from depth
+  /// `next_k` on is fetched meanwhile, and once more while the block multiplies: without the second time, rows took up
+  /// to a fifth longer. With more rows it would delay the loads of this slice.
   const T* slice(index_t p, index_t k, index_t depth, T* room, index_t next_p, index_t next_k, bool few) const {
     const auto turn_all_over = [&](auto loading) {
       for (index_t from = 0; from < depth; from += tile<T>::columns)

@@ -25,8 +25,8 @@
 
 /// GGUF files, versions 2 and 3 (https://github.com/ggml-org/ggml, docs/gguf.md): "GGUF", a version, the numbers of
 /// tensors and of entries, the entries {key, type, value}, the tensors {name, axes, type, offset}, and then the data,
-/// each tensor at a multiple of `general.alignment`. Numbers are little-endian. A parsed header has been checked against
-/// the size of the file.
+/// each tensor at a multiple of `general.alignment`. Numbers are little-endian. A parsed header has been checked
+/// against the size of the file.
 
 namespace trimtab::io {
 

@@ -171,8 +171,8 @@ stored_tensor store(const host_matrix<T>& matrix) {
   return store(matrix, {matrix.rows, matrix.cols});
 }
 
-/// The beginning of a safetensors file up to its data, and where the data of each tensor goes: sets `begin` and `end` in
-/// `tensors`. As in the format's own library wider types come first and the header ends on a multiple of 8 bytes, so
+/// The beginning of a safetensors file up to its data, and where the data of each tensor goes: sets `begin` and `end`
+/// in `tensors`. As in the format's own library wider types come first and the header ends on a multiple of 8 bytes, so
 /// that every tensor is aligned in memory; the same input gives the same bytes.
 inline std::string begin_safetensors(std::map<std::string, tensor_entry>& tensors,
                                      const std::map<std::string, std::string>& metadata) {

@@ -11,9 +11,9 @@
 #include <string>
 #include <unordered_map>
 
-/// The ids of added tokens. Hugging Face's tokenizers (`AddedVocabulary::add_tokens`) believe no stated id: a token that
-/// the vocabulary has keeps its id there, and each new one gets the next id after the vocabulary's tokens. A file that
-/// states another id than that is refused.
+/// The ids of added tokens. Hugging Face's tokenizers (`AddedVocabulary::add_tokens`) believe no stated id: a token
+/// that the vocabulary has keeps its id there, and each new one gets the next id after the vocabulary's tokens. A file
+/// that states another id than that is refused.
 
 namespace trimtab::io {
 

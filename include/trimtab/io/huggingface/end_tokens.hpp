@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-/// What a model folder says of generated texts: the tokens that end them, from generation_config.json, config.json or the
-/// tokenizer, and the settings of sampling that nothing here uses.
+/// What a model folder says of generated texts: the tokens that end them, from generation_config.json, config.json or
+/// the tokenizer, and the settings of sampling that nothing here uses.
 
 namespace trimtab::io {
 
@@ -73,9 +73,9 @@ inline std::vector<std::string> unused_settings_of_model(const json_object& file
 
 }  // namespace detail
 
-/// `eos_token_id`, a number or a list, of `generation_config.json`, else of `config.json`; where neither has the key, the
-/// token that the tokenizer names `eos_token`. Null means that no token ends a text. (transformers does not look into
-/// config.json where there is a generation_config.json.) Throws `bad_file` or `bad_config`.
+/// `eos_token_id`, a number or a list, of `generation_config.json`, else of `config.json`; where neither has the key,
+/// the token that the tokenizer names `eos_token`. Null means that no token ends a text. (transformers does not look
+/// into config.json where there is a generation_config.json.) Throws `bad_file` or `bad_config`.
 inline end_tokens read_end_tokens(const std::filesystem::path& folder, const std::map<std::string, int>& named) {
   end_tokens found;
   for (const auto name : {"generation_config.json", "config.json"}) {

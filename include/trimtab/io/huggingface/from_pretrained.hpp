@@ -49,8 +49,8 @@ class pretrained : public Model {
   /// What is unusual about the folder, for the user: one sentence each.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  /// The tokens that end a generated text, and what the folder says of generation and nothing uses. Throws `bad_file` or
-  /// `bad_config` where the folder's files are wrong.
+  /// The tokens that end a generated text, and what the folder says of generation and nothing uses. Throws `bad_file`
+  /// or `bad_config` where the folder's files are wrong.
   const io::end_tokens& end_tokens() const {
     if (end_complaint_) throw error(*end_complaint_);
     return end_tokens_;

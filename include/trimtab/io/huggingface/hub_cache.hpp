@@ -161,10 +161,10 @@ inline std::string missing_from(const std::filesystem::path& snapshot, snapshot_
 
 }  // namespace detail
 
-/// The folder of the model that is called `name`: `name` itself where it is a file or folder, or cannot be a name on the
-/// Hub; else its snapshot in the cache. NAME and OWNER/NAME stand for the branch main, NAME@REVISION for another branch,
-/// a tag or a commit's hash of 40 digits. Throws `io` for a model that is not in the cache or not complete there,
-/// `bad_argument` for a revision that cannot be one, `bad_file` for a cache that is damaged.
+/// The folder of the model that is called `name`: `name` itself where it is a file or folder, or cannot be a name on
+/// the Hub; else its snapshot in the cache. NAME and OWNER/NAME stand for the branch main, NAME@REVISION for another
+/// branch, a tag or a commit's hash of 40 digits. Throws `io` for a model that is not in the cache or not complete
+/// there, `bad_argument` for a revision that cannot be one, `bad_file` for a cache that is damaged.
 inline std::filesystem::path model_path(const std::filesystem::path& name, snapshot_use use = snapshot_use::model) {
   if (is_present(name)) return name;
   const auto model = detail::hub_name_of(name.string());

@@ -231,8 +231,8 @@ class tokenizer_config_reader {
 
 }  // namespace detail
 
-/// What the files in `folder` say; nothing of them needs to be there. Throws `bad_file` or `bad_config`, naming file and
-/// key.
+/// What the files in `folder` say; nothing of them needs to be there. Throws `bad_file` or `bad_config`, naming file
+/// and key.
 inline tokenizer_config read_tokenizer_config(const std::filesystem::path& folder) {
   const auto read = [&](const char* name) {
     return is_present(folder / name) ? json_object(read_json_file(folder / name), (folder / name).string()).value()

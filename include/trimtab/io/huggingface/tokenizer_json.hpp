@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-/// Hugging Face's `tokenizer.json` as the library `tokenizers` reads it: what byte-level BPE tokenizers such as GPT-2's and
-/// GPT-NeoX's contain is used, anything else that would change ids is refused by name. The decoder changes no ids;
+/// Hugging Face's `tokenizer.json` as the library `tokenizers` reads it: what byte-level BPE tokenizers such as GPT-2's
+/// and GPT-NeoX's contain is used, anything else that would change ids is refused by name. The decoder changes no ids;
 /// truncation and padding are not applied, because prompts are neither cut nor filled up.
 
 namespace trimtab::io {

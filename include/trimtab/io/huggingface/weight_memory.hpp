@@ -15,8 +15,8 @@
 
 namespace trimtab::io {
 
-/// Bytes of the weights in a model that computes in T on the CPU and keeps its matrices as `type`. Where the folder holds
-/// no weights they are taken for F32. Throws as `weight_files` does for files that cannot be read.
+/// Bytes of the weights in a model that computes in T on the CPU and keeps its matrices as `type`. Where the folder
+/// holds no weights they are taken for F32. Throws as `weight_files` does for files that cannot be read.
 template <typename T>
 index_t bytes_in_memory(const std::filesystem::path& folder, weight_type type) {
   const auto file = read_model_config_file(folder);

@@ -36,7 +36,7 @@ inline heat_map measured_map(const parameters& values, const site_geometry& g, s
   return in_reading_order(std::move(map), g.block.positions);
 }
 
-/// Cosines, with those that rounding keeps apart from 1 at 1.
+/// The cosines, those that differ from 1 only by rounding set to 1.
 inline std::vector<std::vector<double>> without_rounding(std::vector<std::vector<double>> cosines) {
   constexpr double rounding = 1e-6;  // of a mean over channels in float
   for (std::vector<double>& of_layer : cosines)

@@ -86,8 +86,8 @@ inline std::string table_of(const heat_map& map, const std::string& quantity, co
 /// Maps of more columns are cut into pieces that flow into rows as wide as the page.
 inline constexpr std::size_t whole_columns = 24, piece_columns = 16;
 
-/// A map whole or in pieces. Pieces that hold nothing but the centre are folded away, so that a map opens where there is
-/// something to see.
+/// A map whole or in pieces. Pieces that hold nothing but the centre are folded away, so that a map opens where there
+/// is something to see.
 inline std::string tables_of(const heat_map& map, const std::string& quantity, const cell_look& look) {
   if (map.columns.size() <= whole_columns) return table_of(map, quantity, look, false);
   const auto is_empty = [&](const heat_map& piece) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// The script of a page: a heat map whose first place that differs from its centre is out of sight is scrolled there, arrow
-/// keys move through it, and the full value of the cell under the pointer or the focus is shown below it. A page is
-/// complete without it. Its hash goes into the page's content security policy, so that nothing else can run there,
+/// The script of a page: a heat map whose first place that differs from its centre is out of sight is scrolled there,
+/// arrow keys move through it, and the full value of the cell under the pointer or the focus is shown below it. A page
+/// is complete without it. Its hash goes into the page's content security policy, so that nothing else can run there,
 /// whatever a prompt holds.
 
 namespace trimtab::report::detail {

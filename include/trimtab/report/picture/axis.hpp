@@ -57,9 +57,9 @@ struct beyond_axis {
   double farthest = 0;
 };
 
-/// Widens an axis to numbers, NaN aside. A few, at most a tenth of them or two, that are farther from the quartiles than
-/// three times the distance between these ("far out", Tukey 1977) stay beyond its ends if with them the others would
-/// have less than a quarter of it.
+/// Widens an axis to numbers, NaN aside. A few, at most a tenth of them or two, that are farther from the quartiles
+/// than three times the distance between these ("far out", Tukey 1977) stay beyond its ends if with them the others
+/// would have less than a quarter of it.
 inline beyond_axis widen_to(axis& to, std::vector<double> numbers) {
   std::erase_if(numbers, [](double x) { return std::isnan(x); });
   if (numbers.empty()) return {};

@@ -13,9 +13,9 @@
 #include <cstdio>
 #include <string>
 
-/// A heat map in a terminal: a sign and a digit for each layer and place, 9 for the largest number of the map, or of the
-/// maps that share its scale, and 0 for one that is nearly zero, a dot for exactly zero. Colours repeat what the characters
-/// say: red above zero, blue below.
+/// A heat map in a terminal: a sign and a digit for each layer and place, 9 for the largest number of the map, or of
+/// the maps that share its scale, and 0 for one that is nearly zero, a dot for exactly zero. Colours repeat what the
+/// characters say: red above zero, blue below.
 
 namespace trimtab::report {
 
