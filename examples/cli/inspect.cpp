@@ -167,7 +167,7 @@ output inspect_intervention(const path& file) {
       }
     json["interventions"].push_back(one);
     found.text += columns({i.site, i.policy + (settings.empty() ? "" : " (" + settings + ")"),
-                           std::to_string(i.layers.size()) + " layers", i.positions.text()});
+                           counted(i.layers.size(), "layer"), i.positions.text()});
     for (const auto& p : i.parameters) tensors[p.tensor] = &p.numbers;
   }
   for (const auto& [name, of_name] : tensors) {

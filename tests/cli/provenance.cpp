@@ -83,7 +83,7 @@ TEST_CASE("An intervention file says all options of its fit, given or not, and w
 TEST_CASE("inspect draws where an intervention acts, without its model") {
   const temporary_folder folder;
   saved_parameter alpha{"alpha", "attn_z.alpha", {tensor_axis::layer, tensor_axis::position, tensor_axis::head}};
-  alpha.numbers = {{3, 2, 2}, {9, 9, 9, 9, 0, 0, 0, 0, 4, 0, -2, 1}};
+  alpha.numbers = {{3, 2, 2}, {0, 0, 0, 0, 0, 0, 0, 0, 4, 0, -2, 1}};
   saved_parameter vector{"vector", "mlp_out.vector", {tensor_axis::layer, tensor_axis::channel}};
   vector.numbers = {{3, 2}, {0, 0, 3, 4, 0, 0}};
   intervention_file file;
@@ -92,10 +92,12 @@ TEST_CASE("inspect draws where an intervention acts, without its model") {
       {"mlp_out", "steer-vec", {}, position_key::of(position_key::kind::shared, 1), {1}, {vector}}};
   const auto name = (folder.path() / "i.safetensors").string();
   io::write_intervention(name, file);
-  const auto text = run_trimtab({"inspect", name}).out;
-  CHECK_THAT(text, ContainsSubstring("\nattn_z.alpha\n2.1 +2  \xC2\xB7\n2.0 -5 +9\n1.1  \xC2\xB7  \xC2\xB7\n"));
+  const auto run = run_trimtab({"inspect", name});
+  CAPTURE(run.err);
+  const auto& text = run.out;
+  CHECK_THAT(text, ContainsSubstring("\nattn_z.alpha\n2.1  +2  \xC2\xB7\n2.0  -5 +9\n1.1   \xC2\xB7  \xC2\xB7\n"));
   CHECK_THAT(text, ContainsSubstring("end-1 end   9 is 4"));
-  CHECK_THAT(text, ContainsSubstring("\nmlp_out.vector, the Euclidean norm at each place\n1 +9\n"));
+  CHECK_THAT(text, ContainsSubstring("\nmlp_out.vector, the Euclidean norm at each place\n1  +9\n"));
   CHECK_THAT(text, ContainsSubstring("9 is 5"));
 }
 

@@ -19,7 +19,7 @@ struct some_neurons {
 };
 struct end_of_the_stream {
   using of = site::resid_post;
-  static constexpr index_t first = 12, last = 16;
+  static constexpr index_t first = 6, last = 10;
 };
 
 std::vector<prompt_pair> some_prompts() { return random_prompts(small_gpt2::config(), {4, 1, 3}); }
