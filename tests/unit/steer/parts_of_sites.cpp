@@ -17,6 +17,10 @@ struct some_neurons {
   using of = site::mlp_post;
   static constexpr index_t first = 3, last = 7;
 };
+struct beyond_the_stream {
+  using of = site::resid_post;
+  static constexpr index_t first = 6, last = 16;
+};
 struct end_of_the_stream {
   using of = site::resid_post;
   static constexpr index_t first = 6, last = 10;
@@ -85,6 +89,34 @@ TEST_CASE("Parts of sites compose at run time too, several at one site") {
   separate.theta[0] = joined.theta[0] = .5;
   separate.theta[heads + 1] = joined.theta[1] = -.25;
   CHECK(same_bits(steered_logits(two, separate, prompts, 1).values, steered_logits(all, joined, prompts, 1).values));
+}
+
+TEST_CASE("A span beyond the channels of its row is refused") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto steering = steer(model, at(beyond_the_stream{}, policy::activ_scalar{}));
+  CHECK_THAT(refusal(error_kind::bad_argument, [&] { steering.layout(some_prompts()); }),
+             ContainsSubstring("the span of channels ends at 16, but a row of the site has 10"));
+}
+
+TEST_CASE("Random starts leave rows alone that no head uses") {
+  const auto model = small_model<small_gpt2, double>();
+  const auto steering = steer(model, at(site::head<1>{}, policy::activ_scalar{}, layers::all(), positions::shared()));
+  const auto start = random_start(steering, some_prompts(), 1, 1);
+  const parameter_block& block = start.layout.blocks.front();
+  for (index_t r = 0; r < block.records(); ++r) CHECK((start.theta[static_cast<std::size_t>(r)] != 0) == block.uses(r));
+}
+
+TEST_CASE("Ids that terms read are checked, those of retained prompts and of custom terms, too") {
+  const auto refused = [&](auto change) {
+    auto prompts = some_prompts();
+    check_prompts(prompts, small_gpt2::config().vocabulary);
+    change(prompts.back());
+    return refusal(error_kind::bad_data, [&] { check_prompts(prompts, small_gpt2::config().vocabulary); });
+  };
+  CHECK_THAT(refused([](prompt_pair& p) { p.retained = true, p.correct_id = 1'000'000; }),
+             ContainsSubstring("has the answer token 1000000, outside the model's vocabulary"));
+  CHECK_THAT(refused([](prompt_pair& p) { p.tokens["rivals"] = {-1}; }),
+             ContainsSubstring("has the token of 'rivals' -1, outside the model's vocabulary"));
 }
 
 }  // namespace trimtab::test::parts_of_sites_tests
