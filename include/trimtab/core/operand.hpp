@@ -37,12 +37,6 @@ constexpr operand<Name, T> all_rows(Name, matrix_view<T> m) {
   return {m.data, 0, nullptr};
 }
 
-/// The record that starts at `data + slot[i]`.
-template <typename Name, typename T>
-constexpr operand<Name, T> record(Name, T* data, const int* slot) {
-  return {data, 1, slot};
-}
-
 /// The name of a gradient, for binding: `each_row(grad(name::h), dx)`.
 template <typename Name>
 constexpr gradient_of<Name> grad(Name) {

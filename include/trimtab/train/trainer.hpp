@@ -42,11 +42,6 @@ concept composition = requires(const S& s, std::span<const prompt_pair> prompts)
   s.layout(prompts);
 };
 
-template <typename O>
-inline constexpr bool is_objective = false;
-template <typename... Terms>
-inline constexpr bool is_objective<objective::weighted_sum<Terms...>> = true;
-
 /// Accepts anything, so that an argument of the wrong type gives only the message of a static_assert.
 struct no_fit {
   template <typename... Anything>
