@@ -12,6 +12,7 @@
 #include <trimtab/text/utf8.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 /// `trimtab check`: all problems of a file of prompt pairs at once.

@@ -3,9 +3,11 @@
 
 #include <string>
 
+/// Comma-separated values (RFC 4180).
+
 namespace trimtab::text {
 
-/// A field of comma-separated values (RFC 4180), in quotes where it needs them.
+/// A field of a line, in quotes where it needs them.
 inline std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == text.npos) return text;
   std::string quoted = "\"";

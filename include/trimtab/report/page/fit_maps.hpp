@@ -89,7 +89,7 @@ std::vector<map_group> geometry_maps(const Steering& composition, const paramete
     if (g.block.layers.empty()) continue;
     const auto names = common_tokens(tokens, g.block.positions, pairs);
     ratio.maps.push_back(detail::measured_map(values, g, k, g.norm_ratio, 1, 1, names));
-    if (values.layout.blocks[k].only_scales) continue;  // which turns nothing
+    if (values.layout.blocks[k].only_scales) continue;  // whose sign says all
     cosine.maps.push_back(detail::measured_map(values, g, k, detail::without_rounding(g.cosine), 1, 1, names));
   }
   std::vector<map_group> groups{std::move(ratio)};
