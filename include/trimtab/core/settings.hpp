@@ -3,7 +3,9 @@
 
 #include <charconv>
 #include <cstddef>
+#include <iterator>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -13,7 +15,8 @@
 ///
 ///     constexpr void each_setting(auto&& f) const { f("margin", margin); }
 ///
-/// each a number, a flag, an enumerator or a string. Without it, the members of a plain struct are settings 0, 1, ...
+/// each a number, a flag, an enumerator or a string. Without it, the numbers in a plain struct of at most six members,
+/// including those in its arrays and in the structs that it holds, are settings 0, 1, ...
 
 namespace trimtab {
 
@@ -48,53 +51,125 @@ struct any_setting {
 struct any_member {
   template <typename T>
     requires(std::is_arithmetic_v<T> or std::is_enum_v<T>)
-  constexpr operator T() const;
+  constexpr operator T() const { return T{}; }
 };
 
+/// The first element of a struct that has a base.
+template <typename T>
+struct any_base_of {
+  template <typename Base>
+    requires(std::is_base_of_v<Base, T> and not std::is_same_v<Base, T>)
+  constexpr operator Base() const { return Base{}; }
+};
+template <typename T>
+concept has_base = requires {
+  T{any_base_of<T>{}};
+};
+
+/// Each member takes a pair of braces, an array and a struct as well.
+template <typename T>
+constexpr std::size_t pairs_of_braces() {
+  if constexpr (requires { T{{}, {}, {}, {}, {}, {}, {}}; })
+    return 7;
+  else if constexpr (requires { T{{}, {}, {}, {}, {}, {}}; })
+    return 6;
+  else if constexpr (requires { T{{}, {}, {}, {}, {}}; })
+    return 5;
+  else if constexpr (requires { T{{}, {}, {}, {}}; })
+    return 4;
+  else if constexpr (requires { T{{}, {}, {}}; })
+    return 3;
+  else if constexpr (requires { T{{}, {}}; })
+    return 2;
+  else
+    return 1;
+}
+
 template <typename T, std::size_t... I>
-constexpr bool has_members(std::index_sequence<I...>) {
+constexpr bool takes_numbers(std::index_sequence<I...>) {
   return requires { T{(static_cast<void>(I), any_member{})...}; };
 }
 
-/// How many numeric members a plain struct has, at most 6; 7 for any other type.
+/// How many members a plain struct has, at most 6; 7 for any other type. A struct may have the members of a base in
+/// place of its own, which must be numbers.
 template <typename T>
 constexpr std::size_t members_of() {
   if constexpr (std::is_empty_v<T>) {
     return 0;
-  } else if constexpr (std::is_aggregate_v<T>) {
+  } else if constexpr (not std::is_aggregate_v<T> or requires { T{any_base_of<T>{}, {}}; }) {
+    return 7;
+  } else if constexpr (has_base<T>) {
     return []<std::size_t... N>(std::index_sequence<N...>) {
       std::size_t most = 7;
-      ((most = has_members<T>(std::make_index_sequence<N + 1>{}) ? N + 1 : most), ...);
-      return has_members<T>(std::make_index_sequence<7>{}) ? 7 : most;
+      ((most = takes_numbers<T>(std::make_index_sequence<N + 1>{}) ? N + 1 : most), ...);
+      return most;
     }
-    (std::make_index_sequence<6>{});
+    (std::make_index_sequence<7>{});
   } else {
-    return 7;
+    return pairs_of_braces<T>();
   }
 }
 
 /// f(member...) with the members of a plain struct.
 template <typename T, typename F>
-constexpr void with_members(const T& of, F f) {
+constexpr auto with_members(const T& of, F f) {
   constexpr std::size_t count = members_of<T>();
-  if constexpr (count == 1) {
+  static_assert(count < 7);
+  if constexpr (count == 0) {
+    return f();
+  } else if constexpr (count == 1) {
     const auto& [a] = of;
-    f(a);
+    return f(a);
   } else if constexpr (count == 2) {
     const auto& [a, b] = of;
-    f(a, b);
+    return f(a, b);
   } else if constexpr (count == 3) {
     const auto& [a, b, c] = of;
-    f(a, b, c);
+    return f(a, b, c);
   } else if constexpr (count == 4) {
     const auto& [a, b, c, d] = of;
-    f(a, b, c, d);
+    return f(a, b, c, d);
   } else if constexpr (count == 5) {
     const auto& [a, b, c, d, e] = of;
-    f(a, b, c, d, e);
-  } else if constexpr (count == 6) {
+    return f(a, b, c, d, e);
+  } else {
     const auto& [a, b, c, d, e, g] = of;
-    f(a, b, c, d, e, g);
+    return f(a, b, c, d, e, g);
+  }
+}
+
+template <typename T>
+concept array_of_numbers = std::is_bounded_array_v<T> or requires {
+  std::tuple_size<T>::value;
+  typename T::value_type;  // not of a pair or a tuple
+};
+
+/// Whether a type is a number, an array of numbers, or a plain struct of such members.
+template <typename T>
+constexpr bool is_made_of_numbers() {
+  if constexpr (std::is_arithmetic_v<T> or std::is_enum_v<T>) {
+    return true;
+  } else if constexpr (array_of_numbers<T>) {
+    return is_made_of_numbers<std::remove_cvref_t<decltype(*std::begin(std::declval<T&>()))>>();
+  } else if constexpr (members_of<T>() < 7) {
+    const auto all = [](const auto&... member) {
+      return std::bool_constant<(is_made_of_numbers<std::remove_cvref_t<decltype(member)>>() and ...)>{};
+    };
+    return decltype(with_members(std::declval<const T&>(), all))::value;
+  } else {
+    return false;
+  }
+}
+
+/// f(number) with each number that a value is made of.
+template <typename T, typename F>
+constexpr void each_number(const T& of, F& f) {
+  if constexpr (std::is_arithmetic_v<T> or std::is_enum_v<T>) {
+    f(of);
+  } else if constexpr (array_of_numbers<T>) {
+    for (const auto& element : of) each_number(element, f);
+  } else {
+    with_members(of, [&](const auto&... member) { (each_number(member, f), ...); });
   }
 }
 
@@ -106,16 +181,21 @@ concept has_settings = requires(const T of) {
   of.each_setting(detail::any_setting{});
 };
 
-/// All settings, in order; none for a type that neither names them nor is a plain struct of numbers.
+/// Whether the settings of a type are known: it names them, or is a plain struct of at most six members that are numbers,
+/// arrays of numbers, or such structs.
+template <typename T>
+concept states_settings = has_settings<T> or detail::is_made_of_numbers<T>();
+
+/// All settings, in order; none for a type that does not state them.
 template <typename T>
 std::vector<named_setting> settings_of(const T& of) {
   std::vector<named_setting> all;
-  if constexpr (has_settings<T>)
+  if constexpr (has_settings<T>) {
     of.each_setting([&](std::string name, auto value) { all.push_back({std::move(name), setting_text(value)}); });
-  else
-    detail::with_members(of, [&](auto... member) {
-      (all.push_back({std::to_string(all.size()), setting_text(member)}), ...);
-    });
+  } else if constexpr (states_settings<T>) {
+    const auto add = [&](auto number) { all.push_back({std::to_string(all.size()), setting_text(number)}); };
+    detail::each_number(of, add);
+  }
   return all;
 }
 
