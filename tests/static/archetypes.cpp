@@ -34,6 +34,15 @@ struct least_term {
   }
 };
 
+// A term on logits that has a setting of the name that penalties on parameters have.
+struct term_with_norm : least_term {
+  parameter_norm norm = parameter_norm::sum;
+};
+// Owns memory, which terms on rows may not: it must not become a penalty.
+struct term_with_memory : term_with_norm {
+  std::vector<double> weights = {};
+};
+
 struct least_optimizer {
   struct step {
     constexpr void forward(row auto& r) const {
@@ -213,6 +222,10 @@ struct owns_memory : least_policy {
 template <>
 inline constexpr bool trimtab::enable_objective_term<least_term> = true;
 template <>
+inline constexpr bool trimtab::enable_objective_term<term_with_norm> = true;
+template <>
+inline constexpr bool trimtab::enable_objective_term<term_with_memory> = true;
+template <>
 inline constexpr bool trimtab::enable_objective_term<least_hook_term> = true;
 
 static_assert(intervention_policy<least_policy>);
@@ -232,6 +245,8 @@ static_assert(parameter_term<objective::minimality> and not logit_term<objective
 static_assert(hook_term<objective::norm_preservation> and hook_term<least_hook_term> and
               not logit_term<least_hook_term>);
 static_assert(not hook_term<least_term> and not parameter_term<least_hook_term>);
+static_assert(logit_term<term_with_norm> and not parameter_term<term_with_norm>);
+static_assert(not objective_term<term_with_memory>);
 static_assert(not objective_term<least_policy>);
 static_assert(optimizer<least_optimizer> and optimizer<adam>);
 static_assert(hook_site<site::resid_mid> and not hook_site<no_policy> and not hook_site<somewhere_else>);

@@ -26,13 +26,15 @@ inline constexpr bool concerns_hooks = requires {
 
 namespace detail {
 
-/// What both kinds of terms on rows have.
 template <typename T>
-concept term_of_rows = enable_objective_term<T> and std::is_trivially_copyable_v<T> and
-    requires(const T term, row_archetype<float>& r) {
+concept has_value_of_row = requires(const T term, row_archetype<float>& r) {
   { term.value(r) } -> std::convertible_to<float>;
   term.gradient(r);
 };
+
+/// What both kinds of terms on rows have.
+template <typename T>
+concept term_of_rows = enable_objective_term<T> and std::is_trivially_copyable_v<T> and has_value_of_row<T>;
 
 }  // namespace detail
 
@@ -69,7 +71,7 @@ enum class parameter_norm {
 ///
 /// Satisfied by: `objective::minimality`.
 template <typename T>
-concept parameter_term = enable_objective_term<T> and requires(const T term) {
+concept parameter_term = enable_objective_term<T> and not detail::has_value_of_row<T> and requires(const T term) {
   { term.norm } -> std::convertible_to<parameter_norm>;
 };
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -52,7 +53,7 @@ class binding {
   /// do.
   binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
           std::span<const sequence> sequences, const token_records& records, scored where,
-          std::vector<weighted_hook_term<B>> of_hooks = {}, pass_use use = pass_use::forward_only);
+          std::vector<weighted_hook_term<B>> hook_terms = {}, pass_use use = pass_use::forward_only);
 
   binding(const binding&) = delete;  // hooks refer to it
   binding& operator=(const binding&) = delete;
@@ -119,7 +120,7 @@ class binding {
 template <tensor_backend B>
 binding<B>::binding(const B& backend, const model_config& config, std::shared_ptr<const replica_parameters<B>> values,
                     std::span<const sequence> sequences, const token_records& records, scored where,
-                    std::vector<weighted_hook_term<B>> of_hooks, pass_use use)
+                    std::vector<weighted_hook_term<B>> hook_terms, pass_use use)
     : backend_(&backend), last_layer_(config.layers - 1), values_(std::move(values)), memory_(backend) {
   host_matrix<T> beta(1, std::max<index_t>(1, std::ssize(sequences)));
   for (std::size_t s = 0; s < sequences.size(); ++s) beta.values[s] = strength_as<T>(sequences[s].beta);
@@ -132,8 +133,8 @@ binding<B>::binding(const B& backend, const model_config& config, std::shared_pt
     const index_t pieces = std::max(all_.back().records.pieces, scored_.back().records.pieces);
     partial_.push_back(memory_.take(1, std::max<index_t>(1, pieces * blocks[k].record_size)).data);
   }
-  if (not of_hooks.empty())
-    measure_.emplace(backend, config, std::move(of_hooks), storage().layout(0), sequences, records, where, use);
+  if (not hook_terms.empty())
+    measure_.emplace(backend, config, std::move(hook_terms), storage().layout(0), sequences, records, where, use);
 }
 
 template <tensor_backend B>

@@ -34,7 +34,6 @@ struct hook_term_on_row {
   Term term;
 
   constexpr void forward(row auto& r) const { r(name::value) = term.value(r); }
-  constexpr auto value(row auto& r) const { return term.value(r); }
   constexpr void gradient(row auto& r) const {
     if (r.d_value() == 0) return;
     term.gradient(r);

@@ -17,12 +17,12 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <cmath>
 #include <cstring>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -48,10 +48,19 @@ struct term_by_replica {
   constexpr void gradient(row auto& r) const { terms[r(replica_name)].gradient(r); }
 };
 
-/// Whether two values of a trivially copyable type are the same to the last bit.
-template <typename T>
-bool same_bytes(const T& a, const T& b) {
-  return std::is_empty_v<T> or std::memcmp(&a, &b, sizeof(T)) == 0;
+/// Whether two terms of a type are the same to the last bit.
+template <typename Term>
+bool same_bytes(const Term& a, const Term& b) {
+  return std::is_empty_v<Term> or std::memcmp(&a, &b, sizeof(Term)) == 0;
+}
+/// Whether two terms of a type have the same settings, whatever their padding; where it does not state them, the same
+/// bytes.
+template <typename Term>
+bool same_settings(const Term& a, const Term& b) {
+  if constexpr (states_settings<Term>)
+    return settings_of(a) == settings_of(b);
+  else
+    return same_bytes(a, b);
 }
 
 }  // namespace detail
@@ -76,7 +85,7 @@ class loss {
   const objective_type& objective(index_t replica) const { return objectives_[static_cast<std::size_t>(replica)]; }
 
   /// The terms on what hooks do, for the run whose loss this is. Those that have no weight in any replica are left out.
-  const std::vector<weighted_hook_term<B>>& of_hooks() const { return of_hooks_; }
+  const std::vector<weighted_hook_term<B>>& hook_terms() const { return hook_terms_; }
 
   /// The loss of each replica. For the penalty, `theta(r)` returns a replica's parameters in host memory and
   /// `layout(r)` their layout; `means` are those of the terms on hooks.
@@ -97,7 +106,7 @@ class loss {
         .front();
   }
 
-  /// Sets `row_values()`; `means` [of_hooks().size(), sequences] are those of the run.
+  /// Sets `row_values()`; `means` [hook_terms().size(), sequences] are those of the run.
   void evaluate(matrix_view<const T> logits, matrix_view<const T> reference, matrix_view<const T> means = {}) const;
   /// The value of each term on rows for each sequence, [1, terms * sequences], in the backend's memory.
   matrix_view<const T> row_values() const { return values_; }
@@ -188,13 +197,13 @@ class loss {
       const objective::weighted<term>& here = term_of<K>(r);
       weights_.template each<term>(
           r, [&](std::size_t i) { share[i] = here.weight * weights_[i] / weights_.template total<term>(r); });
-      if (one != nullptr and not detail::same_bytes(here.term, *one))
+      if (one != nullptr and not detail::same_settings(here.term, *one))
         throw error(error_kind::bad_argument, "fits that share a pass have different settings of " +
                                                   std::string(objective::term_name(*one)) +
                                                   ", a term on what hooks do; give them the same ones");
       one = &here.term;
     }
-    if (one != nullptr) of_hooks_.emplace_back(*one, std::move(share));
+    if (one != nullptr) hook_terms_.emplace_back(*one, std::move(share));
   }
 
   /// f(index of the term, term, the operand of each row's replica if the term needs it).
@@ -230,7 +239,7 @@ class loss {
   index_t count_;
   sequence_weights weights_;
   std::vector<std::array<bool, sizeof...(Terms)>> left_out_ = {};  ///< by replica and term
-  std::vector<weighted_hook_term<B>> of_hooks_ = {};
+  std::vector<weighted_hook_term<B>> hook_terms_ = {};
   term_operands<B, Terms...> operands_;
   matrix_view<T> values_ = {};
   const int* replica_ = nullptr;
@@ -259,7 +268,7 @@ loss<B, Terms...>::loss(const B& backend, std::vector<objective_type> objectives
 template <tensor_backend B, typename... Terms>
 void loss<B, Terms...>::evaluate(matrix_view<const T> logits, matrix_view<const T> reference,
                                  matrix_view<const T> means) const {
-  assert(means.rows == std::ssize(of_hooks_));
+  assert(means.rows == std::ssize(hook_terms_));
   operands_.evaluate(logits);
   index_t next = 0;
   const auto take_means = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) {

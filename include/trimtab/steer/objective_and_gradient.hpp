@@ -8,7 +8,6 @@
 #include <trimtab/steer/steered.hpp>
 
 #include <span>
-#include <utility>
 #include <vector>
 
 /// The objective and its gradient at given parameters, for custom optimizers; every step of a fit computes the same:
@@ -40,12 +39,12 @@ objective_gradient evaluate_objective(const Steering& composition, const objecti
   const loss terms(backend, objective, texts, sequences);
   steered run(composition, std::vector{at.layout}, texts, sequences,
               with_gradient ? pass_use::forward_and_backward : pass_use::forward_only, scored::last, nullptr,
-              no_observer{}, terms.of_hooks());
+              no_observer{}, terms.hook_terms());
   run.take_parameters(at.theta);
   const auto logits = run.forward();
   const auto reference = run.untouched()->logits();
   objective_gradient found;
-  found.loss = terms.values(logits, reference, at, run.of_hooks());
+  found.loss = terms.values(logits, reference, at, run.hook_means());
   const auto rows = backend.download(logits);
   found.logit_diffs.resize(prompts.size() * strengths.size());
   for (std::size_t k = 0; k < run.sequences().size(); ++k) {

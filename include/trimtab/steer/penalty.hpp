@@ -8,7 +8,6 @@
 #include <trimtab/objective/weighted_sum.hpp>
 
 #include <algorithm>
-#include <string>
 
 /// What is known of an objective from its terms and their weights alone.
 
@@ -21,7 +20,7 @@ penalty penalty_of(const objective::weighted_sum<Terms...>& sum, index_t paramet
   penalty p;
   int found = 0;
   sum.each([&]<typename Term>(const objective::weighted<Term>& t) {
-    if constexpr (parameter_term<Term> and not logit_term<Term>) {
+    if constexpr (parameter_term<Term>) {
       p = {t.weight, t.term.norm};
       if (p.norm == parameter_norm::mean) p.weight /= static_cast<double>(std::max<index_t>(1, parameters));
       ++found;

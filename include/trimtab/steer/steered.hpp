@@ -50,30 +50,30 @@ class steered {
   using B = typename Model::backend_type;
   using T = typename Model::scalar;
 
-  /// One layout per replica. `untouched` is a baseline of the same prompts, or null to compute it here; `of_hooks` are
-  /// the loss's terms on what hooks do. Throws `bad_text` for a prompt that the model cannot read, `mismatch` for one
+  /// One layout per replica. `untouched` is a baseline of the same prompts, or null to compute it here; `hook_terms`
+  /// are the loss's terms on what hooks do. Throws `bad_text` for a prompt that the model cannot read, `mismatch` for one
   /// that the positions do not fit.
   steered(const Steering& composition, std::vector<parameter_layout> layouts, std::span<const prompt_pair> prompts,
           std::vector<sequence> sequences, pass_use use = pass_use::forward_only, scored where = scored::last,
           std::shared_ptr<const baseline<Model>> untouched = nullptr, Observer observer = {},
-          std::vector<weighted_hook_term<B>> of_hooks = {})
+          std::vector<weighted_hook_term<B>> hook_terms = {})
       : steered(composition,
                 std::make_shared<const replica_parameters<B>>(composition.model().backend(), std::move(layouts)),
                 prompts, std::move(sequences), use, where, std::move(untouched), std::move(observer),
-                std::move(of_hooks)) {}
+                std::move(hook_terms)) {}
 
   /// The same with parameters that other runs share.
   steered(const Steering& composition, std::shared_ptr<const replica_parameters<B>> values,
           std::span<const prompt_pair> prompts, std::vector<sequence> sequences, pass_use use, scored where,
           std::shared_ptr<const baseline<Model>> untouched, Observer observer = {},
-          std::vector<weighted_hook_term<B>> of_hooks = {})
+          std::vector<weighted_hook_term<B>> hook_terms = {})
       : model_(composition.model()),
         use_(use),
         sequences_(use == pass_use::forward_and_backward and where == scored::last
                        ? with_past(values->storage.layouts(), prompts, std::move(sequences))
                        : std::move(sequences)),
         bound_(model_.backend(), model_.config(), values, sequences_,
-               records_of(values->storage.layouts(), prompts, sequences_), where, std::move(of_hooks), use),
+               records_of(values->storage.layouts(), prompts, sequences_), where, std::move(hook_terms), use),
         first_layer_(first_layer_of_pass(storage().layout(0), model_.config())),
         rows_(model_.backend(), model_.config(), ids_by_sequence(prompts), where, past()),
         memory_(model_.backend()),
@@ -122,7 +122,7 @@ class steered {
   }
 
   /// The means of the terms on what hooks do, [terms, sequences], of the last `forward`; empty without any.
-  matrix_view<const T> of_hooks() const {
+  matrix_view<const T> hook_means() const {
     return bound_.measure() ? bound_.measure()->means() : matrix_view<const T>{};
   }
 

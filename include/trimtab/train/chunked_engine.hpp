@@ -201,9 +201,9 @@ void chunked_engine<Steering, Loss, Optimizer>::run(const chunk& part) {
   const Loss terms(backend_, objectives_, part.prompts, part.sequences, objective_->total_weights());
   steered<Steering> pass(composition_, values_, part.prompts, part.sequences,
                          learns() ? pass_use::forward_and_backward : pass_use::forward_only, scored::last,
-                         untouched(part), {}, terms.of_hooks());
+                         untouched(part), {}, terms.hook_terms());
   const matrix_view<const T> logits = pass.forward(), reference = pass.untouched()->logits();
-  terms.evaluate(logits, reference, pass.of_hooks());
+  terms.evaluate(logits, reference, pass.hook_means());
   std::vector<T> values;
   detail::download_to(backend_, terms.row_values(), values);
   own_values_.insert(own_values_.end(), values.begin(), values.end());

@@ -35,7 +35,7 @@ class direct_steps {
   const fit_look<T>& look() {
     if (looked_) return now_;
     logits_ = run_.forward();
-    objective_.evaluate(logits_, reference(), run_.of_hooks());
+    objective_.evaluate(logits_, reference(), run_.hook_means());
     detail::download_to(backend_, run_.theta(), now_.theta);
     detail::download_to(backend_, objective_.row_values(), now_.row_values);
     looked_ = true;

@@ -68,7 +68,7 @@ class whole_engine final : public fit_engine<typename Steering::model_type::back
                std::vector<penalty> penalties, index_t made, index_t last)
       : objective_(composition.model().backend(), std::move(objectives), prompts, sequences),
         run_(composition, std::move(layouts), prompts, std::move(sequences), pass_use::forward_and_backward,
-             scored::last, std::move(untouched), {}, objective_.of_hooks()),
+             scored::last, std::move(untouched), {}, objective_.hook_terms()),
         steps_(composition.model().backend(), run_, objective_, std::move(optimizers), std::move(penalties), made,
                last) {}
 

@@ -12,6 +12,7 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -68,7 +69,7 @@ template <typename... Terms>
 objective::weighted_sum<Terms...> with_minimality(objective::weighted_sum<Terms...> sum, double lambda) {
   bool found = false;
   const auto set = [&]<typename Term>(objective::weighted<Term>& t) {
-    if constexpr (parameter_term<Term> and not logit_term<Term>) t.weight = lambda, found = true;
+    if constexpr (parameter_term<Term>) t.weight = lambda, found = true;
   };
   std::apply([&](auto&... t) { (set(t), ...); }, sum.terms);
   if (not found)
@@ -83,7 +84,7 @@ template <typename... Terms>
 double weight_of_minimality(const objective::weighted_sum<Terms...>& sum) {
   double weight = 0;
   const auto read = [&]<typename Term>(const objective::weighted<Term>& t) {
-    if constexpr (parameter_term<Term> and not logit_term<Term>) weight = t.weight;
+    if constexpr (parameter_term<Term>) weight = t.weight;
   };
   std::apply([&](const auto&... t) { (read(t), ...); }, sum.terms);
   return weight;

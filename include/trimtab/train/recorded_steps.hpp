@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -137,7 +138,7 @@ class recorded_steps {
   /// Everything that a step does, without waiting for a result.
   void whole_step() {
     const matrix_view<const T> logits = run_.forward();
-    objective_.evaluate(logits, reference(), run_.of_hooks());
+    objective_.evaluate(logits, reference(), run_.hook_means());
     keep(run_.theta(), kept_theta_);
     keep(objective_.row_values(), kept_values_);
     objective_.gradient(logits, reference(), run_.d_logits());

@@ -35,7 +35,7 @@ void check_terms(Compose compose, scored where = scored::last) {
   const std::vector<double> weights{0.3, 2, 0, 1.1, 0.6, 0.9};
   const auto total_of = [&](auto& run, const auto& z, const auto& d_logits) {
     std::remove_cvref_t<decltype(*run.theta().data)> sum = 0;
-    const auto means = run.of_hooks();
+    const auto means = run.hook_means();
     REQUIRE(means.rows == 1);
     for (std::size_t n = 0; n < weights.size(); ++n) sum += means.data[n] * weights[n];
     for (index_t i = 0; i < z.size(); ++i) sum += z.data[i] * d_logits[static_cast<std::size_t>(i)];
@@ -309,14 +309,15 @@ namespace {
 struct along_h {
   static constexpr bool of_hooks = true;
   double factor = 1;
+  bool is_negative = false;  // followed by padding
 
   constexpr auto value(row auto& r) const {
     const auto d = along(r);
-    return static_cast<decltype(d * d)>(factor) * d * d;
+    return static_cast<decltype(d * d)>(signed_factor()) * d * d;
   }
   constexpr void gradient(row auto& r) const {
     using T = scalar_of<std::remove_reference_t<decltype(r)>>;
-    const T slope = 2 * static_cast<T>(factor) * along(r) * r.d_value();
+    const T slope = 2 * static_cast<T>(signed_factor()) * along(r) * r.d_value();
     r.each([&](auto j) {
       r.d_out(j) += slope * r.h(j);
       r.d_h(j) += slope * (r.out(j) - 2 * r.h(j));
@@ -324,6 +325,7 @@ struct along_h {
   }
 
  private:
+  constexpr double signed_factor() const { return is_negative ? -factor : factor; }
   template <row R>
   static constexpr scalar_of<R> along(const R& r) {
     return r.sum([&](auto j) { return r.h(j) * (r.out(j) - r.h(j)); });
@@ -383,6 +385,11 @@ TEST_CASE("A user's term on hooks joins an objective, with one setting for fits 
                        one.fit_all({one.replica_of(prompts, {}, 2), other.replica_of(prompts, {}, 2)});
                      }),
              ContainsSubstring("different settings of term, a term on what hooks do"));
+  const trainer negative(composition, objective::effectiveness{} + 1.0 * along_h{.is_negative = true}, adam{});
+  CHECK_THROWS_AS(negative.fit_all({one.replica_of(prompts, {}, 2), negative.replica_of(prompts, {}, 2)}), error);
+  auto same = one.replica_of(prompts, {}, 2);
+  reinterpret_cast<unsigned char*>(&std::get<1>(same.objective.terms).term)[sizeof(along_h) - 1] ^= 1U;
+  CHECK(one.fit_all({one.replica_of(prompts, {}, 2), same}).size() == 2);
   const trainer without(composition, objective::effectiveness{} + 0.0 * along_h{.factor = 2}, adam{});
   const auto together = one.fit_all({without.replica_of(prompts, {}, 2), one.replica_of(prompts, {}, 2)});
   CHECK(together[0].values == without.fit(prompts, {.steps = 2}).values);
