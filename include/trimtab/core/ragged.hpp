@@ -15,12 +15,12 @@ namespace trimtab {
 /// The shape of a ragged batch for the attention; the arrays are in the backend's memory.
 struct ragged_shape {
   index_t sequences = 0;
-  index_t rows = 0;
+  index_t keys = 0;  ///< rows of keys and values
   index_t queries = 0;
   const int* offsets = nullptr;          ///< [sequences + 1]
   const int* query_offsets = nullptr;    ///< [sequences + 1]
   const int* query_positions = nullptr;  ///< [queries]
-  index_t longest = 0;                   ///< rows of the longest sequence; 0 if unknown
+  index_t longest = 0;                   ///< keys of the longest sequence; 0 if unknown
   const int* past = nullptr;             ///< [sequences] with a cache
   const int* slots = nullptr;            ///< [sequences] with a cache
 };

@@ -70,7 +70,8 @@ class scorer {
   }
 
   metric_kind metric() const { return metric_; }
-  /// The metric of each row of logits [rows, V]; row i is of the prompt `prompt[i]`, in the backend's memory.
+  /// The metric of each row of logits [rows, V]; row i is of the prompt `prompt[i]`, in the backend's memory, or of
+  /// prompt i where `prompt` is null.
   std::vector<double> values(matrix_view<const T> logits, const int* prompt) const {
     typename B::memory values = backend_->allocate(logits.rows);
     const matrix_view<T> to = values.view(1, logits.rows);

@@ -14,12 +14,13 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 /// The folder of a sweep: `sweep.json` says what was asked, and every finished point has `point-0007.safetensors`, its
 /// intervention, and `point-0007.json`, its figures. The figures are written last, so a point that has them is whole,
-/// whenever the sweep was killed; the next run of the same sweep leaves it out. So it does with
-/// `half-0003.safetensors`, the fit of a half of the train prompts.
+/// whenever the sweep was killed; the next run of the same sweep does not fit it again. The fit of a half of the train
+/// prompts is one file, `half-0003.safetensors`, and is not repeated either.
 
 namespace trimtab::io {
 

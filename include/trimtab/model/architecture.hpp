@@ -4,6 +4,7 @@
 #include <trimtab/core/site.hpp>
 #include <trimtab/model/config.hpp>
 
+#include <concepts>
 #include <string_view>
 
 /// The compile-time part of a model family: how a block joins attention and MLP, and so which sites it has. All else is

@@ -47,7 +47,7 @@ class batch {
         scored where = scored::last, std::span<const int> past = {}, cached_keys<B> known = {});
 
   index_t sequences() const { return all_.sequences; }
-  index_t keys() const { return all_.rows; }  ///< outside a cache
+  index_t keys() const { return all_.keys; }  ///< outside a cache
   index_t rows() const { return all_.queries; }
   bool complete() const { return rows() == keys(); }  ///< no token is past, or all that are past are in the cache
   key_value_cache<B>* cache() const { return cache_; }
@@ -76,7 +76,7 @@ batch<B>::batch(const B& backend, const model_config& config, std::span<const st
                 std::span<const int> past, cached_keys<B> known)
     : memory_(backend), cache_(known.cache) {
   std::vector<int> offsets{0}, row_offsets{0}, query_offsets{0}, query_positions, query_rows, tokens, places, key_rows,
-      first_rows;
+      past_tokens;
   index_t longest = 0;
   for (std::size_t n = 0; n < prompts.size(); ++n) {
     const std::vector<int>& ids = prompts[n];
@@ -98,7 +98,7 @@ batch<B>::batch(const B& backend, const model_config& config, std::span<const st
     row_offsets.push_back(static_cast<int>(tokens.size()));
     query_offsets.push_back(static_cast<int>(query_positions.size()));
     if (not cache_) continue;
-    first_rows.push_back(first);
+    past_tokens.push_back(first);
     cache_->reserve(known.slots[n], length);
   }
   const auto count = static_cast<index_t>(prompts.size());
@@ -119,7 +119,7 @@ batch<B>::batch(const B& backend, const model_config& config, std::span<const st
   all_ = {count, keys, rows, begin, memory_.take(row_offsets), position, longest};
   scored_ = {count, keys, queries, begin, memory_.take(query_offsets), memory_.take(query_positions), longest};
   if (cache_) {
-    all_.past = scored_.past = memory_.take(first_rows);
+    all_.past = scored_.past = memory_.take(past_tokens);
     all_.slots = scored_.slots = memory_.take({known.slots.begin(), known.slots.end()});
   }
   tokens_ = memory_.take(tokens);

@@ -126,14 +126,14 @@ class block_pass {
   /// hook is in between.
   void join_halves(index_t l, saved_activations<T>& s, const moving_parts& move) const {
     const frozen_norm<B>& norm_2 = model_.block(l).norm_2;
-    const view norm = cut(memory_.forward.norm, s.middle.rows);
     if constexpr (parallel) {
       if (not is_last(l))
         s.middle = s.stream;
       else if (move.stream)
         parts_.select_queries(s.stream, s.middle);
-      if (move.middle) parts_.normalise(backend_, norm_2, s.middle, cut(norm, s.middle.rows));
+      if (move.middle) parts_.normalise(backend_, norm_2, s.middle, cut(memory_.forward.norm, s.middle.rows));
     } else {
+      const view norm = cut(memory_.forward.norm, s.middle.rows);
       on_rows<site::attn_out, site::resid_mid>(s.middle, [&](const auto& on) {
         hook<site::attn_out>(on, l, s.attn_out);
         const auto stream = skip_operand(l, s.stream);

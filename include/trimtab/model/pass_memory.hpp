@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
+#include <concepts>
 #include <vector>
 
 /// The memory of a pass, planned before it runs. `plan_pass` allocates it from a workspace, or only counts it with a

@@ -8,7 +8,6 @@
 
 #include <concepts>
 #include <string>
-#include <utility>
 
 /// Weights rounded to a narrower type before a model takes them: matrices and embeddings, which are nearly all of a
 /// model. Gains, biases and learned positions stay as they are.

@@ -3,6 +3,7 @@
 
 #include <trimtab/core/backend.hpp>
 
+#include <utility>
 #include <vector>
 
 /// The memory of a pass, allocated while it is planned and kept for its lifetime: running it allocates nothing.

@@ -9,7 +9,6 @@
 #include <trimtab/steer/sequence.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -29,8 +28,7 @@ class prompt_data_of {
   using T = typename B::scalar;
 
   /// Throws `bad_data` for a prompt that lacks what a term reads.
-  prompt_data_of(const B&, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
-                 workspace<B>& memory) {
+  prompt_data_of(std::span<const prompt_pair> prompts, std::span<const sequence> sequences, workspace<B>& memory) {
     (take<Terms>(prompt_data_read_by<Terms>(), prompts, sequences, memory), ...);
   }
 

@@ -27,7 +27,7 @@ class term_operands {
 
   term_operands(const B& backend, std::span<const prompt_pair> prompts, std::span<const sequence> sequences,
                 workspace<B>& memory)
-      : data_(backend, prompts, sequences, memory) {
+      : data_(prompts, sequences, memory) {
     std::vector<int> correct, wrong, prompt;
     host_matrix<T> beta(1, std::ssize(sequences));
     bool sets = false, steps = false;

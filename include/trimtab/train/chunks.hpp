@@ -66,7 +66,7 @@ step_bytes bytes_of_step(const model_config& config, const parameter_layout& lay
     ++shape.queries;
   }
   const detail::layout_hooks hooks{layout};
-  const index_t first = std::min(hooks.lowest_layer(), config.layers - 1);
+  const index_t first = first_layer_of_pass(layout, config);
   return {bytes_of_pass<T>(config, shape, {first, config.layers}, hooked_sites(hooks, config.layers),
                            pass_use::forward_and_backward) +
               bytes_of_hook_terms<T>(config, layout, shape.rows, hook_terms),

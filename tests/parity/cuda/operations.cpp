@@ -203,7 +203,7 @@ std::vector<double> run_term(const B& backend, const Term& term, index_t width, 
   using T = typename B::scalar;
   const auto prompts = with_listed_answers(std::vector<prompt_pair>(rows), static_cast<int>(width));
   const auto sequences = every_strength(rows, std::vector<double>{1});
-  const prompt_data_of<B, Term> data(backend, prompts, sequences, memory);
+  const prompt_data_of<B, Term> data(prompts, sequences, memory);
   auto with_sets = std::vector<prompt_pair>(rows);
   for (std::size_t i = 1; i < with_sets.size(); ++i)
     with_sets[i].all_correct.ids = {0, 3}, with_sets[i].all_wrong.ids = {1, 2, 4};

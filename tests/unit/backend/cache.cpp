@@ -55,7 +55,7 @@ host_matrix<T> extend(eigen::cache<T>& known, const std::vector<const text<T>*>&
   qkv.rows = offsets.back();
   host_matrix<T> z(qkv.rows, width);
   const ragged_shape shape{.sequences = static_cast<index_t>(texts.size()),
-                           .rows = qkv.rows,
+                           .keys = qkv.rows,
                            .queries = qkv.rows,
                            .offsets = offsets.data(),
                            .query_offsets = offsets.data(),

@@ -5,8 +5,8 @@
 #include <trimtab/backend/cuda/cache.hpp>
 #include <trimtab/backend/cuda/context.hpp>
 
-#include <algorithm>
 #include <string>
+#include <type_traits>
 
 /// Causal softmax attention over a ragged batch: z_i = Σ_j≤i p_ij v_j with p_i = softmax_j(scale · q_i·k_j). Nothing of
 /// size T² is kept: a block takes some queries of one head of one sequence, one warp each, and loops over the keys in
@@ -142,7 +142,7 @@ void with_head_width(index_t width, F&& f) {
 template <typename T>
 attention_view<T> view_of(const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv) {
   const index_t model_width = qkv.cols / 3, width = model_width / heads;
-  const index_t longest = shape.longest > 0 ? shape.longest : shape.rows;
+  const index_t longest = shape.longest > 0 ? shape.longest : shape.keys;
   return {.shape = shape,
           .heads = heads,
           .model_width = model_width,
@@ -177,12 +177,12 @@ void attention(const context& on, const ragged_shape& shape, index_t heads, T sc
 template <typename T>
 void attention(const context& on, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                cache<T>& known, matrix_view<T> z) {
-  if (shape.rows == 0) return;
+  if (shape.keys == 0) return;
   attention_view<T> a = view_of(shape, heads, scale, qkv);
   a.keys = known.data();
   a.key_stride = 2 * a.model_width;
   a.room = known.room();
-  const auto rows = static_cast<unsigned>(shape.sequences * (shape.longest > 0 ? shape.longest : shape.rows));
+  const auto rows = static_cast<unsigned>(shape.sequences * (shape.longest > 0 ? shape.longest : shape.keys));
   launch("store_keys", store_keys_kernel<T>, {dim3(rows), dim3(attention_warps * warp_size), 0}, on.stream(), a,
          known.data());
   if (shape.queries == 0) return;
@@ -195,7 +195,7 @@ void attention(const context& on, const ragged_shape& shape, index_t heads, T sc
 template <typename T>
 void attention_backward(context& on, const ragged_shape& shape, index_t heads, T scale, matrix_view<const T> qkv,
                         matrix_view<const T> d_z, matrix_view<T> d_qkv) {
-  if (shape.queries < shape.rows)  // positions that are no queries have no gradient in their q
+  if (shape.queries < shape.keys)  // positions that are no queries have no gradient in their q
     check(cudaMemsetAsync(d_qkv.data, 0, static_cast<std::size_t>(d_qkv.size()) * sizeof(T), on.stream()),
           "cudaMemsetAsync");
   if (shape.queries == 0) return;
