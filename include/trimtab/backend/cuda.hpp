@@ -13,7 +13,7 @@
 #include <trimtab/row/residual.hpp>
 
 #include <memory>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 /// The GPU backend, for sources that nvcc compiles. Copies share one device, one stream and one arena; calls return

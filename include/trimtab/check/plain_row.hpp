@@ -5,8 +5,6 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/core/view.hpp>
 
-#include <type_traits>
-
 /// A row of any scalar without a backend: plain loops over the channels, one after another.
 
 namespace trimtab::detail {

@@ -6,6 +6,7 @@
 #include <trimtab/core/view.hpp>
 
 #include <algorithm>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>

@@ -3,7 +3,6 @@
 
 #include <trimtab/core/names.hpp>
 
-#include <cstddef>
 #include <string_view>
 #include <type_traits>
 

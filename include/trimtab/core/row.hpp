@@ -6,7 +6,6 @@
 #include <trimtab/core/view.hpp>
 
 #include <concepts>
-#include <utility>
 
 /// The row that a policy, a term or a LayerNorm works on: one activation vector (or one row of logits) and its
 /// operands. It hides whether a SIMD lane or a GPU thread computes each channel.

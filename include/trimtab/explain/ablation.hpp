@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 /// Ablation: a run with the activations of one place replaced by zero, by their mean over the data's tokens at that

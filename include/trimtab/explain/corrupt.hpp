@@ -4,7 +4,6 @@
 #include <trimtab/core/error.hpp>
 #include <trimtab/steer/check_prompts.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>

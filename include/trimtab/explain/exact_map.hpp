@@ -5,6 +5,7 @@
 #include <trimtab/explain/exchanged_runs.hpp>
 #include <trimtab/explain/groups.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>

@@ -3,6 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
+#include <string_view>
+
 /// Activation patching as a policy: out = (1 − β) h + β source, at β = 1 the activations of another run. The record of
 /// a place holds that run's activations there. It is not learned, and unlike a learned policy it is the identity only
 /// at β = 0.

@@ -3,7 +3,6 @@
 
 #include <trimtab/explain/exchanged_runs.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <utility>

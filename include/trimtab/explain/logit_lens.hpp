@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <map>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 

@@ -8,6 +8,8 @@
 
 #include <cmath>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 /// Activation patching: a run of the corrupt prompt with the activations of the clean one at a single place

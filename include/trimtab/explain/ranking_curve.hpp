@@ -17,7 +17,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// How far a ranking of places describes the model: the metric D_k of the clean prompt where every place but the first

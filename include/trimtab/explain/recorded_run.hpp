@@ -4,7 +4,7 @@
 #include <trimtab/explain/place_map.hpp>
 #include <trimtab/model/pass.hpp>
 
-#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <vector>

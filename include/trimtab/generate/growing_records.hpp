@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// Which record each token of a growing text uses. By default positions keep their meaning: each next token is

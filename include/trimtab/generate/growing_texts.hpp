@@ -6,7 +6,6 @@
 #include <trimtab/model/pass.hpp>
 #include <trimtab/steer/binding.hpp>
 
-#include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>

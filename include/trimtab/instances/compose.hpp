@@ -4,6 +4,9 @@
 #include <trimtab/backend/eigen.hpp>
 #include <trimtab/compose.hpp>
 
+#include <span>
+#include <vector>
+
 /// What most programs compose and train, compiled once for float and once for double: the CPU backend's products and
 /// row functions, the library's policies and terms, the models, and fits that are composed at run time.
 ///

@@ -7,6 +7,12 @@
 #include <trimtab/io/intervention_tensors.hpp>
 #include <trimtab/report/page/describe.hpp>
 
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
 /// The same for what reads, saves and describes models and fits: see instances/compose.hpp.
 
 #define TRIMTAB_FILE_INSTANCES(KIND, ...)                                                                              \

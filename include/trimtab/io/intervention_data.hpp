@@ -10,7 +10,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// An intervention file, version 2: a safetensors file with a tensor for each parameter of each intervention, and the

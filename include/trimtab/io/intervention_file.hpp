@@ -15,7 +15,6 @@
 #include <map>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 /// Intervention files in and out; intervention_data.hpp says what one holds.

@@ -17,11 +17,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <set>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 /// Reads one intervention file and checks that it is consistent in itself.

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <utility>
 
 /// Interventions as text that other programs read: a line of CSV for each number, or JSON with nested lists.
 

@@ -10,12 +10,10 @@
 #include <trimtab/steer/parameters.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// Steering vectors by statistics, without a fit: what differs between the activations of two sets of prompts at their

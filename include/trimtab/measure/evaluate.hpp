@@ -15,11 +15,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
-#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// Evaluates parameters on prompts: the metrics of metrics.hpp, and steered logits.

@@ -4,14 +4,12 @@
 #include <trimtab/measure/intervals.hpp>
 #include <trimtab/measure/untouched.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstddef>
 #include <numbers>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 /// Findings as hypotheses. Each says that a figure is at least some margin that was fixed before anything was measured,

@@ -3,8 +3,10 @@
 
 #include <trimtab/measure/evaluate.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 /// What an intervention does to activations, at every place of every site, as means over prompts: to their length,

@@ -5,6 +5,9 @@
 #include <trimtab/objective/logit_difference.hpp>
 #include <trimtab/row/math.hpp>
 
+#include <string_view>
+#include <type_traits>
+
 /// L_E of arXiv 2410.04962: the steered logits prefer the token that β points at, by a margin m:
 ///
 ///     ψ(m − sign(β) · D),   D = z[correct] − z[wrong],   ψ(u) = max(0, u), u, or log(1 + e^u)

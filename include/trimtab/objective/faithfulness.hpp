@@ -4,6 +4,9 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/row/math.hpp>
 
+#include <string_view>
+#include <type_traits>
+
 /// L_F of arXiv 2410.04962: everything but the answer stays the same. With p the softmax of the untouched model's
 /// logits and q that of the steered ones, both over the vocabulary without the two answers (or over all of it),
 ///

@@ -3,6 +3,8 @@
 
 #include <trimtab/core/objective.hpp>
 
+#include <string_view>
+
 /// L_M of arXiv 2410.04962: few and small parameters, Σ |θ|, its mean, or the sum of the records' Euclidean norms. The
 /// optimizer's proximal step applies it, so zeros are exact.
 

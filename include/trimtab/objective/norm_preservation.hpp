@@ -4,6 +4,7 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/row/math.hpp>
 
+#include <string_view>
 #include <type_traits>
 
 /// An intervention keeps the length of the activations that it changes:

@@ -4,6 +4,8 @@
 #include <trimtab/core/objective.hpp>
 #include <trimtab/objective/faithfulness.hpp>
 
+#include <string_view>
+
 /// What must stay: on prompts of their own, KL(p ‖ q) over the whole vocabulary, with p the softmax of the untouched
 /// model's logits and q that of the steered ones. Its mean is over the prompts with `retained` set, which no other term
 /// looks at.

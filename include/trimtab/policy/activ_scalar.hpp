@@ -3,6 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
+#include <string_view>
+
 /// The static scalar, Eq. 5 of arXiv 2410.04962: out = (1 + β α) h, the paper's ActivScalar. One number per place; it
 /// shows where an answer is decided, because it only scales what the model itself computed there.
 

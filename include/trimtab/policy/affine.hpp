@@ -3,6 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
+#include <string_view>
+
 /// Magnitude and direction at once: out = (1 + β α) h + β v, `activ_scalar` and `steer_vec` in one record.
 
 namespace trimtab::policy {

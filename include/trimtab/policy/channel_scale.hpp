@@ -3,6 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
+#include <string_view>
+
 /// A scalar for each channel: out = (1 + β s) ⊙ h, one number per channel and place. It changes the direction of h, but
 /// only by what is there; at `mlp_post` it turns single neurons up and down.
 

@@ -7,6 +7,8 @@
 #include <trimtab/row/math.hpp>
 
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 /// A policy P that acts where a gate g exceeds a threshold t, smoothly, so that gate and policy learn together:
 ///

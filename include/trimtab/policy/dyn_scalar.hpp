@@ -5,9 +5,9 @@
 #include <trimtab/core/settings.hpp>
 #include <trimtab/policy/gate/linear.hpp>
 
-#include <algorithm>
 #include <array>
 #include <string_view>
+#include <type_traits>
 
 /// The dynamic scalar, Eq. 10 of arXiv 2410.04962: out = (1 + β g(h)) h. The gate g reads the activation itself, so one
 /// record serves every position and prompts of any length. Any gate does: linear, w·h + b, is the paper's;

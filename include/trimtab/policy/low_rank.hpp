@@ -4,6 +4,8 @@
 #include <trimtab/core/policy.hpp>
 
 #include <cmath>
+#include <string_view>
+#include <type_traits>
 
 /// A linear map of low rank beside the activation: out = h + β Wᵀ(R h + b) with W and R [Rank, D]. It reads Rank
 /// directions R of h and writes as many directions W. It starts at W = 0, the identity whatever R and b are, with

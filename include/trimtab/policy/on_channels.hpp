@@ -6,6 +6,7 @@
 #include <trimtab/core/policy.hpp>
 #include <trimtab/core/settings.hpp>
 
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <utility>

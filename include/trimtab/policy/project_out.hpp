@@ -5,6 +5,8 @@
 #include <trimtab/core/settings.hpp>
 
 #include <cmath>
+#include <string_view>
+#include <type_traits>
 
 /// Takes a direction away at β = 1, doubles it at β = −1: out = h − β (u·h) u / (u·u + ε), one direction per place.
 ///

@@ -3,6 +3,8 @@
 
 #include <trimtab/core/policy.hpp>
 
+#include <string_view>
+
 /// The static vector, Eq. 4 of arXiv 2410.04962: out = h + β v, the steering vector of most work; one number per
 /// channel and place.
 

@@ -4,6 +4,8 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
+#include <type_traits>
+
 /// The Gaussian error linear unit (Hendrycks and Gimpel 2016), exact and in its approximations, and its relative SiLU,
 /// channel by channel. `h` and `out` may be the same memory, and `d_h` and `d_out` too.
 

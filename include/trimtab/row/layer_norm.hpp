@@ -4,6 +4,8 @@
 #include <trimtab/core/row.hpp>
 #include <trimtab/row/math.hpp>
 
+#include <type_traits>
+
 /// LayerNorm over the channels of a row (Ba et al. 2016): out = (h - mean) / sqrt(variance + epsilon) · gain + bias,
 /// with the population variance. The adjoint recomputes mean and scale: two sums are cheaper than storing them.
 

@@ -3,6 +3,8 @@
 
 #include <trimtab/core/row.hpp>
 
+#include <type_traits>
+
 /// The rectifier out = max(h, 0), channel by channel; its slope at 0 is 0, as in PyTorch, and NaN stays NaN. `h` and
 /// `out` may be the same memory, and `d_h` and `d_out` too.
 

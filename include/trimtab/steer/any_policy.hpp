@@ -5,6 +5,7 @@
 #include <trimtab/steer/parameter_layout.hpp>
 
 #include <memory>
+#include <span>
 #include <utility>
 
 /// A policy chosen at run time, by a file or a command line. Each policy is compiled once per backend, for all models,

@@ -6,10 +6,10 @@
 #include <trimtab/steer/any_policy.hpp>
 #include <trimtab/steer/binding.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 /// Hooks that look up their policies in a table, at the cost of one virtual call per site and row. Several policies

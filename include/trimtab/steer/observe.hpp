@@ -6,11 +6,9 @@
 #include <trimtab/steer/parameters.hpp>
 #include <trimtab/steer/steered.hpp>
 
-#include <array>
-#include <cstddef>
 #include <map>
 #include <span>
-#include <utility>
+#include <string>
 #include <vector>
 
 /// Activations of the untouched model or of a steered one:

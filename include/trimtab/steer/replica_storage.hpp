@@ -12,6 +12,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// The parameters of all replicas of a pass in a backend's memory: [intervention][layer][replica][record]. The records

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <tuple>
-#include <type_traits>
 
 /// Hooks whose sites and policies are known at compile time; a site without one costs nothing.
 

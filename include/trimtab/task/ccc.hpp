@@ -9,7 +9,6 @@
 #include <trimtab/task/words.hpp>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>

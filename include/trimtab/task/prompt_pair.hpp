@@ -5,7 +5,6 @@
 
 #include <concepts>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 

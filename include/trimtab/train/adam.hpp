@@ -11,6 +11,7 @@
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <type_traits>
 
 /// Adam (Kingma and Ba 2015) with the penalty as a proximal step in Adam's own metric:
 ///

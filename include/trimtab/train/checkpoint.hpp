@@ -17,7 +17,6 @@
 #include <span>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 /// The complete state of a fit between two steps, from which it resumes bit for bit. A state says which fit it belongs

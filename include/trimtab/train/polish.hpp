@@ -15,7 +15,7 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <tuple>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>

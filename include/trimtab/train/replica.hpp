@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// One of the fits that share a pass. Each has its own prompts, strengths, objective, optimizer, start and end, and

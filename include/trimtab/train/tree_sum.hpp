@@ -5,7 +5,6 @@
 #include <trimtab/row/residual.hpp>
 
 #include <cstddef>
-#include <span>
 #include <vector>
 
 /// The sum of parts along a fixed binary tree over their numbers: ((0 + 1) + (2 + 3)) + 4. Where parts are made one

@@ -8,7 +8,6 @@
 #include <iterator>
 #include <map>
 #include <string>
-#include <vector>
 
 /// Device memory: slabs from cudaMalloc, handed out in pieces aligned to 256 bytes and merged again when they are
 /// returned. All work runs in one stream, so a piece may be reused while kernels that read it are still queued.

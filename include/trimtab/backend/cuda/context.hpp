@@ -3,10 +3,10 @@
 
 #include <trimtab/backend/cuda/arena.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
-#include <vector>
 
 /// One device: its memory, one stream for all work, and cuBLAS. Copies of a backend share it. CUDA sends every call to
 /// the calling thread's current device, so `stream` sets it: a program may use several devices and threads.

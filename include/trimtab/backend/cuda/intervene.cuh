@@ -3,6 +3,8 @@
 
 #include <trimtab/backend/cuda/rows.cuh>
 
+#include <utility>
+
 /// Policies over rows. In the adjoint all rows run in parallel, each with a gradient of its own; then the rows of each
 /// piece of the plan are added in order, then the pieces of each record. There are no atomics, so the plan fixes the
 /// order.

@@ -6,13 +6,12 @@
 #include <cuda_bf16.h>
 
 #include <algorithm>
-#include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
-#include <vector>
+#include <string>
 
 /// Products with frozen matrices by cuBLASLt, the bias added in the product's epilogue. To cuBLAS a row-major [n, out]
 /// is a column-major [out, n], and y = x W + b is yᵀ = Wᵀ xᵀ + b: one copy of W, in its original layout, serves the

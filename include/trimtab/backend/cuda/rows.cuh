@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
-#include <utility>
 
 /// Running row functions over rows on the GPU. How many threads share a row, and so the order of its sums, depends on
 /// its width and its operands' alignment, not on the other rows.

@@ -6,7 +6,6 @@
 #include <trimtab/backend/eigen/target.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <utility>
 #include <vector>

@@ -6,8 +6,6 @@
 #include <trimtab/core/operand.hpp>
 #include <trimtab/core/row.hpp>
 
-#include <type_traits>
-
 /// The row on the CPU: one thread runs it, with its channels as SIMD lanes. `each` tells the compiler that channels are
 /// independent; `sum` keeps 64 running sums, which is enough to hide the latency of an addition at any SIMD width and
 /// fixes the order of the summands, so that the bits do not depend on alignment.

@@ -6,7 +6,6 @@
 
 #include <Eigen/Core>
 
-#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <cstring>

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 /// The ids of added tokens. Hugging Face's tokenizers (`AddedVocabulary::add_tokens`) believe no stated id: a token
 /// that the vocabulary has keeps its id there, and each new one gets the next id after the vocabulary's tokens. A file

@@ -9,7 +9,6 @@
 #include <limits>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 /// What a model folder says of generated texts: the tokens that end them, from generation_config.json, config.json or

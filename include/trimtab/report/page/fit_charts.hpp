@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// The charts of fits: the loss, the effect and the cost of each strength, and every prompt pair.

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 /// Heat maps as HTML tables, so that screen readers, searching and copying find the numbers. Each cell has its exact
 /// value; the page's script lets arrow keys move from cell to cell. Colours are classes: n10 … n1, z, p1 … p10.

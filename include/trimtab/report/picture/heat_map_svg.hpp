@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// Heat maps and charts as one SVG file for papers. The maps of a group stand side by side over one legend, in as many
