@@ -35,33 +35,44 @@ add_library(trimtab_program INTERFACE)
 target_link_libraries(trimtab_program INTERFACE trimtab_flags trimtab::double)
 
 # Sources whose work is done by the libraries that they link are compiled without the full optimizer, which takes half the
-# time and changes no result. They share precompiled headers, and are compiled several at a time: a build with
+# time and changes no result. Tests that compute little are not optimized at all; there the last bits of what they instantiate
+# themselves may differ. They share precompiled headers, and are compiled several at a time: a build with
 # TRIMTAB_PRECOMPILE and TRIMTAB_BATCHES off checks that each source includes what it uses.
 set(TRIMTAB_QUICK $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+set(TRIMTAB_UNOPTIMIZED $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O0>)
 if(TRIMTAB_PRECOMPILE)
   file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" CONTENT "" @ONLY)
 endif()
 
-# trimtab_precompiled(NAME LIBRARY HEADER...) makes the precompiled headers NAME, for targets that link the library.
-function(trimtab_precompiled name library)
+# trimtab_precompiled(NAME LIBRARY OPTIMIZATION HEADER...) makes the precompiled headers NAME, for targets that link the
+# library and are optimized so.
+function(trimtab_precompiled name library optimization)
   if(TRIMTAB_PRECOMPILE)
     add_library(${name} OBJECT EXCLUDE_FROM_ALL "${PROJECT_BINARY_DIR}/precompiled.cpp")
     target_link_libraries(${name} PRIVATE ${library})
-    target_compile_options(${name} PRIVATE ${TRIMTAB_QUICK})
+    target_compile_options(${name} PRIVATE ${optimization})
     target_precompile_headers(${name} PRIVATE ${ARGN})
   endif()
 endfunction()
-trimtab_precompiled(trimtab_precompiled_umbrella trimtab_program <trimtab/trimtab.hpp>)
+trimtab_precompiled(trimtab_precompiled_umbrella trimtab_program ${TRIMTAB_QUICK} <trimtab/trimtab.hpp>)
 
-# trimtab_quick(TARGET [HEADERS]) compiles a target so, starting from the headers that trimtab_precompiled made.
-function(trimtab_quick target)
-  target_compile_options(${target} PRIVATE ${TRIMTAB_QUICK})
-  if(TRIMTAB_PRECOMPILE AND ARGN)
-    target_precompile_headers(${target} REUSE_FROM ${ARGN})
+# trimtab_from_precompiled(TARGET NAME) compiles a target starting from the headers that trimtab_precompiled made.
+function(trimtab_from_precompiled target name)
+  if(TRIMTAB_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM ${name})
     # In precompiled headers, g++ 12 no longer knows which headers are the system's, and warns of writes out of bounds in
     # `"literal" + std::string(...)`, wrongly (GCC bug 105651).
     target_compile_options(${target} PRIVATE
       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-stringop-overflow>)
+  endif()
+endfunction()
+
+# trimtab_quick(TARGET [NAME]) compiles a target without the full optimizer, starting from the precompiled headers NAME if
+# they are given.
+function(trimtab_quick target)
+  target_compile_options(${target} PRIVATE ${TRIMTAB_QUICK})
+  if(ARGN)
+    trimtab_from_precompiled(${target} ${ARGN})
   endif()
 endfunction()
 

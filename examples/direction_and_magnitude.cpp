@@ -10,8 +10,6 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
-#include <utility>
-#include <vector>
 
 using namespace trimtab;
 

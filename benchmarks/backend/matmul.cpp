@@ -14,7 +14,6 @@
 #include <Eigen/Core>
 
 #include <map>
-#include <tuple>
 #include <utility>
 #include <vector>
 

@@ -18,7 +18,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 /// `trimtab explain --method attention`: what heads look at.

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 
 /// `trimtab check`: all problems of a file of prompt pairs at once.
 

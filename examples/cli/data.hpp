@@ -7,7 +7,6 @@
 #include <trimtab/core/prompt_pair.hpp>
 #include <trimtab/task/prompt_pair.hpp>
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -26,7 +26,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 /// `trimtab explain`: where in the model an answer is decided, by several methods.

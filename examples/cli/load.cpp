@@ -11,7 +11,6 @@
 #include <trimtab/report/terminal/progress.hpp>
 #include <trimtab/text/utf8.hpp>
 
-#include <algorithm>
 #include <latch>
 #include <optional>
 #include <system_error>

@@ -5,7 +5,6 @@
 
 #include <trimtab/explain/certificate.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
 

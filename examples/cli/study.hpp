@@ -9,7 +9,6 @@
 #include <trimtab/report/picture/heat_map.hpp>
 #include <trimtab/report/picture/line_chart.hpp>
 
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>

@@ -4,7 +4,6 @@
 
 #include <trimtab/io/intervention_file.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>

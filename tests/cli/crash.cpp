@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <map>
-#include <optional>
 #include <random>
 #include <set>
 

@@ -4,7 +4,6 @@
 
 #include "support/hub_cache.hpp"
 
-#include <array>
 #include <map>
 
 namespace trimtab::test::odd_input_tests {

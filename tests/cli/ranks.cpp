@@ -4,7 +4,6 @@
 
 #include <trimtab/io/checkpoint_file.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>

@@ -2,7 +2,6 @@
 
 #include "program.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cerrno>
 #include <string>
 
 /// Makes the n-th call of one kind to the operating system fail, as on a full or broken disk or without memory.

@@ -7,7 +7,6 @@
 
 #include "examples/circuits/features.hpp"
 
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <string>

@@ -8,7 +8,6 @@
 
 #include "random_weights.hpp"
 
-#include <string>
 #include <utility>
 #include <vector>
 

@@ -6,7 +6,6 @@
 #include "support/gradients.hpp"
 
 #include <cstdlib>
-#include <string>
 #include <vector>
 
 /// Compares the CUDA backend with the CPU's in double. The same sources are compiled twice: by nvcc for a device

@@ -7,8 +7,6 @@
 #include <trimtab/train/sweep.hpp>
 #include <trimtab/train/trainer.hpp>
 
-#include <utility>
-
 namespace trimtab::test::sweep_tests {
 
 namespace {

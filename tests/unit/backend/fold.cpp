@@ -7,7 +7,6 @@
 
 #include <bit>
 #include <complex>
-#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <type_traits>

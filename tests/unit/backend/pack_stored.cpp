@@ -16,7 +16,6 @@
 #include <numeric>
 #include <span>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 namespace trimtab::test::pack_stored_tests {

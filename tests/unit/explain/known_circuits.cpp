@@ -6,7 +6,6 @@
 
 #include <cstdio>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace trimtab::test::known_circuits_tests {

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace trimtab::test::ranks_tests {

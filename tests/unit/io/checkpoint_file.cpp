@@ -7,7 +7,6 @@
 #include "support/temporary_folder.hpp"
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 

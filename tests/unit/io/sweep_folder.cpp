@@ -6,7 +6,6 @@
 #include "support/temporary_folder.hpp"
 
 #include <filesystem>
-#include <string>
 
 namespace trimtab::test::sweep_folder_tests {
 

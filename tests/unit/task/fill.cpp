@@ -5,7 +5,6 @@
 #include "support/refusal.hpp"
 #include "support/word_tokenizer.hpp"
 
-#include <string>
 #include <string_view>
 #include <vector>
 

@@ -8,7 +8,6 @@
 
 #include <set>
 #include <string>
-#include <utility>
 
 namespace trimtab::test::ioi_tests {
 

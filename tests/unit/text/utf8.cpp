@@ -5,7 +5,6 @@
 #include "support/random_text.hpp"
 
 #include <string>
-#include <string_view>
 
 namespace trimtab::test::utf8_tests {
 

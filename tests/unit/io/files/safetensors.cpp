@@ -11,7 +11,6 @@
 
 #include <cmath>
 #include <complex>
-#include <limits>
 
 namespace trimtab::test::safetensors_tests {
 

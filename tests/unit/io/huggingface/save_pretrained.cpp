@@ -10,8 +10,6 @@
 #include "support/stored_model.hpp"
 #include "support/temporary_folder.hpp"
 
-#include <set>
-
 namespace trimtab::test::save_pretrained_tests {
 
 using Catch::Matchers::ContainsSubstring;

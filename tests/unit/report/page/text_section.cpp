@@ -6,7 +6,6 @@
 #include <trimtab/report/page/text_section.hpp>
 
 #include <limits>
-#include <string>
 #include <vector>
 
 namespace trimtab::test::text_section_tests {

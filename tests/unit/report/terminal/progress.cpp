@@ -4,8 +4,6 @@
 
 #include "support/catch.hpp"
 
-#include <string>
-
 namespace trimtab::test::progress_tests {
 
 using Catch::Matchers::ContainsSubstring;

@@ -5,7 +5,6 @@
 #include "support/catch.hpp"
 
 #include <limits>
-#include <string>
 
 namespace trimtab::test::terminal_map_tests {
 
