@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 #include <iterator>
 #include <string>
 #include <tuple>
@@ -197,6 +198,20 @@ std::vector<named_setting> settings_of(const T& of) {
     detail::each_number(of, add);
   }
   return all;
+}
+
+/// Whether two objects of a trivially copyable type are the same to the last bit, padding included.
+template <typename T>
+bool same_bytes(const T& a, const T& b) {
+  return std::is_empty_v<T> or std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+/// Whether they have the same settings; where the type does not state them, the same bytes.
+template <typename T>
+bool same_settings(const T& a, const T& b) {
+  if constexpr (states_settings<T>)
+    return settings_of(a) == settings_of(b);
+  else
+    return same_bytes(a, b);
 }
 
 }  // namespace trimtab

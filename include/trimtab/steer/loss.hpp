@@ -48,21 +48,6 @@ struct term_by_replica {
   constexpr void gradient(row auto& r) const { terms[r(replica_name)].gradient(r); }
 };
 
-/// Whether two terms of a type are the same to the last bit.
-template <typename Term>
-bool same_bytes(const Term& a, const Term& b) {
-  return std::is_empty_v<Term> or std::memcmp(&a, &b, sizeof(Term)) == 0;
-}
-/// Whether two terms of a type have the same settings, whatever their padding; where it does not state them, the same
-/// bytes.
-template <typename Term>
-bool same_settings(const Term& a, const Term& b) {
-  if constexpr (states_settings<Term>)
-    return settings_of(a) == settings_of(b);
-  else
-    return same_bytes(a, b);
-}
-
 }  // namespace detail
 
 template <tensor_backend B, typename... Terms>
@@ -176,7 +161,7 @@ class loss {
       weights_.template each<term>(r, [&](std::size_t i) {
         share.values[i] = static_cast<T>(term_of<K>(r).weight * weights_[i] / weights_.template total<term>(r));
       });
-      differ = differ or not detail::same_bytes(term_of<K>(r).term, term_of<K>(0).term);
+      differ = differ or not same_bytes(term_of<K>(r).term, term_of<K>(0).term);
     }
     share_[K] = memory_.take(share);
     if (not differ) return;
@@ -197,7 +182,7 @@ class loss {
       const objective::weighted<term>& here = term_of<K>(r);
       weights_.template each<term>(
           r, [&](std::size_t i) { share[i] = here.weight * weights_[i] / weights_.template total<term>(r); });
-      if (one != nullptr and not detail::same_settings(here.term, *one))
+      if (one != nullptr and not same_settings(here.term, *one))
         throw error(error_kind::bad_argument, "fits that share a pass have different settings of " +
                                                   std::string(objective::term_name(*one)) +
                                                   ", a term on what hooks do; give them the same ones");

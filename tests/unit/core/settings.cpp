@@ -53,6 +53,15 @@ struct derived : two_numbers {};
 struct derived_with_more : two_numbers {
   double c = 3;
 };
+struct of_three {
+  double a = 1, b = 2, c = 3;
+};
+struct of_five {
+  double a = 1, b = 2, c = 3, d = 4, e = 5;
+};
+struct of_six {
+  double a = 1, b = 2, c = 3, d = 4, e = 5, f = 6;
+};
 struct of_seven {
   double a, b, c, d, e, f, g;
 };
@@ -68,6 +77,10 @@ struct empty {};
 TEST_CASE("The numbers of a plain struct are settings, in order") {
   CHECK(texts_of(plain{}) == std::vector<std::string>{"0=0.1", "1=3", "2=on", "3=1"});
   CHECK(texts_of(empty{}).empty());
+  CHECK(texts_of(two_numbers{}) == std::vector<std::string>{"0=1", "1=2"});
+  CHECK(texts_of(of_three{}) == std::vector<std::string>{"0=1", "1=2", "2=3"});
+  CHECK(texts_of(of_five{}) == std::vector<std::string>{"0=1", "1=2", "2=3", "3=4", "4=5"});
+  CHECK(texts_of(of_six{}) == std::vector<std::string>{"0=1", "1=2", "2=3", "3=4", "4=5", "5=6"});
 }
 
 TEST_CASE("So are those in its arrays and in the structs that it holds") {
